@@ -1,0 +1,531 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* qcd.h: RFC 6290, quick crash detection for IKEv2, as a library without I/O.
+ *
+ * libqcd turns octets into values and verdicts.  It opens no socket, reads no
+ * clock, allocates nothing, starts no thread and logs nothing: the daemon that
+ * embeds it passes time (milliseconds of a monotonic clock), random octets and
+ * packets in, and does with the answers what it does.
+ *
+ * Two roles (RFC 6290 section 1.1):
+ *
+ *   the token maker  mints its IKE SPIs with qcd_mint_spi, hands its peer
+ *                    qcd_token_make's token inside IKE_AUTH, remembers SAs it
+ *                    destroys with qcd_graveyard_bury and, when a request for
+ *                    an IKE SA arrives that it does not have, asks
+ *                    qcd_maker_judge and sends what qcd_maker_reply built;
+ *   the token taker  keeps a digest of the peer's token with its IKE SA
+ *                    (qcd_held_store) and asks qcd_held_verify when an
+ *                    unprotected message shows one.
+ *
+ * Every type is a value that the caller owns; members are visible for its size
+ * and are the library's business alone, where a comment does not name them.
+ * All-zero is a valid state of each.  No function keeps a pointer beyond its
+ * return.  Functions on distinct objects may run in parallel; calls that share
+ * an object which one of them changes (any parameter without const) are the
+ * caller's to serialize.  API-CONVENTIONS.md has the rules in full. */
+#ifndef QCD_QCD_H
+#define QCD_QCD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define QCD_API __attribute__((visibility("default")))
+#define QCD_NODISCARD __attribute__((warn_unused_result))
+#else
+#define QCD_API
+#define QCD_NODISCARD
+#endif
+
+/* ---- Sizes ------------------------------------------------------------- */
+
+#define QCD_SPI_LEN 8           /* octets of an IKE SPI */
+#define QCD_HEADER_LEN 28       /* octets of an IKE header, RFC 7296 3.1 */
+#define QCD_TOKEN_MIN 16        /* octets of a token, RFC 6290 section 5 */
+#define QCD_TOKEN_MAX 128       /* likewise */
+#define QCD_TOKEN_MADE_MAX 32   /* octets of a token that we make */
+#define QCD_SECRET_LEN 32       /* octets of a QCD_SECRET, section 5.1 */
+#define QCD_SEAL_KEY_LEN 16     /* octets of the key that seals SPIs */
+#define QCD_RANDOM_KEY_LEN 32   /* octets of keys drawn anew by each process */
+#define QCD_GENERATIONS_MAX 4   /* one secret in use, three earlier ones */
+#define QCD_TOKENS_SENT_MAX 4   /* tokens in a message that we send */
+#define QCD_TOKENS_READ_MAX 8   /* tokens of a message that are looked at */
+#define QCD_HELD_MAX 4          /* tokens kept for one IKE SA, newest ones */
+#define QCD_AMPLIFICATION_MAX 3 /* a reply is at most this times its request */
+
+/* Octets of the largest message that qcd_message_encode can make. */
+#define QCD_MESSAGE_MAX                                                        \
+    (QCD_HEADER_LEN + 12 + QCD_TOKENS_SENT_MAX * (8 + QCD_TOKEN_MAX))
+
+/* ---- Errors ------------------------------------------------------------ */
+
+/* Values are stable; new ones are appended.  On every error the outputs of the
+ * call are all zero. */
+enum qcd_err {
+    QCD_OK = 0,
+    QCD_ERR_TRUNCATED = -1, /* the octets end before the thing does */
+    QCD_ERR_MALFORMED = -2, /* the octets break a rule of the format */
+    QCD_ERR_NOBUF = -3,     /* the caller's buffer is too small */
+    QCD_ERR_RANGE = -4,     /* a number is outside its documented range */
+    QCD_ERR_EXHAUSTED = -5, /* this run has minted all its SPIs */
+};
+
+/* qcd_strerror returns a static English phrase for `err`, also for a value
+ * that is none of the above; it never returns NULL. */
+QCD_API const char *qcd_strerror(enum qcd_err err);
+
+/* ---- Identities -------------------------------------------------------- */
+
+/* qcd_spi is an IKE SPI as it stands in the header, in network order. */
+typedef struct qcd_spi {
+    uint8_t octets[QCD_SPI_LEN];
+} qcd_spi;
+
+/* qcd_spis names an IKE SA by the pair of its SPIs (RFC 6290 section 5.3). */
+typedef struct qcd_spis {
+    qcd_spi initiator;
+    qcd_spi responder;
+} qcd_spis;
+
+/* qcd_role tells whose SPI of a pair is our own: that of the IKE SA's original
+ * initiator or that of its original responder. */
+enum qcd_role { QCD_INITIATOR = 1, QCD_RESPONDER = 2 };
+
+/* qcd_address is an IP address without a port: `len` is 4 or 16, and octets
+ * beyond `len` are not looked at.  Both members are the caller's to set. */
+typedef struct qcd_address {
+    uint8_t len;
+    uint8_t octets[16];
+} qcd_address;
+
+/* qcd_token is a TOKEN_SECRET_DATA: `len` octets (RFC 6290 section 4.1).
+ * It is a secret for as long as its IKE SA lives: wipe it after use. */
+typedef struct qcd_token {
+    uint8_t len;
+    uint8_t octets[QCD_TOKEN_MAX];
+} qcd_token;
+
+/* qcd_wipe overwrites `len` octets at `p` in a way that a compiler does not
+ * remove.  `p` may be NULL when `len` is 0. */
+QCD_API void qcd_wipe(void *p, size_t len);
+
+/* ---- The IKE header ---------------------------------------------------- */
+
+enum {
+    QCD_FLAG_INITIATOR = 0x08, /* sent by the SA's original initiator */
+    QCD_FLAG_VERSION = 0x10,
+    QCD_FLAG_RESPONSE = 0x20
+};
+
+/* qcd_header is an IKE header, RFC 7296 section 3.1, in host order. */
+typedef struct qcd_header {
+    qcd_spis spis;
+    uint8_t next_payload;
+    uint8_t version; /* major version in the upper four bits */
+    uint8_t exchange_type;
+    uint8_t flags;
+    uint32_t message_id;
+    uint32_t length; /* octets of the whole message, header included */
+} qcd_header;
+
+/* qcd_header_decode reads the header of the `in_len` octets of an IKE message
+ * at `in`, which begin behind a non-ESP marker.
+ *
+ *   QCD_ERR_TRUNCATED  fewer than QCD_HEADER_LEN octets
+ *   QCD_ERR_MALFORMED  the length field is not `in_len` */
+QCD_API QCD_NODISCARD enum qcd_err
+qcd_header_decode(qcd_header *out, const uint8_t *in, size_t in_len);
+
+/* qcd_header_local_role tells which SPI of a received `header` is the
+ * receiver's: that of the initiator where the sender says it is not. */
+QCD_API enum qcd_role qcd_header_local_role(const qcd_header *header);
+
+/* ---- The QCD_TOKEN notify ---------------------------------------------- */
+
+#define QCD_NOTIFY_INVALID_IKE_SPI 4
+#define QCD_NOTIFY_INVALID_SPI 11
+#define QCD_NOTIFY_QUICK_CRASH_DETECTION 16419
+
+/* qcd_notify_decode reads the body of one QCD_TOKEN notify payload: `in_len`
+ * octets at `in` that begin at the Protocol ID.  Protocol ID is ignored
+ * (RFC 7296 section 3.10; peers send 0 and 1).
+ *
+ *   QCD_ERR_TRUNCATED  the body ends before the token
+ *   QCD_ERR_MALFORMED  another notify type, an SPI, a length that is not
+ *                      QCD_TOKEN_MIN to QCD_TOKEN_MAX octets */
+QCD_API QCD_NODISCARD enum qcd_err
+qcd_notify_decode(qcd_token *out, const uint8_t *in, size_t in_len);
+
+/* qcd_token_read takes the notification data of a QCD_TOKEN notify whose
+ * headers the daemon has parsed already: `in_len` octets at `in`.
+ *
+ *   QCD_ERR_RANGE  not QCD_TOKEN_MIN to QCD_TOKEN_MAX octets */
+QCD_API QCD_NODISCARD enum qcd_err
+qcd_token_read(qcd_token *out, const uint8_t *in, size_t in_len);
+
+/* ---- The unprotected messages, RFC 6290 section 4.5 --------------------- */
+
+/* qcd_cause is the notify that comes with the tokens. */
+enum qcd_cause {
+    QCD_CAUSE_NONE = 0,    /* tokens alone; accepted, never sent */
+    QCD_CAUSE_INVALID_IKE_SPI = 1,
+    QCD_CAUSE_INVALID_SPI = 2
+};
+
+/* qcd_message is an unprotected message with tokens.  All members are the
+ * caller's to read, and to set for qcd_message_encode. */
+typedef struct qcd_message {
+    qcd_header header; /* next_payload and length are ignored when encoding */
+    enum qcd_cause cause;
+    uint8_t child_spi[4]; /* with QCD_CAUSE_INVALID_SPI: the ESP or AH SPI */
+    size_t num_tokens;
+    size_t num_skipped; /* tokens beyond QCD_TOKENS_READ_MAX, not looked at */
+    qcd_token tokens[QCD_TOKENS_READ_MAX];
+} qcd_message;
+
+/* qcd_message_is_candidate tells whether the `in_len` octets at `in` can be an
+ * unprotected message of RFC 6290 section 4.5: IKE major version 2, first
+ * payload a notify in the clear, and no IKE_SA_INIT or IKE_SESSION_RESUME,
+ * where notifies in the clear are ordinary.  It costs a few comparisons, so
+ * that a daemon can put it in the path of every packet. */
+QCD_API bool qcd_message_is_candidate(const uint8_t *in, size_t in_len);
+
+/* qcd_message_decode reads an unprotected message.  Any number of tokens is
+ * read: those beyond QCD_TOKENS_READ_MAX are counted and skipped.  A message
+ * without a token is QCD_OK with num_tokens 0.  Unknown notifies and unknown
+ * payloads without the critical bit are passed over.
+ *
+ *   QCD_ERR_TRUNCATED  a payload reaches beyond the message
+ *   QCD_ERR_MALFORMED  qcd_message_is_candidate says no, a length field lies,
+ *                      a payload is encrypted, an unknown one critical, or a
+ *                      notify breaks its format */
+QCD_API QCD_NODISCARD enum qcd_err
+qcd_message_decode(qcd_message *out, const uint8_t *in, size_t in_len);
+
+/* qcd_message_encode writes `message` with up to QCD_TOKENS_SENT_MAX tokens to
+ * the `out_cap` octets at `out`: first the cause, then the tokens in their
+ * order, each with Protocol ID 0 (erratum 3449) and SPI size 0.
+ *
+ *   QCD_ERR_NOBUF  more than `out_cap` octets
+ *   QCD_ERR_RANGE  QCD_CAUSE_NONE without a token, too many tokens, or one
+ *                  with a length outside QCD_TOKEN_MIN to QCD_TOKEN_MAX */
+QCD_API QCD_NODISCARD enum qcd_err
+qcd_message_encode(uint8_t *out, size_t *out_len, size_t out_cap,
+                   const qcd_message *message);
+
+/* ---- Secrets and tokens, RFC 6290 section 5 ------------------------------ */
+
+/* qcd_secret is a QCD_SECRET: random octets that outlive a crash. */
+typedef struct qcd_secret {
+    uint8_t octets[QCD_SECRET_LEN];
+} qcd_secret;
+
+/* qcd_hmac is HMAC-SHA-256 with its key already taken in.  Opaque. */
+typedef struct qcd_hmac {
+    uint64_t opaque[42];
+} qcd_hmac;
+
+/* qcd_keys holds up to QCD_GENERATIONS_MAX generations of secrets, ready to
+ * make tokens.  Constant once made: threads may share it for reading. */
+typedef struct qcd_keys {
+    size_t num_generations;
+    qcd_hmac generations[QCD_GENERATIONS_MAX]; /* newest first */
+} qcd_keys;
+
+/* qcd_keys_init prepares the `num_secrets` secrets at `secrets`, the newest
+ * first.  The secrets are not kept; qcd_keys_wipe when done.
+ *
+ *   QCD_ERR_RANGE  not 1 to QCD_GENERATIONS_MAX secrets */
+QCD_API QCD_NODISCARD enum qcd_err qcd_keys_init(qcd_keys *out,
+                                                 const qcd_secret *secrets,
+                                                 size_t num_secrets);
+
+/* qcd_keys_wipe makes `keys` all zero. */
+QCD_API void qcd_keys_wipe(qcd_keys *keys);
+
+/* qcd_token_make derives the token of the IKE SA `spis`, in which `role` is
+ * ours, from generation `generation` (0 is the newest), `token_len` octets of
+ * it.  With `taker` NULL it is that of RFC 6290 section 5.1, else that of
+ * section 5.2, bound to this address of the taker.
+ *
+ * Our role is part of what is hashed: whoever flips the I flag of a request,
+ * and so the meaning of its SPIs, gets another token than the one that the SA's
+ * peer holds.
+ *
+ *   QCD_ERR_RANGE  no such generation, `token_len` outside QCD_TOKEN_MIN to
+ *                  QCD_TOKEN_MADE_MAX, an address whose len is not 4 or 16 */
+QCD_API QCD_NODISCARD enum qcd_err
+qcd_token_make(qcd_token *out, const qcd_keys *keys, size_t generation,
+               const qcd_spis *spis, enum qcd_role role,
+               const qcd_address *taker, size_t token_len);
+
+/* ---- Sealed SPIs and the evidence rule, RFC 6290 sections 9.2, 9.3 -------- */
+
+/* qcd_seal is a keyed permutation of 64 bits (CAST-128), ready for use.
+ * Opaque; constant once made. */
+typedef struct qcd_seal {
+    uint32_t opaque[24];
+} qcd_seal;
+
+/* qcd_origin is what a sealed SPI says of itself to whoever holds the key. */
+typedef struct qcd_origin {
+    uint8_t node;
+    uint16_t run;
+    uint32_t counter; /* 24 bits */
+} qcd_origin;
+
+#define QCD_COUNTER_END 0x1000000 /* SPIs that one run can mint */
+
+/* qcd_seal_init prepares `key`, QCD_SEAL_KEY_LEN random octets which are not
+ * rotated with the secrets: an SPI cannot change while its SA lives. */
+QCD_API void qcd_seal_init(qcd_seal *out, const uint8_t key[QCD_SEAL_KEY_LEN]);
+
+/* qcd_seal_wipe makes `seal` all zero. */
+QCD_API void qcd_seal_wipe(qcd_seal *seal);
+
+/* qcd_spi_seal makes the SPI of `origin`.
+ *
+ *   QCD_ERR_RANGE  the counter has more than 24 bits, or the result would be
+ *                  the zero SPI, which no SA may have (take the next counter) */
+QCD_API QCD_NODISCARD enum qcd_err qcd_spi_seal(qcd_spi *out,
+                                                const qcd_seal *seal,
+                                                const qcd_origin *origin);
+
+/* qcd_spi_open undoes qcd_spi_seal.  It returns false, with `out` all zero, for
+ * an SPI that was not sealed with this key (one in 65536 random ones opens). */
+QCD_API QCD_NODISCARD bool qcd_spi_open(qcd_origin *out, const qcd_seal *seal,
+                                        const qcd_spi *spi);
+
+/* qcd_mint mints the SPIs of one process.  A run is one start of the daemon on
+ * its node; its number must be durable before the first SPI of it is minted. */
+typedef struct qcd_mint {
+    uint8_t node;
+    uint16_t first_run; /* of this process */
+    uint16_t run;       /* the current one */
+    uint32_t counter;   /* of the next SPI */
+} qcd_mint;
+
+/* qcd_mint_init starts `run` (not 0) of `node`. */
+QCD_API void qcd_mint_init(qcd_mint *out, uint8_t node, uint16_t run);
+
+/* qcd_mint_next_run goes on with the run number `run`, made durable by the
+ * caller after QCD_ERR_EXHAUSTED.
+ *
+ *   QCD_ERR_RANGE  `run` is not above the current one; nothing is changed */
+QCD_API QCD_NODISCARD enum qcd_err qcd_mint_next_run(qcd_mint *mint,
+                                                     uint16_t run);
+
+/* qcd_mint_spi mints the next SPI: unpredictable to all who do not hold the
+ * seal's key (section 9.3), and never the same twice.
+ *
+ *   QCD_ERR_EXHAUSTED  the run has minted QCD_COUNTER_END SPIs */
+QCD_API QCD_NODISCARD enum qcd_err
+qcd_mint_spi(qcd_spi *out, qcd_mint *mint, const qcd_seal *seal);
+
+/* qcd_mint_owns tells whether `spi` was minted by this process. */
+QCD_API bool qcd_mint_owns(const qcd_mint *mint, const qcd_seal *seal,
+                           const qcd_spi *spi);
+
+#define QCD_GRAVEYARD_WAYS 4
+#define QCD_GRAVEYARD_SETS 1024
+
+/* qcd_graveyard remembers the last few thousand IKE SAs that this process has
+ * destroyed, so that a peer that missed our DELETE is helped.  Its size is
+ * fixed: an old grave gives way to a new one. */
+typedef struct qcd_graveyard {
+    qcd_spis graves[QCD_GRAVEYARD_SETS][QCD_GRAVEYARD_WAYS];
+    uint8_t roles[QCD_GRAVEYARD_SETS][QCD_GRAVEYARD_WAYS];
+    uint8_t next[QCD_GRAVEYARD_SETS];
+} qcd_graveyard;
+
+/* qcd_graveyard_bury notes that the IKE SA `spis`, in which `role` was ours,
+ * is gone for good.  Call it only when no thread can use the SA any more, and
+ * only for an SA whose local SPI will never be used again. */
+QCD_API void qcd_graveyard_bury(qcd_graveyard *graveyard, const qcd_spis *spis,
+                                enum qcd_role role);
+
+/* qcd_graveyard_holds tells whether that very SA, in that role, is buried. */
+QCD_API bool qcd_graveyard_holds(const qcd_graveyard *graveyard,
+                                 const qcd_spis *spis, enum qcd_role role);
+
+/* qcd_evidence is what is known of the IKE SA that a request names. */
+enum qcd_evidence {
+    QCD_EVIDENCE_NONE = 0,        /* none: it may live; silence */
+    QCD_EVIDENCE_EARLIER_RUN = 1, /* minted by a process that has died */
+    QCD_EVIDENCE_BURIED = 2       /* destroyed by this process */
+};
+
+/* qcd_evidence_weigh is the evidence rule: a token is shown only on positive
+ * evidence that its SA is dead (RFC 6290 section 9.2).  It looks at which SPI
+ * of `request` is ours, opens it with `seal` and holds it against `mint`, which
+ * tells our node and runs; `buried` is the graveyard's answer for that SA. */
+QCD_API enum qcd_evidence qcd_evidence_weigh(const qcd_header *request,
+                                             const qcd_seal *seal,
+                                             const qcd_mint *mint,
+                                             bool buried);
+
+/* ---- Rate limits, RFC 6290 section 8.1 ----------------------------------- */
+
+#define QCD_RATE_MAX 1000000 /* events a second */
+#define QCD_SKETCH_ROWS 4
+#define QCD_SKETCH_CELLS 4096
+#define QCD_HEARD_WORDS 16384
+
+/* qcd_source_limit limits the events of each source: an IPv4 address or an IPv6
+ * /64.  Its memory is fixed, whatever number of sources is forged.  A source
+ * shares a cell of each row with others by chance that differs with each
+ * process, and is held back only where all its cells are busy. */
+typedef struct qcd_source_limit {
+    uint64_t interval; /* nanoseconds an event; 0: none passes */
+    uint64_t tolerance;
+    qcd_hmac key;
+    uint64_t cells[QCD_SKETCH_ROWS][QCD_SKETCH_CELLS];
+} qcd_source_limit;
+
+/* qcd_source_limit_init lets `rate` events a second pass for each source, and
+ * as many at once.  `key` is QCD_RANDOM_KEY_LEN fresh random octets.
+ *
+ *   QCD_ERR_RANGE  `rate` above QCD_RATE_MAX */
+QCD_API QCD_NODISCARD enum qcd_err
+qcd_source_limit_init(qcd_source_limit *out, uint32_t rate,
+                      const uint8_t key[QCD_RANDOM_KEY_LEN]);
+
+/* qcd_source_limit_pass counts an event of `source` at `now_ms` and tells
+ * whether it may pass. */
+QCD_API QCD_NODISCARD bool qcd_source_limit_pass(qcd_source_limit *limit,
+                                                 const qcd_address *source,
+                                                 uint64_t now_ms);
+
+/* qcd_pool is a token bucket.  Opaque. */
+typedef struct qcd_pool {
+    uint64_t interval;
+    uint64_t tolerance;
+    uint64_t busy_until;
+} qcd_pool;
+
+/* qcd_heard remembers for half a minute to a minute what was heard, in fixed
+ * memory; the more is heard the shorter.  Opaque. */
+typedef struct qcd_heard {
+    uint64_t since_ms;
+    uint32_t num_items;
+    uint32_t current;
+    uint64_t bits[2][QCD_HEARD_WORDS];
+} qcd_heard;
+
+/* qcd_reply_limit limits the replies of a maker: so many to one source, so many
+ * to all together.  Half of the latter is kept for the first requests of those
+ * who were not heard lately, a quarter for new sources and a quarter for new
+ * SAs: who floods it, with one address or with many, uses up what is left for
+ * repeaters, and a peer that asks for the first time is still answered. */
+typedef struct qcd_reply_limit {
+    qcd_source_limit sources;
+    qcd_pool common;
+    qcd_pool new_sources;
+    qcd_pool new_sas;
+    qcd_heard heard;
+} qcd_reply_limit;
+
+/* qcd_reply_limit_init: `rate` replies a second and `burst` at once to all,
+ * `rate_source` a second to one source.  `key` as above.
+ *
+ *   QCD_ERR_RANGE  a value above QCD_RATE_MAX */
+QCD_API QCD_NODISCARD enum qcd_err
+qcd_reply_limit_init(qcd_reply_limit *out, uint32_t rate, uint32_t burst,
+                     uint32_t rate_source,
+                     const uint8_t key[QCD_RANDOM_KEY_LEN]);
+
+/* qcd_reply_limit_pass counts a request from `source` for the SA whose SPI
+ * `local` is ours, and tells whether it may be answered. */
+QCD_API QCD_NODISCARD bool qcd_reply_limit_pass(qcd_reply_limit *limit,
+                                                const qcd_address *source,
+                                                const qcd_spi *local,
+                                                uint64_t now_ms);
+
+/* ---- The token maker ----------------------------------------------------- */
+
+/* qcd_judgement is what the maker does with a message for an unknown SA. */
+enum qcd_judgement {
+    QCD_SILENT_NO_REQUEST = 0,  /* no protected request, or a copy of one */
+    QCD_SILENT_NO_EVIDENCE = 1, /* nothing proves that the SA is dead */
+    QCD_SILENT_LIMIT = 2,       /* dead, but over the rate limits */
+    QCD_ANSWER = 3
+};
+
+/* qcd_maker_judge decides on the `in_len` octets at `in`, received from
+ * `source` at `now_ms`, for which the daemon has found no IKE SA.  Only
+ * a protected request of RFC 6290 section 3 is answered: IKE major version 2,
+ * R clear, first payload SK or SKF, both SPIs set, no IKE_SA_INIT, no
+ * IKE_SESSION_RESUME; of a fragmented one its first fragment, so one answer
+ * a Message ID.  With QCD_ANSWER `out` is its header for qcd_maker_reply, else
+ * all zero.  Before it sends, the daemon looks once more whether it has such an
+ * SA, in either role. */
+QCD_API QCD_NODISCARD enum qcd_judgement
+qcd_maker_judge(qcd_header *out, qcd_reply_limit *limit,
+                const qcd_graveyard *graveyard, const qcd_seal *seal,
+                const qcd_mint *mint, const uint8_t *in, size_t in_len,
+                const qcd_address *source, uint64_t now_ms);
+
+/* qcd_maker_reply builds the answer to `request`: INVALID_IKE_SPI and a token
+ * of each generation, newest first, as many as fit under QCD_AMPLIFICATION_MAX
+ * times the request's size.  `taker` is the address that asked, or NULL, and
+ * `token_len` the length, as for qcd_token_make.
+ *
+ *   QCD_ERR_NOBUF  `out_cap` is too small, or not one token fits under the
+ *                  bound: send nothing
+ *   QCD_ERR_RANGE  as qcd_token_make */
+QCD_API QCD_NODISCARD enum qcd_err
+qcd_maker_reply(uint8_t *out, size_t *out_len, size_t out_cap,
+                const qcd_header *request, const qcd_keys *keys,
+                const qcd_address *taker, size_t token_len);
+
+/* ---- The token taker ----------------------------------------------------- */
+
+/* qcd_digest_key turns tokens into what is stored of them.  Constant once
+ * made. */
+typedef struct qcd_digest_key {
+    qcd_hmac hmac;
+} qcd_digest_key;
+
+#define QCD_DIGEST_LEN 16
+
+/* qcd_held is what a taker stores with an IKE SA: keyed digests of the peer's
+ * latest QCD_HELD_MAX tokens (RFC 6290 sections 3 and 5).  `num` tells how
+ * many. */
+typedef struct qcd_held {
+    uint8_t num;
+    uint8_t next;
+    uint8_t digests[QCD_HELD_MAX][QCD_DIGEST_LEN];
+} qcd_held;
+
+enum qcd_verdict { QCD_NO_MATCH = 0, QCD_MATCH = 1 };
+
+/* qcd_digest_key_init takes in QCD_RANDOM_KEY_LEN fresh random octets. */
+QCD_API void qcd_digest_key_init(qcd_digest_key *out,
+                                 const uint8_t key[QCD_RANDOM_KEY_LEN]);
+
+/* qcd_digest_key_wipe makes `key` all zero. */
+QCD_API void qcd_digest_key_wipe(qcd_digest_key *key);
+
+/* qcd_held_store notes `token`, received in a protected message, and lets go
+ * of the oldest where QCD_HELD_MAX are held.  A token that is held already
+ * changes nothing. */
+QCD_API void qcd_held_store(qcd_held *held, const qcd_digest_key *key,
+                            const qcd_token *token);
+
+/* qcd_held_verify tells whether any token of `message` is held.  The time it
+ * takes tells nothing of what is held.  It does not look at the message's SPIs:
+ * the caller found `held` by them. */
+QCD_API QCD_NODISCARD enum qcd_verdict
+qcd_held_verify(const qcd_held *held, const qcd_digest_key *key,
+                const qcd_message *message);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

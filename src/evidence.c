@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* evidence.c: the evidence rule, by which no token of a live IKE SA is shown
+ * (RFC 6290 section 9.2), and the graveyard that serves it. */
+#include <qcd/qcd.h>
+
+#include <string.h>
+
+#include "ike.h"
+
+static const qcd_spi *local_spi(const qcd_spis *spis, enum qcd_role role)
+{
+    return role == QCD_INITIATOR ? &spis->initiator : &spis->responder;
+}
+
+static const qcd_spi *remote_spi(const qcd_spis *spis, enum qcd_role role)
+{
+    return role == QCD_INITIATOR ? &spis->responder : &spis->initiator;
+}
+
+/* Our own SPIs are sealed and so spread evenly; what a peer chose does not
+ * steer where its SA is buried. */
+static size_t set_of(const qcd_spis *spis, enum qcd_role role)
+{
+    const uint8_t *o = local_spi(spis, role)->octets;
+
+    return ((size_t)o[0] << 8 | o[1]) % QCD_GRAVEYARD_SETS;
+}
+
+bool qcd_graveyard_holds(const qcd_graveyard *graveyard, const qcd_spis *spis,
+                         enum qcd_role role)
+{
+    size_t set = set_of(spis, role);
+
+    for (size_t i = 0; i < QCD_GRAVEYARD_WAYS; i++) {
+        if (graveyard->roles[set][i] == (uint8_t)role &&
+            memcmp(&graveyard->graves[set][i], spis, sizeof(*spis)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void qcd_graveyard_bury(qcd_graveyard *graveyard, const qcd_spis *spis,
+                        enum qcd_role role)
+{
+    if (spi_is_zero(local_spi(spis, role)) ||
+        spi_is_zero(remote_spi(spis, role)) ||
+        qcd_graveyard_holds(graveyard, spis, role)) {
+        return;
+    }
+    size_t set = set_of(spis, role);
+    size_t way = graveyard->next[set];
+
+    graveyard->graves[set][way] = *spis;
+    graveyard->roles[set][way] = (uint8_t)role;
+    graveyard->next[set] = (uint8_t)((way + 1) % QCD_GRAVEYARD_WAYS);
+}
+
+enum qcd_evidence qcd_evidence_weigh(const qcd_header *request,
+                                     const qcd_seal *seal, const qcd_mint *mint,
+                                     bool buried)
+{
+    enum qcd_role role = qcd_header_local_role(request);
+    qcd_origin origin;
+
+    if (!qcd_spi_open(&origin, seal, local_spi(&request->spis, role))) {
+        return QCD_EVIDENCE_NONE; /* not ours, and never was */
+    }
+    if (origin.node != mint->node) {
+        return QCD_EVIDENCE_NONE; /* another gateway may hold it */
+    }
+    /* Run 0 mints nothing. */
+    if (origin.run != 0 && origin.run < mint->first_run) {
+        return QCD_EVIDENCE_EARLIER_RUN;
+    }
+    /* A run that is yet to come has come from a state that was rolled back:
+     * whether its process lives, nothing tells. */
+    if (origin.run < mint->first_run || origin.run > mint->run) {
+        return QCD_EVIDENCE_NONE;
+    }
+    return buried ? QCD_EVIDENCE_BURIED : QCD_EVIDENCE_NONE;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* header.c: the IKE header, RFC 7296 section 3.1. */
+#include <qcd/qcd.h>
+
+#include <string.h>
+
+#include "ike.h"
+
+static void spi_read(qcd_spi *out, rd *r)
+{
+    const uint8_t *p = rd_bytes(r, QCD_SPI_LEN);
+
+    if (p != NULL) {
+        memcpy(out->octets, p, QCD_SPI_LEN);
+    }
+}
+
+void header_read(qcd_header *out, rd *r)
+{
+    memset(out, 0, sizeof(*out));
+    spi_read(&out->spis.initiator, r);
+    spi_read(&out->spis.responder, r);
+    out->next_payload = rd_u8(r);
+    out->version = rd_u8(r);
+    out->exchange_type = rd_u8(r);
+    out->flags = rd_u8(r);
+    out->message_id = rd_be32(r);
+    out->length = rd_be32(r);
+}
+
+void header_write(wr *w, const qcd_header *header)
+{
+    wr_bytes(w, header->spis.initiator.octets, QCD_SPI_LEN);
+    wr_bytes(w, header->spis.responder.octets, QCD_SPI_LEN);
+    wr_u8(w, header->next_payload);
+    wr_u8(w, header->version);
+    wr_u8(w, header->exchange_type);
+    wr_u8(w, header->flags);
+    wr_be32(w, header->message_id);
+    wr_be32(w, header->length);
+}
+
+bool header_exchange_is_clear(const qcd_header *header)
+{
+    return header->exchange_type == IKE_SA_INIT ||
+           header->exchange_type == IKE_SESSION_RESUME;
+}
+
+bool spi_is_zero(const qcd_spi *spi)
+{
+    static const qcd_spi zero;
+
+    return memcmp(spi, &zero, sizeof(zero)) == 0;
+}
+
+enum qcd_err qcd_header_decode(qcd_header *out, const uint8_t *in,
+                               size_t in_len)
+{
+    rd r;
+
+    rd_init(&r, in, in_len);
+    header_read(out, &r);
+    if (r.bad) {
+        memset(out, 0, sizeof(*out));
+        return QCD_ERR_TRUNCATED;
+    }
+    if (out->length != in_len) {
+        memset(out, 0, sizeof(*out));
+        return QCD_ERR_MALFORMED;
+    }
+    return QCD_OK;
+}
+
+enum qcd_role qcd_header_local_role(const qcd_header *header)
+{
+    /* RFC 7296 section 3.1: the I flag says that the sender is the original
+     * initiator; the receiver is then the responder. */
+    return (header->flags & QCD_FLAG_INITIATOR) != 0 ? QCD_RESPONDER
+                                                     : QCD_INITIATOR;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ike.h: the numbers of RFC 7296 and RFC 5723 that the core looks at, and what
+ * its files share. */
+#ifndef QCD_IKE_H
+#define QCD_IKE_H
+
+#include <qcd/qcd.h>
+
+#include "rd.h"
+#include "wr.h"
+
+enum {
+    IKE_MAJOR_VERSION = 2,
+
+    /* Exchange types, RFC 7296 section 3.1 and RFC 5723 section 8 */
+    IKE_SA_INIT = 34,
+    IKE_SESSION_RESUME = 38,
+
+    /* Payloads, RFC 7296 section 3.2 and RFC 7383 section 2.5 */
+    PAYLOAD_NONE = 0,
+    PAYLOAD_NOTIFY = 41,
+    PAYLOAD_SK = 46,
+    PAYLOAD_SKF = 53,
+    PAYLOAD_HEADER_LEN = 4,
+    PAYLOAD_CRITICAL = 0x80,
+    NOTIFY_HEADER_LEN = 4, /* Protocol ID to Notify Message Type */
+};
+
+/* header_read reads an IKE header; the caller looks at `r->bad`. */
+void header_read(qcd_header *out, rd *r);
+
+/* header_write appends `header`, its length field included. */
+void header_write(wr *w, const qcd_header *header);
+
+/* header_exchange_is_clear tells whether messages of that exchange are in the
+ * clear by design: before there are keys, nothing about an SA can be said. */
+bool header_exchange_is_clear(const qcd_header *header);
+
+/* spi_is_zero tells whether `spi` stands for no SPI. */
+bool spi_is_zero(const qcd_spi *spi);
+
+/* notify is a notify payload's body, cut into its parts; `spi` and `data` are
+ * borrowed from the input. */
+typedef struct notify {
+    uint16_t type;
+    size_t spi_len;
+    const uint8_t *spi;
+    size_t data_len;
+    const uint8_t *data;
+} notify;
+
+/* notify_read cuts up the rest of `r`; the caller looks at `r->bad`. */
+void notify_read(notify *out, rd *r);
+
+/* notify_token takes the token out of a QCD_TOKEN notify. */
+enum qcd_err notify_token(qcd_token *out, const notify *in);
+
+/* mac_set_key and mac_digest are HMAC-SHA-256.  mac_digest gives the first
+ * `out_len` octets, 32 at most, and leaves `hmac` as it was. */
+void mac_set_key(qcd_hmac *out, const uint8_t *key, size_t key_len);
+void mac_digest(uint8_t *out, size_t out_len, const qcd_hmac *hmac,
+                 const uint8_t *in, size_t in_len);
+
+#define HMAC_LEN 32
+
+#endif

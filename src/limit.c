@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* limit.c: rate limits in fixed memory, RFC 6290 section 8.1.
+ *
+ * A bucket is one number: the time until which it is busy if each event takes
+ * `interval`.  An event conforms while that lies no more than `tolerance`
+ * ahead.  Sources share a sketch of such buckets: a source is held back where
+ * the least busy of its cells is, and moves no cell further than that one, so
+ * a loud neighbour in some of them costs it nothing. */
+#include <qcd/qcd.h>
+
+#include <assert.h>
+#include <string.h>
+
+#include "ike.h"
+
+enum {
+    NS_PER_MS = 1000000,
+    HEARD_AGE_MS = 30000,
+    HEARD_BITS = QCD_HEARD_WORDS * 64,
+    /* At four bits an item a filter is then at most 40 % full, and takes one
+     * item in forty for one that it has heard. */
+    HEARD_ITEMS = HEARD_BITS / 8,
+    HEARD_HASHES = 4
+};
+
+_Static_assert(QCD_SKETCH_ROWS == 4 && HEARD_HASHES == 4,
+               "one digest gives four indices for each");
+
+typedef struct indices {
+    uint32_t sketch[QCD_SKETCH_ROWS];
+    uint32_t heard[HEARD_HASHES];
+} indices;
+
+/* What is hashed begins with its kind, so that an SPI is no address. */
+enum kind { KIND_SOURCE = 1, KIND_SA = 2 };
+
+static void find_indices(indices *out, const qcd_hmac *key, enum kind kind,
+                         const uint8_t *in, size_t in_len)
+{
+    uint8_t input[1 + 16];
+    uint8_t digest[HMAC_LEN];
+    rd r;
+    wr w;
+
+    wr_init(&w, input, sizeof(input));
+    wr_u8(&w, (uint8_t)kind);
+    wr_bytes(&w, in, in_len);
+    mac_digest(digest, sizeof(digest), key, input, w.len);
+
+    rd_init(&r, digest, sizeof(digest));
+    for (size_t i = 0; i < QCD_SKETCH_ROWS; i++) {
+        out->sketch[i] = rd_be32(&r) % QCD_SKETCH_CELLS;
+    }
+    for (size_t i = 0; i < HEARD_HASHES; i++) {
+        out->heard[i] = rd_be32(&r) % HEARD_BITS;
+    }
+}
+
+static void find_source(indices *out, const qcd_hmac *key,
+                        const qcd_address *source)
+{
+    /* Who has one address of an IPv6 /64 has them all. */
+    size_t len = source->len == 16 ? 8 : source->len;
+
+    assert(source->len == 4 || source->len == 16);
+    find_indices(out, key, KIND_SOURCE, source->octets, len);
+}
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static uint64_t interval_of(uint32_t rate)
+{
+    return rate == 0 ? 0 : (uint64_t)1000 * NS_PER_MS / rate;
+}
+
+enum qcd_err qcd_source_limit_init(qcd_source_limit *out, uint32_t rate,
+                                   const uint8_t key[QCD_RANDOM_KEY_LEN])
+{
+    memset(out, 0, sizeof(*out));
+    if (rate > QCD_RATE_MAX) {
+        return QCD_ERR_RANGE;
+    }
+    mac_set_key(&out->key, key, QCD_RANDOM_KEY_LEN);
+    out->interval = interval_of(rate);
+    out->tolerance = rate == 0 ? 0 : (rate - 1) * out->interval;
+    return QCD_OK;
+}
+
+static bool sketch_pass(qcd_source_limit *limit, const indices *at,
+                        uint64_t now)
+{
+    uint64_t least = UINT64_MAX;
+
+    if (limit->interval == 0) {
+        return false;
+    }
+    for (size_t i = 0; i < QCD_SKETCH_ROWS; i++) {
+        uint64_t cell = limit->cells[i][at->sketch[i]];
+        least = cell < least ? cell : least;
+    }
+    least = later(least, now);
+    if (least - now > limit->tolerance) {
+        return false;
+    }
+    for (size_t i = 0; i < QCD_SKETCH_ROWS; i++) {
+        uint64_t *cell = &limit->cells[i][at->sketch[i]];
+        *cell = later(*cell, least + limit->interval);
+    }
+    return true;
+}
+
+bool qcd_source_limit_pass(qcd_source_limit *limit, const qcd_address *source,
+                           uint64_t now_ms)
+{
+    indices at;
+
+    find_source(&at, &limit->key, source);
+    return sketch_pass(limit, &at, now_ms * NS_PER_MS);
+}
+
+static void pool_init(qcd_pool *out, uint32_t rate, uint32_t burst)
+{
+    memset(out, 0, sizeof(*out));
+    if (burst == 0) {
+        return;
+    }
+    out->interval = interval_of(rate);
+    out->tolerance = (burst - 1) * out->interval;
+}
+
+static bool pool_pass(qcd_pool *pool, uint64_t now)
+{
+    uint64_t busy = later(pool->busy_until, now);
+
+    if (pool->interval == 0 || busy - now > pool->tolerance) {
+        return false;
+    }
+    pool->busy_until = busy + pool->interval;
+    return true;
+}
+
+static void heard_age(qcd_heard *heard, uint64_t now_ms)
+{
+    if (heard->num_items < HEARD_ITEMS &&
+        now_ms - heard->since_ms < HEARD_AGE_MS) {
+        return;
+    }
+    heard->current ^= 1;
+    memset(heard->bits[heard->current], 0, sizeof(heard->bits[0]));
+    heard->num_items = 0;
+    heard->since_ms = now_ms;
+}
+
+static bool bits_set(const uint64_t *bits, const indices *at)
+{
+    bool all = true;
+
+    for (size_t i = 0; i < HEARD_HASHES; i++) {
+        all &= (bits[at->heard[i] / 64] >> (at->heard[i] % 64) & 1) != 0;
+    }
+    return all;
+}
+
+/* Tells whether the item is new, and notes it. */
+static bool heard_first(qcd_heard *heard, const indices *at)
+{
+    uint64_t *bits = heard->bits[heard->current];
+    bool in_current = bits_set(bits, at);
+    bool in_previous = bits_set(heard->bits[heard->current ^ 1], at);
+
+    if (!in_current) {
+        for (size_t i = 0; i < HEARD_HASHES; i++) {
+            bits[at->heard[i] / 64] |= (uint64_t)1 << (at->heard[i] % 64);
+        }
+        heard->num_items++;
+    }
+    return !in_current && !in_previous;
+}
+
+enum qcd_err qcd_reply_limit_init(qcd_reply_limit *out, uint32_t rate,
+                                  uint32_t burst, uint32_t rate_source,
+                                  const uint8_t key[QCD_RANDOM_KEY_LEN])
+{
+    memset(out, 0, sizeof(*out));
+    if (rate > QCD_RATE_MAX || burst > QCD_RATE_MAX ||
+        rate_source > QCD_RATE_MAX) {
+        return QCD_ERR_RANGE;
+    }
+    enum qcd_err err = qcd_source_limit_init(&out->sources, rate_source, key);
+    if (err != QCD_OK) {
+        return err;
+    }
+    pool_init(&out->new_sources, rate / 4, burst / 4);
+    pool_init(&out->new_sas, rate / 4, burst / 4);
+    pool_init(&out->common, rate - rate / 4 * 2, burst - burst / 4 * 2);
+    return QCD_OK;
+}
+
+bool qcd_reply_limit_pass(qcd_reply_limit *limit, const qcd_address *source,
+                          const qcd_spi *local, uint64_t now_ms)
+{
+    uint64_t now = now_ms * NS_PER_MS;
+    indices from;
+    indices sa;
+
+    find_source(&from, &limit->sources.key, source);
+    find_indices(&sa, &limit->sources.key, KIND_SA, local->octets, QCD_SPI_LEN);
+    /* Heard is who asked, answered or not: a flood makes itself known. */
+    heard_age(&limit->heard, now_ms);
+    bool new_sa = heard_first(&limit->heard, &sa);
+    bool new_source = heard_first(&limit->heard, &from);
+
+    if (!sketch_pass(&limit->sources, &from, now)) {
+        return false;
+    }
+    return (new_sa && pool_pass(&limit->new_sas, now)) ||
+           (new_source && pool_pass(&limit->new_sources, now)) ||
+           pool_pass(&limit->common, now);
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* message.c: the unprotected messages of RFC 6290 section 4.5, read and
+ * written. */
+#include <qcd/qcd.h>
+
+#include <string.h>
+
+#include "ike.h"
+
+static bool header_is_candidate(const qcd_header *h)
+{
+    return h->version >> 4 == IKE_MAJOR_VERSION &&
+           h->next_payload == PAYLOAD_NOTIFY && !header_exchange_is_clear(h);
+}
+
+bool qcd_message_is_candidate(const uint8_t *in, size_t in_len)
+{
+    qcd_header h;
+    rd r;
+
+    rd_init(&r, in, in_len);
+    header_read(&h, &r);
+    return !r.bad && header_is_candidate(&h);
+}
+
+static enum qcd_err take_token(qcd_message *out, const notify *n)
+{
+    qcd_token surplus;
+
+    if (out->num_tokens == QCD_TOKENS_READ_MAX) {
+        out->num_skipped++;
+        return notify_token(&surplus, n);
+    }
+    enum qcd_err err = notify_token(&out->tokens[out->num_tokens], n);
+    if (err == QCD_OK) {
+        out->num_tokens++;
+    }
+    return err;
+}
+
+static enum qcd_err take_invalid_spi(qcd_message *out, const notify *n)
+{
+    /* RFC 7296 section 3.10.1: the notification data is the SPI. */
+    if (n->data_len != sizeof(out->child_spi)) {
+        return QCD_ERR_MALFORMED;
+    }
+    memcpy(out->child_spi, n->data, sizeof(out->child_spi));
+    out->cause = QCD_CAUSE_INVALID_SPI;
+    return QCD_OK;
+}
+
+static enum qcd_err take_notify(qcd_message *out, rd *body)
+{
+    notify n;
+
+    notify_read(&n, body);
+    if (body->bad) {
+        return QCD_ERR_TRUNCATED;
+    }
+    switch (n.type) {
+    case QCD_NOTIFY_QUICK_CRASH_DETECTION:
+        return take_token(out, &n);
+    case QCD_NOTIFY_INVALID_SPI:
+        return take_invalid_spi(out, &n);
+    case QCD_NOTIFY_INVALID_IKE_SPI:
+        out->cause = QCD_CAUSE_INVALID_IKE_SPI;
+        return QCD_OK;
+    default:
+        return QCD_OK; /* RFC 7296 section 3.10.1: unknown ones are ignored */
+    }
+}
+
+/* Reads one payload of type `type` and tells the type of the next one. */
+static enum qcd_err take_payload(qcd_message *out, uint8_t *next, rd *r,
+                                 uint8_t type)
+{
+    *next = rd_u8(r);
+    uint8_t flags = rd_u8(r);
+    uint16_t len = rd_be16(r);
+    if (r->bad) {
+        return QCD_ERR_TRUNCATED;
+    }
+    /* Less than its own header would be walked for ever. */
+    if (len < PAYLOAD_HEADER_LEN) {
+        return QCD_ERR_MALFORMED;
+    }
+    rd body;
+    rd_sub(&body, r, (size_t)len - PAYLOAD_HEADER_LEN);
+    if (body.bad) {
+        return QCD_ERR_TRUNCATED;
+    }
+    if (type == PAYLOAD_NOTIFY) {
+        return take_notify(out, &body);
+    }
+    /* What is encrypted is not ours to judge, and what is critical must not be
+     * passed over (RFC 7296 section 2.5). */
+    if (type == PAYLOAD_SK || type == PAYLOAD_SKF ||
+        (flags & PAYLOAD_CRITICAL) != 0) {
+        return QCD_ERR_MALFORMED;
+    }
+    return QCD_OK;
+}
+
+static enum qcd_err read_message(qcd_message *out, rd *r)
+{
+    header_read(&out->header, r);
+    if (r->bad) {
+        return QCD_ERR_TRUNCATED;
+    }
+    uint8_t type = out->header.next_payload;
+    while (type != PAYLOAD_NONE) {
+        uint8_t next;
+        enum qcd_err err = take_payload(out, &next, r, type);
+        if (err != QCD_OK) {
+            return err;
+        }
+        type = next;
+    }
+    return r->len == 0 ? QCD_OK : QCD_ERR_MALFORMED;
+}
+
+enum qcd_err qcd_message_decode(qcd_message *out, const uint8_t *in,
+                                size_t in_len)
+{
+    qcd_header h;
+    rd r;
+
+    memset(out, 0, sizeof(*out));
+    enum qcd_err err = qcd_header_decode(&h, in, in_len);
+    if (err != QCD_OK) {
+        return err;
+    }
+    if (!header_is_candidate(&h)) {
+        return QCD_ERR_MALFORMED;
+    }
+    rd_init(&r, in, in_len);
+    err = read_message(out, &r);
+    if (err != QCD_OK) {
+        qcd_wipe(out, sizeof(*out));
+    }
+    return err;
+}
+
+static void write_notify(wr *w, bool is_last, uint16_t type, const void *data,
+                         size_t data_len)
+{
+    wr_u8(w, is_last ? PAYLOAD_NONE : PAYLOAD_NOTIFY);
+    wr_u8(w, 0);
+    wr_be16(w, (uint16_t)(PAYLOAD_HEADER_LEN + NOTIFY_HEADER_LEN + data_len));
+    wr_u8(w, 0); /* Protocol ID: RFC 6290 section 4.1 with erratum 3449 */
+    wr_u8(w, 0); /* SPI size */
+    wr_be16(w, type);
+    wr_bytes(w, data, data_len);
+}
+
+static bool message_is_sendable(const qcd_message *m)
+{
+    if (m->num_tokens > QCD_TOKENS_SENT_MAX ||
+        (m->cause == QCD_CAUSE_NONE && m->num_tokens == 0)) {
+        return false;
+    }
+    for (size_t i = 0; i < m->num_tokens; i++) {
+        if (m->tokens[i].len < QCD_TOKEN_MIN ||
+            m->tokens[i].len > QCD_TOKEN_MAX) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static size_t cause_data_len(enum qcd_cause cause)
+{
+    return cause == QCD_CAUSE_INVALID_SPI ? 4 : 0;
+}
+
+static size_t message_len(const qcd_message *m)
+{
+    const size_t notify_len = PAYLOAD_HEADER_LEN + NOTIFY_HEADER_LEN;
+    size_t len = QCD_HEADER_LEN;
+
+    if (m->cause != QCD_CAUSE_NONE) {
+        len += notify_len + cause_data_len(m->cause);
+    }
+    for (size_t i = 0; i < m->num_tokens; i++) {
+        len += notify_len + m->tokens[i].len;
+    }
+    return len;
+}
+
+enum qcd_err qcd_message_encode(uint8_t *out, size_t *out_len, size_t out_cap,
+                                const qcd_message *m)
+{
+    wr w;
+
+    *out_len = 0;
+    if (out_cap > 0) {
+        memset(out, 0, out_cap);
+    }
+    if (!message_is_sendable(m)) {
+        return QCD_ERR_RANGE;
+    }
+    if (message_len(m) > out_cap) {
+        return QCD_ERR_NOBUF;
+    }
+    qcd_header h = m->header;
+    h.next_payload = PAYLOAD_NOTIFY;
+    h.length = (uint32_t)message_len(m);
+
+    wr_init(&w, out, out_cap);
+    header_write(&w, &h);
+    if (m->cause != QCD_CAUSE_NONE) {
+        uint16_t type = m->cause == QCD_CAUSE_INVALID_SPI
+                            ? QCD_NOTIFY_INVALID_SPI
+                            : QCD_NOTIFY_INVALID_IKE_SPI;
+        write_notify(&w, m->num_tokens == 0, type, m->child_spi,
+                     cause_data_len(m->cause));
+    }
+    for (size_t i = 0; i < m->num_tokens; i++) {
+        write_notify(&w, i + 1 == m->num_tokens,
+                     QCD_NOTIFY_QUICK_CRASH_DETECTION, m->tokens[i].octets,
+                     m->tokens[i].len);
+    }
+    *out_len = w.len;
+    return QCD_OK;
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* seal.c: IKE SPIs that only their minter can read: a permutation of
+ * `zero tag 16 | node 8 | run 16 | counter 24`.  To anybody else they are
+ * unpredictable, as RFC 6290 section 9.3 demands. */
+#include <qcd/qcd.h>
+
+#include <assert.h>
+#include <nettle/cast128.h>
+#include <string.h>
+
+#include "ike.h"
+
+_Static_assert(sizeof(struct cast128_ctx) <= sizeof(qcd_seal),
+               "qcd_seal must hold nettle's context");
+_Static_assert(CAST128_BLOCK_SIZE == QCD_SPI_LEN, "an SPI is one block");
+_Static_assert(CAST128_KEY_SIZE == QCD_SEAL_KEY_LEN, "key size");
+
+void qcd_seal_init(qcd_seal *out, const uint8_t key[QCD_SEAL_KEY_LEN])
+{
+    struct cast128_ctx ctx;
+
+    memset(&ctx, 0, sizeof(ctx));
+    cast128_set_key(&ctx, key);
+    memset(out, 0, sizeof(*out));
+    memcpy(out, &ctx, sizeof(ctx));
+    qcd_wipe(&ctx, sizeof(ctx));
+}
+
+void qcd_seal_wipe(qcd_seal *seal)
+{
+    qcd_wipe(seal, sizeof(*seal));
+}
+
+enum qcd_err qcd_spi_seal(qcd_spi *out, const qcd_seal *seal,
+                          const qcd_origin *origin)
+{
+    uint8_t plain[QCD_SPI_LEN];
+    struct cast128_ctx ctx;
+    wr w;
+
+    memset(out, 0, sizeof(*out));
+    if (origin->counter >= QCD_COUNTER_END) {
+        return QCD_ERR_RANGE;
+    }
+    wr_init(&w, plain, sizeof(plain));
+    wr_be16(&w, 0);
+    wr_u8(&w, origin->node);
+    wr_be16(&w, origin->run);
+    wr_be(&w, origin->counter, 3);
+
+    memcpy(&ctx, seal, sizeof(ctx));
+    cast128_encrypt(&ctx, sizeof(plain), out->octets, plain);
+    qcd_wipe(&ctx, sizeof(ctx));
+    return spi_is_zero(out) ? QCD_ERR_RANGE : QCD_OK;
+}
+
+bool qcd_spi_open(qcd_origin *out, const qcd_seal *seal, const qcd_spi *spi)
+{
+    uint8_t plain[QCD_SPI_LEN];
+    struct cast128_ctx ctx;
+    rd r;
+
+    memset(out, 0, sizeof(*out));
+    memcpy(&ctx, seal, sizeof(ctx));
+    cast128_decrypt(&ctx, sizeof(plain), plain, spi->octets);
+    qcd_wipe(&ctx, sizeof(ctx));
+
+    rd_init(&r, plain, sizeof(plain));
+    if (spi_is_zero(spi) || rd_be16(&r) != 0) {
+        return false;
+    }
+    out->node = rd_u8(&r);
+    out->run = rd_be16(&r);
+    out->counter = (uint32_t)rd_be(&r, 3);
+    return true;
+}
+
+void qcd_mint_init(qcd_mint *out, uint8_t node, uint16_t run)
+{
+    assert(run != 0);
+    *out = (qcd_mint){.node = node, .first_run = run, .run = run};
+}
+
+enum qcd_err qcd_mint_next_run(qcd_mint *mint, uint16_t run)
+{
+    if (run <= mint->run) {
+        return QCD_ERR_RANGE;
+    }
+    mint->run = run;
+    mint->counter = 0;
+    return QCD_OK;
+}
+
+enum qcd_err qcd_mint_spi(qcd_spi *out, qcd_mint *mint, const qcd_seal *seal)
+{
+    enum qcd_err err = QCD_ERR_RANGE;
+
+    memset(out, 0, sizeof(*out));
+    /* One origin of all seals to the zero SPI; it is stepped over. */
+    while (err != QCD_OK) {
+        if (mint->counter >= QCD_COUNTER_END) {
+            return QCD_ERR_EXHAUSTED;
+        }
+        qcd_origin origin = {
+            .node = mint->node, .run = mint->run, .counter = mint->counter++};
+        err = qcd_spi_seal(out, seal, &origin);
+    }
+    return QCD_OK;
+}
+
+bool qcd_mint_owns(const qcd_mint *mint, const qcd_seal *seal,
+                   const qcd_spi *spi)
+{
+    qcd_origin origin;
+
+    if (!qcd_spi_open(&origin, seal, spi) || origin.node != mint->node ||
+        origin.run < mint->first_run || origin.run > mint->run) {
+        return false;
+    }
+    return origin.run != mint->run || origin.counter < mint->counter;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* token.c: generations of secrets and the tokens derived from them, RFC 6290
+ * sections 5.1 and 5.2. */
+#include <qcd/qcd.h>
+
+#include <string.h>
+
+#include "ike.h"
+
+/* The secret itself is used for nothing but to derive the key of each purpose,
+ * so that a later purpose can't be played off against this one. */
+static const char token_label[] = "qcd token key, RFC 6290 section 5";
+
+static void generation_init(qcd_hmac *out, const qcd_secret *secret)
+{
+    uint8_t key[HMAC_LEN];
+    qcd_hmac root;
+
+    mac_set_key(&root, secret->octets, sizeof(secret->octets));
+    mac_digest(key, sizeof(key), &root, (const uint8_t *)token_label,
+                sizeof(token_label) - 1);
+    mac_set_key(out, key, sizeof(key));
+    qcd_wipe(key, sizeof(key));
+    qcd_wipe(&root, sizeof(root));
+}
+
+enum qcd_err qcd_keys_init(qcd_keys *out, const qcd_secret *secrets,
+                           size_t num_secrets)
+{
+    memset(out, 0, sizeof(*out));
+    if (num_secrets == 0 || num_secrets > QCD_GENERATIONS_MAX) {
+        return QCD_ERR_RANGE;
+    }
+    for (size_t i = 0; i < num_secrets; i++) {
+        generation_init(&out->generations[i], &secrets[i]);
+    }
+    out->num_generations = num_secrets;
+    return QCD_OK;
+}
+
+void qcd_keys_wipe(qcd_keys *keys)
+{
+    qcd_wipe(keys, sizeof(*keys));
+}
+
+static bool address_is_valid(const qcd_address *a)
+{
+    return a->len == 4 || a->len == 16;
+}
+
+enum qcd_err qcd_token_make(qcd_token *out, const qcd_keys *keys,
+                            size_t generation, const qcd_spis *spis,
+                            enum qcd_role role, const qcd_address *taker,
+                            size_t token_len)
+{
+    uint8_t input[1 + 2 * QCD_SPI_LEN + 16];
+    wr w;
+
+    memset(out, 0, sizeof(*out));
+    if (generation >= keys->num_generations || token_len < QCD_TOKEN_MIN ||
+        token_len > QCD_TOKEN_MADE_MAX ||
+        (taker != NULL && !address_is_valid(taker))) {
+        return QCD_ERR_RANGE;
+    }
+    /* The input's length tells the forms of sections 5.1 and 5.2 apart. */
+    wr_init(&w, input, sizeof(input));
+    wr_u8(&w, (uint8_t)role);
+    wr_bytes(&w, spis->initiator.octets, QCD_SPI_LEN);
+    wr_bytes(&w, spis->responder.octets, QCD_SPI_LEN);
+    if (taker != NULL) {
+        wr_bytes(&w, taker->octets, taker->len);
+    }
+    mac_digest(out->octets, token_len, &keys->generations[generation], input,
+                w.len);
+    out->len = (uint8_t)token_len;
+    return QCD_OK;
+}
