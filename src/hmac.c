@@ -24,7 +24,7 @@ void mac_set_key(qcd_hmac *out, const uint8_t *key, size_t key_len)
 }
 
 void mac_digest(uint8_t *out, size_t out_len, const qcd_hmac *hmac,
-                 const uint8_t *in, size_t in_len)
+                const uint8_t *in, size_t in_len)
 {
     struct hmac_sha256_ctx ctx;
 

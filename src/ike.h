@@ -59,7 +59,7 @@ enum qcd_err notify_token(qcd_token *out, const notify *in);
  * `out_len` octets, 32 at most, and leaves `hmac` as it was. */
 void mac_set_key(qcd_hmac *out, const uint8_t *key, size_t key_len);
 void mac_digest(uint8_t *out, size_t out_len, const qcd_hmac *hmac,
-                 const uint8_t *in, size_t in_len);
+                const uint8_t *in, size_t in_len);
 
 #define HMAC_LEN 32
 

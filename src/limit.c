@@ -18,7 +18,8 @@ enum {
     HEARD_AGE_MS = 30000,
     HEARD_BITS = QCD_HEARD_WORDS * 64,
     /* At four bits an item a filter is then at most 40 % full, and takes one
-     * item in forty for one that it has heard. */
+     * item in forty for one that it has heard; the two of them one in twenty.
+     */
     HEARD_ITEMS = HEARD_BITS / 8,
     HEARD_HASHES = 4
 };
@@ -71,9 +72,12 @@ static uint64_t later(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+/* Rounded up: a limit is not to be exceeded by a fraction. */
 static uint64_t interval_of(uint32_t rate)
 {
-    return rate == 0 ? 0 : (uint64_t)1000 * NS_PER_MS / rate;
+    const uint64_t second = (uint64_t)1000 * NS_PER_MS;
+
+    return rate == 0 ? 0 : (second + rate - 1) / rate;
 }
 
 enum qcd_err qcd_source_limit_init(qcd_source_limit *out, uint32_t rate,
@@ -89,36 +93,49 @@ enum qcd_err qcd_source_limit_init(qcd_source_limit *out, uint32_t rate,
     return QCD_OK;
 }
 
-static bool sketch_pass(qcd_source_limit *limit, const indices *at,
-                        uint64_t now)
+/* Until when a source is busy: its least busy cell tells. */
+static uint64_t sketch_busy(const qcd_source_limit *limit, const indices *at,
+                            uint64_t now)
 {
     uint64_t least = UINT64_MAX;
 
-    if (limit->interval == 0) {
-        return false;
-    }
     for (size_t i = 0; i < QCD_SKETCH_ROWS; i++) {
         uint64_t cell = limit->cells[i][at->sketch[i]];
         least = cell < least ? cell : least;
     }
-    least = later(least, now);
-    if (least - now > limit->tolerance) {
-        return false;
-    }
+    return later(least, now);
+}
+
+static bool sketch_conforms(const qcd_source_limit *limit, const indices *at,
+                            uint64_t now)
+{
+    return limit->interval != 0 &&
+           sketch_busy(limit, at, now) - now <= limit->tolerance;
+}
+
+static void sketch_charge(qcd_source_limit *limit, const indices *at,
+                          uint64_t now)
+{
+    uint64_t busy = sketch_busy(limit, at, now) + limit->interval;
+
     for (size_t i = 0; i < QCD_SKETCH_ROWS; i++) {
         uint64_t *cell = &limit->cells[i][at->sketch[i]];
-        *cell = later(*cell, least + limit->interval);
+        *cell = later(*cell, busy);
     }
-    return true;
 }
 
 bool qcd_source_limit_pass(qcd_source_limit *limit, const qcd_address *source,
                            uint64_t now_ms)
 {
+    uint64_t now = now_ms * NS_PER_MS;
     indices at;
 
     find_source(&at, &limit->key, source);
-    return sketch_pass(limit, &at, now_ms * NS_PER_MS);
+    if (!sketch_conforms(limit, &at, now)) {
+        return false;
+    }
+    sketch_charge(limit, &at, now);
+    return true;
 }
 
 static void pool_init(qcd_pool *out, uint32_t rate, uint32_t burst)
@@ -142,16 +159,26 @@ static bool pool_pass(qcd_pool *pool, uint64_t now)
     return true;
 }
 
-static void heard_age(qcd_heard *heard, uint64_t now_ms)
+static void heard_turn(qcd_heard *heard, uint64_t now_ms)
 {
-    if (heard->num_items < HEARD_ITEMS &&
-        now_ms - heard->since_ms < HEARD_AGE_MS) {
-        return;
-    }
     heard->current ^= 1;
     memset(heard->bits[heard->current], 0, sizeof(heard->bits[0]));
     heard->num_items = 0;
     heard->since_ms = now_ms;
+}
+
+static void heard_age(qcd_heard *heard, uint64_t now_ms)
+{
+    /* Threads that waited for each other may come with an earlier time. */
+    uint64_t age = later(now_ms, heard->since_ms) - heard->since_ms;
+
+    if (heard->num_items >= HEARD_ITEMS || age >= HEARD_AGE_MS) {
+        heard_turn(heard, now_ms);
+    }
+    /* What was heard before a long silence is forgotten as well. */
+    if (age >= (uint64_t)2 * HEARD_AGE_MS) {
+        heard_turn(heard, now_ms);
+    }
 }
 
 static bool bits_set(const uint64_t *bits, const indices *at)
@@ -193,10 +220,29 @@ enum qcd_err qcd_reply_limit_init(qcd_reply_limit *out, uint32_t rate,
     if (err != QCD_OK) {
         return err;
     }
-    pool_init(&out->new_sources, rate / 4, burst / 4);
-    pool_init(&out->new_sas, rate / 4, burst / 4);
-    pool_init(&out->common, rate - rate / 4 * 2, burst - burst / 4 * 2);
+    /* Where a quarter is nothing, nothing is kept apart. */
+    bool is_split = rate >= 4 && burst >= 4;
+    uint32_t new_rate = is_split ? rate / 4 : 0;
+    uint32_t new_burst = is_split ? burst / 4 : 0;
+    pool_init(&out->new_sources, new_rate, new_burst);
+    pool_init(&out->new_sas, new_rate, new_burst);
+    pool_init(&out->common, rate - new_rate * 2, burst - new_burst * 2);
     return QCD_OK;
+}
+
+/* Heard is who asked, answered or not: a flood makes itself known. */
+static bool reply_conforms(qcd_reply_limit *limit, const indices *from,
+                           const indices *sa, uint64_t now_ms)
+{
+    uint64_t now = now_ms * NS_PER_MS;
+
+    heard_age(&limit->heard, now_ms);
+    bool new_sa = heard_first(&limit->heard, sa);
+    bool new_source = heard_first(&limit->heard, from);
+
+    return (new_sa && pool_pass(&limit->new_sas, now)) ||
+           (new_source && pool_pass(&limit->new_sources, now)) ||
+           pool_pass(&limit->common, now);
 }
 
 bool qcd_reply_limit_pass(qcd_reply_limit *limit, const qcd_address *source,
@@ -208,15 +254,12 @@ bool qcd_reply_limit_pass(qcd_reply_limit *limit, const qcd_address *source,
 
     find_source(&from, &limit->sources.key, source);
     find_indices(&sa, &limit->sources.key, KIND_SA, local->octets, QCD_SPI_LEN);
-    /* Heard is who asked, answered or not: a flood makes itself known. */
-    heard_age(&limit->heard, now_ms);
-    bool new_sa = heard_first(&limit->heard, &sa);
-    bool new_source = heard_first(&limit->heard, &from);
-
-    if (!sketch_pass(&limit->sources, &from, now)) {
+    /* A source is charged for its answers alone: were it for its requests,
+     * a flood of forged ones would fill the sketch and hold back everybody. */
+    if (!sketch_conforms(&limit->sources, &from, now) ||
+        !reply_conforms(limit, &from, &sa, now_ms)) {
         return false;
     }
-    return (new_sa && pool_pass(&limit->new_sas, now)) ||
-           (new_source && pool_pass(&limit->new_sources, now)) ||
-           pool_pass(&limit->common, now);
+    sketch_charge(&limit->sources, &from, now);
+    return true;
 }

@@ -31,11 +31,11 @@ static bool is_protected_request(const qcd_header *h, const uint8_t *in,
            (h->next_payload == PAYLOAD_SKF && is_first_fragment(in, in_len));
 }
 
-enum qcd_judgement
-qcd_maker_judge(qcd_header *out, qcd_reply_limit *limit,
-                const qcd_graveyard *graveyard, const qcd_seal *seal,
-                const qcd_mint *mint, const uint8_t *in, size_t in_len,
-                const qcd_address *source, uint64_t now_ms)
+enum qcd_judgement qcd_maker_judge(qcd_header *out, qcd_reply_limit *limit,
+                                   const qcd_graveyard *graveyard,
+                                   const qcd_seal *seal, const qcd_mint *mint,
+                                   const uint8_t *in, size_t in_len,
+                                   const qcd_address *source, uint64_t now_ms)
 {
     qcd_header h;
 
@@ -104,9 +104,11 @@ enum qcd_err qcd_maker_reply(uint8_t *out, size_t *out_len, size_t out_cap,
         reply.num_tokens++;
     }
     if (err == QCD_OK) {
-        do {
-            err = encode_reply(out, out_len, out_cap, &reply, request->length);
-        } while (err == QCD_ERR_NOBUF && --reply.num_tokens > 0);
+        err = encode_reply(out, out_len, out_cap, &reply, request->length);
+    }
+    while (err == QCD_ERR_NOBUF && reply.num_tokens > 1) {
+        reply.num_tokens--;
+        err = encode_reply(out, out_len, out_cap, &reply, request->length);
     }
     qcd_wipe(&reply, sizeof(reply));
     return err;

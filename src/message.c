@@ -155,7 +155,8 @@ static void write_notify(wr *w, bool is_last, uint16_t type, const void *data,
 
 static bool message_is_sendable(const qcd_message *m)
 {
-    if (m->num_tokens > QCD_TOKENS_SENT_MAX ||
+    if ((unsigned)m->cause > QCD_CAUSE_INVALID_SPI ||
+        m->num_tokens > QCD_TOKENS_SENT_MAX ||
         (m->cause == QCD_CAUSE_NONE && m->num_tokens == 0)) {
         return false;
     }

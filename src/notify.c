@@ -42,8 +42,7 @@ enum qcd_err notify_token(qcd_token *out, const notify *in)
                : QCD_ERR_MALFORMED;
 }
 
-enum qcd_err qcd_notify_decode(qcd_token *out, const uint8_t *in,
-                               size_t in_len)
+enum qcd_err qcd_notify_decode(qcd_token *out, const uint8_t *in, size_t in_len)
 {
     notify n;
     rd r;

@@ -98,7 +98,8 @@ enum qcd_err qcd_mint_spi(qcd_spi *out, qcd_mint *mint, const qcd_seal *seal)
     memset(out, 0, sizeof(*out));
     /* One origin of all seals to the zero SPI; it is stepped over. */
     while (err != QCD_OK) {
-        if (mint->counter >= QCD_COUNTER_END) {
+        /* Run 0, that of an all-zero mint, has none. */
+        if (mint->run == 0 || mint->counter >= QCD_COUNTER_END) {
             return QCD_ERR_EXHAUSTED;
         }
         qcd_origin origin = {

@@ -18,7 +18,7 @@ static void generation_init(qcd_hmac *out, const qcd_secret *secret)
 
     mac_set_key(&root, secret->octets, sizeof(secret->octets));
     mac_digest(key, sizeof(key), &root, (const uint8_t *)token_label,
-                sizeof(token_label) - 1);
+               sizeof(token_label) - 1);
     mac_set_key(out, key, sizeof(key));
     qcd_wipe(key, sizeof(key));
     qcd_wipe(&root, sizeof(root));
@@ -36,6 +36,18 @@ enum qcd_err qcd_keys_init(qcd_keys *out, const qcd_secret *secrets,
     }
     out->num_generations = num_secrets;
     return QCD_OK;
+}
+
+void qcd_keys_rotate(qcd_keys *keys, const qcd_secret *newest)
+{
+    if (keys->num_generations < QCD_GENERATIONS_MAX) {
+        keys->num_generations++;
+    }
+    for (size_t i = keys->num_generations - 1; i > 0; i--) {
+        keys->generations[i] = keys->generations[i - 1];
+    }
+    generation_init(&keys->generations[0], newest);
+    keys->newest++;
 }
 
 void qcd_keys_wipe(qcd_keys *keys)
@@ -71,7 +83,7 @@ enum qcd_err qcd_token_make(qcd_token *out, const qcd_keys *keys,
         wr_bytes(&w, taker->octets, taker->len);
     }
     mac_digest(out->octets, token_len, &keys->generations[generation], input,
-                w.len);
+               w.len);
     out->len = (uint8_t)token_len;
     return QCD_OK;
 }

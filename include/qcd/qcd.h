@@ -56,7 +56,8 @@ extern "C" {
 #define QCD_TOKENS_SENT_MAX 4   /* tokens in a message that we send */
 #define QCD_TOKENS_READ_MAX 8   /* tokens of a message that are looked at */
 #define QCD_HELD_MAX 4          /* tokens kept for one IKE SA, newest ones */
-#define QCD_AMPLIFICATION_MAX 3 /* a reply is at most this times its request */
+#define QCD_AMPLIFICATION_MAX 3 /* a reply is at most this times its request   \
+                                 */
 
 /* Octets of the largest message that qcd_message_encode can make. */
 #define QCD_MESSAGE_MAX                                                        \
@@ -172,7 +173,7 @@ qcd_token_read(qcd_token *out, const uint8_t *in, size_t in_len);
 
 /* qcd_cause is the notify that comes with the tokens. */
 enum qcd_cause {
-    QCD_CAUSE_NONE = 0,    /* tokens alone; accepted, never sent */
+    QCD_CAUSE_NONE = 0, /* tokens alone; accepted, never sent */
     QCD_CAUSE_INVALID_IKE_SPI = 1,
     QCD_CAUSE_INVALID_SPI = 2
 };
@@ -212,8 +213,9 @@ qcd_message_decode(qcd_message *out, const uint8_t *in, size_t in_len);
  * order, each with Protocol ID 0 (erratum 3449) and SPI size 0.
  *
  *   QCD_ERR_NOBUF  more than `out_cap` octets
- *   QCD_ERR_RANGE  QCD_CAUSE_NONE without a token, too many tokens, or one
- *                  with a length outside QCD_TOKEN_MIN to QCD_TOKEN_MAX */
+ *   QCD_ERR_RANGE  no such cause, QCD_CAUSE_NONE without a token, too many
+ *                  tokens, or one with a length outside QCD_TOKEN_MIN to
+ *                  QCD_TOKEN_MAX */
 QCD_API QCD_NODISCARD enum qcd_err
 qcd_message_encode(uint8_t *out, size_t *out_len, size_t out_cap,
                    const qcd_message *message);
@@ -231,8 +233,9 @@ typedef struct qcd_hmac {
 } qcd_hmac;
 
 /* qcd_keys holds up to QCD_GENERATIONS_MAX generations of secrets, ready to
- * make tokens.  Constant once made: threads may share it for reading. */
+ * make tokens.  `newest` counts the rotations since qcd_keys_init. */
 typedef struct qcd_keys {
+    uint32_t newest;
     size_t num_generations;
     qcd_hmac generations[QCD_GENERATIONS_MAX]; /* newest first */
 } qcd_keys;
@@ -241,9 +244,13 @@ typedef struct qcd_keys {
  * first.  The secrets are not kept; qcd_keys_wipe when done.
  *
  *   QCD_ERR_RANGE  not 1 to QCD_GENERATIONS_MAX secrets */
-QCD_API QCD_NODISCARD enum qcd_err qcd_keys_init(qcd_keys *out,
-                                                 const qcd_secret *secrets,
-                                                 size_t num_secrets);
+QCD_API QCD_NODISCARD enum qcd_err
+qcd_keys_init(qcd_keys *out, const qcd_secret *secrets, size_t num_secrets);
+
+/* qcd_keys_rotate puts `newest` before the other generations and lets go of
+ * the oldest where there are QCD_GENERATIONS_MAX (RFC 6290 section 5.1).  Ask
+ * qcd_promise_blocks_rotation first. */
+QCD_API void qcd_keys_rotate(qcd_keys *keys, const qcd_secret *newest);
 
 /* qcd_keys_wipe makes `keys` all zero. */
 QCD_API void qcd_keys_wipe(qcd_keys *keys);
@@ -264,7 +271,34 @@ qcd_token_make(qcd_token *out, const qcd_keys *keys, size_t generation,
                const qcd_spis *spis, enum qcd_role role,
                const qcd_address *taker, size_t token_len);
 
-/* ---- Sealed SPIs and the evidence rule, RFC 6290 sections 9.2, 9.3 -------- */
+/* qcd_promise is what a maker remembers, with a live IKE SA, of the token that
+ * its peer holds: whether it holds one, from which generation and for which
+ * address.  It is no secret. */
+typedef struct qcd_promise {
+    bool is_given;
+    uint32_t generation;
+    qcd_address taker; /* len 0: not bound to an address */
+} qcd_promise;
+
+/* qcd_promise_give notes that the peer now holds the token of the newest
+ * generation for `taker`, which is NULL where tokens are not bound. */
+QCD_API void qcd_promise_give(qcd_promise *promise, const qcd_keys *keys,
+                              const qcd_address *taker);
+
+/* qcd_promise_is_due tells whether the peer must be sent a token in
+ * a protected message (RFC 6290 section 4.4): it holds none, or one for another
+ * address, or one of a generation that is gone or the next to go.  Otherwise it
+ * SHOULD NOT be sent any. */
+QCD_API bool qcd_promise_is_due(const qcd_promise *promise,
+                                const qcd_keys *keys, const qcd_address *taker);
+
+/* qcd_promise_blocks_rotation tells whether one more rotation would leave the
+ * peer with a token that can't be made any more. */
+QCD_API bool qcd_promise_blocks_rotation(const qcd_promise *promise,
+                                         const qcd_keys *keys);
+
+/* ---- Sealed SPIs and the evidence rule, RFC 6290 sections 9.2, 9.3 --------
+ */
 
 /* qcd_seal is a keyed permutation of 64 bits (CAST-128), ready for use.
  * Opaque; constant once made. */
@@ -291,10 +325,10 @@ QCD_API void qcd_seal_wipe(qcd_seal *seal);
 /* qcd_spi_seal makes the SPI of `origin`.
  *
  *   QCD_ERR_RANGE  the counter has more than 24 bits, or the result would be
- *                  the zero SPI, which no SA may have (take the next counter) */
-QCD_API QCD_NODISCARD enum qcd_err qcd_spi_seal(qcd_spi *out,
-                                                const qcd_seal *seal,
-                                                const qcd_origin *origin);
+ *                  the zero SPI, which no SA may have (take the next counter)
+ */
+QCD_API QCD_NODISCARD enum qcd_err
+qcd_spi_seal(qcd_spi *out, const qcd_seal *seal, const qcd_origin *origin);
 
 /* qcd_spi_open undoes qcd_spi_seal.  It returns false, with `out` all zero, for
  * an SPI that was not sealed with this key (one in 65536 random ones opens). */
@@ -324,8 +358,8 @@ QCD_API QCD_NODISCARD enum qcd_err qcd_mint_next_run(qcd_mint *mint,
  * seal's key (section 9.3), and never the same twice.
  *
  *   QCD_ERR_EXHAUSTED  the run has minted QCD_COUNTER_END SPIs */
-QCD_API QCD_NODISCARD enum qcd_err
-qcd_mint_spi(qcd_spi *out, qcd_mint *mint, const qcd_seal *seal);
+QCD_API QCD_NODISCARD enum qcd_err qcd_mint_spi(qcd_spi *out, qcd_mint *mint,
+                                                const qcd_seal *seal);
 
 /* qcd_mint_owns tells whether `spi` was minted by this process. */
 QCD_API bool qcd_mint_owns(const qcd_mint *mint, const qcd_seal *seal,
@@ -366,8 +400,7 @@ enum qcd_evidence {
  * tells our node and runs; `buried` is the graveyard's answer for that SA. */
 QCD_API enum qcd_evidence qcd_evidence_weigh(const qcd_header *request,
                                              const qcd_seal *seal,
-                                             const qcd_mint *mint,
-                                             bool buried);
+                                             const qcd_mint *mint, bool buried);
 
 /* ---- Rate limits, RFC 6290 section 8.1 ----------------------------------- */
 

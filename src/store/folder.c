@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* folder.c: the folder of the store, made where it is missing, and checked. */
+#include "folder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io.h"
+#include "report.h"
+#include "sys.h"
+
+/* show_path keeps the end of a long path: it tells folders apart. */
+static void show_path(char out[FOLDER_SHOWN_MAX + 4], const char *path)
+{
+    size_t len = strlen(path);
+    bool cut = len > FOLDER_SHOWN_MAX;
+    (void)snprintf(out, FOLDER_SHOWN_MAX + 4, "%s%.*s", cut ? "..." : "",
+                   FOLDER_SHOWN_MAX,
+                   cut ? path + (len - FOLDER_SHOWN_MAX) : path);
+}
+
+/* clean_path copies `path` without the slashes at its end, which would make
+ * the system follow a symbolic link. */
+static enum qcd_store_err clean_path(char out[PATH_MAX],
+                                     qcd_store_report *report, const char *path)
+{
+    char shown[FOLDER_SHOWN_MAX + 4];
+    show_path(shown, path);
+    if (path[0] != '/') {
+        return report_fail(report, QCD_STORE_ERR_SYSTEM,
+                           "\"%s\" is no absolute path. Configure one that "
+                           "begins with /",
+                           shown);
+    }
+    size_t len = strlen(path);
+    while (len > 0 && path[len - 1] == '/') {
+        len--;
+    }
+    if (len == 0) {
+        return report_fail(report, QCD_STORE_ERR_UNSAFE,
+                           "\"%s\" is the root of all files. Configure a "
+                           "folder of its own, with mode 0700",
+                           shown);
+    }
+    if (len >= PATH_MAX) {
+        return report_system(report, ENAMETOOLONG, "use %s", shown);
+    }
+    memcpy(out, path, len);
+    out[len] = '\0';
+    return QCD_STORE_OK;
+}
+
+/* parent_path writes the path of the folder that `path` stands in. */
+static void parent_path(char out[PATH_MAX], const char *path)
+{
+    (void)snprintf(out, PATH_MAX, "%s", path);
+    char *last = strrchr(out, '/');
+    last[last == out ? 1 : 0] = '\0';
+}
+
+/* check_parent refuses a parent in which others can rename what is ours. */
+static enum qcd_store_err check_parent(qcd_store_report *report,
+                                       const char *parent)
+{
+    char shown[FOLDER_SHOWN_MAX + 4];
+    show_path(shown, parent);
+    struct stat st;
+    if (sys_stat(parent, &st) != 0) {
+        return report_system(report, errno, "look at the folder %s", shown);
+    }
+    if (st.st_uid != 0 && st.st_uid != geteuid()) {
+        return report_fail(report, QCD_STORE_ERR_UNSAFE,
+                           "%s belongs to user %u, who could put another "
+                           "folder in place of that of the secrets. Give it to "
+                           "root, or configure another folder",
+                           shown, (unsigned int)st.st_uid);
+    }
+    if ((st.st_mode & 0022) != 0 && (st.st_mode & S_ISVTX) == 0) {
+        return report_fail(report, QCD_STORE_ERR_UNSAFE,
+                           "%s is writable by others (mode %04o), who could "
+                           "put another folder in place of that of the "
+                           "secrets. chmod go-w it, or configure another "
+                           "folder",
+                           shown, (unsigned int)st.st_mode & 07777);
+    }
+    return QCD_STORE_OK;
+}
+
+/* sync_folder makes the names in the folder `path` durable. */
+static int sync_folder(const char *path)
+{
+    int fd;
+    int why =
+        io_open(&fd, AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    if (why != 0) {
+        return why;
+    }
+    why = io_sync(fd);
+    int why_close = io_close(fd);
+    return why != 0 ? why : why_close;
+}
+
+/* make_one makes the folder `path` where it is missing, in a parent that is
+ * there.  A crash on the way leaves an empty folder that is no more open than
+ * `mode`. */
+static enum qcd_store_err make_one(qcd_store_report *report, const char *path,
+                                   mode_t mode)
+{
+    char parent[PATH_MAX];
+    char shown[FOLDER_SHOWN_MAX + 4];
+    struct stat st;
+    show_path(shown, path);
+    if (sys_stat(path, &st) == 0) {
+        return QCD_STORE_OK;
+    }
+    if (errno != ENOENT) {
+        return report_system(report, errno, "look at the folder %s", shown);
+    }
+    parent_path(parent, path);
+    enum qcd_store_err err = check_parent(report, parent);
+    if (err != QCD_STORE_OK) {
+        return err;
+    }
+    if (sys_mkdir(path, mode) != 0) {
+        if (errno == EEXIST) { /* another process was faster */
+            return QCD_STORE_OK;
+        }
+        return report_system(report, errno, "make the folder %s", shown);
+    }
+    /* The umask has taken away bits, and a process with threads cannot set
+     * another for a moment.  By its name, since it may be closed to us; the
+     * parent is checked, so nobody has put another in its place. */
+    int why = sys_chmod(path, mode) != 0 ? errno : sync_folder(parent);
+    if (why != 0) {
+        return report_system(report, why, "make the folder %s", shown);
+    }
+    return QCD_STORE_OK;
+}
+
+/* make_missing makes the folder `path`, its parents first. */
+static enum qcd_store_err make_missing(qcd_store_report *report,
+                                       const char *path)
+{
+    char prefix[PATH_MAX];
+    for (size_t i = 1; path[i] != '\0'; i++) {
+        if (path[i] != '/' || path[i - 1] == '/') {
+            continue;
+        }
+        memcpy(prefix, path, i);
+        prefix[i] = '\0';
+        enum qcd_store_err err = make_one(report, prefix, 0755);
+        if (err != QCD_STORE_OK) {
+            return err;
+        }
+    }
+    return make_one(report, path, 0700);
+}
+
+/* check_name looks whether the folder is there and tells a symbolic link from
+ * the rest, which open does not. */
+static enum qcd_store_err check_name(const folder *dir,
+                                     qcd_store_report *report, const char *path)
+{
+    struct stat st;
+    if (sys_lstat(path, &st) != 0) {
+        if (errno == ENOENT) {
+            return make_missing(report, path);
+        }
+        return report_system(report, errno, "open %s", dir->shown);
+    }
+    if (S_ISLNK(st.st_mode)) {
+        return report_fail(report, QCD_STORE_ERR_UNSAFE,
+                           "%s is a symbolic link. Configure the folder that "
+                           "it points to",
+                           dir->shown);
+    }
+    char parent[PATH_MAX];
+    parent_path(parent, path);
+    return check_parent(report, parent);
+}
+
+/* check_folder looks at the open folder itself: names can change. */
+static enum qcd_store_err check_folder(const folder *dir,
+                                       qcd_store_report *report)
+{
+    struct stat st;
+    if (sys_fstat(dir->fd, &st) != 0) {
+        return report_system(report, errno, "look at %s", dir->shown);
+    }
+    if (st.st_uid != geteuid()) {
+        return report_fail(report, QCD_STORE_ERR_UNSAFE,
+                           "%s belongs to user %u, and this process is user "
+                           "%u. chown it with all that is in it, or configure "
+                           "another folder",
+                           dir->shown, (unsigned int)st.st_uid,
+                           (unsigned int)geteuid());
+    }
+    if ((st.st_mode & 0077) != 0) {
+        return report_fail(report, QCD_STORE_ERR_UNSAFE,
+                           "%s is open to others (mode %04o). chmod 700 it; if "
+                           "others could write to it, first see that its files "
+                           "are yours",
+                           dir->shown, (unsigned int)st.st_mode & 07777);
+    }
+    return QCD_STORE_OK;
+}
+
+static enum qcd_store_err open_checked(folder *dir, qcd_store_report *report,
+                                       const char *path)
+{
+    enum qcd_store_err err = check_name(dir, report, path);
+    if (err != QCD_STORE_OK) {
+        return err;
+    }
+    int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    int why = io_open(&dir->fd, AT_FDCWD, path, flags, 0);
+    if (why != 0) {
+        return report_system(report, why, "open %s", dir->shown);
+    }
+    return check_folder(dir, report);
+}
+
+enum qcd_store_err folder_open(folder *out, qcd_store_report *report,
+                               const char *path)
+{
+    *out = FOLDER_CLOSED;
+    char clean[PATH_MAX];
+    enum qcd_store_err err = clean_path(clean, report, path);
+    if (err != QCD_STORE_OK) {
+        return err;
+    }
+    show_path(out->shown, clean);
+    err = open_checked(out, report, clean);
+    if (err != QCD_STORE_OK) {
+        folder_close(out);
+    }
+    return err;
+}
+
+void folder_close(folder *dir)
+{
+    if (dir->fd >= 0) {
+        (void)io_close(dir->fd);
+    }
+    *dir = FOLDER_CLOSED;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* io.h: reading, writing and randomness in whole: a signal or a short transfer
+ * is gone on after.  Every function returns 0 or an errno value. */
+#ifndef QCD_STORE_IO_H
+#define QCD_STORE_IO_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* io_open opens `name` in the folder `folder_fd` (or a path, with AT_FDCWD).
+ * On error `*out_fd` is -1. */
+int io_open(int *out_fd, int folder_fd, const char *name, int flags,
+            mode_t mode);
+
+/* io_close closes `fd` in any case, and tells of an error that came late. */
+int io_close(int fd);
+
+/* io_read reads to the end of the file, or until `out_cap` octets are read. */
+int io_read(int fd, uint8_t *out, size_t *out_len, size_t out_cap);
+
+/* io_write writes all of the `in_len` octets at `in`. */
+int io_write(int fd, const void *in, size_t in_len);
+
+/* io_sync makes the file or folder durable. */
+int io_sync(int fd);
+
+/* io_random draws `out_len` octets from the system. */
+int io_random(void *out, size_t out_len);
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* report.c: sentences for the administrator. */
+#include "report.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Ours, not strerror's: those are of the process's language, and do not say
+ * what to do. */
+static const struct reason {
+    int why;
+    const char *text;
+} reasons[] = {
+    {EACCES, "permission denied. Check owner and mode of it and of the folder, "
+             "and the rules of AppArmor or SELinux"},
+    {EPERM, "not permitted. Check owner and mode, whether it is immutable, and "
+            "the rules of AppArmor or SELinux"},
+    {ENOSPC, "no space is left. Make room on that file system"},
+    {EDQUOT, "the disk quota is used up. Make room or raise the quota"},
+    {EROFS, "the file system is read-only. Mount it for writing, or configure "
+            "another folder"},
+    {EIO, "input/output error. Look at the kernel's log and check the disk"},
+    {EMFILE, "too many open files in this process. Raise its limit"},
+    {ENFILE, "too many open files. Raise the system's limit"},
+    {ENOMEM, "out of memory. Free some and start again"},
+    {ENOENT, "it has vanished. Start again"},
+    {ENOTDIR, "part of the path is no folder. Correct the path"},
+    {EISDIR, "it is a folder. Move it away"},
+    {ENAMETOOLONG, "the path is too long. Configure a shorter one"},
+    {ELOOP, "the path has a loop of symbolic links. Correct it"},
+    {EINVAL, "not supported there. Configure a folder on a local disk"},
+    {EOPNOTSUPP, "not supported there. Configure a folder on a local disk"},
+    {ENOLCK, "no lock is to be had. Configure a folder on a local disk"},
+};
+
+void report_note(qcd_store_report *report, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(report->text, sizeof(report->text), format, args);
+    va_end(args);
+}
+
+enum qcd_store_err report_fail(qcd_store_report *report, enum qcd_store_err err,
+                               const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(report->text, sizeof(report->text), format, args);
+    va_end(args);
+    return err;
+}
+
+enum qcd_store_err report_system(qcd_store_report *report, int why,
+                                 const char *format, ...)
+{
+    qcd_store_report what;
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(what.text, sizeof(what.text), format, args);
+    va_end(args);
+
+    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+        if (reasons[i].why == why) {
+            return report_fail(report, QCD_STORE_ERR_SYSTEM,
+                               "cannot %.300s: %s", what.text, reasons[i].text);
+        }
+    }
+    return report_fail(report, QCD_STORE_ERR_SYSTEM,
+                       "cannot %.300s: system error %d. Look at the kernel's "
+                       "log",
+                       what.text, why);
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* secrets.c: the secrets file and the run file. */
+#include "secrets.h"
+
+#include <assert.h>
+#include <nettle/sha2.h>
+#include <string.h>
+
+#include "../rd.h"
+#include "../wr.h"
+
+const keyfile_kind secrets_kind = {
+    .name = "secrets",
+    .tmp_name = "secrets.tmp",
+    .magic = "QCDsecr\n",
+    .version = SECRETS_VERSION,
+    .exposure = "read or changed the secrets",
+    .remedy = "move it away, and new secrets are made; peers of earlier SAs "
+              "then get no answer",
+};
+
+const keyfile_kind run_kind = {
+    .name = "run",
+    .tmp_name = "run.tmp",
+    .magic = "QCDrun\r\n",
+    .version = RUN_VERSION,
+    .exposure = "changed the number",
+    .remedy = "move it away, and SPIs get a new sealing key; peers of earlier "
+              "SAs then get no answer",
+};
+
+/* The run file is no place to learn about the key: its digest is of no other
+ * use than this one. */
+static const char digest_label[] = "qcd sealing key of a run file";
+
+static void finish_body(keyfile_body *out, const wr *w, uint16_t version)
+{
+    assert(!w->bad);
+    out->version = version;
+    out->len = w->len;
+}
+
+/* copy_octets copies what a reader lent; a bad one lends nothing. */
+static void copy_octets(uint8_t *out, rd *r, size_t len)
+{
+    const uint8_t *octets = rd_bytes(r, len);
+    if (octets != NULL) {
+        memcpy(out, octets, len);
+    }
+}
+
+void secrets_encode(keyfile_body *out, const qcd_secrets *secrets)
+{
+    size_t num = secrets->num_generations;
+    assert(num >= 1 && num <= QCD_GENERATIONS_MAX);
+    memset(out, 0, sizeof(*out));
+    wr w;
+    wr_init(&w, out->octets, sizeof(out->octets));
+    wr_bytes(&w, secrets->seal_key, QCD_SEAL_KEY_LEN);
+    wr_u8(&w, (uint8_t)num);
+    for (size_t i = 0; i < num; i++) {
+        wr_be64(&w, secrets->made_at[i]);
+        wr_bytes(&w, secrets->generations[i].octets, QCD_SECRET_LEN);
+    }
+    finish_body(out, &w, SECRETS_VERSION);
+}
+
+enum qcd_store_err secrets_decode(qcd_secrets *out, const keyfile_body *body)
+{
+    memset(out, 0, sizeof(*out));
+    rd r;
+    rd_init(&r, body->octets, body->len);
+    copy_octets(out->seal_key, &r, QCD_SEAL_KEY_LEN);
+    size_t num = rd_u8(&r);
+    if (num > QCD_GENERATIONS_MAX) {
+        num = 0; /* as bad as none */
+    }
+    for (size_t i = 0; i < num; i++) {
+        out->made_at[i] = rd_be64(&r);
+        copy_octets(out->generations[i].octets, &r, QCD_SECRET_LEN);
+    }
+    if (r.bad || r.len != 0 || num == 0) {
+        qcd_wipe(out, sizeof(*out));
+        return QCD_STORE_ERR_DAMAGED;
+    }
+    out->num_generations = num;
+    return QCD_STORE_OK;
+}
+
+void secrets_digest(uint8_t out[KEY_DIGEST_LEN], const qcd_secrets *secrets)
+{
+    struct sha256_ctx sha;
+    sha256_init(&sha);
+    sha256_update(&sha, sizeof(digest_label) - 1,
+                  (const uint8_t *)digest_label);
+    sha256_update(&sha, QCD_SEAL_KEY_LEN, secrets->seal_key);
+    sha256_digest(&sha, KEY_DIGEST_LEN, out);
+    qcd_wipe(&sha, sizeof(sha));
+}
+
+void run_encode(keyfile_body *out, const run_record *record)
+{
+    memset(out, 0, sizeof(*out));
+    wr w;
+    wr_init(&w, out->octets, sizeof(out->octets));
+    wr_bytes(&w, record->key_digest, KEY_DIGEST_LEN);
+    wr_be16(&w, record->run);
+    finish_body(out, &w, RUN_VERSION);
+}
+
+enum qcd_store_err run_decode(run_record *out, const keyfile_body *body)
+{
+    memset(out, 0, sizeof(*out));
+    rd r;
+    rd_init(&r, body->octets, body->len);
+    copy_octets(out->key_digest, &r, KEY_DIGEST_LEN);
+    out->run = rd_be16(&r);
+    if (r.bad || r.len != 0 || out->run == 0) {
+        memset(out, 0, sizeof(*out));
+        return QCD_STORE_ERR_DAMAGED;
+    }
+    return QCD_STORE_OK;
+}

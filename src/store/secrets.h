@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* secrets.h: the secrets file and the run file, their octets without the frame
+ * (keyfile.h).
+ *
+ *   secrets  16 sealing key, 1 number n of generations, n times: 8 seconds
+ *            since 1970, 32 secret; newest first
+ *   run      16 digest of the sealing key, 2 number of the run
+ *
+ * The digest ties the two files together: the number of a run means something
+ * only with the key that sealed the SPIs of that run. */
+#ifndef QCD_STORE_SECRETS_H
+#define QCD_STORE_SECRETS_H
+
+#include "keyfile.h"
+
+#define SECRETS_VERSION 1
+#define RUN_VERSION 1
+#define KEY_DIGEST_LEN 16
+
+extern const keyfile_kind secrets_kind;
+extern const keyfile_kind run_kind;
+
+/* run_record is the content of the run file. */
+typedef struct run_record {
+    uint8_t key_digest[KEY_DIGEST_LEN];
+    uint16_t run; /* not 0 */
+} run_record;
+
+/* secrets_encode writes `secrets`, which are valid, to `out`. */
+void secrets_encode(keyfile_body *out, const qcd_secrets *secrets);
+
+/* secrets_decode reads the octets of `body`.  On error `out` is all zero.
+ *
+ *   QCD_STORE_ERR_DAMAGED  not 1 to QCD_GENERATIONS_MAX generations, or octets
+ *                          missing or left over */
+QCD_NODISCARD enum qcd_store_err secrets_decode(qcd_secrets *out,
+                                                const keyfile_body *body);
+
+/* secrets_digest makes the digest of the sealing key of `secrets`. */
+void secrets_digest(uint8_t out[KEY_DIGEST_LEN], const qcd_secrets *secrets);
+
+/* run_encode writes `record` to `out`. */
+void run_encode(keyfile_body *out, const run_record *record);
+
+/* run_decode reads the octets of `body`.  On error `out` is all zero.
+ *
+ *   QCD_STORE_ERR_DAMAGED  run 0, or octets missing or left over */
+QCD_NODISCARD enum qcd_store_err run_decode(run_record *out,
+                                            const keyfile_body *body);
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sys.c: the calls of the system that the store makes, and nothing added. */
+#include "sys.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+void *sys_alloc(size_t len)
+{
+    return calloc(1, len);
+}
+
+int sys_open(int folder_fd, const char *name, int flags, mode_t mode)
+{
+    return openat(folder_fd, name, flags, mode);
+}
+
+int sys_close(int fd)
+{
+    return close(fd);
+}
+
+ssize_t sys_read(int fd, void *out, size_t len)
+{
+    return read(fd, out, len);
+}
+
+ssize_t sys_write(int fd, const void *in, size_t len)
+{
+    return write(fd, in, len);
+}
+
+int sys_fsync(int fd)
+{
+    return fsync(fd);
+}
+
+int sys_flock(int fd)
+{
+    return flock(fd, LOCK_EX | LOCK_NB);
+}
+
+int sys_fchmod(int fd, mode_t mode)
+{
+    return fchmod(fd, mode);
+}
+
+int sys_fstat(int fd, struct stat *out)
+{
+    return fstat(fd, out);
+}
+
+int sys_rename(int folder_fd, const char *from, const char *to)
+{
+    return renameat(folder_fd, from, folder_fd, to);
+}
+
+int sys_unlink(int folder_fd, const char *name)
+{
+    return unlinkat(folder_fd, name, 0);
+}
+
+int sys_mkdir(const char *path, mode_t mode)
+{
+    return mkdir(path, mode);
+}
+
+int sys_chmod(const char *path, mode_t mode)
+{
+    return chmod(path, mode);
+}
+
+int sys_stat(const char *path, struct stat *out)
+{
+    return stat(path, out);
+}
+
+int sys_lstat(const char *path, struct stat *out)
+{
+    return lstat(path, out);
+}
+
+ssize_t sys_random(void *out, size_t len)
+{
+    return getrandom(out, len, 0);
+}

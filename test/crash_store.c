@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* crash_store.c: the store over damaged files, and over a process that is
+ * killed at random moments. */
+#include "test.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "store/store.h"
+#include "store_box.h"
+
+#define NUM_KILLS 100
+#define KILL_WITHIN_NS 4000000 /* several writes on a fast disk */
+
+/* check_damaged holds that the folder is refused and nothing in it changed. */
+static void check_damaged(const box *b, const char *name,
+                          const box_image *other, const char *other_name)
+{
+    box_image bad;
+    qcd_store *store;
+    qcd_store_report report;
+    box_save(&bad, b, name);
+    CHECK_INT(name, qcd_store_open(&store, &report, b->folder, BOX_NOW),
+              QCD_STORE_ERR_DAMAGED);
+    CHECK(name, store == NULL);
+    CHECK(name, strstr(report.text, name));
+    CHECK(name, strstr(report.text, " is damaged: "));
+    CHECK(name, box_is_same(b, name, &bad));
+    CHECK(name, box_is_same(b, other_name, other));
+}
+
+static void damage_each(const box *b, const char *name, const char *other_name)
+{
+    box_image good;
+    box_image other;
+    qcd_store_close(box_open(b, name));
+    box_save(&good, b, name);
+    box_save(&other, b, other_name);
+    for (size_t len = 0; len <= good.len + 1; len++) {
+        box_image bad = good;
+        bad.len = len;
+        if (len != good.len) {
+            box_restore(b, name, &bad);
+            check_damaged(b, name, &other, other_name);
+        }
+    }
+    for (size_t bit = 0; bit < 8 * good.len; bit++) {
+        box_image bad = good;
+        bad.octets[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        box_restore(b, name, &bad);
+        check_damaged(b, name, &other, other_name);
+    }
+    box_restore(b, name, &good);
+    qcd_store_close(box_open(b, name));
+}
+
+static void test_damaged_secrets(void **state)
+{
+    damage_each(*state, "secrets", "run");
+}
+
+static void test_damaged_run(void **state)
+{
+    damage_each(*state, "run", "secrets");
+}
+
+/* A damaged run file is not overwritten either where there are no secrets. */
+static void test_damaged_run_without_secrets(void **state)
+{
+    static const box_image none = {.is_there = false};
+    const box *b = *state;
+    box_image run;
+    qcd_store_close(box_open(b, "first"));
+    box_save(&run, b, "run");
+    run.octets[20] ^= 1;
+    box_restore(b, "run", &run);
+    box_restore(b, "secrets", &none);
+    check_damaged(b, "run", &none, "secrets");
+}
+
+/* use is what a process tells once a run is durable, as before it would mint
+ * SPIs of it. */
+typedef struct use {
+    uint8_t seal_key[QCD_SEAL_KEY_LEN];
+    uint16_t run;
+} use;
+
+static void tell(int fd, const qcd_store *store)
+{
+    use now = {.run = qcd_store_run(store)};
+    memcpy(now.seal_key, qcd_store_secrets(store)->seal_key, QCD_SEAL_KEY_LEN);
+    if (write(fd, &now, sizeof(now)) != (ssize_t)sizeof(now)) {
+        _exit(1);
+    }
+}
+
+/* start_runs opens, starts runs and closes until it is killed. */
+static void start_runs(const box *b, int fd)
+{
+    for (;;) {
+        qcd_store *store;
+        qcd_store_report report;
+        if (qcd_store_open(&store, &report, b->folder, BOX_NOW) != 0) {
+            _exit(1);
+        }
+        tell(fd, store);
+        for (int i = 0; i < 3; i++) {
+            if (qcd_store_next_run(store, &report) != QCD_STORE_OK) {
+                _exit(1);
+            }
+            tell(fd, store);
+        }
+        qcd_store_close(store);
+    }
+}
+
+static void check_use(const use *now, const use *before)
+{
+    if (before->run == 0) {
+        return; /* the first one ever */
+    }
+    assert_memory_equal(now->seal_key, before->seal_key, QCD_SEAL_KEY_LEN);
+    assert_true(now->run > before->run);
+}
+
+/* kill_once lets a process start runs until it is killed, and then opens the
+ * folder: `last` is what was in use last. */
+static void kill_once(const box *b, use *last, uint64_t *seed)
+{
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        (void)close(ends[0]);
+        start_runs(b, ends[1]);
+    }
+    (void)close(ends[1]);
+    struct timespec moment = {.tv_nsec =
+                                  (long)(random64(seed) % KILL_WITHIN_NS)};
+    (void)nanosleep(&moment, NULL);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status)); /* else it had met an error */
+
+    use now;
+    while (read(ends[0], &now, sizeof(now)) == (ssize_t)sizeof(now)) {
+        check_use(&now, last);
+        *last = now;
+    }
+    (void)close(ends[0]);
+    qcd_store *store = box_open(b, "after a kill");
+    memcpy(now.seal_key, qcd_store_secrets(store)->seal_key, QCD_SEAL_KEY_LEN);
+    now.run = qcd_store_run(store);
+    qcd_store_close(store);
+    check_use(&now, last);
+    *last = now;
+}
+
+static void test_killed_at_random(void **state)
+{
+    const box *b = *state;
+    uint64_t seed = 6290;
+    use last = {.run = 0};
+    for (int i = 0; i < NUM_KILLS; i++) {
+        kill_once(b, &last, &seed);
+        assert_true(box_holds(b, "lock run secrets "));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        BOX_TEST(test_damaged_secrets),
+        BOX_TEST(test_damaged_run),
+        BOX_TEST(test_damaged_run_without_secrets),
+        BOX_TEST(test_killed_at_random),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

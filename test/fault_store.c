@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fault_store.c: the store when the n-th call of the system fails, for every
+ * n, and when the process is killed before it. */
+#include "test.h"
+
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fault_sys.h"
+#include "store/store.h"
+#include "store_box.h"
+
+/* More than any start makes. */
+#define CALLS_MAX 500
+
+/* What a start finds in the folder. */
+enum found { NOTHING, OLD_RUN, RUN_LOST, RUN_LAST };
+
+static const struct scene {
+    const char *name;
+    enum found found;
+    const char *trace;
+} scenes[] = {
+    {"first start", NOTHING,
+     "make a folder, sync folder, write, "
+     "make run.tmp, write, sync file, rename run, sync folder, "
+     "make secrets.tmp, write, sync file, rename secrets, sync folder, "},
+    {"next start", OLD_RUN,
+     "write, make run.tmp, write, sync file, rename run, sync folder, "},
+    {"run lost", RUN_LOST,
+     "write, make run.tmp, write, sync file, rename run, sync folder, "
+     "make secrets.tmp, write, sync file, rename secrets, sync folder, "},
+    {"last run", RUN_LAST,
+     "write, make run.tmp, write, sync file, rename run, sync folder, "
+     "make secrets.tmp, write, sync file, rename secrets, sync folder, "},
+};
+
+/* history is what was in use before, and must not come again. */
+typedef struct history {
+    bool had_secrets;
+    bool is_run_known;
+    uint16_t run;
+    qcd_secrets secrets;
+    box_image secrets_file;
+    size_t num_fds;
+} history;
+
+static void remember(history *out, const qcd_store *store)
+{
+    out->had_secrets = true;
+    out->is_run_known = true;
+    out->secrets = *qcd_store_secrets(store);
+    out->run = qcd_store_run(store);
+}
+
+static void prepare(history *out, const box *b, const struct scene *scene)
+{
+    static const box_image none = {.is_there = false};
+    box_clear(b);
+    memset(out, 0, sizeof(*out));
+    if (scene->found != NOTHING) {
+        qcd_store *store = box_open(b, scene->name);
+        remember(out, store);
+        qcd_store_close(store);
+        out->is_run_known = scene->found == OLD_RUN;
+    }
+    if (scene->found == RUN_LOST) {
+        box_restore(b, "run", &none);
+    }
+    if (scene->found == RUN_LAST) {
+        box_put_run(b, 65535);
+    }
+    box_save(&out->secrets_file, b, "secrets");
+    out->num_fds = box_num_fds();
+}
+
+/* check_store holds that an open store fits the past: the secrets are kept,
+ * and no run of a key comes again. */
+static void check_store(const qcd_store *store, const char *row,
+                        const history *past)
+{
+    const qcd_secrets *now = qcd_store_secrets(store);
+    CHECK_INT(row, now->num_generations, 1);
+    CHECK(row, qcd_store_run(store) != 0);
+    if (!past->had_secrets) {
+        return;
+    }
+    CHECK_OCTETS(row, now->generations, past->secrets.generations,
+                 sizeof(now->generations));
+    bool same_key =
+        memcmp(now->seal_key, past->secrets.seal_key, QCD_SEAL_KEY_LEN) == 0;
+    CHECK_INT(row, same_key, past->is_run_known);
+    CHECK(row, !same_key || qcd_store_run(store) > past->run);
+}
+
+/* check_next_start holds that the folder can be opened after what happened,
+ * and that nothing is left of it. */
+static void check_next_start(const box *b, const char *row, const history *past)
+{
+    qcd_store *store = box_open(b, row);
+    check_store(store, row, past);
+    qcd_store_close(store);
+    CHECK(row, box_holds(b, "lock run secrets "));
+}
+
+static bool is_there(const box *b, const char *name)
+{
+    box_image image;
+    box_save(&image, b, name);
+    return image.is_there;
+}
+
+/* check_error holds what every error promises. */
+static void check_error(const box *b, const char *row, const char *call,
+                        enum qcd_store_err err, const qcd_store *store,
+                        const qcd_store_report *report, const history *past)
+{
+    CHECK_INT(row, err, QCD_STORE_ERR_SYSTEM);
+    CHECK(row, store == NULL);
+    CHECK(row, strncmp(report->text, "cannot ", 7) == 0);
+    CHECK(row, strstr(report->text, " /")); /* the file, or a parent of it */
+    /* Only what makes the last rename durable comes after it. */
+    CHECK(row, box_is_same(b, "secrets", &past->secrets_file) ||
+                   strcmp(call, "fsync") == 0);
+}
+
+static void fail_each(const box *b, const struct scene *scene,
+                      enum fault_mode mode)
+{
+    const char *call = "";
+    for (size_t n = 1; call != NULL; n++) {
+        char row[64];
+        history past;
+        qcd_store *store;
+        qcd_store_report report;
+        prepare(&past, b, scene);
+        CHECK(scene->name, n < CALLS_MAX);
+        fault_start(mode, n);
+        enum qcd_store_err err =
+            qcd_store_open(&store, &report, b->folder, BOX_NOW);
+        call = fault_stop();
+        (void)snprintf(row, sizeof(row), "%s, call %zu: %s", scene->name, n,
+                       call != NULL ? call : "none");
+        if (err != QCD_STORE_OK) {
+            CHECK(row, call != NULL);
+            check_error(b, row, call, err, store, &report, &past);
+        } else {
+            /* What was read is read: a late error does not matter. */
+            CHECK(row, call == NULL || strcmp(call, "close") == 0);
+            check_store(store, row, &past);
+            remember(&past, store);
+            qcd_store_close(store);
+        }
+        CHECK_INT(row, box_num_fds(), past.num_fds);
+        if (mode == FAULT_ONCE) {
+            CHECK(row, !is_there(b, "run.tmp"));
+            CHECK(row, !is_there(b, "secrets.tmp"));
+        }
+        check_next_start(b, row, &past);
+    }
+}
+
+static void test_one_call_fails(void **state)
+{
+    for (size_t i = 0; i < NUM_ROWS(scenes); i++) {
+        fail_each(*state, &scenes[i], FAULT_ONCE);
+    }
+}
+
+static void test_all_calls_fail_from_one_on(void **state)
+{
+    for (size_t i = 0; i < NUM_ROWS(scenes); i++) {
+        fail_each(*state, &scenes[i], FAULT_FROM);
+    }
+}
+
+static void test_next_run_fails(void **state)
+{
+    const box *b = *state;
+    qcd_store *store = box_open(b, "first");
+    const char *call = "";
+    for (size_t n = 1; call != NULL; n++) {
+        qcd_store_report report;
+        uint16_t run = qcd_store_run(store);
+        size_t num_fds = box_num_fds();
+        fault_start(FAULT_ONCE, n);
+        enum qcd_store_err err = qcd_store_next_run(store, &report);
+        call = fault_stop();
+        if (call == NULL) {
+            assert_int_equal(err, QCD_STORE_OK);
+            assert_int_equal(qcd_store_run(store), run + 1);
+            break;
+        }
+        CHECK_INT(call, err, QCD_STORE_ERR_SYSTEM);
+        CHECK(call, strstr(report.text, b->root));
+        CHECK_INT(call, qcd_store_run(store), run);
+        CHECK_INT(call, box_num_fds(), num_fds);
+        CHECK(call, box_holds(b, "lock run secrets "));
+        CHECK_INT(call, qcd_store_next_run(store, &report), QCD_STORE_OK);
+        CHECK_INT(call, qcd_store_run(store), run + 1);
+    }
+    qcd_store_close(store);
+}
+
+static void test_short_transfers_and_signals(void **state)
+{
+    const box *b = *state;
+    for (size_t i = 0; i < NUM_ROWS(scenes); i++) {
+        history past;
+        prepare(&past, b, &scenes[i]);
+        fault_start(FAULT_TRICKLE, 0);
+        qcd_store *store = box_open(b, scenes[i].name);
+        check_store(store, scenes[i].name, &past);
+        remember(&past, store);
+        qcd_store_close(store);
+        assert_null(fault_stop());
+        CHECK_INT(scenes[i].name, box_num_fds(), past.num_fds);
+        check_next_start(b, scenes[i].name, &past);
+    }
+}
+
+/* Each file is durable before it gets its name, each name before the next
+ * file, and the run of a new key before that key. */
+static void test_order_of_writes(void **state)
+{
+    const box *b = *state;
+    for (size_t i = 0; i < NUM_ROWS(scenes); i++) {
+        history past;
+        prepare(&past, b, &scenes[i]);
+        fault_start(FAULT_OFF, 0);
+        qcd_store *store = box_open(b, scenes[i].name);
+        if (strcmp(fault_trace(), scenes[i].trace) != 0) {
+            fail_msg("row '%s': %s", scenes[i].name, fault_trace());
+        }
+        qcd_store_close(store);
+    }
+}
+
+/* die_at opens the folder in a process that is killed before its n-th call,
+ * and tells whether it was. */
+static bool die_at(const box *b, size_t n)
+{
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        qcd_store *store;
+        qcd_store_report report;
+        fault_start(FAULT_KILL, n);
+        enum qcd_store_err err =
+            qcd_store_open(&store, &report, b->folder, BOX_NOW);
+        _exit(err == QCD_STORE_OK ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    if (WIFSIGNALED(status)) {
+        return true;
+    }
+    assert_int_equal(WEXITSTATUS(status), 0);
+    return false;
+}
+
+static void test_killed_before_each_call(void **state)
+{
+    const box *b = *state;
+    for (size_t i = 0; i < NUM_ROWS(scenes); i++) {
+        for (size_t n = 1;; n++) {
+            char row[64];
+            history past;
+            prepare(&past, b, &scenes[i]);
+            CHECK(scenes[i].name, n < CALLS_MAX);
+            if (!die_at(b, n)) {
+                break;
+            }
+            (void)snprintf(row, sizeof(row), "%s, call %zu", scenes[i].name, n);
+            check_next_start(b, row, &past);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        BOX_TEST(test_one_call_fails),
+        BOX_TEST(test_all_calls_fail_from_one_on),
+        BOX_TEST(test_next_run_fails),
+        BOX_TEST(test_short_transfers_and_signals),
+        BOX_TEST(test_order_of_writes),
+        BOX_TEST(test_killed_before_each_call),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* header_cxx.cc: the installed header, alone, as C++; it links to C. */
+#include <qcd/qcd.h>
+
+int main()
+{
+    qcd_held held = qcd_held();
+    qcd_digest_key key = qcd_digest_key();
+    qcd_message message = qcd_message();
+
+    return qcd_held_verify(&held, &key, &message) == QCD_NO_MATCH ? 0 : 1;
+}

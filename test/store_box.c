@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store_box.c: what the tests of the store share. */
+#include "store_box.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NAMES_MAX 8
+
+int box_setup(void **state)
+{
+    box *b = calloc(1, sizeof(*b));
+    assert_non_null(b);
+    const char *tmp = getenv("TMPDIR");
+    (void)snprintf(b->root, sizeof(b->root), "%.300s/qcd-store-XXXXXX",
+                   tmp != NULL ? tmp : "/tmp");
+    assert_non_null(mkdtemp(b->root));
+    (void)snprintf(b->folder, sizeof(b->folder), "%.400s/state", b->root);
+    *state = b;
+    return 0;
+}
+
+/* remove_all removes `path`, and what is in it and in folders in it, whatever
+ * their modes. */
+static void remove_all(const char *path, int depth)
+{
+    struct stat st;
+    if (lstat(path, &st) != 0) {
+        return;
+    }
+    assert_true(depth < 64);
+    if (!S_ISDIR(st.st_mode)) {
+        assert_int_equal(unlink(path), 0);
+        return;
+    }
+    assert_int_equal(chmod(path, 0700), 0);
+    DIR *dir = opendir(path);
+    assert_non_null(dir);
+    for (struct dirent *e = readdir(dir); e != NULL; e = readdir(dir)) {
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0) {
+            char *inner = malloc(strlen(path) + strlen(e->d_name) + 2);
+            assert_non_null(inner);
+            (void)sprintf(inner, "%s/%s", path, e->d_name);
+            remove_all(inner, depth + 1);
+            free(inner);
+        }
+    }
+    (void)closedir(dir);
+    assert_int_equal(rmdir(path), 0);
+}
+
+int box_teardown(void **state)
+{
+    box *b = *state;
+    remove_all(b->root, 0);
+    free(b);
+    return 0;
+}
+
+static void pass(void **state)
+{
+    (void)state;
+}
+
+struct CMUnitTest box_test_if(bool can_run, const char *name,
+                              const char *skipped, CMUnitTestFunction test)
+{
+    if (!can_run) {
+        return (struct CMUnitTest){skipped, pass, NULL, NULL, NULL};
+    }
+    return (struct CMUnitTest){name, test, box_setup, box_teardown, NULL};
+}
+
+void box_clear(const box *b)
+{
+    remove_all(b->folder, 0);
+}
+
+void box_path(char out[BOX_PATH_MAX], const box *b, const char *name)
+{
+    (void)snprintf(out, BOX_PATH_MAX, "%.400s/%s", b->folder, name);
+}
+
+void box_save(box_image *out, const box *b, const char *name)
+{
+    char path[BOX_PATH_MAX];
+    box_path(path, b, name);
+    memset(out, 0, sizeof(*out));
+    int fd = open(path, O_RDONLY | O_NONBLOCK);
+    if (fd < 0) {
+        return;
+    }
+    ssize_t len = read(fd, out->octets, sizeof(out->octets));
+    (void)close(fd);
+    if (len >= 0) {
+        out->is_there = true;
+        out->len = (size_t)len;
+    }
+}
+
+void box_restore(const box *b, const char *name, const box_image *image)
+{
+    char path[BOX_PATH_MAX];
+    box_path(path, b, name);
+    if (!image->is_there) {
+        (void)unlink(path);
+        return;
+    }
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, image->octets, image->len), image->len);
+    assert_int_equal(close(fd), 0);
+}
+
+bool box_is_same(const box *b, const char *name, const box_image *image)
+{
+    box_image now;
+    box_save(&now, b, name);
+    return now.is_there == image->is_there && now.len == image->len &&
+           memcmp(now.octets, image->octets, now.len) == 0;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+bool box_holds(const box *b, const char *names)
+{
+    char found[NAMES_MAX][32];
+    size_t num = 0;
+    DIR *dir = opendir(b->folder);
+    if (dir == NULL) {
+        return false;
+    }
+    for (struct dirent *e = readdir(dir); e != NULL; e = readdir(dir)) {
+        if (e->d_name[0] != '.' && num < NAMES_MAX) {
+            (void)snprintf(found[num++], sizeof(found[0]), "%.30s ", e->d_name);
+        }
+    }
+    (void)closedir(dir);
+    qsort(found, num, sizeof(found[0]), compare_names);
+    for (size_t i = 0; i < num; i++) {
+        size_t len = strlen(found[i]);
+        if (strncmp(names, found[i], len) != 0) {
+            return false;
+        }
+        names += len;
+    }
+    return *names == '\0';
+}
+
+mode_t box_mode(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == 0 ? st.st_mode : 0;
+}
+
+void box_put_run(const box *b, uint16_t run)
+{
+    box_image image;
+    keyfile_body body;
+    qcd_secrets secrets;
+    box_save(&image, b, "secrets");
+    assert_int_equal(
+        keyfile_decode(&body, &secrets_kind, image.octets, image.len),
+        QCD_STORE_OK);
+    assert_int_equal(secrets_decode(&secrets, &body), QCD_STORE_OK);
+
+    run_record record = {.run = run};
+    secrets_digest(record.key_digest, &secrets);
+    run_encode(&body, &record);
+    image.len = keyfile_encode(image.octets, &run_kind, &body);
+    box_restore(b, "run", &image);
+}
+
+qcd_store *box_open(const box *b, const char *row)
+{
+    qcd_store *store;
+    qcd_store_report report;
+    enum qcd_store_err err =
+        qcd_store_open(&store, &report, b->folder, BOX_NOW);
+    if (err != QCD_STORE_OK) {
+        fail_msg("row '%s': %d: %s", row, (int)err, report.text);
+    }
+    return store;
+}
+
+size_t box_num_fds(void)
+{
+    size_t num = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    assert_non_null(dir);
+    while (readdir(dir) != NULL) {
+        num++;
+    }
+    (void)closedir(dir);
+    return num;
+}

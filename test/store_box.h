@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store_box.h: what the tests of the store share: a folder for each test, made
+ * under $TMPDIR and removed behind it, and looks at what is in it. */
+#ifndef QCD_STORE_BOX_H
+#define QCD_STORE_BOX_H
+
+#include "test.h"
+
+#include <sys/types.h>
+
+#include "store/secrets.h"
+
+#define BOX_PATH_MAX 512
+#define BOX_NOW 1700000000u
+
+/* box is the state of a test: `root`, 0700 and ours, is there; `folder` in it,
+ * for the store, is not yet. */
+typedef struct box {
+    char root[BOX_PATH_MAX];
+    char folder[BOX_PATH_MAX];
+} box;
+
+/* box_image is the content of one file, or of none with `is_there` false. */
+typedef struct box_image {
+    bool is_there;
+    size_t len;
+    uint8_t octets[KEYFILE_MAX + 16];
+} box_image;
+
+/* BOX_TEST is a test with a box of its own. */
+#define BOX_TEST(test)                                                         \
+    cmocka_unit_test_setup_teardown(test, box_setup, box_teardown)
+
+int box_setup(void **state);
+int box_teardown(void **state);
+
+/* box_test_if is a test in a box of its own where `can_run`, else a test that
+ * does nothing by the name `skipped`, "test_x # SKIP why": cmocka's own skip()
+ * gives no reason, and says "not ok" in TAP. */
+struct CMUnitTest box_test_if(bool can_run, const char *name,
+                              const char *skipped, CMUnitTestFunction test);
+
+/* box_clear removes `folder` and all that is in it. */
+void box_clear(const box *b);
+
+/* box_path writes the path of `name` in `folder`. */
+void box_path(char out[BOX_PATH_MAX], const box *b, const char *name);
+
+/* box_save and box_restore read and write a whole file in `folder`; what is
+ * made is 0600. */
+void box_save(box_image *out, const box *b, const char *name);
+void box_restore(const box *b, const char *name, const box_image *image);
+
+/* box_is_same tells whether the file has the content of `image`. */
+bool box_is_same(const box *b, const char *name, const box_image *image);
+
+/* box_holds tells whether `folder` has just the files `names`, in order of the
+ * alphabet and with a space behind each. */
+bool box_holds(const box *b, const char *names);
+
+/* box_mode is the mode of `path`, with the bits of its kind. */
+mode_t box_mode(const char *path);
+
+/* box_put_run writes the run file of the secrets that are in `folder`. */
+void box_put_run(const box *b, uint16_t run);
+
+/* box_open opens the store, which must succeed. */
+qcd_store *box_open(const box *b, const char *row);
+
+/* box_num_fds counts the descriptors of this process. */
+size_t box_num_fds(void);
+
+#endif

@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_evidence.c: src/evidence.c. RFC 6290 section 9.2 hangs on it. */
+#include "test.h"
+
+#include <qcd/qcd.h>
+
+enum { NODE = 7, FIRST_RUN = 10, RUN = 12 };
+
+/* What an SPI can be to a process of node 7 that began with run 10 and is in
+ * run 12, and what follows for an SA whose local SPI it is. */
+enum kind { SEALED, SEALED_BY_OTHER_KEY, RANDOM, ZERO };
+
+static const struct spi_row {
+    const char *name;
+    enum kind kind;
+    qcd_origin origin;
+    enum qcd_evidence want;
+    enum qcd_evidence want_buried;
+} spi_rows[] = {
+    {"earlier run",
+     SEALED,
+     {7, 9, 3},
+     QCD_EVIDENCE_EARLIER_RUN,
+     QCD_EVIDENCE_EARLIER_RUN},
+    {"run 1",
+     SEALED,
+     {7, 1, 0},
+     QCD_EVIDENCE_EARLIER_RUN,
+     QCD_EVIDENCE_EARLIER_RUN},
+    {"earlier run, last counter",
+     SEALED,
+     {7, 9, 0xffffff},
+     QCD_EVIDENCE_EARLIER_RUN,
+     QCD_EVIDENCE_EARLIER_RUN},
+    {"first run of this process",
+     SEALED,
+     {7, 10, 3},
+     QCD_EVIDENCE_NONE,
+     QCD_EVIDENCE_BURIED},
+    {"second run of this process",
+     SEALED,
+     {7, 11, 3},
+     QCD_EVIDENCE_NONE,
+     QCD_EVIDENCE_BURIED},
+    {"this run", SEALED, {7, 12, 3}, QCD_EVIDENCE_NONE, QCD_EVIDENCE_BURIED},
+    {"future run", SEALED, {7, 13, 3}, QCD_EVIDENCE_NONE, QCD_EVIDENCE_NONE},
+    {"last run", SEALED, {7, 65535, 3}, QCD_EVIDENCE_NONE, QCD_EVIDENCE_NONE},
+    {"run 0", SEALED, {7, 0, 3}, QCD_EVIDENCE_NONE, QCD_EVIDENCE_NONE},
+    {"earlier run of node 6",
+     SEALED,
+     {6, 9, 3},
+     QCD_EVIDENCE_NONE,
+     QCD_EVIDENCE_NONE},
+    {"earlier run of node 8",
+     SEALED,
+     {8, 9, 3},
+     QCD_EVIDENCE_NONE,
+     QCD_EVIDENCE_NONE},
+    {"this run of node 8",
+     SEALED,
+     {8, 12, 3},
+     QCD_EVIDENCE_NONE,
+     QCD_EVIDENCE_NONE},
+    {"earlier run, other key",
+     SEALED_BY_OTHER_KEY,
+     {7, 9, 3},
+     QCD_EVIDENCE_NONE,
+     QCD_EVIDENCE_NONE},
+    {"random", RANDOM, {0}, QCD_EVIDENCE_NONE, QCD_EVIDENCE_NONE},
+    {"zero", ZERO, {0}, QCD_EVIDENCE_NONE, QCD_EVIDENCE_NONE},
+};
+
+static qcd_seal make_seal(uint8_t first)
+{
+    uint8_t key[QCD_SEAL_KEY_LEN];
+    qcd_seal seal;
+
+    count_up(key, first, sizeof(key));
+    qcd_seal_init(&seal, key);
+    return seal;
+}
+
+static qcd_mint make_mint(void)
+{
+    qcd_mint mint;
+
+    qcd_mint_init(&mint, NODE, FIRST_RUN);
+    assert_int_equal(qcd_mint_next_run(&mint, RUN), QCD_OK);
+    mint.counter = 1000;
+    return mint;
+}
+
+static qcd_spi make_spi(const struct spi_row *row)
+{
+    qcd_seal seal = make_seal(row->kind == SEALED ? 1 : 2);
+    qcd_spi spi = {{0}};
+
+    if (row->kind == RANDOM) {
+        count_up(&spi, 0xd0, sizeof(spi));
+    } else if (row->kind != ZERO) {
+        assert_int_equal(qcd_spi_seal(&spi, &seal, &row->origin), QCD_OK);
+    }
+    return spi;
+}
+
+static void check_weigh(const struct spi_row *i, const struct spi_row *r,
+                        uint8_t flags)
+{
+    const struct spi_row *local = (flags & QCD_FLAG_INITIATOR) != 0 ? r : i;
+    const qcd_header h = {.spis = {make_spi(i), make_spi(r)}, .flags = flags};
+    const qcd_seal seal = make_seal(1);
+    const qcd_mint mint = make_mint();
+
+    CHECK_INT(local->name, qcd_evidence_weigh(&h, &seal, &mint, false),
+              local->want);
+    CHECK_INT(local->name, qcd_evidence_weigh(&h, &seal, &mint, true),
+              local->want_buried);
+}
+
+/* Each kind of SPI against each, with every value of the flags that matters:
+ * the SPI that the I flag calls ours decides, whatever the other one is. */
+static void test_every_pair_in_every_role(void **state)
+{
+    static const uint8_t flags[] = {0x00, 0x08, 0xf7, 0xff, 0x20, 0x28};
+
+    (void)state;
+    for (size_t i = 0; i < NUM_ROWS(spi_rows); i++) {
+        for (size_t r = 0; r < NUM_ROWS(spi_rows); r++) {
+            for (size_t f = 0; f < NUM_ROWS(flags); f++) {
+                check_weigh(&spi_rows[i], &spi_rows[r], flags[f]);
+            }
+        }
+    }
+}
+
+/* Around the bounds of the runs, each run for itself. */
+static void test_every_run(void **state)
+{
+    const qcd_seal seal = make_seal(1);
+    const qcd_mint mint = make_mint();
+
+    (void)state;
+    for (uint32_t run = 0; run <= UINT16_MAX; run++) {
+        const qcd_origin origin = {NODE, (uint16_t)run, 5};
+        qcd_header h = {.flags = QCD_FLAG_INITIATOR};
+        enum qcd_evidence want = run >= 1 && run < FIRST_RUN
+                                     ? QCD_EVIDENCE_EARLIER_RUN
+                                     : QCD_EVIDENCE_NONE;
+
+        assert_int_equal(qcd_spi_seal(&h.spis.responder, &seal, &origin),
+                         QCD_OK);
+        assert_int_equal(qcd_evidence_weigh(&h, &seal, &mint, false), want);
+    }
+}
+
+/* RFC 6290 section 9.2, in numbers: whatever is done to the header of a live
+ * SA, the graveyard being asked, there is no evidence against that SA. */
+static void test_random_headers_are_no_evidence(void **state)
+{
+    const qcd_seal seal = make_seal(1);
+    const qcd_mint mint = make_mint();
+    const qcd_origin live = {NODE, RUN, 77};
+    uint64_t random = 1;
+    int num_earlier = 0;
+    qcd_spi spi;
+
+    (void)state;
+    assert_int_equal(qcd_spi_seal(&spi, &seal, &live), QCD_OK);
+    for (int i = 0; i < 100000; i++) {
+        qcd_header h;
+
+        random_octets(&random, &h, sizeof(h));
+        if (qcd_evidence_weigh(&h, &seal, &mint, false) != QCD_EVIDENCE_NONE) {
+            num_earlier++; /* a guess of one in 2^27 */
+        }
+        h.flags |= QCD_FLAG_INITIATOR;
+        h.spis.responder = spi;
+        assert_int_equal(qcd_evidence_weigh(&h, &seal, &mint, false),
+                         QCD_EVIDENCE_NONE);
+        h.spis.initiator = spi;
+        random_octets(&random, &h.spis.responder, sizeof(spi));
+        h.flags &= (uint8_t)~QCD_FLAG_INITIATOR;
+        assert_int_equal(qcd_evidence_weigh(&h, &seal, &mint, false),
+                         QCD_EVIDENCE_NONE);
+    }
+    assert_int_equal(num_earlier, 0);
+}
+
+/* A state that was never set up proves nothing. */
+static void test_zero_state_is_no_evidence(void **state)
+{
+    const qcd_mint mint = {0};
+    const qcd_seal no_seal = {{0}};
+
+    (void)state;
+    for (size_t i = 0; i < NUM_ROWS(spi_rows); i++) {
+        const qcd_seal seal = make_seal(1);
+        const qcd_mint real = make_mint();
+        qcd_header h = {.flags = QCD_FLAG_INITIATOR};
+
+        h.spis.responder = make_spi(&spi_rows[i]);
+        CHECK_INT(spi_rows[i].name, qcd_evidence_weigh(&h, &seal, &mint, false),
+                  QCD_EVIDENCE_NONE);
+        CHECK_INT(spi_rows[i].name,
+                  qcd_evidence_weigh(&h, &no_seal, &real, true),
+                  QCD_EVIDENCE_NONE);
+    }
+}
+
+/* ---- The graveyard ---- */
+
+static qcd_spis sa(uint8_t set, uint8_t n)
+{
+    qcd_spis spis = {{{set, 0, 1, n, 5, 6, 7, 8}}, {{set, 0, 2, n, 5, 6, 7}}};
+
+    return spis;
+}
+
+static qcd_graveyard graveyard;
+
+static int empty_graveyard(void **state)
+{
+    (void)state;
+    memset(&graveyard, 0, sizeof(graveyard));
+    return 0;
+}
+
+static const struct {
+    const char *name;
+    size_t flip; /* octet of the pair to change; 16: none */
+    bool swap;
+    enum qcd_role role;
+    bool want;
+} graves[] = {
+    {"that very SA", 16, false, QCD_RESPONDER, true},
+    {"in the other role", 16, false, QCD_INITIATOR, false},
+    {"SPIs swapped", 16, true, QCD_RESPONDER, false},
+    {"SPIs swapped, in the other role", 16, true, QCD_INITIATOR, false},
+    {"other SPI of the initiator, first octet", 0, false, QCD_RESPONDER, false},
+    {"other SPI of the initiator, last octet", 7, false, QCD_RESPONDER, false},
+    {"other SPI of the responder, first octet", 8, false, QCD_RESPONDER, false},
+    {"other SPI of the responder, last octet", 15, false, QCD_RESPONDER, false},
+};
+
+static void test_holds_just_that_sa(void **state)
+{
+    (void)state;
+    const qcd_spis buried = sa(1, 1);
+
+    qcd_graveyard_bury(&graveyard, &buried, QCD_RESPONDER);
+    for (size_t i = 0; i < NUM_ROWS(graves); i++) {
+        qcd_spis asked = buried;
+
+        if (graves[i].flip < sizeof(asked)) {
+            ((uint8_t *)&asked)[graves[i].flip] ^= 1;
+        }
+        if (graves[i].swap) {
+            asked = (qcd_spis){buried.responder, buried.initiator};
+        }
+        CHECK_INT(graves[i].name,
+                  qcd_graveyard_holds(&graveyard, &asked, graves[i].role),
+                  graves[i].want);
+    }
+}
+
+static void test_empty_graveyard_holds_nothing(void **state)
+{
+    const qcd_spis zero = {{{0}}, {{0}}};
+    const qcd_spis some = sa(1, 1);
+
+    (void)state;
+    assert_false(qcd_graveyard_holds(&graveyard, &zero, QCD_INITIATOR));
+    assert_false(qcd_graveyard_holds(&graveyard, &zero, QCD_RESPONDER));
+    assert_false(qcd_graveyard_holds(&graveyard, &some, QCD_INITIATOR));
+}
+
+/* An SA that never had both SPIs never had a token. */
+static void test_half_an_sa_is_not_buried(void **state)
+{
+    static const enum qcd_role roles[] = {QCD_INITIATOR, QCD_RESPONDER};
+
+    (void)state;
+    for (size_t i = 0; i < NUM_ROWS(roles); i++) {
+        qcd_spis no_initiator = sa(1, 1);
+        qcd_spis no_responder = sa(1, 1);
+
+        memset(&no_initiator.initiator, 0, QCD_SPI_LEN);
+        memset(&no_responder.responder, 0, QCD_SPI_LEN);
+        qcd_graveyard_bury(&graveyard, &no_initiator, roles[i]);
+        qcd_graveyard_bury(&graveyard, &no_responder, roles[i]);
+    }
+    assert_true(is_zero(&graveyard, sizeof(graveyard)));
+}
+
+static void test_fifth_grave_of_a_set_replaces_the_first(void **state)
+{
+    (void)state;
+    for (uint8_t n = 1; n <= 5; n++) {
+        const qcd_spis spis = sa(3, n);
+
+        qcd_graveyard_bury(&graveyard, &spis, QCD_INITIATOR);
+    }
+    for (uint8_t n = 1; n <= 5; n++) {
+        const qcd_spis spis = sa(3, n);
+
+        assert_int_equal(qcd_graveyard_holds(&graveyard, &spis, QCD_INITIATOR),
+                         n != 1);
+    }
+}
+
+/* Buried twice, it takes one grave: nobody is driven out by repetition. */
+static void test_buried_twice(void **state)
+{
+    (void)state;
+    for (uint8_t n = 1; n <= 4; n++) {
+        const qcd_spis spis = sa(3, n);
+
+        for (int i = 0; i < 10; i++) {
+            qcd_graveyard_bury(&graveyard, &spis, QCD_INITIATOR);
+        }
+    }
+    for (uint8_t n = 1; n <= 4; n++) {
+        const qcd_spis spis = sa(3, n);
+
+        assert_true(qcd_graveyard_holds(&graveyard, &spis, QCD_INITIATOR));
+    }
+}
+
+/* What the peer chose does not steer where an SA is buried: a peer with one
+ * dead SA of ours fills one set with it, however many SPIs it invents. */
+static void test_remote_spi_does_not_steer(void **state)
+{
+    const qcd_spis victim = sa(9, 1);
+    uint64_t random = 1;
+
+    (void)state;
+    qcd_graveyard_bury(&graveyard, &victim, QCD_INITIATOR);
+    for (int i = 0; i < 20000; i++) {
+        qcd_spis spis = sa(3, 1);
+
+        random_octets(&random, &spis.responder, sizeof(spis.responder));
+        qcd_graveyard_bury(&graveyard, &spis, QCD_INITIATOR);
+    }
+    assert_true(qcd_graveyard_holds(&graveyard, &victim, QCD_INITIATOR));
+}
+
+/* With sealed SPIs, most of the last thousand dead are found. */
+static void test_keeps_the_recently_dead(void **state)
+{
+    const qcd_seal seal = make_seal(1);
+    qcd_mint mint = make_mint();
+    qcd_spis spis[8000];
+    int num_found = 0;
+
+    (void)state;
+    for (size_t i = 0; i < NUM_ROWS(spis); i++) {
+        count_up(&spis[i].initiator, 1, QCD_SPI_LEN);
+        assert_int_equal(qcd_mint_spi(&spis[i].responder, &mint, &seal),
+                         QCD_OK);
+        qcd_graveyard_bury(&graveyard, &spis[i], QCD_RESPONDER);
+        assert_true(qcd_graveyard_holds(&graveyard, &spis[i], QCD_RESPONDER));
+    }
+    for (size_t i = NUM_ROWS(spis) - 1000; i < NUM_ROWS(spis); i++) {
+        num_found += qcd_graveyard_holds(&graveyard, &spis[i], QCD_RESPONDER);
+    }
+    assert_in_range(num_found, 950, 1000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_pair_in_every_role),
+        cmocka_unit_test(test_every_run),
+        cmocka_unit_test(test_random_headers_are_no_evidence),
+        cmocka_unit_test(test_zero_state_is_no_evidence),
+        cmocka_unit_test_setup(test_holds_just_that_sa, empty_graveyard),
+        cmocka_unit_test_setup(test_empty_graveyard_holds_nothing,
+                               empty_graveyard),
+        cmocka_unit_test_setup(test_half_an_sa_is_not_buried, empty_graveyard),
+        cmocka_unit_test_setup(test_fifth_grave_of_a_set_replaces_the_first,
+                               empty_graveyard),
+        cmocka_unit_test_setup(test_buried_twice, empty_graveyard),
+        cmocka_unit_test_setup(test_remote_spi_does_not_steer, empty_graveyard),
+        cmocka_unit_test_setup(test_keeps_the_recently_dead, empty_graveyard),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,538 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_limit.c: src/limit.c, over simulated time. */
+#include "test.h"
+
+#include <qcd/qcd.h>
+
+static uint8_t key[QCD_RANDOM_KEY_LEN];
+static qcd_source_limit source_limit;
+static qcd_reply_limit reply_limit;
+
+/* The clock's origin does not matter; this is no round number. */
+enum { START_MS = 123456789 };
+
+static int set_key(void **state)
+{
+    (void)state;
+    count_up(key, 7, sizeof(key));
+    return 0;
+}
+
+static qcd_address v4(uint32_t n)
+{
+    qcd_address a = {4,
+                     {(uint8_t)(n >> 24), (uint8_t)(n >> 16), (uint8_t)(n >> 8),
+                      (uint8_t)n}};
+
+    return a;
+}
+
+static qcd_spi spi_of(uint64_t n)
+{
+    qcd_spi spi;
+
+    for (size_t i = 0; i < sizeof(spi); i++) {
+        spi.octets[i] = (uint8_t)(n >> (8 * i));
+    }
+    return spi;
+}
+
+/* ---- Of each source ---- */
+
+static const struct {
+    const char *name;
+    uint32_t rate;
+    unsigned tries; /* in each millisecond */
+    unsigned ms;
+} rates[] = {
+    {"1 a second", 1, 2, 5000},
+    {"2 a second", 2, 2, 5000},
+    {"3 a second", 3, 2, 5000},
+    {"10 a second", 10, 2, 5000},
+    {"100 a second", 100, 3, 5000},
+    {"999 a second", 999, 3, 5000},
+    {"1000 a second", 1000, 3, 5000},
+    {"7777 a second", 7777, 20, 1000},
+    {"600001 a second", 600001, 7000, 20},
+    {"999999 a second", 999999, 11000, 20},
+};
+
+/* In every prefix of the time no more than rate * t and the first burst pass,
+ * and not much less. */
+static void test_rate_of_a_source(void **state)
+{
+    const qcd_address a = v4(1);
+
+    (void)state;
+    for (size_t i = 0; i < NUM_ROWS(rates); i++) {
+        uint64_t rate = rates[i].rate;
+        uint64_t num_passed = 0;
+
+        CHECK_INT(rates[i].name,
+                  qcd_source_limit_init(&source_limit, rates[i].rate, key),
+                  QCD_OK);
+        for (unsigned ms = 0; ms < rates[i].ms; ms++) {
+            for (unsigned n = 0; n < rates[i].tries; n++) {
+                num_passed +=
+                    qcd_source_limit_pass(&source_limit, &a, START_MS + ms);
+            }
+            CHECK(rates[i].name, num_passed <= rate + rate * ms / 1000);
+        }
+        uint64_t tried = (uint64_t)rates[i].tries * rates[i].ms;
+        uint64_t allowed = rate + rate * (rates[i].ms - 1) / 1000;
+        uint64_t least = tried < allowed ? tried : allowed;
+        CHECK(rates[i].name, num_passed >= least - least / 500 - 1);
+    }
+}
+
+/* At one instant just the burst passes, however often it is tried. */
+static void test_burst_of_a_source(void **state)
+{
+    static const uint32_t bursts[] = {1, 2, 3, 10, 100, 1000, 9999};
+    const qcd_address a = v4(1);
+
+    (void)state;
+    for (size_t i = 0; i < NUM_ROWS(bursts); i++) {
+        uint32_t num_passed = 0;
+
+        assert_int_equal(qcd_source_limit_init(&source_limit, bursts[i], key),
+                         QCD_OK);
+        for (uint32_t n = 0; n < 3 * bursts[i]; n++) {
+            num_passed += qcd_source_limit_pass(&source_limit, &a, START_MS);
+        }
+        assert_int_equal(num_passed, bursts[i]);
+    }
+}
+
+static void test_rate_bounds(void **state)
+{
+    const qcd_address a = v4(1);
+
+    (void)state;
+    assert_int_equal(qcd_source_limit_init(&source_limit, 0, key), QCD_OK);
+    assert_false(qcd_source_limit_pass(&source_limit, &a, START_MS));
+    assert_false(qcd_source_limit_pass(&source_limit, &a, UINT32_MAX));
+    assert_int_equal(qcd_source_limit_init(&source_limit, QCD_RATE_MAX, key),
+                     QCD_OK);
+    assert_true(qcd_source_limit_pass(&source_limit, &a, START_MS));
+    dirty(&source_limit, sizeof(source_limit));
+    assert_int_equal(
+        qcd_source_limit_init(&source_limit, QCD_RATE_MAX + 1, key),
+        QCD_ERR_RANGE);
+    assert_true(is_zero(&source_limit, sizeof(source_limit)));
+    /* All zero is the state that lets nothing pass. */
+    assert_false(qcd_source_limit_pass(&source_limit, &a, START_MS));
+}
+
+static qcd_address with_bit(const qcd_address *base, unsigned bit)
+{
+    qcd_address a = *base;
+
+    a.octets[bit / 8] ^= (uint8_t)(0x80u >> bit % 8);
+    return a;
+}
+
+/* An IPv4 address and an IPv6 /64 is one source. */
+static void test_what_one_source_is(void **state)
+{
+    const qcd_address base4 = v4(0xc0000201);
+    const qcd_address base6 = {16, {0x20, 0x01, 0x0d, 0xb8}};
+
+    (void)state;
+    assert_int_equal(qcd_source_limit_init(&source_limit, 1, key), QCD_OK);
+    assert_true(qcd_source_limit_pass(&source_limit, &base4, START_MS));
+    assert_false(qcd_source_limit_pass(&source_limit, &base4, START_MS));
+    assert_true(qcd_source_limit_pass(&source_limit, &base6, START_MS));
+    assert_false(qcd_source_limit_pass(&source_limit, &base6, START_MS));
+    for (unsigned bit = 0; bit < 128; bit++) {
+        const qcd_address a = with_bit(&base6, bit);
+
+        assert_int_equal(qcd_source_limit_pass(&source_limit, &a, START_MS),
+                         bit < 64);
+    }
+    for (unsigned bit = 0; bit < 32; bit++) {
+        const qcd_address a = with_bit(&base4, bit);
+
+        assert_true(qcd_source_limit_pass(&source_limit, &a, START_MS));
+    }
+    qcd_address tail = base4; /* octets beyond len are not looked at */
+    tail.octets[4] = 1;
+    assert_false(qcd_source_limit_pass(&source_limit, &tail, START_MS));
+}
+
+static void test_gaps_of_a_source(void **state)
+{
+    static const uint64_t gaps_ms[] = {1000, 60000, UINT32_MAX,
+                                       (uint64_t)1 << 40, (uint64_t)1 << 43};
+    const qcd_address a = v4(1);
+    uint64_t now_ms = 0;
+
+    (void)state;
+    assert_int_equal(qcd_source_limit_init(&source_limit, 3, key), QCD_OK);
+    for (size_t i = 0; i < NUM_ROWS(gaps_ms); i++) {
+        now_ms += gaps_ms[i];
+        for (int n = 0; n < 6; n++) {
+            assert_int_equal(qcd_source_limit_pass(&source_limit, &a, now_ms),
+                             n < 3);
+        }
+    }
+}
+
+/* One loud source does not hold back a thousand others. */
+static void test_loud_source(void **state)
+{
+    const qcd_address loud = v4(0xffff0000);
+
+    (void)state;
+    assert_int_equal(qcd_source_limit_init(&source_limit, 10, key), QCD_OK);
+    for (uint32_t n = 0; n < 1000; n++) {
+        const qcd_address a = v4(n);
+
+        for (int i = 0; i < 100; i++) {
+            bool passed =
+                qcd_source_limit_pass(&source_limit, &loud, START_MS + n);
+
+            assert_true(!passed || i < 10);
+        }
+        for (int i = 0; i < 5; i++) {
+            assert_true(qcd_source_limit_pass(&source_limit, &a, START_MS + n));
+        }
+    }
+}
+
+/* Which cells two sources share is another chance with each key. */
+static void test_cells_depend_on_the_key(void **state)
+{
+    static qcd_source_limit other;
+    const qcd_address a = v4(1);
+
+    (void)state;
+    assert_int_equal(qcd_source_limit_init(&source_limit, 10, key), QCD_OK);
+    key[0] ^= 1;
+    assert_int_equal(qcd_source_limit_init(&other, 10, key), QCD_OK);
+    key[0] ^= 1;
+    assert_true(qcd_source_limit_pass(&source_limit, &a, START_MS));
+    assert_true(qcd_source_limit_pass(&other, &a, START_MS));
+    assert_memory_not_equal(source_limit.cells, other.cells,
+                            sizeof(other.cells));
+}
+
+/* ---- Of all replies ---- */
+
+static void init_replies(uint32_t rate, uint32_t burst, uint32_t rate_source)
+{
+    assert_int_equal(
+        qcd_reply_limit_init(&reply_limit, rate, burst, rate_source, key),
+        QCD_OK);
+}
+
+static bool pass(uint32_t source, uint64_t spi, uint64_t now_ms)
+{
+    const qcd_address a = v4(source);
+    const qcd_spi local = spi_of(spi);
+
+    return qcd_reply_limit_pass(&reply_limit, &a, &local, now_ms);
+}
+
+static const struct {
+    const char *name;
+    uint32_t rate;
+    uint32_t burst;
+    uint32_t rate_source;
+    enum qcd_err want;
+} reply_ranges[] = {
+    {"the largest", QCD_RATE_MAX, QCD_RATE_MAX, QCD_RATE_MAX, QCD_OK},
+    {"all zero", 0, 0, 0, QCD_OK},
+    {"rate too large", QCD_RATE_MAX + 1, 1, 1, QCD_ERR_RANGE},
+    {"burst too large", 1, QCD_RATE_MAX + 1, 1, QCD_ERR_RANGE},
+    {"rate of a source too large", 1, 1, QCD_RATE_MAX + 1, QCD_ERR_RANGE},
+    {"UINT32_MAX", UINT32_MAX, UINT32_MAX, UINT32_MAX, QCD_ERR_RANGE},
+};
+
+static void test_reply_ranges(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < NUM_ROWS(reply_ranges); i++) {
+        dirty(&reply_limit, sizeof(reply_limit));
+        CHECK_INT(reply_ranges[i].name,
+                  qcd_reply_limit_init(&reply_limit, reply_ranges[i].rate,
+                                       reply_ranges[i].burst,
+                                       reply_ranges[i].rate_source, key),
+                  reply_ranges[i].want);
+        if (reply_ranges[i].want != QCD_OK) {
+            CHECK_ZERO(reply_ranges[i].name, reply_limit);
+            CHECK(reply_ranges[i].name, !pass(1, 1, START_MS));
+        }
+    }
+}
+
+static const struct {
+    const char *name;
+    uint32_t rate;
+    uint32_t burst;
+} totals[] = {
+    {"default", 1000, 2000}, {"small", 10, 20},     {"odd", 7, 9},
+    {"rate 1", 1, 1},        {"rate 3", 3, 3},      {"burst 1", 1000, 1},
+    {"burst 3", 1000, 3},    {"rate 2", 2, 100},    {"burst 5", 999, 5},
+    {"rate 4", 4, 4},        {"prime", 4999, 4999},
+};
+
+/* New ones and repeaters together get all that is allowed and no more, in
+ * every prefix of the time. */
+static void test_total_of_replies(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < NUM_ROWS(totals); i++) {
+        uint64_t rate = totals[i].rate;
+        uint64_t num_passed = 0;
+        uint32_t fresh = 1000;
+        unsigned ms = 0;
+
+        init_replies(totals[i].rate, totals[i].burst, QCD_RATE_MAX);
+        for (; ms < 1500; ms++) {
+            for (uint32_t n = 0; n < 8; n++) {
+                num_passed += pass(fresh, n, START_MS + ms);
+                num_passed += pass(n, fresh++, START_MS + ms);
+                num_passed += pass(n, n, START_MS + ms);
+            }
+            CHECK(totals[i].name,
+                  num_passed <= totals[i].burst + rate * ms / 1000);
+            if (ms == 0 && totals[i].burst <= 20) {
+                CHECK_INT(totals[i].name, num_passed, totals[i].burst);
+            }
+        }
+        uint64_t allowed = totals[i].burst + rate * (ms - 1) / 1000;
+        CHECK(totals[i].name, num_passed + allowed / 4 + 3 >= allowed);
+    }
+}
+
+static void test_replies_of_rate_0(void **state)
+{
+    (void)state;
+    init_replies(0, 100, 10);
+    assert_false(pass(1, 1, START_MS));
+    init_replies(100, 0, 10);
+    assert_false(pass(1, 1, START_MS));
+    init_replies(100, 100, 0);
+    assert_false(pass(1, 1, START_MS));
+    init_replies(1, 1, 1);
+    assert_true(pass(1, 1, START_MS));
+    assert_false(pass(2, 2, START_MS));
+}
+
+static void test_replies_to_one_source(void **state)
+{
+    unsigned num_passed = 0;
+
+    (void)state;
+    init_replies(1000, 2000, 10);
+    for (unsigned ms = 0; ms < 3000; ms++) {
+        num_passed += pass(1, ms, START_MS + ms);
+        assert_true(num_passed <= 10 + ms / 100);
+    }
+    assert_int_equal(num_passed, 10 + 2999 / 100);
+}
+
+/* RFC 6290 section 8.1.  20,000 a second from 65,536 addresses that know
+ * a few SAs, for a minute: the total is kept, and each new peer, which asks
+ * for the first time for an SA of its own, is answered at once. */
+static void test_flood_from_many_sources(void **state)
+{
+    uint64_t random = 1;
+    uint64_t num_passed = 0;
+    uint32_t newcomer = 0;
+    unsigned num_helped = 0;
+
+    (void)state;
+    init_replies(1000, 2000, 10);
+    for (unsigned ms = 0; ms < 60000; ms++) {
+        for (int i = 0; i < 20; i++) {
+            uint64_t r = random64(&random);
+
+            num_passed +=
+                pass(0x0a000000 | (r & 0xffff), r >> 32 & 7, START_MS + ms);
+        }
+        if (ms % 50 == 49) {
+            bool helped =
+                pass(0xc0000000 + newcomer, 1000 + newcomer, START_MS + ms);
+
+            newcomer++;
+            num_helped += helped;
+            num_passed += helped;
+        }
+        assert_true(num_passed <= 2000 + ms);
+    }
+    /* A filter that is nearly full takes a few of them for known. */
+    assert_in_range(num_helped, newcomer - newcomer / 20, newcomer);
+    assert_int_equal(newcomer, 1200);
+}
+
+/* The same from all addresses there are: those who flood are always new
+ * sources, but ask for SAs that were heard. */
+static void test_flood_from_random_sources(void **state)
+{
+    uint64_t random = 2;
+    uint64_t num_passed = 0;
+    uint32_t newcomer = 0;
+    unsigned num_helped = 0;
+
+    (void)state;
+    init_replies(1000, 2000, 10);
+    for (unsigned ms = 0; ms < 10000; ms++) {
+        for (int i = 0; i < 20; i++) {
+            uint64_t r = random64(&random);
+
+            num_passed += pass((uint32_t)r, r >> 32 & 7, START_MS + ms);
+        }
+        if (ms % 50 == 49) {
+            bool helped =
+                pass(0xc0000000 + newcomer, 1000 + newcomer, START_MS + ms);
+
+            newcomer++;
+            num_helped += helped;
+            num_passed += helped;
+        }
+        assert_true(num_passed <= 2000 + ms);
+    }
+    assert_in_range(num_helped, newcomer - newcomer / 10, newcomer);
+}
+
+/* What was not answered is not charged to its source: a flood that would fill
+ * every cell of the sketch if it were, 200,000 a second, holds nobody back. */
+static void test_flood_does_not_fill_the_sketch(void **state)
+{
+    uint64_t random = 3;
+    uint32_t newcomer = 0;
+    unsigned num_helped = 0;
+
+    (void)state;
+    init_replies(1000, 2000, 10);
+    for (unsigned ms = 0; ms < 1500; ms++) {
+        for (int i = 0; i < 200; i++) {
+            uint64_t r = random64(&random);
+
+            (void)pass((uint32_t)r, r >> 32 & 7, START_MS + ms);
+        }
+        if (ms % 10 == 9) {
+            num_helped +=
+                pass(0xc0000000 + newcomer, 1000 + newcomer, START_MS + ms);
+            newcomer++;
+        }
+    }
+    assert_in_range(num_helped, newcomer - newcomer / 10, newcomer);
+}
+
+/* A source that is over its own limit makes no SA known, so it cannot make old
+ * hands of those who own them. */
+static void test_loud_source_makes_nothing_heard(void **state)
+{
+    (void)state;
+    init_replies(1000, 2000, 10);
+    for (unsigned n = 0; n < 1000; n++) {
+        assert_int_equal(pass(1, n, START_MS), n < 10);
+    }
+    assert_in_range(reply_limit.heard.num_items, 1, 11);
+}
+
+/* Many SAs asked for by few: a peer from elsewhere is a new source. */
+static void test_flood_for_many_sas(void **state)
+{
+    uint64_t random = 4;
+    uint32_t newcomer = 0;
+    unsigned num_helped = 0;
+
+    (void)state;
+    init_replies(1000, 2000, QCD_RATE_MAX);
+    for (unsigned ms = 0; ms < 10000; ms++) {
+        for (int i = 0; i < 20; i++) {
+            uint64_t r = random64(&random);
+
+            (void)pass((uint32_t)r & 7, r, START_MS + ms);
+        }
+        if (ms % 50 == 49) {
+            num_helped +=
+                pass(0xc0000000 + newcomer, random64(&random), START_MS + ms);
+            newcomer++;
+        }
+    }
+    assert_in_range(num_helped, newcomer - newcomer / 10, newcomer);
+}
+
+/* Who asks again is no newcomer, until it was not heard for a minute. */
+static void test_heard_fades(void **state)
+{
+    (void)state;
+    init_replies(4, 4, 1000); /* one of new SAs, one of new sources, 2 others */
+    assert_true(pass(1, 1, START_MS));
+    assert_true(pass(1, 1, START_MS));
+    assert_true(pass(1, 1, START_MS));
+    assert_false(pass(1, 1, START_MS));
+    assert_true(pass(2, 1, START_MS)); /* a new source */
+    assert_false(pass(2, 1, START_MS));
+    assert_false(pass(1, 2, START_MS)); /* a new SA, but the first took it */
+    for (uint64_t ms = 60001; ms < 600000; ms += 60001) {
+        assert_true(pass(1, 1, START_MS + ms));
+        assert_true(pass(1, 1, START_MS + ms));
+        assert_true(pass(1, 1, START_MS + ms));
+        assert_false(pass(1, 1, START_MS + ms));
+    }
+}
+
+/* Two threads that read the clock and then wait for each other come with
+ * a time that is a little earlier: nothing is forgotten for that. */
+static void test_clock_that_stumbles(void **state)
+{
+    (void)state;
+    init_replies(4, 4, 1000);
+    (void)pass(1, 1, START_MS);
+    uint64_t changed = START_MS + 30000;
+    (void)pass(1, 1, changed);
+    uint32_t current = reply_limit.heard.current;
+    for (uint64_t back = 1; back < 100; back++) {
+        (void)pass(1, 1, changed - back);
+        assert_int_equal(reply_limit.heard.current, current);
+    }
+}
+
+static void test_gaps_of_replies(void **state)
+{
+    static const uint64_t gaps_ms[] = {60001, UINT32_MAX, (uint64_t)1 << 40,
+                                       (uint64_t)1 << 43};
+    uint64_t now_ms = 0;
+
+    (void)state;
+    init_replies(4, 4, 1000);
+    for (size_t i = 0; i < NUM_ROWS(gaps_ms); i++) {
+        now_ms += gaps_ms[i];
+        for (int n = 0; n < 10; n++) {
+            assert_int_equal(pass(1, 1, now_ms), n < 3);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rate_of_a_source),
+        cmocka_unit_test(test_burst_of_a_source),
+        cmocka_unit_test(test_rate_bounds),
+        cmocka_unit_test(test_what_one_source_is),
+        cmocka_unit_test(test_gaps_of_a_source),
+        cmocka_unit_test(test_loud_source),
+        cmocka_unit_test(test_cells_depend_on_the_key),
+        cmocka_unit_test(test_reply_ranges),
+        cmocka_unit_test(test_total_of_replies),
+        cmocka_unit_test(test_replies_of_rate_0),
+        cmocka_unit_test(test_replies_to_one_source),
+        cmocka_unit_test(test_flood_from_many_sources),
+        cmocka_unit_test(test_flood_from_random_sources),
+        cmocka_unit_test(test_flood_does_not_fill_the_sketch),
+        cmocka_unit_test(test_loud_source_makes_nothing_heard),
+        cmocka_unit_test(test_flood_for_many_sas),
+        cmocka_unit_test(test_heard_fades),
+        cmocka_unit_test(test_clock_that_stumbles),
+        cmocka_unit_test(test_gaps_of_replies),
+    };
+
+    return cmocka_run_group_tests(tests, set_key, NULL);
+}

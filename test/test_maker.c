@@ -1,0 +1,702 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_maker.c: src/maker.c. */
+#include "test.h"
+
+#include "ike.h"
+
+enum { NODE = 7, FIRST_RUN = 10, RUN = 12, START_MS = 123456789 };
+
+static qcd_seal seal;
+static qcd_mint mint;
+static qcd_keys keys;
+static qcd_graveyard graveyard;
+static qcd_reply_limit limit;
+static const qcd_address peer = {4, {192, 0, 2, 1}};
+
+static int set_up(void **state)
+{
+    qcd_secret secrets[QCD_GENERATIONS_MAX];
+    uint8_t key[QCD_RANDOM_KEY_LEN];
+
+    (void)state;
+    count_up(key, 1, sizeof(key));
+    qcd_seal_init(&seal, key);
+    qcd_mint_init(&mint, NODE, FIRST_RUN);
+    assert_int_equal(qcd_mint_next_run(&mint, RUN), QCD_OK);
+    mint.counter = 1000;
+    count_up(secrets, 0, sizeof(secrets));
+    assert_int_equal(qcd_keys_init(&keys, secrets, QCD_GENERATIONS_MAX),
+                     QCD_OK);
+    memset(&graveyard, 0, sizeof(graveyard));
+    assert_int_equal(qcd_reply_limit_init(&limit, QCD_RATE_MAX, QCD_RATE_MAX,
+                                          QCD_RATE_MAX, key),
+                     QCD_OK);
+    return 0;
+}
+
+static qcd_spi sealed(uint8_t node, uint16_t run, uint32_t counter)
+{
+    const qcd_origin origin = {node, run, counter};
+    qcd_spi spi;
+
+    assert_int_equal(qcd_spi_seal(&spi, &seal, &origin), QCD_OK);
+    return spi;
+}
+
+static qcd_spi dead_spi(void)
+{
+    return sealed(NODE, FIRST_RUN - 1, 3);
+}
+
+static qcd_spi live_spi(void)
+{
+    return sealed(NODE, RUN, 3);
+}
+
+static qcd_spi peer_spi(void)
+{
+    qcd_spi spi;
+
+    count_up(&spi, 0x21, sizeof(spi));
+    return spi;
+}
+
+/* A request of the original initiator for an SA that died with its run. */
+static qcd_header dead_request(void)
+{
+    const qcd_header h = {.spis = {peer_spi(), dead_spi()},
+                          .next_payload = PAYLOAD_SK,
+                          .version = 0x20,
+                          .exchange_type = 37,
+                          .flags = QCD_FLAG_INITIATOR,
+                          .message_id = 0x81828384};
+
+    return h;
+}
+
+/* Writes `h` and `len` - 28 octets after it, those of `body` first. */
+static uint8_t *datagram(const qcd_header *h, const void *body, size_t body_len,
+                         size_t len)
+{
+    uint8_t *out = calloc(1, len > 0 ? len : 1);
+    uint8_t whole[2000] = {0};
+    qcd_header sent = *h;
+    wr w;
+
+    assert_non_null(out);
+    assert_true(len <= sizeof(whole));
+    sent.length = (uint32_t)len;
+    wr_init(&w, whole, sizeof(whole));
+    header_write(&w, &sent);
+    wr_bytes(&w, body, body_len);
+    memcpy(out, whole, len);
+    return out;
+}
+
+static enum qcd_judgement judge(qcd_header *out, const uint8_t *in,
+                                size_t in_len)
+{
+    dirty(out, sizeof(*out));
+    return qcd_maker_judge(out, &limit, &graveyard, &seal, &mint, in, in_len,
+                           &peer, START_MS);
+}
+
+/* ---- What is a protected request, RFC 6290 section 3 ---- */
+
+typedef struct change {
+    const char *name;
+    uint8_t version;
+    uint8_t exchange;
+    uint8_t flags;
+    uint8_t next_payload;
+    uint8_t body[8];
+    bool zero_initiator;
+    bool zero_responder;
+    enum qcd_judgement want;
+} change;
+
+#define NO_REQUEST QCD_SILENT_NO_REQUEST
+
+static const change requests[] = {
+    {"INFORMATIONAL", 0x20, 37, 0x08, 46, {0}, false, false, QCD_ANSWER},
+    {"CREATE_CHILD_SA", 0x20, 36, 0x08, 46, {0}, false, false, QCD_ANSWER},
+    {"IKE_AUTH", 0x20, 35, 0x08, 46, {0}, false, false, QCD_ANSWER},
+    {"unknown exchange", 0x20, 250, 0x08, 46, {0}, false, false, QCD_ANSWER},
+    {"minor version 1", 0x21, 37, 0x08, 46, {0}, false, false, QCD_ANSWER},
+    {"reserved flags", 0x20, 37, 0xdf, 46, {0}, false, false, QCD_ANSWER},
+    {"IKE_SA_INIT", 0x20, 34, 0x08, 46, {0}, false, false, NO_REQUEST},
+    {"IKE_SESSION_RESUME", 0x20, 38, 0x08, 46, {0}, false, false, NO_REQUEST},
+    {"major version 1", 0x10, 37, 0x08, 46, {0}, false, false, NO_REQUEST},
+    {"major version 3", 0x30, 37, 0x08, 46, {0}, false, false, NO_REQUEST},
+    /* RFC 7296 section 2.21.4: a response is never answered. */
+    {"response", 0x20, 37, 0x28, 46, {0}, false, false, NO_REQUEST},
+    {"response, all flags", 0x20, 37, 0xff, 46, {0}, false, false, NO_REQUEST},
+    {"notify in the clear", 0x20, 37, 0x08, 41, {0}, false, false, NO_REQUEST},
+    {"no payload", 0x20, 37, 0x08, 0, {0}, false, false, NO_REQUEST},
+    {"payload below SK", 0x20, 37, 0x08, 45, {0}, false, false, NO_REQUEST},
+    {"payload above SK", 0x20, 37, 0x08, 47, {0}, false, false, NO_REQUEST},
+    {"no SPI of the initiator",
+     0x20,
+     37,
+     0x08,
+     46,
+     {0},
+     true,
+     false,
+     NO_REQUEST},
+    {"no SPI of the responder",
+     0x20,
+     37,
+     0x08,
+     46,
+     {0},
+     false,
+     true,
+     NO_REQUEST},
+    /* RFC 7383 section 2.5: Fragment Number follows the payload's header. */
+    {"first fragment of 1",
+     0x20,
+     37,
+     0x08,
+     53,
+     {0, 0, 0, 8, 0, 1, 0, 1},
+     false,
+     false,
+     QCD_ANSWER},
+    {"first fragment of 9",
+     0x20,
+     37,
+     0x08,
+     53,
+     {35, 0, 0, 8, 0, 1, 0, 9},
+     false,
+     false,
+     QCD_ANSWER},
+    {"fragment 0",
+     0x20,
+     37,
+     0x08,
+     53,
+     {0, 0, 0, 8, 0, 0, 0, 1},
+     false,
+     false,
+     NO_REQUEST},
+    {"second fragment",
+     0x20,
+     37,
+     0x08,
+     53,
+     {0, 0, 0, 8, 0, 2, 0, 9},
+     false,
+     false,
+     NO_REQUEST},
+    {"fragment 257",
+     0x20,
+     37,
+     0x08,
+     53,
+     {0, 0, 0, 8, 1, 1, 1, 9},
+     false,
+     false,
+     NO_REQUEST},
+};
+
+static void test_protected_requests(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < NUM_ROWS(requests); i++) {
+        const change *c = &requests[i];
+        qcd_header h = dead_request();
+        qcd_header got;
+
+        h.version = c->version;
+        h.exchange_type = c->exchange;
+        h.flags = c->flags;
+        h.next_payload = c->next_payload;
+        if (c->zero_initiator) {
+            memset(&h.spis.initiator, 0, QCD_SPI_LEN);
+        }
+        if (c->zero_responder) {
+            memset(&h.spis.responder, 0, QCD_SPI_LEN);
+        }
+        uint8_t *in = datagram(&h, c->body, sizeof(c->body), 80);
+        CHECK_INT(c->name, judge(&got, in, 80), c->want);
+        free(in);
+        h.length = 80;
+        if (c->want == QCD_ANSWER) {
+            CHECK_OCTETS(c->name, &got, &h, sizeof(h));
+        } else {
+            CHECK_ZERO(c->name, got);
+        }
+    }
+}
+
+static void test_every_truncation(void **state)
+{
+    static const uint8_t payloads[] = {PAYLOAD_SK, PAYLOAD_SKF};
+
+    (void)state;
+    for (size_t i = 0; i < NUM_ROWS(payloads); i++) {
+        qcd_header h = dead_request();
+
+        h.next_payload = payloads[i];
+        uint8_t *whole = datagram(&h, "\0\0\0\10\0\1\0\1", 8, 80);
+        for (size_t len = 0; len < 80; len++) {
+            uint8_t *in = copy_exact(whole, len);
+            qcd_header got;
+
+            assert_int_equal(judge(&got, in, len), QCD_SILENT_NO_REQUEST);
+            assert_true(is_zero(&got, sizeof(got)));
+            free(in);
+        }
+        free(whole);
+        /* Short ones whose length field is right are read in bounds. */
+        for (size_t len = QCD_HEADER_LEN; len < 40; len++) {
+            uint8_t *in = datagram(&h, "\0\0\0\10\0\1\0\1", 8, len);
+            qcd_header got;
+
+            (void)!judge(&got, in, len);
+            if (payloads[i] == PAYLOAD_SKF && len < QCD_HEADER_LEN + 6) {
+                assert_int_equal(judge(&got, in, len), QCD_SILENT_NO_REQUEST);
+            }
+            free(in);
+        }
+    }
+    qcd_header got;
+    assert_int_equal(judge(&got, NULL, 0), QCD_SILENT_NO_REQUEST);
+}
+
+/* ---- Evidence, RFC 6290 section 9.2 ---- */
+
+enum which { PEER, DEAD, LIVE, BURIED, FUTURE, OTHER_NODE };
+
+static qcd_spi spi_which(enum which which)
+{
+    switch (which) {
+    case DEAD:
+        return dead_spi();
+    case LIVE:
+        return live_spi();
+    case BURIED:
+        return sealed(NODE, RUN, 4);
+    case FUTURE:
+        return sealed(NODE, RUN + 1, 3);
+    case OTHER_NODE:
+        return sealed(NODE + 1, FIRST_RUN - 1, 3);
+    case PEER:
+    default:
+        return peer_spi();
+    }
+}
+
+static const struct {
+    const char *name;
+    enum which initiator;
+    enum which responder;
+    uint8_t flags;
+    enum qcd_judgement want;
+} evidence_rows[] = {
+    {"dead", PEER, DEAD, 8, QCD_ANSWER},
+    {"dead, we were the initiator", DEAD, PEER, 0, QCD_ANSWER},
+    {"dead, I flag flipped", PEER, DEAD, 0, QCD_SILENT_NO_EVIDENCE},
+    {"dead, SPIs swapped", DEAD, PEER, 8, QCD_SILENT_NO_EVIDENCE},
+    {"live", PEER, LIVE, 8, QCD_SILENT_NO_EVIDENCE},
+    {"live, I flag flipped", PEER, LIVE, 0, QCD_SILENT_NO_EVIDENCE},
+    {"live, SPIs swapped", LIVE, PEER, 8, QCD_SILENT_NO_EVIDENCE},
+    {"live, both", LIVE, PEER, 0, QCD_SILENT_NO_EVIDENCE},
+    {"live, the peer's SPI is a dead one of ours", DEAD, LIVE, 8,
+     QCD_SILENT_NO_EVIDENCE},
+    {"buried", PEER, BURIED, 8, QCD_ANSWER},
+    {"buried, I flag flipped", PEER, BURIED, 0, QCD_SILENT_NO_EVIDENCE},
+    {"buried, SPIs swapped", BURIED, PEER, 8, QCD_SILENT_NO_EVIDENCE},
+    {"buried, both", BURIED, PEER, 0, QCD_SILENT_NO_EVIDENCE},
+    {"buried, other peer", DEAD, BURIED, 8, QCD_SILENT_NO_EVIDENCE},
+    {"future run", PEER, FUTURE, 8, QCD_SILENT_NO_EVIDENCE},
+    {"other node", PEER, OTHER_NODE, 8, QCD_SILENT_NO_EVIDENCE},
+    {"neither is ours", PEER, PEER, 8, QCD_SILENT_NO_EVIDENCE},
+};
+
+static void test_evidence(void **state)
+{
+    const qcd_spis buried = {peer_spi(), spi_which(BURIED)};
+
+    (void)state;
+    qcd_graveyard_bury(&graveyard, &buried, QCD_RESPONDER);
+    for (size_t i = 0; i < NUM_ROWS(evidence_rows); i++) {
+        qcd_header h = dead_request();
+        qcd_header got;
+
+        h.spis.initiator = spi_which(evidence_rows[i].initiator);
+        h.spis.responder = spi_which(evidence_rows[i].responder);
+        h.flags = evidence_rows[i].flags;
+        uint8_t *in = datagram(&h, NULL, 0, 80);
+        CHECK_INT(evidence_rows[i].name, judge(&got, in, 80),
+                  evidence_rows[i].want);
+        free(in);
+    }
+}
+
+static bool shows(const uint8_t *reply, size_t reply_len,
+                  const qcd_token *token)
+{
+    for (size_t i = 0; i + token->len <= reply_len; i++) {
+        if (memcmp(reply + i, token->octets, token->len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* RFC 6290 section 9.2.  A peer may take for its SPI one that was ours in an
+ * earlier run; then the I flag, flipped, finds evidence.  What is shown is not
+ * the live SA's token even so, of no generation. */
+static void test_no_answer_shows_a_live_token(void **state)
+{
+    static const enum which remotes[] = {PEER, DEAD, FUTURE, OTHER_NODE};
+    unsigned num_answers = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < NUM_ROWS(remotes) * 2; i++) {
+        enum qcd_role role = i % 2 == 0 ? QCD_RESPONDER : QCD_INITIATOR;
+        qcd_spi remote = spi_which(remotes[i / 2]);
+        qcd_spis live = {remote, live_spi()};
+
+        if (role == QCD_INITIATOR) {
+            live = (qcd_spis){live_spi(), remote};
+        }
+        for (unsigned trick = 0; trick < 4; trick++) {
+            qcd_header h = dead_request();
+            qcd_header got;
+
+            h.spis = (trick & 1) == 0
+                         ? live
+                         : (qcd_spis){live.responder, live.initiator};
+            h.flags = (trick & 2) == 0 ? QCD_FLAG_INITIATOR : 0;
+            uint8_t *in = datagram(&h, NULL, 0, 200);
+            enum qcd_judgement said = judge(&got, in, 200);
+            free(in);
+            if (said != QCD_ANSWER) {
+                continue;
+            }
+            num_answers++;
+            uint8_t reply[QCD_MESSAGE_MAX];
+            size_t reply_len;
+            assert_int_equal(qcd_maker_reply(reply, &reply_len, sizeof(reply),
+                                             &got, &keys, NULL, 32),
+                             QCD_OK);
+            for (size_t g = 0; g < QCD_GENERATIONS_MAX; g++) {
+                qcd_token token;
+
+                assert_int_equal(
+                    qcd_token_make(&token, &keys, g, &live, role, NULL, 16),
+                    QCD_OK);
+                assert_false(shows(reply, reply_len, &token));
+            }
+        }
+    }
+    /* With the dead SPI as the remote one: two tricks in each role. */
+    assert_int_equal(num_answers, 4);
+}
+
+static void test_random_requests_are_not_answered(void **state)
+{
+    uint64_t random = 5;
+
+    (void)state;
+    for (int i = 0; i < 100000; i++) {
+        qcd_header h = dead_request();
+        qcd_header got;
+
+        random_octets(&random, &h.spis, sizeof(h.spis));
+        h.flags = (uint8_t)random64(&random) & 0x08;
+        uint8_t *in = datagram(&h, NULL, 0, 80);
+        assert_int_equal(judge(&got, in, 80), QCD_SILENT_NO_EVIDENCE);
+        assert_true(is_zero(&got, sizeof(got)));
+        free(in);
+    }
+}
+
+/* ---- Limits, RFC 6290 section 8.1 ---- */
+
+static void test_over_the_limit(void **state)
+{
+    const uint8_t key[QCD_RANDOM_KEY_LEN] = {1};
+    qcd_header h = dead_request();
+    qcd_header got;
+
+    (void)state;
+    assert_int_equal(qcd_reply_limit_init(&limit, 100, 100, 3, key), QCD_OK);
+    uint8_t *in = datagram(&h, NULL, 0, 80);
+    for (int i = 0; i < 6; i++) {
+        assert_int_equal(judge(&got, in, 80),
+                         i < 3 ? QCD_ANSWER : QCD_SILENT_LIMIT);
+        assert_int_equal(is_zero(&got, sizeof(got)), i >= 3);
+    }
+    free(in);
+}
+
+/* What gets no answer leaves the limits as they are, so nobody uses them up
+ * who does not know a dead SA. */
+static void test_silence_costs_nothing(void **state)
+{
+    static qcd_reply_limit before;
+    qcd_header no_evidence = dead_request();
+    qcd_header no_request = dead_request();
+    qcd_header got;
+
+    (void)state;
+    no_evidence.spis.responder = live_spi();
+    no_request.flags |= QCD_FLAG_RESPONSE;
+    uint8_t *first = datagram(&no_evidence, NULL, 0, 80);
+    uint8_t *second = datagram(&no_request, NULL, 0, 80);
+    before = limit;
+    assert_int_equal(judge(&got, first, 80), QCD_SILENT_NO_EVIDENCE);
+    assert_int_equal(judge(&got, second, 80), QCD_SILENT_NO_REQUEST);
+    assert_memory_equal(&limit, &before, sizeof(limit));
+    free(first);
+    free(second);
+}
+
+/* A limit that was never set up lets nothing pass. */
+static void test_zero_limit(void **state)
+{
+    qcd_header h = dead_request();
+    qcd_header got;
+
+    (void)state;
+    memset(&limit, 0, sizeof(limit));
+    uint8_t *in = datagram(&h, NULL, 0, 80);
+    assert_int_equal(judge(&got, in, 80), QCD_SILENT_LIMIT);
+    free(in);
+}
+
+/* ---- The reply ---- */
+
+/* RFC 7296 section 1.5 and RFC 6290 section 4.5: both SPIs, Message ID and
+ * exchange type are the request's, R is set, I flipped; INVALID_IKE_SPI has no
+ * data, Protocol ID is 0 (erratum 3449).  The tokens, in Python, are those of
+ * test_token.c for 2122232425262728 and 7d07df890eaaf62b, 16 octets long. */
+/* clang-format off */
+static const uint8_t known_reply[] = {
+    0x21, 0x22, 0x23, 0x24, 0x25, 0x26, 0x27, 0x28,
+    0x7d, 0x07, 0xdf, 0x89, 0x0e, 0xaa, 0xf6, 0x2b,
+    0x29, 0x20, 0x25, 0x20, 0x81, 0x82, 0x83, 0x84,
+    0x00, 0x00, 0x00, 0x54,
+    0x29, 0x00, 0x00, 0x08, 0x00, 0x00, 0x00, 0x04,
+    0x29, 0x00, 0x00, 0x18, 0x00, 0x00, 0x40, 0x23,
+    0x26, 0xae, 0xc8, 0x2c, 0x30, 0x56, 0xda, 0x25,
+    0x1d, 0x98, 0xb7, 0x90, 0x37, 0xc1, 0xe2, 0x7d,
+    0x00, 0x00, 0x00, 0x18, 0x00, 0x00, 0x40, 0x23,
+    0xc8, 0x6b, 0x08, 0x16, 0xbf, 0x28, 0x3f, 0xaa,
+    0x59, 0x9d, 0xb1, 0xc2, 0xf5, 0xd7, 0x5d, 0x9c,
+};
+/* clang-format on */
+
+static void test_reply_octets(void **state)
+{
+    qcd_header h = dead_request();
+    qcd_secret secrets[2];
+    uint8_t out[QCD_MESSAGE_MAX];
+    size_t out_len;
+
+    (void)state;
+    count_up(secrets, 0, sizeof(secrets));
+    assert_int_equal(qcd_keys_init(&keys, secrets, 2), QCD_OK);
+    h.length = 80;
+    assert_int_equal(
+        qcd_maker_reply(out, &out_len, sizeof(out), &h, &keys, NULL, 16),
+        QCD_OK);
+    assert_int_equal(out_len, sizeof(known_reply));
+    CHECK_OCTETS("reply", out, known_reply, sizeof(known_reply));
+}
+
+static void test_reply_flags(void **state)
+{
+    (void)state;
+    for (unsigned flags = 0; flags < 256; flags++) {
+        uint8_t out[QCD_MESSAGE_MAX];
+        qcd_header h = dead_request();
+        size_t out_len;
+
+        h.flags = (uint8_t)flags;
+        h.version = 0x2f;
+        h.length = 80;
+        assert_int_equal(
+            qcd_maker_reply(out, &out_len, sizeof(out), &h, &keys, NULL, 16),
+            QCD_OK);
+        assert_int_equal(out[17], 0x20);
+        assert_int_equal(out[19], (flags & 8) != 0 ? 0x20 : 0x28);
+    }
+}
+
+/* The peer's own way back: what it was given is what it is shown. */
+static void test_reply_is_verified_by_the_taker(void **state)
+{
+    static const enum qcd_role roles[] = {QCD_RESPONDER, QCD_INITIATOR};
+    static const qcd_address *const takers[] = {NULL, &peer};
+    const uint8_t octets[QCD_RANDOM_KEY_LEN] = {9};
+    qcd_digest_key digest_key;
+
+    (void)state;
+    qcd_digest_key_init(&digest_key, octets);
+    for (unsigned i = 0; i < 2 * 2 * QCD_GENERATIONS_MAX; i++) {
+        enum qcd_role role = roles[i & 1];
+        const qcd_address *taker = takers[i >> 1 & 1];
+        qcd_header h = dead_request();
+        uint8_t out[QCD_MESSAGE_MAX];
+        qcd_held held = {0};
+        qcd_message m;
+        qcd_token token;
+        size_t out_len;
+
+        if (role == QCD_INITIATOR) {
+            h.spis = (qcd_spis){h.spis.responder, h.spis.initiator};
+            h.flags = 0;
+        }
+        h.length = 200;
+        assert_int_equal(
+            qcd_token_make(&token, &keys, i >> 2, &h.spis, role, taker, 20),
+            QCD_OK);
+        qcd_held_store(&held, &digest_key, &token);
+        assert_int_equal(
+            qcd_maker_reply(out, &out_len, sizeof(out), &h, &keys, taker, 20),
+            QCD_OK);
+        assert_int_equal(qcd_message_decode(&m, out, out_len), QCD_OK);
+        assert_int_equal(m.cause, QCD_CAUSE_INVALID_IKE_SPI);
+        assert_int_equal(m.num_tokens, QCD_GENERATIONS_MAX);
+        assert_int_equal(qcd_held_verify(&held, &digest_key, &m), QCD_MATCH);
+    }
+}
+
+/* How many tokens fit under three times each size of a request. */
+static void test_amplification(void **state)
+{
+    static const size_t token_lens[] = {16, 20, 32};
+
+    (void)state;
+    for (size_t t = 0; t < NUM_ROWS(token_lens); t++) {
+        for (uint32_t len = QCD_HEADER_LEN; len < 300; len++) {
+            size_t each = 8 + token_lens[t];
+            size_t fit = (len * 3 - (28 + 8)) / each;
+            size_t want = fit < QCD_GENERATIONS_MAX ? fit : 4;
+            uint8_t out[QCD_MESSAGE_MAX];
+            qcd_header h = dead_request();
+            size_t out_len = 99;
+            qcd_message m;
+
+            h.length = len;
+            dirty(out, sizeof(out));
+            enum qcd_err err = qcd_maker_reply(out, &out_len, sizeof(out), &h,
+                                               &keys, NULL, token_lens[t]);
+            assert_int_equal(err, want > 0 ? QCD_OK : QCD_ERR_NOBUF);
+            assert_true(out_len <= (size_t)len * QCD_AMPLIFICATION_MAX);
+            assert_true(is_zero(out + out_len, sizeof(out) - out_len));
+            if (err == QCD_OK) {
+                assert_int_equal(out_len, 36 + want * each);
+                assert_int_equal(qcd_message_decode(&m, out, out_len), QCD_OK);
+                assert_int_equal(m.num_tokens, want);
+            } else {
+                assert_int_equal(out_len, 0);
+            }
+        }
+    }
+}
+
+/* Of more than fit, it is the newest generations that are sent. */
+static void test_newest_generations_come_first(void **state)
+{
+    uint8_t out[QCD_MESSAGE_MAX];
+    qcd_header h = dead_request();
+    size_t out_len;
+    qcd_message m;
+
+    (void)state;
+    h.length = 40; /* 120 octets: two tokens of 32 */
+    assert_int_equal(
+        qcd_maker_reply(out, &out_len, sizeof(out), &h, &keys, NULL, 32),
+        QCD_OK);
+    assert_int_equal(qcd_message_decode(&m, out, out_len), QCD_OK);
+    assert_int_equal(m.num_tokens, 2);
+    for (size_t i = 0; i < 2; i++) {
+        qcd_token want;
+
+        assert_int_equal(
+            qcd_token_make(&want, &keys, i, &h.spis, QCD_RESPONDER, NULL, 32),
+            QCD_OK);
+        assert_memory_equal(&m.tokens[i], &want, sizeof(want));
+    }
+}
+
+static const struct {
+    const char *name;
+    size_t token_len;
+    uint8_t address_len; /* 0xff: none */
+    size_t num_generations;
+    size_t cap;
+    uint32_t request_len;
+    enum qcd_err want;
+} reply_errors[] = {
+    {"token of 15", 15, 0xff, 4, 584, 80, QCD_ERR_RANGE},
+    {"token of 16", 16, 0xff, 4, 584, 80, QCD_OK},
+    {"token of 32", 32, 0xff, 4, 584, 80, QCD_OK},
+    {"token of 33", 33, 0xff, 4, 584, 80, QCD_ERR_RANGE},
+    {"address of 4", 32, 4, 4, 584, 80, QCD_OK},
+    {"address of 5", 32, 5, 4, 584, 80, QCD_ERR_RANGE},
+    {"address of 16", 32, 16, 4, 584, 80, QCD_OK},
+    {"room for one token", 32, 0xff, 4, 76, 80, QCD_OK},
+    {"room for less", 32, 0xff, 4, 75, 80, QCD_ERR_NOBUF},
+    {"no room", 32, 0xff, 4, 0, 80, QCD_ERR_NOBUF},
+    {"one token under the bound", 32, 0xff, 4, 584, 26, QCD_OK},
+    {"none under the bound", 32, 0xff, 4, 584, 25, QCD_ERR_NOBUF},
+    {"no keys, no room", 32, 0xff, 0, 35, 80, QCD_ERR_NOBUF},
+};
+
+static void test_reply_errors(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < NUM_ROWS(reply_errors); i++) {
+        const char *name = reply_errors[i].name;
+        qcd_address address = {.len = reply_errors[i].address_len};
+        uint8_t *out = malloc(reply_errors[i].cap + 1);
+        qcd_header h = dead_request();
+        size_t out_len = 99;
+
+        assert_non_null(out);
+        dirty(out, reply_errors[i].cap + 1);
+        keys.num_generations = reply_errors[i].num_generations;
+        h.length = reply_errors[i].request_len;
+        CHECK_INT(name,
+                  qcd_maker_reply(out, &out_len, reply_errors[i].cap, &h, &keys,
+                                  address.len == 0xff ? NULL : &address,
+                                  reply_errors[i].token_len),
+                  reply_errors[i].want);
+        CHECK_INT(name, out[reply_errors[i].cap], 0xa5);
+        CHECK(name, (out_len > 0) == (reply_errors[i].want == QCD_OK));
+        CHECK(name, is_zero(out + out_len, reply_errors[i].cap - out_len));
+        free(out);
+    }
+}
+
+#define TEST(f) cmocka_unit_test_setup(f, set_up)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_protected_requests),
+        TEST(test_every_truncation),
+        TEST(test_evidence),
+        TEST(test_no_answer_shows_a_live_token),
+        TEST(test_random_requests_are_not_answered),
+        TEST(test_over_the_limit),
+        TEST(test_silence_costs_nothing),
+        TEST(test_zero_limit),
+        TEST(test_reply_octets),
+        TEST(test_reply_flags),
+        TEST(test_reply_is_verified_by_the_taker),
+        TEST(test_amplification),
+        TEST(test_newest_generations_come_first),
+        TEST(test_reply_errors),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

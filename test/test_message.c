@@ -1,0 +1,767 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_message.c: src/message.c. */
+#include "test.h"
+
+#include "ike.h"
+
+enum { N = PAYLOAD_NOTIFY, V = 43, SK = PAYLOAD_SK, SKF = PAYLOAD_SKF };
+enum { QCD = 16419, BUF_MAX = 4096 };
+
+/* A payload: for a notify `len` octets follow its type, an SPI included, else
+ * its header.  `len_off` is added to its length field. */
+typedef struct part {
+    uint8_t type;
+    uint8_t flags;
+    uint8_t spi_size;
+    uint16_t notify;
+    size_t len;
+    int len_off;
+} part;
+
+typedef struct shape {
+    uint8_t version;
+    uint8_t exchange;
+    uint8_t flags;
+    int len_off;     /* added to the header's length field */
+    uint8_t last;    /* next payload of the last one */
+    size_t trailing; /* octets behind the last one */
+    part parts[16];
+} shape;
+
+static void put_part(wr *w, const part *p, uint8_t next)
+{
+    uint8_t data[512];
+    size_t len = PAYLOAD_HEADER_LEN + p->len;
+
+    if (p->type == N) {
+        len += NOTIFY_HEADER_LEN;
+    }
+    wr_u8(w, next);
+    wr_u8(w, p->flags);
+    wr_be16(w, (uint16_t)((int)len + p->len_off));
+    if (p->type == N) {
+        wr_u8(w, 0);
+        wr_u8(w, p->spi_size);
+        wr_be16(w, p->notify);
+    }
+    count_up(data, (uint8_t)w->len, p->len);
+    wr_bytes(w, data, p->len);
+}
+
+static size_t build(uint8_t out[BUF_MAX], const shape *s)
+{
+    qcd_header h = {.next_payload = s->parts[0].type,
+                    .version = s->version,
+                    .exchange_type = s->exchange,
+                    .flags = s->flags,
+                    .message_id = 7};
+    uint8_t none[512] = {0};
+    wr w;
+
+    count_up(&h.spis, 1, sizeof(h.spis));
+    wr_init(&w, out, BUF_MAX);
+    header_write(&w, &h);
+    for (const part *p = s->parts; p->type != 0; p++) {
+        put_part(&w, p, p[1].type != 0 ? p[1].type : s->last);
+    }
+    wr_bytes(&w, none, s->trailing);
+    assert_false(w.bad);
+
+    size_t len = w.len;
+    wr_init(&w, out + 24, 4);
+    wr_be32(&w, (uint32_t)((int)len + s->len_off));
+    return len;
+}
+
+#define TOKEN(n)                                                               \
+    {                                                                          \
+        N, 0, 0, QCD, (n), 0                                                   \
+    }
+#define IKE_SPI                                                                \
+    {                                                                          \
+        N, 0, 0, 4, 0, 0                                                       \
+    }
+#define SHAPE .version = 0x20, .exchange = 37, .flags = 0x20
+
+typedef struct row {
+    const char *name;
+    shape s;
+    enum qcd_err want;
+    size_t num_tokens;
+    size_t num_skipped;
+    enum qcd_cause cause;
+    bool no_candidate;
+} row;
+
+static const row rows[] = {
+    /* RFC 6290 section 4.5, and how many tokens it may have. */
+    {"INVALID_IKE_SPI, no token",
+     {SHAPE, .parts = {IKE_SPI}},
+     QCD_OK,
+     0,
+     0,
+     QCD_CAUSE_INVALID_IKE_SPI,
+     false},
+    {"1 token",
+     {SHAPE, .parts = {IKE_SPI, TOKEN(32)}},
+     QCD_OK,
+     1,
+     0,
+     QCD_CAUSE_INVALID_IKE_SPI,
+     false},
+    {"4 tokens",
+     {SHAPE, .parts = {IKE_SPI, TOKEN(32), TOKEN(16), TOKEN(128), TOKEN(17)}},
+     QCD_OK,
+     4,
+     0,
+     QCD_CAUSE_INVALID_IKE_SPI,
+     false},
+    {"5 tokens",
+     {SHAPE, .parts = {IKE_SPI, TOKEN(32), TOKEN(32), TOKEN(32), TOKEN(32),
+                       TOKEN(32)}},
+     QCD_OK,
+     5,
+     0,
+     QCD_CAUSE_INVALID_IKE_SPI,
+     false},
+    {"8 tokens",
+     {SHAPE, .parts = {TOKEN(32), TOKEN(32), TOKEN(32), TOKEN(32), TOKEN(32),
+                       TOKEN(32), TOKEN(32), TOKEN(33)}},
+     QCD_OK,
+     8,
+     0,
+     QCD_CAUSE_NONE,
+     false},
+    {"9 tokens",
+     {SHAPE, .parts = {TOKEN(32), TOKEN(32), TOKEN(32), TOKEN(32), TOKEN(32),
+                       TOKEN(32), TOKEN(32), TOKEN(33), TOKEN(16)}},
+     QCD_OK,
+     8,
+     1,
+     QCD_CAUSE_NONE,
+     false},
+    {"9 tokens, the last too short",
+     {SHAPE, .parts = {TOKEN(32), TOKEN(32), TOKEN(32), TOKEN(32), TOKEN(32),
+                       TOKEN(32), TOKEN(32), TOKEN(33), TOKEN(15)}},
+     QCD_ERR_MALFORMED,
+     0,
+     0,
+     QCD_CAUSE_NONE,
+     false},
+    {"token alone",
+     {SHAPE, .parts = {TOKEN(32)}},
+     QCD_OK,
+     1,
+     0,
+     QCD_CAUSE_NONE,
+     false},
+    {"token before its cause",
+     {SHAPE, .parts = {TOKEN(32), IKE_SPI}},
+     QCD_OK,
+     1,
+     0,
+     QCD_CAUSE_INVALID_IKE_SPI,
+     false},
+    {"INVALID_SPI",
+     {SHAPE, .parts = {{N, 0, 0, 11, 4, 0}, TOKEN(32)}},
+     QCD_OK,
+     1,
+     0,
+     QCD_CAUSE_INVALID_SPI,
+     false},
+    {"INVALID_SPI of 3",
+     {SHAPE, .parts = {{N, 0, 0, 11, 3, 0}, TOKEN(32)}},
+     QCD_ERR_MALFORMED,
+     0,
+     0,
+     QCD_CAUSE_NONE,
+     false},
+    {"INVALID_SPI of 5",
+     {SHAPE, .parts = {{N, 0, 0, 11, 5, 0}, TOKEN(32)}},
+     QCD_ERR_MALFORMED,
+     0,
+     0,
+     QCD_CAUSE_NONE,
+     false},
+    {"INVALID_SPI of 0",
+     {SHAPE, .parts = {{N, 0, 0, 11, 0, 0}, TOKEN(32)}},
+     QCD_ERR_MALFORMED,
+     0,
+     0,
+     QCD_CAUSE_NONE,
+     false},
+
+    /* RFC 6290 section 5: 16 to 128 octets. */
+    {"token of 0",
+     {SHAPE, .parts = {TOKEN(0)}},
+     QCD_ERR_MALFORMED,
+     0,
+     0,
+     QCD_CAUSE_NONE,
+     false},
+    {"token of 15",
+     {SHAPE, .parts = {TOKEN(15)}},
+     QCD_ERR_MALFORMED,
+     0,
+     0,
+     QCD_CAUSE_NONE,
+     false},
+    {"token of 16",
+     {SHAPE, .parts = {TOKEN(16)}},
+     QCD_OK,
+     1,
+     0,
+     QCD_CAUSE_NONE,
+     false},
+    {"token of 33",
+     {SHAPE, .parts = {TOKEN(33)}},
+     QCD_OK,
+     1,
+     0,
+     QCD_CAUSE_NONE,
+     false},
+    {"token of 128",
+     {SHAPE, .parts = {TOKEN(128)}},
+     QCD_OK,
+     1,
+     0,
+     QCD_CAUSE_NONE,
+     false},
+    {"token of 129",
+     {SHAPE, .parts = {TOKEN(129)}},
+     QCD_ERR_MALFORMED,
+     0,
+     0,
+     QCD_CAUSE_NONE,
+     false},
+    {"good token, then a bad one",
+     {SHAPE, .parts = {TOKEN(32), TOKEN(129)}},
+     QCD_ERR_MALFORMED,
+     0,
+     0,
+     QCD_CAUSE_NONE,
+     false},
+    {"SPI of 1",
+     {SHAPE, .parts = {{N, 0, 1, QCD, 33, 0}}},
+     QCD_ERR_MALFORMED,
+     0,
+     0,
+     QCD_CAUSE_NONE,
+     false},
+    {"SPI beyond the notify",
+     {SHAPE, .parts = {{N, 0, 33, QCD, 32, 0}}},
+     QCD_ERR_TRUNCATED,
+     0,
+     0,
+     QCD_CAUSE_NONE,
+     false},
+
+    /* What is passed over, and what is not. */
+    {"unknown notify",
+     {SHAPE, .parts = {{N, 0, 0, 40000, 9, 0}, TOKEN(32)}},
+     QCD_OK,
+     1,
+     0,
+     QCD_CAUSE_NONE,
+     false},
+    {"unknown notify with SPI",
+     {SHAPE, .parts = {{N, 0, 4, 16384, 9, 0}, TOKEN(32)}},
+     QCD_OK,
+     1,
+     0,
+     QCD_CAUSE_NONE,
+     false},
+    {"critical bit on a notify",
+     {SHAPE, .parts = {{N, 0x80, 0, QCD, 32, 0}}},
+     QCD_OK,
+     1,
+     0,
+     QCD_CAUSE_NONE,
+     false},
+    {"vendor ID between",
+     {SHAPE, .parts = {IKE_SPI, {V, 0, 0, 0, 20, 0}, TOKEN(32)}},
+     QCD_OK,
+     1,
+     0,
+     QCD_CAUSE_INVALID_IKE_SPI,
+     false},
+    {"unknown payload",
+     {SHAPE, .parts = {IKE_SPI, {200, 0, 0, 0, 0, 0}}},
+     QCD_OK,
+     0,
+     0,
+     QCD_CAUSE_INVALID_IKE_SPI,
+     false},
+    {"reserved bits of an unknown payload",
+     {SHAPE, .parts = {IKE_SPI, {200, 0x7f, 0, 0, 0, 0}}},
+     QCD_OK,
+     0,
+     0,
+     QCD_CAUSE_INVALID_IKE_SPI,
+     false},
+    {"unknown critical payload",
+     {SHAPE, .parts = {TOKEN(32), {200, 0x80, 0, 0, 4, 0}}},
+     QCD_ERR_MALFORMED,
+     0,
+     0,
+     QCD_CAUSE_NONE,
+     false},
+    {"SK in the chain",
+     {SHAPE, .parts = {TOKEN(32), {SK, 0, 0, 0, 40, 0}}},
+     QCD_ERR_MALFORMED,
+     0,
+     0,
+     QCD_CAUSE_NONE,
+     false},
+    {"SKF in the chain",
+     {SHAPE, .parts = {TOKEN(32), {SKF, 0, 0, 0, 40, 0}}},
+     QCD_ERR_MALFORMED,
+     0,
+     0,
+     QCD_CAUSE_NONE,
+     false},
+
+    /* Payload lengths. */
+    {"payload length 0",
+     {SHAPE, .parts = {{N, 0, 0, QCD, 32, -40}}},
+     QCD_ERR_MALFORMED,
+     0,
+     0,
+     QCD_CAUSE_NONE,
+     false},
+    {"payload length 3",
+     {SHAPE, .parts = {{N, 0, 0, QCD, 32, -37}}},
+     QCD_ERR_MALFORMED,
+     0,
+     0,
+     QCD_CAUSE_NONE,
+     false},
+    {"payload length 4 of a notify",
+     {SHAPE, .parts = {{N, 0, 0, 4, 0, -4}}},
+     QCD_ERR_TRUNCATED,
+     0,
+     0,
+     QCD_CAUSE_NONE,
+     false},
+    {"payload length 7 of a notify",
+     {SHAPE, .parts = {{N, 0, 0, 4, 0, -1}}},
+     QCD_ERR_TRUNCATED,
+     0,
+     0,
+     QCD_CAUSE_NONE,
+     false},
+    {"payload length one below",
+     {SHAPE, .parts = {{N, 0, 0, QCD, 32, -1}}},
+     QCD_ERR_MALFORMED,
+     0,
+     0,
+     QCD_CAUSE_NONE,
+     false},
+    {"payload length one above",
+     {SHAPE, .parts = {{N, 0, 0, QCD, 32, 1}}},
+     QCD_ERR_TRUNCATED,
+     0,
+     0,
+     QCD_CAUSE_NONE,
+     false},
+    {"payload length 65535",
+     {SHAPE, .parts = {{N, 0, 0, QCD, 32, 65495}}},
+     QCD_ERR_TRUNCATED,
+     0,
+     0,
+     QCD_CAUSE_NONE,
+     false},
+    {"next payload where there is none",
+     {SHAPE, .last = N, .parts = {TOKEN(32)}},
+     QCD_ERR_TRUNCATED,
+     0,
+     0,
+     QCD_CAUSE_NONE,
+     false},
+    {"octet behind the last payload",
+     {SHAPE, .trailing = 1, .parts = {TOKEN(32)}},
+     QCD_ERR_MALFORMED,
+     0,
+     0,
+     QCD_CAUSE_NONE,
+     false},
+    {"message length one below",
+     {SHAPE, .len_off = -1, .parts = {TOKEN(32)}},
+     QCD_ERR_MALFORMED,
+     0,
+     0,
+     QCD_CAUSE_NONE,
+     false},
+    {"message length one above",
+     {SHAPE, .len_off = 1, .parts = {TOKEN(32)}},
+     QCD_ERR_MALFORMED,
+     0,
+     0,
+     QCD_CAUSE_NONE,
+     false},
+
+    /* What is no candidate. */
+    {"minor version 15",
+     {.version = 0x2f, .exchange = 37, .parts = {TOKEN(32)}},
+     QCD_OK,
+     1,
+     0,
+     QCD_CAUSE_NONE,
+     false},
+    {"major version 1",
+     {.version = 0x10, .exchange = 37, .parts = {TOKEN(32)}},
+     QCD_ERR_MALFORMED,
+     0,
+     0,
+     QCD_CAUSE_NONE,
+     true},
+    {"major version 3",
+     {.version = 0x30, .exchange = 37, .parts = {TOKEN(32)}},
+     QCD_ERR_MALFORMED,
+     0,
+     0,
+     QCD_CAUSE_NONE,
+     true},
+    {"IKE_SA_INIT",
+     {.version = 0x20, .exchange = 34, .parts = {TOKEN(32)}},
+     QCD_ERR_MALFORMED,
+     0,
+     0,
+     QCD_CAUSE_NONE,
+     true},
+    {"IKE_SESSION_RESUME",
+     {.version = 0x20, .exchange = 38, .parts = {TOKEN(32)}},
+     QCD_ERR_MALFORMED,
+     0,
+     0,
+     QCD_CAUSE_NONE,
+     true},
+    {"IKE_AUTH",
+     {.version = 0x20, .exchange = 35, .parts = {TOKEN(32)}},
+     QCD_OK,
+     1,
+     0,
+     QCD_CAUSE_NONE,
+     false},
+    {"INFORMATIONAL of the initiator, R clear",
+     {.version = 0x20, .exchange = 37, .flags = 8, .parts = {TOKEN(32)}},
+     QCD_OK,
+     1,
+     0,
+     QCD_CAUSE_NONE,
+     false},
+    {"first payload SK",
+     {SHAPE, .parts = {{SK, 0, 0, 0, 40, 0}}},
+     QCD_ERR_MALFORMED,
+     0,
+     0,
+     QCD_CAUSE_NONE,
+     true},
+    {"first payload a vendor ID",
+     {SHAPE, .parts = {{V, 0, 0, 0, 4, 0}, TOKEN(32)}},
+     QCD_ERR_MALFORMED,
+     0,
+     0,
+     QCD_CAUSE_NONE,
+     true},
+    {"header alone",
+     {SHAPE, .parts = {{0}}},
+     QCD_ERR_MALFORMED,
+     0,
+     0,
+     QCD_CAUSE_NONE,
+     true},
+};
+
+static void test_decode(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < NUM_ROWS(rows); i++) {
+        const char *name = rows[i].name;
+        uint8_t in[BUF_MAX];
+        qcd_message m;
+
+        size_t len = build(in, &rows[i].s);
+        uint8_t *copy = copy_exact(in, len);
+        dirty(&m, sizeof(m));
+        enum qcd_err got = qcd_message_decode(&m, copy, len);
+        CHECK(name,
+              qcd_message_is_candidate(copy, len) != rows[i].no_candidate);
+        free(copy);
+        CHECK_INT(name, got, rows[i].want);
+        if (got != QCD_OK) {
+            CHECK_ZERO(name, m);
+        }
+        CHECK_INT(name, m.num_tokens, rows[i].num_tokens);
+        CHECK_INT(name, m.num_skipped, rows[i].num_skipped);
+        CHECK_INT(name, m.cause, rows[i].cause);
+    }
+}
+
+/* Each token is that of the message, in its order. */
+static void test_decoded_octets(void **state)
+{
+    const shape s = {SHAPE,
+                     .parts = {{N, 0, 0, 11, 4, 0}, TOKEN(16), TOKEN(128)}};
+    uint8_t in[BUF_MAX];
+    qcd_message m;
+
+    (void)state;
+    size_t len = build(in, &s);
+    assert_int_equal(qcd_message_decode(&m, in, len), QCD_OK);
+    assert_memory_equal(&m.header.spis, in, 16);
+    assert_int_equal(m.header.message_id, 7);
+    assert_int_equal(m.header.exchange_type, 37);
+    assert_int_equal(m.header.length, len);
+    assert_memory_equal(m.child_spi, in + 28 + 8, 4);
+    assert_int_equal(m.tokens[0].len, 16);
+    assert_memory_equal(m.tokens[0].octets, in + 28 + 12 + 8, 16);
+    assert_int_equal(m.tokens[1].len, 128);
+    assert_memory_equal(m.tokens[1].octets, in + 28 + 12 + 24 + 8, 128);
+}
+
+static const shape whole = {
+    SHAPE, .parts = {IKE_SPI, {V, 0, 0, 0, 8, 0}, TOKEN(16), TOKEN(32)}};
+
+/* Cut off at every octet, with the length field as it was and with one that
+ * fits what is left. */
+static void test_every_truncation(void **state)
+{
+    uint8_t in[BUF_MAX];
+    qcd_message m;
+
+    (void)state;
+    size_t whole_len = build(in, &whole);
+    assert_int_equal(qcd_message_decode(&m, in, whole_len), QCD_OK);
+    for (size_t len = 0; len < whole_len; len++) {
+        enum qcd_err lies =
+            len < QCD_HEADER_LEN ? QCD_ERR_TRUNCATED : QCD_ERR_MALFORMED;
+        uint8_t *copy = copy_exact(in, len);
+
+        dirty(&m, sizeof(m));
+        assert_int_equal(qcd_message_decode(&m, copy, len), lies);
+        assert_true(is_zero(&m, sizeof(m)));
+        assert_int_equal(qcd_message_is_candidate(copy, len),
+                         len >= QCD_HEADER_LEN);
+        if (len >= QCD_HEADER_LEN) {
+            wr w;
+
+            wr_init(&w, copy + 24, 4);
+            wr_be32(&w, (uint32_t)len);
+            dirty(&m, sizeof(m));
+            assert_int_equal(qcd_message_decode(&m, copy, len),
+                             QCD_ERR_TRUNCATED);
+            assert_true(is_zero(&m, sizeof(m)));
+        }
+        free(copy);
+    }
+    assert_int_equal(qcd_message_decode(&m, NULL, 0), QCD_ERR_TRUNCATED);
+    assert_false(qcd_message_is_candidate(NULL, 0));
+}
+
+static void check_decodes_safely(const uint8_t *in, size_t len)
+{
+    qcd_message m;
+
+    dirty(&m, sizeof(m));
+    if (qcd_message_decode(&m, in, len) != QCD_OK) {
+        assert_true(is_zero(&m, sizeof(m)));
+        return;
+    }
+    assert_true(m.num_tokens <= QCD_TOKENS_READ_MAX);
+    for (size_t i = 0; i < m.num_tokens; i++) {
+        assert_in_range(m.tokens[i].len, QCD_TOKEN_MIN, QCD_TOKEN_MAX);
+    }
+}
+
+static void test_every_bit_flip(void **state)
+{
+    uint8_t in[BUF_MAX];
+
+    (void)state;
+    size_t len = build(in, &whole);
+    for (size_t bit = 0; bit < len * 8; bit++) {
+        uint8_t *copy = copy_exact(in, len);
+
+        copy[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        check_decodes_safely(copy, len);
+        free(copy);
+    }
+}
+
+static void test_every_octet_value(void **state)
+{
+    uint8_t in[BUF_MAX];
+
+    (void)state;
+    size_t len = build(in, &whole);
+    for (size_t at = 16; at < len; at++) {
+        for (unsigned value = 0; value < 256; value++) {
+            uint8_t *copy = copy_exact(in, len);
+
+            copy[at] = (uint8_t)value;
+            check_decodes_safely(copy, len);
+            free(copy);
+        }
+    }
+}
+
+/* ---- Encoding ---- */
+
+static qcd_message message_of(enum qcd_cause cause, size_t num, size_t len)
+{
+    qcd_message m = {.cause = cause, .num_tokens = num};
+
+    count_up(&m.header.spis, 0x21, sizeof(m.header.spis));
+    m.header.version = 0x20;
+    m.header.exchange_type = 37;
+    m.header.flags = 0x20;
+    m.header.message_id = 0xfffefdfc;
+    count_up(m.child_spi, 0xc1, sizeof(m.child_spi));
+    for (size_t i = 0; i < num && i < QCD_TOKENS_READ_MAX; i++) {
+        m.tokens[i].len = (uint8_t)len;
+        count_up(m.tokens[i].octets, (uint8_t)(i * 16),
+                 len < QCD_TOKEN_MAX ? len : QCD_TOKEN_MAX);
+    }
+    return m;
+}
+
+static const struct {
+    const char *name;
+    enum qcd_cause cause;
+    size_t num_tokens;
+    size_t token_len;
+    size_t want_len; /* 0: QCD_ERR_RANGE */
+} encode_rows[] = {
+    {"INVALID_IKE_SPI, no token", QCD_CAUSE_INVALID_IKE_SPI, 0, 0, 36},
+    {"INVALID_IKE_SPI, 1 token", QCD_CAUSE_INVALID_IKE_SPI, 1, 32, 76},
+    {"INVALID_IKE_SPI, 4 tokens", QCD_CAUSE_INVALID_IKE_SPI, 4, 32, 196},
+    {"5 tokens", QCD_CAUSE_INVALID_IKE_SPI, 5, 32, 0},
+    {"8 tokens", QCD_CAUSE_INVALID_IKE_SPI, 8, 32, 0},
+    {"SIZE_MAX tokens", QCD_CAUSE_INVALID_IKE_SPI, SIZE_MAX, 32, 0},
+    {"INVALID_SPI, no token", QCD_CAUSE_INVALID_SPI, 0, 0, 40},
+    {"INVALID_SPI, 1 token", QCD_CAUSE_INVALID_SPI, 1, 32, 80},
+    {"no cause, no token", QCD_CAUSE_NONE, 0, 0, 0},
+    {"no cause, 1 token", QCD_CAUSE_NONE, 1, 32, 68},
+    {"no such cause", (enum qcd_cause)3, 1, 32, 0},
+    {"token of 0", QCD_CAUSE_INVALID_IKE_SPI, 1, 0, 0},
+    {"token of 15", QCD_CAUSE_INVALID_IKE_SPI, 4, 15, 0},
+    {"token of 16", QCD_CAUSE_INVALID_IKE_SPI, 4, 16, 132},
+    {"token of 33", QCD_CAUSE_INVALID_IKE_SPI, 4, 33, 200},
+    {"token of 128", QCD_CAUSE_INVALID_IKE_SPI, 4, 128, 580},
+    {"token of 129", QCD_CAUSE_INVALID_IKE_SPI, 4, 129, 0},
+    {"token of 255", QCD_CAUSE_INVALID_IKE_SPI, 1, 255, 0},
+    {"the largest", QCD_CAUSE_INVALID_SPI, 4, 128, QCD_MESSAGE_MAX},
+};
+
+/* Into every buffer up to one that is larger than needed. */
+static void test_encode(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < NUM_ROWS(encode_rows); i++) {
+        const char *name = encode_rows[i].name;
+        size_t want_len = encode_rows[i].want_len;
+        qcd_message m =
+            message_of(encode_rows[i].cause, encode_rows[i].num_tokens,
+                       encode_rows[i].token_len);
+
+        for (size_t cap = 0; cap < QCD_MESSAGE_MAX + 2; cap++) {
+            uint8_t *out = malloc(cap + 1);
+            size_t out_len = 99;
+            enum qcd_err want = want_len == 0    ? QCD_ERR_RANGE
+                                : cap < want_len ? QCD_ERR_NOBUF
+                                                 : QCD_OK;
+
+            assert_non_null(out);
+            dirty(out, cap + 1);
+            CHECK_INT(name, qcd_message_encode(out, &out_len, cap, &m), want);
+            CHECK_INT(name, out[cap], 0xa5);
+            CHECK_INT(name, out_len, want == QCD_OK ? want_len : 0);
+            CHECK(name, is_zero(out + out_len, cap - out_len));
+            free(out);
+        }
+        size_t out_len = 99;
+        CHECK_INT(name, qcd_message_encode(NULL, &out_len, 0, &m),
+                  want_len == 0 ? QCD_ERR_RANGE : QCD_ERR_NOBUF);
+        CHECK_INT(name, out_len, 0);
+    }
+}
+
+/* RFC 6290 sections 4.1, with erratum 3449, and 4.5, octet by octet. */
+static void test_encoded_octets(void **state)
+{
+    /* clang-format off */
+    static const uint8_t want[] = {
+        0x21, 0x22, 0x23, 0x24, 0x25, 0x26, 0x27, 0x28,
+        0x29, 0x2a, 0x2b, 0x2c, 0x2d, 0x2e, 0x2f, 0x30,
+        0x29, 0x20, 0x25, 0x20, 0xff, 0xfe, 0xfd, 0xfc,
+        0x00, 0x00, 0x00, 0x58,
+        0x29, 0x00, 0x00, 0x0c, 0x00, 0x00, 0x00, 0x0b,
+        0xc1, 0xc2, 0xc3, 0xc4,
+        0x29, 0x00, 0x00, 0x18, 0x00, 0x00, 0x40, 0x23,
+        0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07,
+        0x08, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f,
+        0x00, 0x00, 0x00, 0x18, 0x00, 0x00, 0x40, 0x23,
+        0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17,
+        0x18, 0x19, 0x1a, 0x1b, 0x1c, 0x1d, 0x1e, 0x1f,
+    };
+    /* clang-format on */
+    qcd_message m = message_of(QCD_CAUSE_INVALID_SPI, 2, 16);
+    uint8_t out[QCD_MESSAGE_MAX];
+    size_t out_len;
+
+    (void)state;
+    m.header.next_payload = 99; /* both are ignored */
+    m.header.length = 99;
+    assert_int_equal(qcd_message_encode(out, &out_len, sizeof(out), &m),
+                     QCD_OK);
+    assert_int_equal(out_len, sizeof(want));
+    CHECK_OCTETS("INVALID_SPI, 2 tokens", out, want, sizeof(want));
+}
+
+static void test_decode_undoes_encode(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < NUM_ROWS(encode_rows); i++) {
+        qcd_message m =
+            message_of(encode_rows[i].cause, encode_rows[i].num_tokens,
+                       encode_rows[i].token_len);
+        uint8_t first[QCD_MESSAGE_MAX];
+        uint8_t second[QCD_MESSAGE_MAX];
+        size_t first_len;
+        size_t second_len;
+        qcd_message got;
+
+        if (qcd_message_encode(first, &first_len, sizeof(first), &m) !=
+            QCD_OK) {
+            continue;
+        }
+        CHECK_INT(encode_rows[i].name,
+                  qcd_message_decode(&got, first, first_len), QCD_OK);
+        CHECK_INT(encode_rows[i].name, got.cause, m.cause);
+        CHECK_INT(encode_rows[i].name, got.num_tokens, m.num_tokens);
+        CHECK_OCTETS(encode_rows[i].name, got.tokens, m.tokens,
+                     sizeof(m.tokens));
+        CHECK_INT(encode_rows[i].name,
+                  qcd_message_encode(second, &second_len, sizeof(second), &got),
+                  QCD_OK);
+        CHECK_INT(encode_rows[i].name, second_len, first_len);
+        CHECK_OCTETS(encode_rows[i].name, second, first, first_len);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_decode),
+        cmocka_unit_test(test_decoded_octets),
+        cmocka_unit_test(test_every_truncation),
+        cmocka_unit_test(test_every_bit_flip),
+        cmocka_unit_test(test_every_octet_value),
+        cmocka_unit_test(test_encode),
+        cmocka_unit_test(test_encoded_octets),
+        cmocka_unit_test(test_decode_undoes_encode),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_seal.c: src/seal.c.
+ *
+ * The known answers, in Python, CAST5 being CAST-128:
+ *
+ *   Cipher(CAST5(key), modes.ECB()).encryptor().update(
+ *       bytes([0, 0, node]) + run.to_bytes(2, "big")
+ *       + counter.to_bytes(3, "big"))
+ *
+ * with the key of RFC 2144, appendix B.1. */
+#include "test.h"
+
+#include <qcd/qcd.h>
+
+static const uint8_t key_2144[QCD_SEAL_KEY_LEN] = {
+    0x01, 0x23, 0x45, 0x67, 0x12, 0x34, 0x56, 0x78,
+    0x23, 0x45, 0x67, 0x89, 0x34, 0x56, 0x78, 0x9a};
+
+static qcd_seal make_seal(void)
+{
+    qcd_seal seal;
+
+    dirty(&seal, sizeof(seal));
+    qcd_seal_init(&seal, key_2144);
+    return seal;
+}
+
+static const struct {
+    const char *name;
+    qcd_origin origin;
+    qcd_spi spi;
+} known[] = {
+    {"all zero", {0, 0, 0}, {{0x35, 0xd1, 0x21, 0xe4, 0xb3, 0x85, 0xca, 0xb2}}},
+    {"first of a node",
+     {0, 1, 0},
+     {{0xe2, 0xc8, 0x7b, 0xb6, 0xe7, 0x7f, 0x64, 0xb2}}},
+    {"first of another node",
+     {1, 1, 0},
+     {{0x6f, 0x13, 0xd9, 0x2d, 0x0d, 0x10, 0x84, 0xf0}}},
+    {"each octet its own",
+     {7, 0x1234, 0x56789a},
+     {{0x18, 0xd2, 0x98, 0x7f, 0x6b, 0x30, 0xf9, 0xe2}}},
+    {"the largest",
+     {255, 65535, 0xffffff},
+     {{0x68, 0x5c, 0xc0, 0x00, 0xe0, 0xbe, 0x38, 0xc5}}},
+};
+
+static void test_known_answers(void **state)
+{
+    qcd_seal seal = make_seal();
+
+    (void)state;
+    for (size_t i = 0; i < NUM_ROWS(known); i++) {
+        qcd_origin origin;
+        qcd_spi spi;
+
+        dirty(&spi, sizeof(spi));
+        CHECK_INT(known[i].name, qcd_spi_seal(&spi, &seal, &known[i].origin),
+                  QCD_OK);
+        CHECK_OCTETS(known[i].name, spi.octets, known[i].spi.octets, 8);
+        dirty(&origin, sizeof(origin));
+        CHECK(known[i].name, qcd_spi_open(&origin, &seal, &known[i].spi));
+        CHECK_INT(known[i].name, origin.node, known[i].origin.node);
+        CHECK_INT(known[i].name, origin.run, known[i].origin.run);
+        CHECK_INT(known[i].name, origin.counter, known[i].origin.counter);
+    }
+}
+
+/* RFC 2144, appendix B.1: the plain text of this one is no origin. */
+static void test_foreign_block_does_not_open(void **state)
+{
+    const qcd_spi spi = {{0x23, 0x8b, 0x4f, 0xe5, 0x84, 0x7e, 0x44, 0xb2}};
+    qcd_seal seal = make_seal();
+    qcd_origin origin;
+
+    (void)state;
+    dirty(&origin, sizeof(origin));
+    assert_false(qcd_spi_open(&origin, &seal, &spi));
+    assert_true(is_zero(&origin, sizeof(origin)));
+}
+
+static void test_counter_of_more_than_24_bits(void **state)
+{
+    static const uint32_t counters[] = {QCD_COUNTER_END, QCD_COUNTER_END + 1,
+                                        UINT32_MAX};
+    qcd_seal seal = make_seal();
+
+    (void)state;
+    for (size_t i = 0; i < NUM_ROWS(counters); i++) {
+        qcd_origin origin = {1, 1, counters[i]};
+        qcd_spi spi;
+
+        dirty(&spi, sizeof(spi));
+        assert_int_equal(qcd_spi_seal(&spi, &seal, &origin), QCD_ERR_RANGE);
+        assert_true(is_zero(&spi, sizeof(spi)));
+    }
+}
+
+/* A changed SPI is not ours: each of the 64 was looked at for this key. */
+static void test_bit_flips_do_not_open(void **state)
+{
+    qcd_seal seal = make_seal();
+
+    (void)state;
+    for (size_t bit = 0; bit < 64; bit++) {
+        qcd_spi spi = known[3].spi;
+        qcd_origin origin;
+
+        spi.octets[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        assert_false(qcd_spi_open(&origin, &seal, &spi));
+    }
+}
+
+/* One in 65536, so about 8 of these. */
+static void test_few_random_spis_open(void **state)
+{
+    qcd_seal seal = make_seal();
+    uint64_t random = 1;
+    int num_opened = 0;
+
+    (void)state;
+    for (int i = 0; i < 8 * 65536; i++) {
+        qcd_origin origin;
+        qcd_spi spi;
+
+        random_octets(&random, &spi, sizeof(spi));
+        if (qcd_spi_open(&origin, &seal, &spi)) {
+            num_opened++;
+        } else {
+            assert_true(is_zero(&origin, sizeof(origin)));
+        }
+    }
+    assert_in_range(num_opened, 1, 24);
+}
+
+static void test_other_key_does_not_open(void **state)
+{
+    uint8_t key[QCD_SEAL_KEY_LEN];
+    qcd_origin origin;
+    qcd_seal seal;
+
+    (void)state;
+    memcpy(key, key_2144, sizeof(key));
+    key[15] ^= 1;
+    qcd_seal_init(&seal, key);
+    for (size_t i = 0; i < NUM_ROWS(known); i++) {
+        CHECK(known[i].name, !qcd_spi_open(&origin, &seal, &known[i].spi));
+    }
+}
+
+static void test_seal_wipe(void **state)
+{
+    qcd_seal seal = make_seal();
+
+    (void)state;
+    qcd_seal_wipe(&seal);
+    assert_true(is_zero(&seal, sizeof(seal)));
+}
+
+/* With this key the zero block opens to an origin, so sealing that one would
+ * give the SPI that no SA may have.  It was found by trying keys. */
+static const uint8_t key_of_zero[QCD_SEAL_KEY_LEN] = {
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x00, 0x01, 0xc5, 0x83};
+static const qcd_origin origin_of_zero = {0xea, 0x40d6, 0x58d2d5};
+
+static void test_zero_spi_is_not_made(void **state)
+{
+    const qcd_spi zero = {{0}};
+    qcd_origin origin;
+    qcd_seal seal;
+    qcd_spi spi;
+
+    (void)state;
+    qcd_seal_init(&seal, key_of_zero);
+    dirty(&spi, sizeof(spi));
+    assert_int_equal(qcd_spi_seal(&spi, &seal, &origin_of_zero), QCD_ERR_RANGE);
+    assert_true(is_zero(&spi, sizeof(spi)));
+    dirty(&origin, sizeof(origin));
+    assert_false(qcd_spi_open(&origin, &seal, &zero));
+    assert_true(is_zero(&origin, sizeof(origin)));
+}
+
+static void test_mint_steps_over_the_zero_spi(void **state)
+{
+    qcd_origin origin;
+    qcd_seal seal;
+    qcd_mint mint;
+    qcd_spi spi;
+
+    (void)state;
+    qcd_seal_init(&seal, key_of_zero);
+    qcd_mint_init(&mint, origin_of_zero.node, origin_of_zero.run);
+    mint.counter = origin_of_zero.counter;
+    assert_int_equal(qcd_mint_spi(&spi, &mint, &seal), QCD_OK);
+    assert_true(qcd_spi_open(&origin, &seal, &spi));
+    assert_int_equal(origin.counter, origin_of_zero.counter + 1);
+}
+
+static void test_mint_counts(void **state)
+{
+    qcd_seal seal = make_seal();
+    qcd_mint mint;
+
+    (void)state;
+    dirty(&mint, sizeof(mint));
+    qcd_mint_init(&mint, 7, 300);
+    for (uint32_t i = 0; i < 10000; i++) {
+        qcd_origin origin;
+        qcd_spi spi;
+
+        assert_int_equal(qcd_mint_spi(&spi, &mint, &seal), QCD_OK);
+        assert_true(qcd_spi_open(&origin, &seal, &spi));
+        assert_int_equal(origin.node, 7);
+        assert_int_equal(origin.run, 300);
+        assert_int_equal(origin.counter, i);
+    }
+}
+
+static void test_mint_ends_and_goes_on_in_the_next_run(void **state)
+{
+    qcd_seal seal = make_seal();
+    qcd_origin origin;
+    qcd_mint mint;
+    qcd_spi spi;
+
+    (void)state;
+    qcd_mint_init(&mint, 7, 300);
+    mint.counter = QCD_COUNTER_END - 1;
+    assert_int_equal(qcd_mint_spi(&spi, &mint, &seal), QCD_OK);
+    assert_true(qcd_spi_open(&origin, &seal, &spi));
+    assert_int_equal(origin.counter, QCD_COUNTER_END - 1);
+    for (int i = 0; i < 3; i++) {
+        dirty(&spi, sizeof(spi));
+        assert_int_equal(qcd_mint_spi(&spi, &mint, &seal), QCD_ERR_EXHAUSTED);
+        assert_true(is_zero(&spi, sizeof(spi)));
+    }
+    assert_int_equal(qcd_mint_next_run(&mint, 302), QCD_OK);
+    assert_int_equal(qcd_mint_spi(&spi, &mint, &seal), QCD_OK);
+    assert_true(qcd_spi_open(&origin, &seal, &spi));
+    assert_int_equal(origin.run, 302);
+    assert_int_equal(origin.counter, 0);
+    assert_int_equal(mint.first_run, 300);
+}
+
+static const struct {
+    const char *name;
+    uint16_t now;
+    uint16_t next;
+    enum qcd_err want;
+} next_runs[] = {
+    {"one above", 300, 301, QCD_OK},
+    {"far above", 300, 65535, QCD_OK},
+    {"the same", 300, 300, QCD_ERR_RANGE},
+    {"one below", 300, 299, QCD_ERR_RANGE},
+    {"zero", 300, 0, QCD_ERR_RANGE},
+    {"beyond the last", 65535, 0, QCD_ERR_RANGE},
+};
+
+static void test_next_run(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < NUM_ROWS(next_runs); i++) {
+        qcd_mint mint;
+
+        qcd_mint_init(&mint, 7, next_runs[i].now);
+        mint.counter = 12;
+        qcd_mint before = mint;
+        CHECK_INT(next_runs[i].name,
+                  qcd_mint_next_run(&mint, next_runs[i].next),
+                  next_runs[i].want);
+        if (next_runs[i].want != QCD_OK) {
+            CHECK_INT(next_runs[i].name, mint.run, before.run);
+            CHECK_INT(next_runs[i].name, mint.counter, before.counter);
+        } else {
+            CHECK_INT(next_runs[i].name, mint.run, next_runs[i].next);
+            CHECK_INT(next_runs[i].name, mint.counter, 0);
+        }
+        CHECK_INT(next_runs[i].name, mint.first_run, before.first_run);
+    }
+}
+
+/* An all-zero mint has no run, and what it minted could be minted again. */
+static void test_zero_mint_mints_nothing(void **state)
+{
+    qcd_seal seal = make_seal();
+    qcd_mint mint = {0};
+    qcd_spi spi;
+
+    (void)state;
+    assert_int_equal(qcd_mint_spi(&spi, &mint, &seal), QCD_ERR_EXHAUSTED);
+    assert_true(is_zero(&spi, sizeof(spi)));
+}
+
+/* The mint: node 7, runs 300 to 302, in the last of which it made 12. */
+static const struct {
+    const char *name;
+    qcd_origin origin;
+    bool is_ours;
+} owned[] = {
+    {"last one", {7, 302, 11}, true},
+    {"first one", {7, 302, 0}, true},
+    {"next one", {7, 302, 12}, false},
+    {"far one", {7, 302, 0xffffff}, false},
+    {"first run", {7, 300, 0xffffff}, true},
+    {"run between", {7, 301, 5}, true},
+    {"earlier run", {7, 299, 5}, false},
+    {"later run", {7, 303, 5}, false},
+    {"run 0", {7, 0, 5}, false},
+    {"node above", {8, 302, 5}, false},
+    {"node below", {6, 302, 5}, false},
+};
+
+static void test_mint_owns(void **state)
+{
+    qcd_seal seal = make_seal();
+    qcd_mint mint;
+
+    (void)state;
+    qcd_mint_init(&mint, 7, 300);
+    assert_int_equal(qcd_mint_next_run(&mint, 302), QCD_OK);
+    mint.counter = 12;
+    for (size_t i = 0; i < NUM_ROWS(owned); i++) {
+        qcd_spi spi;
+
+        CHECK_INT(owned[i].name, qcd_spi_seal(&spi, &seal, &owned[i].origin),
+                  QCD_OK);
+        CHECK_INT(owned[i].name, qcd_mint_owns(&mint, &seal, &spi),
+                  owned[i].is_ours);
+    }
+    const qcd_spi zero = {{0}};
+    assert_false(qcd_mint_owns(&mint, &seal, &zero));
+    const qcd_spi foreign = {{1, 2, 3, 4, 5, 6, 7, 8}};
+    assert_false(qcd_mint_owns(&mint, &seal, &foreign));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_known_answers),
+        cmocka_unit_test(test_foreign_block_does_not_open),
+        cmocka_unit_test(test_counter_of_more_than_24_bits),
+        cmocka_unit_test(test_bit_flips_do_not_open),
+        cmocka_unit_test(test_few_random_spis_open),
+        cmocka_unit_test(test_other_key_does_not_open),
+        cmocka_unit_test(test_seal_wipe),
+        cmocka_unit_test(test_zero_spi_is_not_made),
+        cmocka_unit_test(test_mint_steps_over_the_zero_spi),
+        cmocka_unit_test(test_mint_counts),
+        cmocka_unit_test(test_mint_ends_and_goes_on_in_the_next_run),
+        cmocka_unit_test(test_next_run),
+        cmocka_unit_test(test_zero_mint_mints_nothing),
+        cmocka_unit_test(test_mint_owns),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_secrets.c: src/store/secrets.c. */
+#include "test.h"
+
+#include "store/secrets.h"
+
+#define GENERATION_LEN (8 + QCD_SECRET_LEN)
+
+/* body_of makes a body with room for `num_held` generations that says it has
+ * `num_told` of them, and is `extra` octets longer. */
+static void body_of(keyfile_body *out, size_t num_told, size_t num_held,
+                    int extra)
+{
+    memset(out, 0, sizeof(*out));
+    out->version = SECRETS_VERSION;
+    out->len =
+        (size_t)((int)(QCD_SEAL_KEY_LEN + 1 + num_held * GENERATION_LEN) +
+                 extra);
+    count_up(out->octets, 1, out->len);
+    out->octets[QCD_SEAL_KEY_LEN] = (uint8_t)num_told;
+}
+
+static const struct {
+    const char *name;
+    size_t num_told;
+    size_t num_held;
+    int extra;
+    enum qcd_store_err want;
+} rows[] = {
+    {"no generation", 0, 0, 0, QCD_STORE_ERR_DAMAGED},
+    {"none told, one there", 0, 1, 0, QCD_STORE_ERR_DAMAGED},
+    {"one", 1, 1, 0, QCD_STORE_OK},
+    {"one, an octet short", 1, 1, -1, QCD_STORE_ERR_DAMAGED},
+    {"one, an octet left over", 1, 1, 1, QCD_STORE_ERR_DAMAGED},
+    {"two", 2, 2, 0, QCD_STORE_OK},
+    {"two told, one there", 2, 1, 0, QCD_STORE_ERR_DAMAGED},
+    {"one told, two there", 1, 2, 0, QCD_STORE_ERR_DAMAGED},
+    {"three", 3, 3, 0, QCD_STORE_OK},
+    {"four", 4, 4, 0, QCD_STORE_OK},
+    {"four, an octet short", 4, 4, -1, QCD_STORE_ERR_DAMAGED},
+    {"five", 5, 5, 0, QCD_STORE_ERR_DAMAGED},
+    {"five told, four there", 5, 4, 0, QCD_STORE_ERR_DAMAGED},
+    {"255 told", 255, 4, 0, QCD_STORE_ERR_DAMAGED},
+    {"the key alone", 0, 0, -1, QCD_STORE_ERR_DAMAGED},
+    {"an octet of the key", 0, 0, -QCD_SEAL_KEY_LEN, QCD_STORE_ERR_DAMAGED},
+};
+
+static void test_secrets_decode(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < NUM_ROWS(rows); i++) {
+        keyfile_body body;
+        keyfile_body again;
+        qcd_secrets secrets;
+        body_of(&body, rows[i].num_told, rows[i].num_held, rows[i].extra);
+        dirty(&secrets, sizeof(secrets));
+        CHECK_INT(rows[i].name, secrets_decode(&secrets, &body), rows[i].want);
+        if (rows[i].want != QCD_STORE_OK) {
+            CHECK_ZERO(rows[i].name, secrets);
+            continue;
+        }
+        CHECK_INT(rows[i].name, secrets.num_generations, rows[i].num_told);
+        secrets_encode(&again, &secrets);
+        CHECK_OCTETS(rows[i].name, &again, &body, sizeof(body));
+    }
+}
+
+static void test_secrets_fields(void **state)
+{
+    (void)state;
+    keyfile_body body;
+    qcd_secrets secrets;
+    body_of(&body, 2, 2, 0);
+    assert_int_equal(secrets_decode(&secrets, &body), QCD_STORE_OK);
+    const uint8_t *first = body.octets + QCD_SEAL_KEY_LEN + 1;
+    assert_memory_equal(secrets.seal_key, body.octets, QCD_SEAL_KEY_LEN);
+    assert_true(secrets.made_at[0] == 0x1213141516171819u);
+    assert_memory_equal(secrets.generations[0].octets, first + 8,
+                        QCD_SECRET_LEN);
+    assert_memory_equal(secrets.generations[1].octets,
+                        first + GENERATION_LEN + 8, QCD_SECRET_LEN);
+    assert_true(is_zero(&secrets.generations[2], sizeof(qcd_secret)));
+    assert_true(secrets.made_at[2] == 0);
+}
+
+static const struct {
+    const char *name;
+    size_t len;
+    uint16_t run;
+    enum qcd_store_err want;
+} run_rows[] = {
+    {"nothing", 0, 0, QCD_STORE_ERR_DAMAGED},
+    {"no run", KEY_DIGEST_LEN, 1, QCD_STORE_ERR_DAMAGED},
+    {"half a run", KEY_DIGEST_LEN + 1, 0x0101, QCD_STORE_ERR_DAMAGED},
+    {"run 0", KEY_DIGEST_LEN + 2, 0, QCD_STORE_ERR_DAMAGED},
+    {"run 1", KEY_DIGEST_LEN + 2, 1, QCD_STORE_OK},
+    {"run 256", KEY_DIGEST_LEN + 2, 256, QCD_STORE_OK},
+    {"run 65535", KEY_DIGEST_LEN + 2, 65535, QCD_STORE_OK},
+    {"an octet left over", KEY_DIGEST_LEN + 3, 1, QCD_STORE_ERR_DAMAGED},
+};
+
+static void test_run_decode(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < NUM_ROWS(run_rows); i++) {
+        const char *name = run_rows[i].name;
+        keyfile_body body = {.version = RUN_VERSION, .len = run_rows[i].len};
+        keyfile_body again;
+        run_record record;
+        count_up(body.octets, 1, KEY_DIGEST_LEN);
+        body.octets[KEY_DIGEST_LEN] = (uint8_t)(run_rows[i].run >> 8);
+        body.octets[KEY_DIGEST_LEN + 1] = (uint8_t)run_rows[i].run;
+        dirty(&record, sizeof(record));
+        CHECK_INT(name, run_decode(&record, &body), run_rows[i].want);
+        if (run_rows[i].want != QCD_STORE_OK) {
+            CHECK_ZERO(name, record);
+            continue;
+        }
+        CHECK_INT(name, record.run, run_rows[i].run);
+        run_encode(&again, &record);
+        CHECK_OCTETS(name, &again, &body, sizeof(body));
+    }
+}
+
+static void test_digest_is_of_the_key_alone(void **state)
+{
+    (void)state;
+    qcd_secrets a = {.num_generations = 1};
+    qcd_secrets b = {.num_generations = 2, .made_at = {7}};
+    uint8_t digest_a[KEY_DIGEST_LEN];
+    uint8_t digest_b[KEY_DIGEST_LEN];
+    count_up(a.seal_key, 9, QCD_SEAL_KEY_LEN);
+    count_up(b.seal_key, 9, QCD_SEAL_KEY_LEN);
+    secrets_digest(digest_a, &a);
+    secrets_digest(digest_b, &b);
+    assert_memory_equal(digest_a, digest_b, KEY_DIGEST_LEN);
+    for (size_t i = 0; i < QCD_SEAL_KEY_LEN; i++) {
+        b.seal_key[i] ^= 1;
+        secrets_digest(digest_b, &b);
+        assert_memory_not_equal(digest_a, digest_b, KEY_DIGEST_LEN);
+        b.seal_key[i] ^= 1;
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_secrets_decode),
+        cmocka_unit_test(test_secrets_fields),
+        cmocka_unit_test(test_run_decode),
+        cmocka_unit_test(test_digest_is_of_the_key_alone),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_store.c: src/store/store.c. */
+#include "test.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store/store.h"
+#include "store_box.h"
+
+#define OTHER_USER 54321
+#define ALL_FILES "lock run secrets "
+
+static enum qcd_store_err try_open(const box *b, qcd_store_report *report)
+{
+    qcd_store *store;
+    enum qcd_store_err err = qcd_store_open(&store, report, b->folder, BOX_NOW);
+    if (err == QCD_STORE_OK) {
+        qcd_store_close(store);
+    } else {
+        assert_null(store);
+    }
+    return err;
+}
+
+static void test_first_start_whatever_the_umask(void **state)
+{
+    const box *b = *state;
+    static const mode_t masks[] = {0, 022, 077, 0777};
+    static const char *const names[] = {"lock", "run", "secrets"};
+    for (size_t i = 0; i < NUM_ROWS(masks); i++) {
+        qcd_store *store;
+        qcd_store_report report;
+        mode_t before = umask(masks[i]);
+        enum qcd_store_err err =
+            qcd_store_open(&store, &report, b->folder, BOX_NOW);
+        (void)umask(before);
+        assert_int_equal(err, QCD_STORE_OK);
+        assert_int_equal(qcd_store_run(store), 1);
+        const qcd_secrets *secrets = qcd_store_secrets(store);
+        assert_int_equal(secrets->num_generations, 1);
+        assert_true(secrets->made_at[0] == BOX_NOW);
+        assert_false(is_zero(secrets->seal_key, QCD_SEAL_KEY_LEN));
+        assert_false(is_zero(&secrets->generations[0], QCD_SECRET_LEN));
+        assert_true(is_zero(&secrets->generations[1], QCD_SECRET_LEN));
+        assert_non_null(strstr(report.text, "made new secrets in "));
+        assert_non_null(strstr(report.text, "/state/secrets"));
+        qcd_store_close(store);
+
+        assert_true(box_holds(b, ALL_FILES));
+        for (size_t j = 0; j < NUM_ROWS(names); j++) {
+            char path[BOX_PATH_MAX];
+            box_path(path, b, names[j]);
+            assert_int_equal(box_mode(path), S_IFREG | 0600);
+        }
+        box_clear(b);
+    }
+}
+
+static void test_starts_and_runs_count_up(void **state)
+{
+    const box *b = *state;
+    qcd_store *store = box_open(b, "first");
+    qcd_secrets first = *qcd_store_secrets(store);
+    uint16_t run = 1;
+    for (int i = 0; i < 5; i++) {
+        for (int j = 0; j < 3; j++) {
+            qcd_store_report report;
+            dirty(&report, sizeof(report));
+            assert_int_equal(qcd_store_next_run(store, &report), QCD_STORE_OK);
+            assert_string_equal(report.text, "");
+            assert_int_equal(qcd_store_run(store), ++run);
+        }
+        qcd_store_close(store);
+        store = box_open(b, "again");
+        assert_int_equal(qcd_store_run(store), ++run);
+        assert_memory_equal(qcd_store_secrets(store), &first, sizeof(first));
+        assert_true(box_holds(b, ALL_FILES));
+    }
+    qcd_store_close(store);
+}
+
+static void test_two_folders_have_two_secrets(void **state)
+{
+    const box *b = *state;
+    qcd_store *store = box_open(b, "first");
+    qcd_secrets first = *qcd_store_secrets(store);
+    qcd_store_close(store);
+    box_clear(b);
+    store = box_open(b, "second");
+    const qcd_secrets *second = qcd_store_secrets(store);
+    assert_memory_not_equal(first.seal_key, second->seal_key, QCD_SEAL_KEY_LEN);
+    assert_memory_not_equal(&first.generations[0], &second->generations[0],
+                            QCD_SECRET_LEN);
+    qcd_store_close(store);
+}
+
+static void test_one_process_for_one_folder(void **state)
+{
+    const box *b = *state;
+    qcd_store *store = box_open(b, "first");
+    qcd_store_report report;
+    box_image run;
+    size_t num_fds = box_num_fds();
+    box_save(&run, b, "run");
+    assert_int_equal(try_open(b, &report), QCD_STORE_ERR_BUSY);
+    assert_non_null(strstr(report.text, "in use by process "));
+    assert_int_equal(box_num_fds(), num_fds);
+    assert_true(box_is_same(b, "run", &run));
+    assert_int_equal(qcd_store_next_run(store, &report), QCD_STORE_OK);
+    qcd_store_close(store);
+    assert_int_equal(try_open(b, &report), QCD_STORE_OK);
+    qcd_store_close(NULL);
+}
+
+/* What happens to the two files between two starts. */
+enum loss {
+    RUN_LOST,
+    RUN_OF_OTHER_SECRETS,
+    RUN_LAST,
+    RUN_LAST_BUT_ONE,
+    SECRETS_LOST,
+    SECRETS_AND_RUN_LOST
+};
+
+static const struct {
+    const char *name;
+    enum loss loss;
+    bool same_key;
+    bool same_secret;
+    uint16_t run;
+    const char *text;
+} losses[] = {
+    {"run lost", RUN_LOST, false, true, 1,
+     "/run is missing or belongs to other secrets: nobody can say"},
+    {"run of other secrets", RUN_OF_OTHER_SECRETS, false, true, 1,
+     "/run is missing or belongs to other secrets: nobody can say"},
+    {"last run", RUN_LAST, false, true, 1,
+     "/run has come to the last number, 65535: nobody can say"},
+    {"last run but one", RUN_LAST_BUT_ONE, true, true, 65535, ""},
+    {"secrets lost", SECRETS_LOST, false, false, 1, "made new secrets"},
+    {"both lost", SECRETS_AND_RUN_LOST, false, false, 1, "made new secrets"},
+};
+
+static void lose(const box *b, enum loss loss)
+{
+    static const box_image none = {.is_there = false};
+    switch (loss) {
+    case RUN_OF_OTHER_SECRETS: {
+        box_image secrets;
+        box_save(&secrets, b, "secrets");
+        box_clear(b);
+        qcd_store_close(box_open(b, "other secrets"));
+        box_restore(b, "secrets", &secrets);
+        break;
+    }
+    case RUN_LAST:
+        box_put_run(b, 65535);
+        break;
+    case RUN_LAST_BUT_ONE:
+        box_put_run(b, 65534);
+        break;
+    case SECRETS_LOST:
+        box_restore(b, "secrets", &none);
+        break;
+    case SECRETS_AND_RUN_LOST:
+        box_restore(b, "secrets", &none);
+        box_restore(b, "run", &none);
+        break;
+    case RUN_LOST:
+        box_restore(b, "run", &none);
+        break;
+    }
+}
+
+static void test_losses(void **state)
+{
+    const box *b = *state;
+    for (size_t i = 0; i < NUM_ROWS(losses); i++) {
+        const char *name = losses[i].name;
+        qcd_store *store = box_open(b, name);
+        qcd_secrets old = *qcd_store_secrets(store);
+        qcd_store_close(store);
+        lose(b, losses[i].loss);
+
+        qcd_store_report report;
+        CHECK_INT(name, qcd_store_open(&store, &report, b->folder, BOX_NOW + 1),
+                  QCD_STORE_OK);
+        const qcd_secrets *s = qcd_store_secrets(store);
+        CHECK_INT(name, qcd_store_run(store), losses[i].run);
+        CHECK_INT(name,
+                  memcmp(s->seal_key, old.seal_key, QCD_SEAL_KEY_LEN) == 0,
+                  losses[i].same_key);
+        CHECK_INT(name,
+                  memcmp(s->generations, old.generations,
+                         sizeof(old.generations)) == 0,
+                  losses[i].same_secret);
+        CHECK_INT(name, s->made_at[0],
+                  losses[i].same_secret ? BOX_NOW : BOX_NOW + 1);
+        CHECK_INT(name, s->num_generations, 1);
+        CHECK(name, strstr(report.text, losses[i].text));
+        CHECK(name, box_holds(b, ALL_FILES));
+        qcd_store_close(store);
+        box_clear(b);
+    }
+}
+
+static void test_runs_run_out(void **state)
+{
+    const box *b = *state;
+    qcd_store_close(box_open(b, "first"));
+    box_put_run(b, 65533);
+    qcd_store *store = box_open(b, "65534");
+    qcd_store_report report;
+    box_image run;
+    assert_int_equal(qcd_store_next_run(store, &report), QCD_STORE_OK);
+    assert_int_equal(qcd_store_run(store), 65535);
+    box_save(&run, b, "run");
+    assert_int_equal(qcd_store_next_run(store, &report),
+                     QCD_STORE_ERR_EXHAUSTED);
+    assert_non_null(strstr(report.text, "/run has come to the last number"));
+    assert_int_equal(qcd_store_run(store), 65535);
+    assert_true(box_is_same(b, "run", &run));
+    qcd_store_close(store);
+}
+
+/* A process that was killed leaves what only the next one may remove. */
+static void test_leftovers_are_removed(void **state)
+{
+    const box *b = *state;
+    static const char *const names[] = {"secrets.tmp", "run.tmp"};
+    qcd_store_close(box_open(b, "first"));
+    for (size_t i = 0; i < NUM_ROWS(names); i++) {
+        box_image leftover = {.is_there = true, .len = 30};
+        box_restore(b, names[i], &leftover);
+        qcd_store_close(box_open(b, names[i]));
+        CHECK(names[i], box_holds(b, ALL_FILES));
+    }
+}
+
+/* check_refused holds that `name` is refused, and that nothing is changed. */
+static void check_refused(const box *b, const char *row, const char *name,
+                          enum qcd_store_err want, const char *text)
+{
+    box_image secrets;
+    box_image run;
+    qcd_store_report report;
+    char wanted[128];
+    box_save(&secrets, b, "secrets");
+    box_save(&run, b, "run");
+    (void)snprintf(wanted, sizeof(wanted), "/state/%s %s", name, text);
+    size_t num_fds = box_num_fds();
+    CHECK_INT(row, try_open(b, &report), want);
+    CHECK(row, strstr(report.text, wanted));
+    CHECK(row, strlen(report.text) < sizeof(report.text) - 1);
+    CHECK(row, strstr(report.text, "move it away, and "));
+    CHECK_INT(row, box_num_fds(), num_fds);
+    CHECK(row, box_is_same(b, "secrets", &secrets));
+    CHECK(row, box_is_same(b, "run", &run));
+    CHECK(row, box_holds(b, ALL_FILES));
+}
+
+static void test_too_open(void **state)
+{
+    const box *b = *state;
+    static const char *const names[] = {"secrets", "run"};
+    static const mode_t modes[] = {0644, 0640, 0604, 0620, 0602, 0610, 0601};
+    qcd_store_close(box_open(b, "first"));
+    for (size_t i = 0; i < NUM_ROWS(names) * NUM_ROWS(modes); i++) {
+        const char *name = names[i % 2];
+        mode_t mode = modes[i / 2];
+        char path[BOX_PATH_MAX];
+        char text[64];
+        box_path(path, b, name);
+        (void)snprintf(text, sizeof(text), "is open to others (mode %04o)",
+                       (unsigned int)mode);
+        assert_int_equal(chmod(path, mode), 0);
+        check_refused(b, name, name, QCD_STORE_ERR_UNSAFE, text);
+        assert_int_equal(chmod(path, 0600), 0);
+        qcd_store_close(box_open(b, name));
+    }
+}
+
+static void test_of_another_owner(void **state)
+{
+    const box *b = *state;
+    static const char *const names[] = {"secrets", "run"};
+    qcd_store_close(box_open(b, "first"));
+    for (size_t i = 0; i < NUM_ROWS(names); i++) {
+        char path[BOX_PATH_MAX];
+        box_path(path, b, names[i]);
+        assert_int_equal(chown(path, OTHER_USER, OTHER_USER), 0);
+        check_refused(b, names[i], names[i], QCD_STORE_ERR_UNSAFE,
+                      "belongs to user 54321, and this process is user 0");
+        assert_int_equal(chown(path, 0, 0), 0);
+    }
+}
+
+/* The frame is right, but not what is in it. */
+static void test_strange_content(void **state)
+{
+    const box *b = *state;
+    static const struct {
+        const keyfile_kind *kind;
+        uint16_t version;
+        enum qcd_store_err want;
+        const char *text;
+    } rows[] = {
+        {&secrets_kind, 2, QCD_STORE_ERR_VERSION, "was written by a newer"},
+        {&run_kind, 2, QCD_STORE_ERR_VERSION, "was written by a newer"},
+        {&secrets_kind, 1, QCD_STORE_ERR_DAMAGED, "is damaged"},
+        {&run_kind, 1, QCD_STORE_ERR_DAMAGED, "is damaged"},
+    };
+    qcd_store_close(box_open(b, "first"));
+    for (size_t i = 0; i < NUM_ROWS(rows); i++) {
+        const char *name = rows[i].kind->name;
+        keyfile_body body = {.version = rows[i].version, .len = 18};
+        box_image good;
+        box_image bad = {.is_there = true};
+        box_save(&good, b, name);
+        bad.len = keyfile_encode(bad.octets, rows[i].kind, &body);
+        box_restore(b, name, &bad);
+        check_refused(b, name, name, rows[i].want, rows[i].text);
+        box_restore(b, name, &good);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        BOX_TEST(test_first_start_whatever_the_umask),
+        BOX_TEST(test_starts_and_runs_count_up),
+        BOX_TEST(test_two_folders_have_two_secrets),
+        BOX_TEST(test_one_process_for_one_folder),
+        BOX_TEST(test_losses),
+        BOX_TEST(test_runs_run_out),
+        BOX_TEST(test_leftovers_are_removed),
+        BOX_TEST(test_too_open),
+        box_test_if(geteuid() == 0, "test_of_another_owner",
+                    "test_of_another_owner # SKIP needs root",
+                    test_of_another_owner),
+        BOX_TEST(test_strange_content),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_token.c: src/token.c.
+ *
+ * The known answers, in Python:
+ *
+ *   H = lambda k, m: hmac.new(k, m, hashlib.sha256).digest()
+ *   H(H(secret, b"qcd token key, RFC 6290 section 5"),
+ *     bytes([role]) + spi_i + spi_r + address)[:token_len]
+ *
+ * with role 1 for QCD_INITIATOR and 2 for QCD_RESPONDER, secrets that count up
+ * from 0, 32, 64 and 96, SPI 0102030405060708 of the initiator and
+ * 1112131415161718 of the responder. */
+#include "test.h"
+
+#include "ike.h"
+
+static qcd_keys make_keys(size_t num)
+{
+    qcd_secret secrets[QCD_GENERATIONS_MAX];
+    qcd_keys keys;
+
+    count_up(secrets, 0, sizeof(secrets));
+    assert_int_equal(qcd_keys_init(&keys, secrets, num), QCD_OK);
+    return keys;
+}
+
+static qcd_spis make_spis(void)
+{
+    qcd_spis spis;
+
+    count_up(&spis.initiator, 0x01, QCD_SPI_LEN);
+    count_up(&spis.responder, 0x11, QCD_SPI_LEN);
+    return spis;
+}
+
+static const qcd_address v4 = {4, {192, 0, 2, 1}};
+static const qcd_address v6 = {
+    16, {0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
+
+static const struct {
+    const char *name;
+    size_t generation;
+    enum qcd_role role;
+    const qcd_address *taker;
+    uint8_t want[QCD_TOKEN_MADE_MAX];
+} known[] = {
+    {"initiator", 0, QCD_INITIATOR, NULL, {0x00, 0x2c, 0x29, 0x2e, 0x7e, 0xb0,
+                                           0xc1, 0x00, 0xbb, 0x78, 0x3e, 0x0f,
+                                           0xce, 0xf0, 0x94, 0x2f, 0x36, 0xc1,
+                                           0xa5, 0xe6, 0xd1, 0xda, 0x1b, 0x25,
+                                           0x13, 0x07, 0x4c, 0x9f, 0xfc, 0x80,
+                                           0x9e, 0xdb}},
+    {"responder", 0, QCD_RESPONDER, NULL, {0x31, 0x58, 0x1c, 0xc2, 0x66, 0xfb,
+                                           0xa2, 0xa0, 0x42, 0x14, 0xa3, 0xfd,
+                                           0x63, 0x4b, 0x96, 0xa0, 0x5e, 0xbf,
+                                           0x8a, 0x34, 0xba, 0xcb, 0xbb, 0x38,
+                                           0x17, 0xe1, 0x3d, 0x52, 0xc1, 0x71,
+                                           0x51, 0xac}},
+    {"second generation",
+     1,
+     QCD_RESPONDER,
+     NULL,
+     {0x2d, 0x04, 0x87, 0x30, 0x2b, 0xcb, 0x2d, 0x3f, 0x6f, 0xb2, 0x36,
+      0x51, 0x81, 0x3a, 0xd9, 0xe0, 0x17, 0x63, 0xfb, 0x90, 0x3d, 0x39,
+      0x16, 0x53, 0x77, 0xf5, 0x45, 0xf9, 0x9f, 0x9e, 0x27, 0xf1}},
+    {"IPv4", 0, QCD_RESPONDER, &v4, {0x6b, 0xca, 0xd1, 0x01, 0x0a, 0x5a, 0x78,
+                                     0x71, 0x11, 0x83, 0x90, 0x76, 0x4c, 0xbb,
+                                     0xd1, 0x3b, 0x7e, 0x9f, 0x86, 0x35, 0x25,
+                                     0x59, 0x4b, 0xc0, 0xc3, 0x26, 0xe9, 0x2f,
+                                     0x76, 0x1e, 0x7f, 0x55}},
+    {"IPv6", 0, QCD_RESPONDER, &v6, {0x54, 0x24, 0x8d, 0x2c, 0xda, 0x12, 0xfa,
+                                     0xc3, 0xac, 0x49, 0x89, 0xa4, 0xe2, 0xc6,
+                                     0x8e, 0xc9, 0x42, 0xcc, 0x4a, 0xce, 0xd8,
+                                     0x5a, 0x67, 0x8a, 0xde, 0x15, 0x68, 0x63,
+                                     0xd5, 0x8c, 0x65, 0xa8}},
+};
+
+static void test_known_answers(void **state)
+{
+    qcd_keys keys = make_keys(4);
+    qcd_spis spis = make_spis();
+
+    (void)state;
+    for (size_t i = 0; i < NUM_ROWS(known); i++) {
+        for (size_t len = QCD_TOKEN_MIN; len <= QCD_TOKEN_MADE_MAX; len++) {
+            qcd_token got;
+
+            dirty(&got, sizeof(got));
+            CHECK_INT(known[i].name,
+                      qcd_token_make(&got, &keys, known[i].generation, &spis,
+                                     known[i].role, known[i].taker, len),
+                      QCD_OK);
+            CHECK_INT(known[i].name, got.len, len);
+            CHECK_OCTETS(known[i].name, got.octets, known[i].want, len);
+            CHECK(known[i].name,
+                  is_zero(got.octets + len, QCD_TOKEN_MAX - len));
+        }
+    }
+}
+
+static const struct {
+    const char *name;
+    size_t generations;
+    size_t generation;
+    size_t token_len;
+    uint8_t address_len; /* 0xff: no address */
+    enum qcd_err want;
+} ranges[] = {
+    {"0 octets", 4, 0, 0, 0xff, QCD_ERR_RANGE},
+    {"15 octets", 4, 0, 15, 0xff, QCD_ERR_RANGE},
+    {"16 octets", 4, 0, 16, 0xff, QCD_OK},
+    {"32 octets", 4, 0, 32, 0xff, QCD_OK},
+    {"33 octets", 4, 0, 33, 0xff, QCD_ERR_RANGE},
+    {"128 octets, as a taker accepts", 4, 0, 128, 0xff, QCD_ERR_RANGE},
+    {"272 octets, 16 in one octet", 4, 0, 272, 0xff, QCD_ERR_RANGE},
+    {"fourth generation of four", 4, 3, 32, 0xff, QCD_OK},
+    {"fifth generation of four", 4, 4, 32, 0xff, QCD_ERR_RANGE},
+    {"first generation of one", 1, 0, 32, 0xff, QCD_OK},
+    {"second generation of one", 1, 1, 32, 0xff, QCD_ERR_RANGE},
+    {"generation SIZE_MAX", 4, SIZE_MAX, 32, 0xff, QCD_ERR_RANGE},
+    {"address of 0", 4, 0, 32, 0, QCD_ERR_RANGE},
+    {"address of 3", 4, 0, 32, 3, QCD_ERR_RANGE},
+    {"address of 4", 4, 0, 32, 4, QCD_OK},
+    {"address of 5", 4, 0, 32, 5, QCD_ERR_RANGE},
+    {"address of 15", 4, 0, 32, 15, QCD_ERR_RANGE},
+    {"address of 16", 4, 0, 32, 16, QCD_OK},
+    {"address of 17", 4, 0, 32, 17, QCD_ERR_RANGE},
+    {"address of 254", 4, 0, 32, 254, QCD_ERR_RANGE},
+};
+
+static void test_ranges(void **state)
+{
+    qcd_spis spis = make_spis();
+
+    (void)state;
+    for (size_t i = 0; i < NUM_ROWS(ranges); i++) {
+        qcd_keys keys = make_keys(ranges[i].generations);
+        qcd_address address = {.len = ranges[i].address_len};
+        const qcd_address *taker =
+            ranges[i].address_len == 0xff ? NULL : &address;
+        qcd_token token;
+
+        dirty(&token, sizeof(token));
+        CHECK_INT(ranges[i].name,
+                  qcd_token_make(&token, &keys, ranges[i].generation, &spis,
+                                 QCD_RESPONDER, taker, ranges[i].token_len),
+                  ranges[i].want);
+        if (ranges[i].want != QCD_OK) {
+            CHECK_ZERO(ranges[i].name, token);
+        }
+    }
+}
+
+static const struct {
+    const char *name;
+    size_t num;
+    enum qcd_err want;
+} generations[] = {
+    {"0 secrets", 0, QCD_ERR_RANGE},
+    {"1 secret", 1, QCD_OK},
+    {"4 secrets", 4, QCD_OK},
+    {"5 secrets", 5, QCD_ERR_RANGE},
+    {"SIZE_MAX secrets", SIZE_MAX, QCD_ERR_RANGE},
+};
+
+static void test_number_of_generations(void **state)
+{
+    qcd_secret secrets[5];
+
+    (void)state;
+    count_up(secrets, 0, sizeof(secrets));
+    for (size_t i = 0; i < NUM_ROWS(generations); i++) {
+        qcd_keys keys;
+
+        dirty(&keys, sizeof(keys));
+        CHECK_INT(generations[i].name,
+                  qcd_keys_init(&keys, secrets, generations[i].num),
+                  generations[i].want);
+        if (generations[i].want != QCD_OK) {
+            CHECK_ZERO(generations[i].name, keys);
+        }
+    }
+}
+
+static qcd_token token_of(const qcd_keys *keys, size_t generation,
+                          const qcd_spis *spis, enum qcd_role role,
+                          const qcd_address *taker)
+{
+    qcd_token token;
+
+    assert_int_equal(
+        qcd_token_make(&token, keys, generation, spis, role, taker, 16),
+        QCD_OK);
+    return token;
+}
+
+static void check_differ(const char *row, const qcd_token *a,
+                         const qcd_token *b)
+{
+    CHECK(row, memcmp(a->octets, b->octets, 16) != 0);
+}
+
+/* RFC 6290 section 5: a collision is highly unlikely. */
+static void test_every_input_bit_counts(void **state)
+{
+    qcd_keys keys = make_keys(4);
+    qcd_spis spis = make_spis();
+    qcd_token base = token_of(&keys, 0, &spis, QCD_RESPONDER, &v6);
+
+    (void)state;
+    for (size_t bit = 0; bit < 128; bit++) {
+        qcd_spis other = spis;
+        qcd_address moved = v6;
+        qcd_token token;
+
+        ((uint8_t *)&other)[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        token = token_of(&keys, 0, &other, QCD_RESPONDER, &v6);
+        check_differ("bit of the SPIs", &base, &token);
+        moved.octets[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        token = token_of(&keys, 0, &spis, QCD_RESPONDER, &moved);
+        check_differ("bit of the address", &base, &token);
+    }
+    for (size_t generation = 1; generation < 4; generation++) {
+        qcd_token token =
+            token_of(&keys, generation, &spis, QCD_RESPONDER, &v6);
+        check_differ("generation", &base, &token);
+    }
+    qcd_token token = token_of(&keys, 0, &spis, QCD_INITIATOR, &v6);
+    check_differ("role", &base, &token);
+    token = token_of(&keys, 0, &spis, QCD_RESPONDER, NULL);
+    check_differ("no address", &base, &token);
+}
+
+/* RFC 6290 section 9.2: neither does turning round the pair give its token. */
+static void test_swapped_spis(void **state)
+{
+    qcd_keys keys = make_keys(1);
+    qcd_spis spis = make_spis();
+    qcd_spis swapped = {spis.responder, spis.initiator};
+    qcd_token base = token_of(&keys, 0, &spis, QCD_RESPONDER, NULL);
+    qcd_token token = token_of(&keys, 0, &swapped, QCD_RESPONDER, NULL);
+
+    (void)state;
+    check_differ("same role", &base, &token);
+    token = token_of(&keys, 0, &swapped, QCD_INITIATOR, NULL);
+    check_differ("other role", &base, &token);
+}
+
+static void test_octets_beyond_the_address_do_not_count(void **state)
+{
+    qcd_keys keys = make_keys(1);
+    qcd_spis spis = make_spis();
+    qcd_address dirty_v4 = v4;
+    qcd_token a = token_of(&keys, 0, &spis, QCD_RESPONDER, &v4);
+
+    (void)state;
+    memset(dirty_v4.octets + 4, 0xff, 12);
+    qcd_token b = token_of(&keys, 0, &spis, QCD_RESPONDER, &dirty_v4);
+    assert_memory_equal(&a, &b, sizeof(a));
+}
+
+/* RFC 6290 section 1.1: the same token from the same input after a reboot. */
+static void test_generation_moves_down_when_a_secret_is_added(void **state)
+{
+    qcd_secret secrets[QCD_GENERATIONS_MAX];
+    qcd_spis spis = make_spis();
+    qcd_keys before;
+    qcd_keys after;
+
+    (void)state;
+    count_up(secrets, 0, sizeof(secrets));
+    assert_int_equal(qcd_keys_init(&before, &secrets[1], 3), QCD_OK);
+    assert_int_equal(qcd_keys_init(&after, secrets, 4), QCD_OK);
+    for (size_t i = 0; i < 3; i++) {
+        qcd_token a = token_of(&before, i, &spis, QCD_INITIATOR, NULL);
+        qcd_token b = token_of(&after, i + 1, &spis, QCD_INITIATOR, NULL);
+
+        assert_memory_equal(&a, &b, sizeof(a));
+    }
+}
+
+/* RFC 6290 section 5.1: the newest and three before it. */
+static void test_rotate(void **state)
+{
+    qcd_secret secrets[8];
+    qcd_spis spis = make_spis();
+    qcd_keys keys = {0};
+
+    (void)state;
+    count_up(secrets, 0, sizeof(secrets));
+    for (size_t i = 0; i < NUM_ROWS(secrets); i++) {
+        size_t num = i + 1 < QCD_GENERATIONS_MAX ? i + 1 : 4;
+        qcd_token token;
+
+        qcd_keys_rotate(&keys, &secrets[i]);
+        assert_int_equal(keys.newest, i + 1);
+        assert_int_equal(keys.num_generations, num);
+        for (size_t g = 0; g < num; g++) {
+            qcd_keys alone;
+
+            assert_int_equal(qcd_keys_init(&alone, &secrets[i - g], 1), QCD_OK);
+            qcd_token got = token_of(&keys, g, &spis, QCD_RESPONDER, NULL);
+            qcd_token want = token_of(&alone, 0, &spis, QCD_RESPONDER, NULL);
+            assert_memory_equal(&got, &want, sizeof(got));
+        }
+        assert_int_equal(
+            qcd_token_make(&token, &keys, num, &spis, QCD_RESPONDER, NULL, 16),
+            QCD_ERR_RANGE);
+    }
+}
+
+static void test_keys_wipe(void **state)
+{
+    qcd_keys keys = make_keys(4);
+    qcd_spis spis = make_spis();
+    qcd_token token;
+
+    (void)state;
+    qcd_keys_wipe(&keys);
+    assert_true(is_zero(&keys, sizeof(keys)));
+    assert_int_equal(
+        qcd_token_make(&token, &keys, 0, &spis, QCD_INITIATOR, NULL, 16),
+        QCD_ERR_RANGE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_known_answers),
+        cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_number_of_generations),
+        cmocka_unit_test(test_every_input_bit_counts),
+        cmocka_unit_test(test_swapped_spis),
+        cmocka_unit_test(test_octets_beyond_the_address_do_not_count),
+        cmocka_unit_test(test_generation_moves_down_when_a_secret_is_added),
+        cmocka_unit_test(test_rotate),
+        cmocka_unit_test(test_keys_wipe),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
