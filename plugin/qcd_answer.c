@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "qcd_answer.h"
+
+#include <inttypes.h>
+
+#include <daemon.h>
+#include <processing/jobs/callback_job.h>
+#include <threading/mutex.h>
+
+/**
+ * A daemon that has just started opens its sockets before it knows its
+ * connections. A token shown then would make the peer reconnect to a daemon
+ * that refuses it, so replies wait until there is a connection for the peer.
+ */
+#define READY_RETRY_MS 20
+#define READY_TIMEOUT_MS 10000
+#define READY_WAITING_MAX 256
+
+typedef struct private_qcd_answer_t private_qcd_answer_t;
+
+/**
+ * Private data
+ */
+struct private_qcd_answer_t {
+
+	/**
+	 * Public interface
+	 */
+	qcd_answer_t public;
+
+	/**
+	 * State of the maker
+	 */
+	qcd_state_t *state;
+
+	/**
+	 * Mutex for what follows
+	 */
+	mutex_t *mutex;
+
+	/**
+	 * Replies that wait for the daemon to be ready
+	 */
+	u_int waiting;
+
+	/**
+	 * Limit of log lines
+	 */
+	qcd_log_limit_t log_reply;
+};
+
+/**
+ * A request that deserves an answer
+ */
+typedef struct {
+	private_qcd_answer_t *this;
+	qcd_header request;
+	host_t *src;
+	host_t *dst;
+	/** when it was received, and whether it is counted as waiting */
+	uint64_t received;
+	bool waiting;
+} reply_t;
+
+/**
+ * The second wall: has the daemon such an SA, whatever role the request gave
+ * us? It never should have, once there is evidence that the SA is dead.
+ */
+static bool is_alive(qcd_header *request)
+{
+	enum qcd_role roles[] = { QCD_INITIATOR, QCD_RESPONDER };
+	ike_sa_t *ike_sa;
+	int i;
+
+	for (i = 0; i < countof(roles); i++)
+	{
+		qcd_sa_t sa = {
+			.spis = request->spis,
+			.role = roles[i],
+		};
+
+		ike_sa = qcd_sa_checkout(&sa);
+		if (ike_sa)
+		{
+			charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
+			return TRUE;
+		}
+	}
+	return FALSE;
+}
+
+/**
+ * Log a reply
+ */
+static void log_reply(private_qcd_answer_t *this, reply_t *reply)
+{
+	u_int suppressed;
+	uint64_t spi_i, spi_r;
+	bool allowed;
+
+	this->mutex->lock(this->mutex);
+	allowed = qcd_log_allowed(&this->log_reply, &suppressed);
+	this->mutex->unlock(this->mutex);
+	if (allowed)
+	{
+		memcpy(&spi_i, &reply->request.spis.initiator, sizeof(spi_i));
+		memcpy(&spi_r, &reply->request.spis.responder, sizeof(spi_r));
+		DBG1(DBG_IKE, "QCD: telling %#H that IKE_SA %.16"PRIx64"_i "
+			 "%.16"PRIx64"_r is lost (%u more not logged)", reply->src,
+			 be64toh(spi_i), be64toh(spi_r), suppressed);
+	}
+}
+
+/**
+ * Build and send a reply
+ */
+static void send_reply(private_qcd_answer_t *this, reply_t *reply)
+{
+	packet_t *packet;
+	chunk_t data;
+
+	if (!this->state->build_reply(this->state, &reply->request, reply->src,
+								  &data))
+	{
+		DBG2(DBG_IKE, "QCD: request from %#H is too short for a token",
+			 reply->src);
+		return;
+	}
+	packet = packet_create_from_data(reply->dst->clone(reply->dst),
+									 reply->src->clone(reply->src), data);
+	charon->sender->send(charon->sender, packet);
+	log_reply(this, reply);
+}
+
+/**
+ * Does the daemon have a connection for this peer already?
+ */
+static bool is_ready(reply_t *reply)
+{
+	ike_cfg_t *ike_cfg;
+
+	ike_cfg = charon->backends->get_ike_cfg(charon->backends, reply->dst,
+											reply->src, IKEV2);
+	if (ike_cfg)
+	{
+		ike_cfg->destroy(ike_cfg);
+		return TRUE;
+	}
+	return FALSE;
+}
+
+/**
+ * Keep a reply for later, unless too many wait or it waits for too long
+ */
+static bool may_wait(private_qcd_answer_t *this, reply_t *reply)
+{
+	if (qcd_now() - reply->received > READY_TIMEOUT_MS)
+	{
+		return FALSE;
+	}
+	this->mutex->lock(this->mutex);
+	if (!reply->waiting && this->waiting < READY_WAITING_MAX)
+	{
+		reply->waiting = TRUE;
+		this->waiting++;
+	}
+	this->mutex->unlock(this->mutex);
+	return reply->waiting;
+}
+
+/**
+ * Job that answers a request
+ */
+static job_requeue_t answer(reply_t *reply)
+{
+	private_qcd_answer_t *this = reply->this;
+
+	if (!is_ready(reply))
+	{
+		if (may_wait(this, reply))
+		{
+			return JOB_RESCHEDULE_MS(READY_RETRY_MS);
+		}
+		return JOB_REQUEUE_NONE;
+	}
+	if (is_alive(&reply->request))
+	{
+		DBG1(DBG_IKE, "QCD: request from %#H for an IKE_SA that lives, though "
+			 "it should be dead: no answer", reply->src);
+		return JOB_REQUEUE_NONE;
+	}
+	send_reply(this, reply);
+	return JOB_REQUEUE_NONE;
+}
+
+/**
+ * Destroy a reply
+ */
+static void reply_destroy(reply_t *reply)
+{
+	private_qcd_answer_t *this = reply->this;
+
+	if (reply->waiting)
+	{
+		this->mutex->lock(this->mutex);
+		this->waiting--;
+		this->mutex->unlock(this->mutex);
+	}
+	reply->src->destroy(reply->src);
+	reply->dst->destroy(reply->dst);
+	free(reply);
+}
+
+/**
+ * Queue an answer: this runs on the bus, where nobody may wait for an SA
+ */
+static void queue_answer(private_qcd_answer_t *this, qcd_header *request,
+						 message_t *message)
+{
+	host_t *src, *dst;
+	reply_t *reply;
+
+	src = message->get_source(message);
+	dst = message->get_destination(message);
+	INIT(reply,
+		.this = this,
+		.request = *request,
+		.src = src->clone(src),
+		.dst = dst->clone(dst),
+		.received = qcd_now(),
+	);
+	lib->processor->queue_job(lib->processor,
+			(job_t*)callback_job_create_with_prio((void*)answer, reply,
+					(void*)reply_destroy, NULL, JOB_PRIO_HIGH));
+}
+
+METHOD(qcd_answer_t, handle, void,
+	private_qcd_answer_t *this, message_t *message)
+{
+	qcd_header request;
+	u_int suppressed;
+	bool log;
+
+	if (this->state->judge(this->state, message, &request, &log,
+						   &suppressed) == QCD_ANSWER)
+	{
+		queue_answer(this, &request, message);
+	}
+	else if (log)
+	{
+		DBG1(DBG_IKE, "QCD: too many requests for lost IKE_SAs, no answer to "
+			 "%#H (%u more not logged)", message->get_source(message),
+			 suppressed);
+	}
+}
+
+METHOD(qcd_answer_t, destroy, void,
+	private_qcd_answer_t *this)
+{
+	this->mutex->destroy(this->mutex);
+	free(this);
+}
+
+/*
+ * Described in header
+ */
+qcd_answer_t *qcd_answer_create(qcd_state_t *state)
+{
+	private_qcd_answer_t *this;
+
+	INIT(this,
+		.public = {
+			.handle = _handle,
+			.destroy = _destroy,
+		},
+		.state = state,
+		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
+	);
+
+	return &this->public;
+}

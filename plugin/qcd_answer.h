@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/**
+ * @defgroup qcd_answer qcd_answer
+ * @{ @ingroup qcd
+ */
+
+#ifndef QCD_ANSWER_H_
+#define QCD_ANSWER_H_
+
+#include "qcd_state.h"
+
+typedef struct qcd_answer_t qcd_answer_t;
+
+/**
+ * Answers requests for IKE_SAs that were lost, RFC 6290 sections 3 and 4.5.
+ */
+struct qcd_answer_t {
+
+	/**
+	 * Handle a message for which the daemon found no IKE_SA. May be called in
+	 * a listener.
+	 *
+	 * @param message		message, cloned where it is needed later
+	 */
+	void (*handle)(qcd_answer_t *this, message_t *message);
+
+	/**
+	 * Destroy a qcd_answer_t. There are no jobs any more.
+	 */
+	void (*destroy)(qcd_answer_t *this);
+};
+
+/**
+ * Create a qcd_answer_t.
+ *
+ * @param state			state of the maker, outlives the answers
+ * @return				instance
+ */
+qcd_answer_t *qcd_answer_create(qcd_state_t *state);
+
+#endif /** QCD_ANSWER_H_ @}*/

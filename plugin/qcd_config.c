@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "qcd_config.h"
+
+#include <qcd/qcd.h>
+
+#include <errno.h>
+
+#include <daemon.h>
+
+/**
+ * Roles that a setting concerns
+ */
+typedef enum {
+	MAKER = (1<<0),
+	TAKER = (1<<1),
+} role_t;
+
+/**
+ * Kinds of values
+ */
+typedef enum {
+	KIND_BOOL,
+	KIND_NUMBER,
+	KIND_CHOICE,
+	KIND_PATH,
+} kind_t;
+
+/**
+ * A setting: its key, where its value goes, its default as it would be written
+ * in strongswan.conf, and what is allowed
+ */
+typedef struct {
+	char *key;
+	size_t offset;
+	role_t roles;
+	kind_t kind;
+	char *def;
+	/** for numbers */
+	uint32_t min, max;
+	/** for choices, in the order of their values from 0 */
+	char *choices[5];
+} setting_t;
+
+static const setting_t settings[] = {
+	{ "maker", offsetof(qcd_config_t, maker), MAKER, KIND_BOOL, "yes" },
+	{ "taker", offsetof(qcd_config_t, taker), TAKER, KIND_BOOL, "yes" },
+	{ "state_dir", offsetof(qcd_config_t, state_dir), MAKER, KIND_PATH,
+		"/var/lib/strongswan-qcd" },
+	{ "node", offsetof(qcd_config_t, node), MAKER, KIND_NUMBER, "0",
+		.min = 0, .max = UINT8_MAX },
+	{ "token_length", offsetof(qcd_config_t, token_length), MAKER, KIND_NUMBER,
+		"32", .min = QCD_TOKEN_MIN, .max = QCD_TOKEN_MADE_MAX },
+	{ "bind", offsetof(qcd_config_t, bind_address), MAKER, KIND_CHOICE, "spi",
+		.choices = { "spi", "address" } },
+	{ "reply_rate", offsetof(qcd_config_t, reply_rate), MAKER, KIND_NUMBER,
+		"1000", .min = 0, .max = QCD_RATE_MAX },
+	{ "reply_burst", offsetof(qcd_config_t, reply_burst), MAKER, KIND_NUMBER,
+		"2000", .min = 0, .max = QCD_RATE_MAX },
+	{ "reply_rate_source", offsetof(qcd_config_t, reply_rate_source), MAKER,
+		KIND_NUMBER, "10", .min = 0, .max = QCD_RATE_MAX },
+	{ "verify_rate_source", offsetof(qcd_config_t, verify_rate_source), TAKER,
+		KIND_NUMBER, "100", .min = 0, .max = QCD_RATE_MAX },
+	{ "recover", offsetof(qcd_config_t, recover), TAKER, KIND_CHOICE, "auto",
+		.choices = { "auto", "reconnect", "trap", "none" } },
+};
+
+/**
+ * Parse a boolean, in the words that strongswan.conf knows
+ */
+static bool parse_bool(char *value, bool *out)
+{
+	static const struct {
+		char *word;
+		bool value;
+	} words[] = {
+		{ "yes", TRUE }, { "true", TRUE }, { "enabled", TRUE }, { "1", TRUE },
+		{ "no", FALSE }, { "false", FALSE }, { "disabled", FALSE },
+		{ "0", FALSE },
+	};
+	int i;
+
+	for (i = 0; i < countof(words); i++)
+	{
+		if (strcaseeq(value, words[i].word))
+		{
+			*out = words[i].value;
+			return TRUE;
+		}
+	}
+	return FALSE;
+}
+
+/**
+ * Parse a decimal number within bounds
+ */
+static bool parse_number(char *value, uint32_t min, uint32_t max, uint32_t *out)
+{
+	unsigned long number;
+	char *end;
+
+	if (!*value || strspn(value, "0123456789") != strlen(value))
+	{
+		return FALSE;
+	}
+	errno = 0;
+	number = strtoul(value, &end, 10);
+	if (errno || *end || number < min || number > max)
+	{
+		return FALSE;
+	}
+	*out = number;
+	return TRUE;
+}
+
+/**
+ * Find the index of a word
+ */
+static bool parse_choice(char *value, const setting_t *setting, u_int *out)
+{
+	u_int i;
+
+	for (i = 0; setting->choices[i]; i++)
+	{
+		if (strcaseeq(value, setting->choices[i]))
+		{
+			*out = i;
+			return TRUE;
+		}
+	}
+	return FALSE;
+}
+
+/**
+ * Parse a value and put it to its place
+ */
+static bool parse(qcd_config_t *this, const setting_t *setting, char *value)
+{
+	void *target = (char*)this + setting->offset;
+	u_int choice;
+
+	switch (setting->kind)
+	{
+		case KIND_BOOL:
+			return parse_bool(value, target);
+		case KIND_NUMBER:
+			return parse_number(value, setting->min, setting->max, target);
+		case KIND_PATH:
+			if (*value != '/')
+			{
+				return FALSE;
+			}
+			*(char**)target = value;
+			return TRUE;
+		case KIND_CHOICE:
+			if (!parse_choice(value, setting, &choice))
+			{
+				return FALSE;
+			}
+			if (setting->offset == offsetof(qcd_config_t, bind_address))
+			{
+				*(bool*)target = choice;
+			}
+			else
+			{
+				*(qcd_recover_t*)target = choice;
+			}
+			return TRUE;
+	}
+	return FALSE;
+}
+
+/**
+ * Describe what would have been a value
+ */
+static void describe(const setting_t *setting, char *buf, size_t len)
+{
+	int i, written;
+
+	switch (setting->kind)
+	{
+		case KIND_BOOL:
+			snprintf(buf, len, "yes or no");
+			break;
+		case KIND_NUMBER:
+			snprintf(buf, len, "a number from %u to %u", setting->min,
+					 setting->max);
+			break;
+		case KIND_PATH:
+			snprintf(buf, len, "an absolute path");
+			break;
+		case KIND_CHOICE:
+			written = snprintf(buf, len, "one of");
+			for (i = 0; setting->choices[i]; i++)
+			{
+				written += snprintf(buf + written, len - written, " %s",
+									setting->choices[i]);
+			}
+			break;
+	}
+}
+
+/**
+ * Read a setting, turn its roles off where the value is bad
+ */
+static void load(qcd_config_t *this, const setting_t *setting, role_t *off)
+{
+	char *value, allowed[128];
+
+	value = lib->settings->get_str(lib->settings, "%s.plugins.qcd.%s",
+								   setting->def, lib->ns, setting->key);
+	if (parse(this, setting, value))
+	{
+		return;
+	}
+	describe(setting, allowed, sizeof(allowed));
+	DBG1(DBG_CFG, "QCD: %s.plugins.qcd.%s = %s is not %s: the token %s is off",
+		 lib->ns, setting->key, value, allowed,
+		 setting->roles & MAKER ? "maker" : "taker");
+	parse(this, setting, setting->def);
+	*off |= setting->roles;
+}
+
+/**
+ * Say so where a key is none of ours, most likely a typing error
+ */
+static void warn_unknown()
+{
+	enumerator_t *enumerator;
+	char *key, *value;
+	int i;
+
+	enumerator = lib->settings->create_key_value_enumerator(lib->settings,
+												"%s.plugins.qcd", lib->ns);
+	while (enumerator->enumerate(enumerator, &key, &value))
+	{
+		bool known = streq(key, "load");
+
+		for (i = 0; i < countof(settings); i++)
+		{
+			known |= streq(key, settings[i].key);
+		}
+		if (!known)
+		{
+			DBG1(DBG_CFG, "QCD: %s.plugins.qcd.%s is no key that this version "
+				 "knows, it is ignored", lib->ns, key);
+		}
+	}
+	enumerator->destroy(enumerator);
+}
+
+METHOD(qcd_config_t, role_enabled, bool,
+	qcd_config_t *this, char *name, char *role)
+{
+	char *value;
+	bool enabled;
+
+	value = lib->settings->get_str(lib->settings,
+								   "%s.plugins.qcd.connections.%s.%s", "yes",
+								   lib->ns, name, role);
+	if (parse_bool(value, &enabled))
+	{
+		return enabled;
+	}
+	DBG1(DBG_CFG, "QCD: %s.plugins.qcd.connections.%s.%s = %s is not yes or "
+		 "no: the token %s is off for it", lib->ns, name, role, value, role);
+	return FALSE;
+}
+
+METHOD(qcd_config_t, destroy, void,
+	qcd_config_t *this)
+{
+	free(this->state_dir);
+	free(this);
+}
+
+/*
+ * Described in header
+ */
+qcd_config_t *qcd_config_create()
+{
+	qcd_config_t *this;
+	role_t off = 0;
+	int i;
+
+	INIT(this,
+		.role_enabled = _role_enabled,
+		.destroy = _destroy,
+	);
+
+	for (i = 0; i < countof(settings); i++)
+	{
+		load(this, &settings[i], &off);
+	}
+	this->state_dir = strdup(this->state_dir);
+	this->maker = this->maker && !(off & MAKER);
+	this->taker = this->taker && !(off & TAKER);
+	warn_unknown();
+
+	return this;
+}

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "qcd_maker.h"
+#include "qcd_answer.h"
+#include "qcd_compat.h"
+#include "qcd_state.h"
+
+#include <daemon.h>
+#include <collections/hashtable.h>
+#include <processing/jobs/callback_job.h>
+#include <sa/ikev2/tasks/ike_dpd.h>
+#include <threading/mutex.h>
+
+typedef struct private_qcd_maker_t private_qcd_maker_t;
+
+/**
+ * Private data of a token maker
+ */
+struct private_qcd_maker_t {
+
+	/**
+	 * Public interface
+	 */
+	qcd_maker_t public;
+
+	/**
+	 * Settings
+	 */
+	qcd_config_t *config;
+
+	/**
+	 * Secrets, SPIs, tokens and limits
+	 */
+	qcd_state_t *state;
+
+	/**
+	 * Answers to requests for lost SAs
+	 */
+	qcd_answer_t *answer;
+
+	/**
+	 * Mutex for successors
+	 */
+	mutex_t *mutex;
+
+	/**
+	 * SAs that replace those which peers are just rekeying, as successor_t by
+	 * the spis of the old ones
+	 */
+	hashtable_t *successors;
+};
+
+/**
+ * An IKE_SA and the one that replaces it
+ */
+typedef struct {
+	qcd_spis old;
+	qcd_sa_t new;
+} successor_t;
+
+CALLBACK(get_spi, uint64_t,
+	private_qcd_maker_t *this)
+{
+	return this->state->mint_spi(this->state);
+}
+
+/**
+ * Take out the successor of an IKE_SA
+ */
+static bool take_successor(private_qcd_maker_t *this, qcd_spis *old,
+						   qcd_sa_t *new)
+{
+	successor_t *successor;
+
+	this->mutex->lock(this->mutex);
+	successor = this->successors->remove(this->successors, old);
+	this->mutex->unlock(this->mutex);
+	if (!successor)
+	{
+		return FALSE;
+	}
+	*new = successor->new;
+	free(successor);
+	return TRUE;
+}
+
+/**
+ * Add the token that is due, if any, to a message
+ */
+static void add_token(private_qcd_maker_t *this, ike_sa_t *ike_sa, qcd_sa_t *sa,
+					  message_t *message, message_t *request)
+{
+	host_t *taker = ike_sa->get_other_host(ike_sa);
+	qcd_token token;
+
+	if (this->config->role_enabled(this->config, ike_sa->get_name(ike_sa),
+								   "maker") &&
+		this->state->give(this->state, sa, taker, request, &token))
+	{
+		message->add_notify(message, FALSE, QUICK_CRASH_DETECTION,
+							chunk_create(token.octets, token.len));
+		DBG2(DBG_IKE, "QCD: giving token to %H", taker);
+		qcd_wipe(&token, sizeof(token));
+	}
+}
+
+/**
+ * Add a token to a message that we send, where one belongs
+ */
+static void outgoing(private_qcd_maker_t *this, ike_sa_t *ike_sa, qcd_sa_t *sa,
+					 message_t *message)
+{
+	bool request = message->get_request(message);
+	qcd_sa_t new;
+
+	switch (message->get_exchange_type(message))
+	{
+		case IKE_AUTH:
+			/* RFC 6290 section 3: the first request, the final response; a
+			 * token that was given is not due any more, and a responder is
+			 * established with its final response */
+			if (request || ike_sa->get_state(ike_sa) == IKE_ESTABLISHED)
+			{
+				add_token(this, ike_sa, sa, message, NULL);
+			}
+			break;
+		case CREATE_CHILD_SA:
+			/* RFC 6290 section 4.3: the responder's token for the new SA */
+			if (!request && take_successor(this, &sa->spis, &new))
+			{
+				add_token(this, ike_sa, &new, message, NULL);
+			}
+			break;
+		case INFORMATIONAL:
+			/* RFC 6290 sections 4.3 and 4.4, if one is due */
+			if (this->state->is_due(this->state, sa,
+									ike_sa->get_other_host(ike_sa)))
+			{
+				add_token(this, ike_sa, sa, message, request ? message : NULL);
+			}
+			break;
+		default:
+			break;
+	}
+}
+
+/**
+ * Job that sends an INFORMATIONAL on an IKE_SA if a token is due there, to
+ * which our listener then adds it
+ */
+static job_requeue_t renew(private_qcd_maker_t *this, qcd_sa_t *sa)
+{
+	ike_sa_t *ike_sa;
+	host_t *taker;
+
+	ike_sa = qcd_sa_checkout(sa);
+	if (!ike_sa)
+	{
+		return JOB_REQUEUE_NONE;
+	}
+	taker = ike_sa->get_other_host(ike_sa);
+	if (ike_sa->get_state(ike_sa) == IKE_ESTABLISHED &&
+		this->state->is_due(this->state, sa, taker))
+	{
+		DBG2(DBG_IKE, "QCD: sending a new token to %H", taker);
+		ike_sa->queue_task(ike_sa, (task_t*)ike_dpd_create(TRUE));
+		if (ike_sa->initiate(ike_sa, NULL, NULL) == DESTROY_ME)
+		{
+			charon->ike_sa_manager->checkin_and_destroy(charon->ike_sa_manager,
+														ike_sa);
+			return JOB_REQUEUE_NONE;
+		}
+	}
+	charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
+	return JOB_REQUEUE_NONE;
+}
+
+/**
+ * An IKE_SA to send a new token on
+ */
+typedef struct {
+	private_qcd_maker_t *this;
+	qcd_sa_t sa;
+} renewal_t;
+
+/**
+ * Execute a renewal
+ */
+static job_requeue_t execute(renewal_t *renewal)
+{
+	return renew(renewal->this, &renewal->sa);
+}
+
+/**
+ * Queue a renewal
+ */
+static void queue_renewal(private_qcd_maker_t *this, qcd_sa_t *sa)
+{
+	renewal_t *renewal;
+
+	INIT(renewal,
+		.this = this,
+		.sa = *sa,
+	);
+	lib->processor->queue_job(lib->processor,
+		(job_t*)callback_job_create((void*)execute, renewal, free, NULL));
+}
+
+METHOD(listener_t, message_hook, bool,
+	private_qcd_maker_t *this, ike_sa_t *ike_sa, message_t *message,
+	bool incoming, bool plain)
+{
+	qcd_sa_t sa;
+
+	if (!plain || !qcd_sa_identify(ike_sa, &sa))
+	{
+		return TRUE;
+	}
+	if (!incoming)
+	{
+		outgoing(this, ike_sa, &sa, message);
+	}
+	else if (!message->get_request(message) &&
+			 this->state->answered(this->state, &sa, message) &&
+			 this->state->is_due(this->state, &sa,
+								 ike_sa->get_other_host(ike_sa)))
+	{	/* what was sent has become too old on its way */
+		queue_renewal(this, &sa);
+	}
+	return TRUE;
+}
+
+METHOD(listener_t, ike_keys, bool,
+	private_qcd_maker_t *this, ike_sa_t *ike_sa, QCD_IKE_KEYS_ARGS,
+	ike_sa_t *rekey, shared_key_t *shared, auth_method_t method)
+{
+	successor_t *successor;
+	qcd_sa_t old, new;
+
+	if (!rekey || !qcd_sa_identify(rekey, &old) ||
+		!qcd_sa_identify(ike_sa, &new) || new.role != QCD_RESPONDER)
+	{
+		return TRUE;
+	}
+	take_successor(this, &old.spis, &(qcd_sa_t){});
+	INIT(successor,
+		.old = old.spis,
+		.new = new,
+	);
+	this->mutex->lock(this->mutex);
+	this->successors->put(this->successors, &successor->old, successor);
+	this->mutex->unlock(this->mutex);
+	return TRUE;
+}
+
+METHOD(listener_t, ike_rekey, bool,
+	private_qcd_maker_t *this, ike_sa_t *old, ike_sa_t *new)
+{
+	qcd_sa_t sa;
+
+	/* RFC 6290 section 4.3: the initiator of a rekeying sends its token right
+	 * after; the responder's is in its response, so nothing is due then */
+	if (qcd_sa_identify(new, &sa) && sa.role == QCD_INITIATOR &&
+		this->config->role_enabled(this->config, new->get_name(new), "maker"))
+	{
+		this->state->owe(this->state, &sa);
+		queue_renewal(this, &sa);
+	}
+	return TRUE;
+}
+
+METHOD(listener_t, ike_update, bool,
+	private_qcd_maker_t *this, ike_sa_t *ike_sa, host_t *local, host_t *remote)
+{
+	qcd_sa_t sa;
+
+	/* RFC 6290 section 5.2: the token follows the address; the job finds
+	 * nothing to do where the exchange that moves it carries it already */
+	if (this->config->bind_address && qcd_sa_identify(ike_sa, &sa))
+	{
+		queue_renewal(this, &sa);
+	}
+	return TRUE;
+}
+
+METHOD(listener_t, ike_state_change, bool,
+	private_qcd_maker_t *this, ike_sa_t *ike_sa, ike_sa_state_t state)
+{
+	qcd_sa_t sa;
+
+	/* by now the manager does not know the SA any more */
+	if (state == IKE_DESTROYING && qcd_sa_identify(ike_sa, &sa))
+	{
+		take_successor(this, &sa.spis, &(qcd_sa_t){});
+		this->state->bury(this->state, &sa);
+	}
+	return TRUE;
+}
+
+METHOD(listener_t, alert_hook, bool,
+	private_qcd_maker_t *this, ike_sa_t *ike_sa, alert_t alert, va_list args)
+{
+	if (alert == ALERT_INVALID_IKE_SPI)
+	{
+		this->answer->handle(this->answer, va_arg(args, message_t*));
+	}
+	return TRUE;
+}
+
+METHOD(qcd_maker_t, destroy, void,
+	private_qcd_maker_t *this)
+{
+	charon->bus->remove_listener(charon->bus, &this->public.listener);
+	charon->ike_sa_manager->set_spi_cb(charon->ike_sa_manager, NULL, NULL);
+	this->successors->destroy_function(this->successors, (void*)free);
+	this->answer->destroy(this->answer);
+	this->state->destroy(this->state);
+	this->mutex->destroy(this->mutex);
+	free(this);
+}
+
+/*
+ * Described in header
+ */
+qcd_maker_t *qcd_maker_create(qcd_config_t *config)
+{
+	private_qcd_maker_t *this;
+	qcd_state_t *state;
+
+	state = qcd_state_create(config);
+	if (!state)
+	{
+		return NULL;
+	}
+
+	INIT(this,
+		.public = {
+			.listener = {
+				.alert = _alert_hook,
+				.message = _message_hook,
+				.ike_keys = _ike_keys,
+				.ike_rekey = _ike_rekey,
+				.ike_update = _ike_update,
+				.ike_state_change = _ike_state_change,
+			},
+			.destroy = _destroy,
+		},
+		.config = config,
+		.state = state,
+		.answer = qcd_answer_create(state),
+		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
+		.successors = hashtable_create(qcd_spis_hash, qcd_spis_equals, 8),
+	);
+	charon->ike_sa_manager->set_spi_cb(charon->ike_sa_manager, get_spi, this);
+	charon->bus->add_listener(charon->bus, &this->public.listener);
+
+	return &this->public;
+}

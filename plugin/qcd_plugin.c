@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "qcd_plugin.h"
+#include "qcd_abi.h"
+#include "qcd_config.h"
+#include "qcd_maker.h"
+#include "qcd_taker.h"
+
+#include <daemon.h>
+
+typedef struct private_qcd_plugin_t private_qcd_plugin_t;
+
+/**
+ * Private data of qcd plugin
+ */
+struct private_qcd_plugin_t {
+
+	/**
+	 * Implements plugin interface
+	 */
+	qcd_plugin_t public;
+
+	/**
+	 * Settings
+	 */
+	qcd_config_t *config;
+
+	/**
+	 * Token maker, NULL if off
+	 */
+	qcd_maker_t *maker;
+
+	/**
+	 * Token taker, NULL if off
+	 */
+	qcd_taker_t *taker;
+};
+
+METHOD(plugin_t, get_name, char*,
+	private_qcd_plugin_t *this)
+{
+	return "qcd";
+}
+
+/**
+ * Start both roles, as configured. What fails is logged and stays off, charon
+ * itself goes on.
+ */
+static void start(private_qcd_plugin_t *this)
+{
+	this->config = qcd_config_create();
+	if (this->config->maker)
+	{
+		this->maker = qcd_maker_create(this->config);
+	}
+	if (this->config->taker)
+	{
+		this->taker = qcd_taker_create(this->config);
+	}
+	DBG1(DBG_CFG, "QCD: token maker is %s, token taker is %s",
+		 this->maker ? "on" : "off", this->taker ? "on" : "off");
+}
+
+/**
+ * Stop both roles
+ */
+static void stop(private_qcd_plugin_t *this)
+{
+	DESTROY_IF(this->taker);
+	DESTROY_IF(this->maker);
+	DESTROY_IF(this->config);
+	this->taker = NULL;
+	this->maker = NULL;
+	this->config = NULL;
+}
+
+/**
+ * Depends on the managers whose SPIs we mint and on the receiver whose packets
+ * we see, so both outlive us.
+ */
+static bool plugin_cb(private_qcd_plugin_t *this,
+					  plugin_feature_t *feature, bool reg, void *cb_data)
+{
+	if (reg)
+	{
+		start(this);
+	}
+	else
+	{
+		stop(this);
+	}
+	return TRUE;
+}
+
+METHOD(plugin_t, get_features, int,
+	private_qcd_plugin_t *this, plugin_feature_t *features[])
+{
+	static plugin_feature_t f[] = {
+		PLUGIN_CALLBACK((plugin_feature_callback_t)plugin_cb, NULL),
+			PLUGIN_PROVIDE(CUSTOM, "qcd"),
+				PLUGIN_DEPENDS(CUSTOM, "libcharon-sa-managers"),
+				PLUGIN_DEPENDS(CUSTOM, "libcharon-receiver"),
+	};
+	*features = f;
+	return countof(f);
+}
+
+METHOD(plugin_t, destroy, void,
+	private_qcd_plugin_t *this)
+{
+	free(this);
+}
+
+/**
+ * Plugin constructor
+ */
+plugin_t *qcd_plugin_create()
+{
+	private_qcd_plugin_t *this;
+
+	if (!qcd_abi_fits())
+	{
+		return NULL;
+	}
+
+	INIT(this,
+		.public = {
+			.plugin = {
+				.get_name = _get_name,
+				.get_features = _get_features,
+				.destroy = _destroy,
+			},
+		},
+	);
+
+	return &this->public.plugin;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/**
+ * @defgroup qcd qcd
+ * @ingroup cplugins
+ *
+ * @defgroup qcd_plugin qcd_plugin
+ * @{ @ingroup qcd
+ */
+
+#ifndef QCD_PLUGIN_H_
+#define QCD_PLUGIN_H_
+
+#include <plugins/plugin.h>
+
+typedef struct qcd_plugin_t qcd_plugin_t;
+
+/**
+ * Quick crash detection for IKEv2, RFC 6290.
+ */
+struct qcd_plugin_t {
+
+	/**
+	 * Implements plugin interface.
+	 */
+	plugin_t plugin;
+};
+
+/**
+ * Create the plugin, as charon's plugin loader does.
+ *
+ * @return				plugin, NULL if it does not fit the running charon
+ */
+plugin_t *qcd_plugin_create(void) __attribute__((visibility("default")));
+
+#endif /** QCD_PLUGIN_H_ @}*/

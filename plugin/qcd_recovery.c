@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "qcd_recovery.h"
+
+#include <daemon.h>
+#include <processing/jobs/callback_job.h>
+#include <sa/ikev2/tasks/child_create.h>
+
+/**
+ * An IKE_SA to recover
+ */
+typedef struct {
+	qcd_config_t *config;
+	qcd_sa_t sa;
+	host_t *src;
+} recovery_t;
+
+/**
+ * Get what has to be done for a CHILD_SA
+ */
+static action_t get_action(qcd_config_t *config, ike_sa_t *ike_sa,
+						   child_sa_t *child_sa)
+{
+	child_cfg_t *cfg = child_sa->get_config(child_sa);
+	action_t action;
+
+	switch (config->recover)
+	{
+		case QCD_RECOVER_RECONNECT:
+			return ACTION_START;
+		case QCD_RECOVER_TRAP:
+			return ACTION_TRAP;
+		case QCD_RECOVER_NONE:
+			return ACTION_NONE;
+		case QCD_RECOVER_AUTO:
+			break;
+	}
+	action = child_sa->get_dpd_action(child_sa);
+	if (action == ACTION_NONE)
+	{
+		action = child_sa->get_close_action(child_sa);
+	}
+	if (action == ACTION_NONE)
+	{
+		action = cfg->get_start_action(cfg);
+	}
+	if (action == ACTION_NONE &&
+		ike_sa->has_condition(ike_sa, COND_ORIGINAL_INITIATOR))
+	{
+		action = ACTION_START;
+	}
+	return action;
+}
+
+/**
+ * Is the CHILD_SA one that should be up?
+ */
+static bool is_child_up(child_sa_t *child_sa)
+{
+	switch (child_sa->get_state(child_sa))
+	{
+		case CHILD_REKEYED:
+		case CHILD_DELETED:
+			return FALSE;
+		default:
+			return TRUE;
+	}
+}
+
+/**
+ * Are there tasks of that type?
+ */
+static bool has_task(ike_sa_t *ike_sa, task_queue_t queue, task_type_t type)
+{
+	enumerator_t *enumerator;
+	task_t *task;
+	bool found = FALSE;
+
+	enumerator = ike_sa->create_task_enumerator(ike_sa, queue);
+	while (enumerator->enumerate(enumerator, &task))
+	{
+		found |= task->get_type(task) == type;
+	}
+	enumerator->destroy(enumerator);
+	return found;
+}
+
+/**
+ * Install trap policies where that has to be done for a CHILD_SA
+ *
+ * @return				TRUE if a CHILD_SA has to be established
+ */
+static bool trap_children(qcd_config_t *config, ike_sa_t *ike_sa)
+{
+	enumerator_t *enumerator;
+	child_sa_t *child_sa;
+	action_t action;
+	bool restart = FALSE;
+
+	enumerator = ike_sa->create_child_sa_enumerator(ike_sa);
+	while (enumerator->enumerate(enumerator, &child_sa))
+	{
+		action = is_child_up(child_sa) ? get_action(config, ike_sa, child_sa)
+									   : ACTION_NONE;
+		if (action & ACTION_TRAP)
+		{
+			charon->traps->install(charon->traps, ike_sa->get_peer_cfg(ike_sa),
+								   child_sa->get_config(child_sa));
+		}
+		restart |= (action & ACTION_START) != 0;
+	}
+	enumerator->destroy(enumerator);
+	return restart;
+}
+
+/**
+ * Check if we can be the initiator: where the peer got a virtual IP from us or
+ * authenticated with EAP, only the peer can
+ */
+static bool is_symmetric(ike_sa_t *ike_sa)
+{
+	enumerator_t *enumerator;
+	host_t *vip;
+	bool gave_vip;
+
+	if (ike_sa->has_condition(ike_sa, COND_ORIGINAL_INITIATOR))
+	{
+		return TRUE;
+	}
+	enumerator = ike_sa->create_virtual_ip_enumerator(ike_sa, FALSE);
+	gave_vip = enumerator->enumerate(enumerator, &vip);
+	enumerator->destroy(enumerator);
+	return !gave_vip && !ike_sa->has_condition(ike_sa, COND_EAP_AUTHENTICATED);
+}
+
+/**
+ * Use the hosts of the old IKE_SA, unless the configuration names the peer, then
+ * initiate() resolves its name anew
+ */
+static void set_hosts(ike_sa_t *old, ike_sa_t *new)
+{
+	ike_cfg_t *ike_cfg = old->get_ike_cfg(old);
+	host_t *me, *other;
+
+	other = old->get_other_host(old);
+	me = ike_cfg->resolve_other(ike_cfg, other->get_family(other));
+	if (me && !me->is_anyaddr(me))
+	{
+		me->destroy(me);
+		return;
+	}
+	DESTROY_IF(me);
+
+	other = other->clone(other);
+	other->set_port(other, ike_cfg->get_other_port(ike_cfg));
+	new->set_other_host(new, other);
+	me = old->get_my_host(old);
+	me = me->clone(me);
+	me->set_port(me, ike_cfg->get_my_port(ike_cfg));
+	new->set_my_host(new, me);
+}
+
+/**
+ * Ask for the virtual IPs that we had
+ */
+static void set_virtual_ips(ike_sa_t *old, ike_sa_t *new)
+{
+	enumerator_t *enumerator;
+	host_t *vip;
+
+	enumerator = old->create_virtual_ip_enumerator(old, TRUE);
+	while (enumerator->enumerate(enumerator, &vip))
+	{
+		new->add_virtual_ip(new, TRUE, vip);
+	}
+	enumerator->destroy(enumerator);
+}
+
+/**
+ * Queue what establishes the CHILD_SAs on a new IKE_SA
+ */
+static void queue_children(qcd_config_t *config, ike_sa_t *old, ike_sa_t *new)
+{
+	enumerator_t *enumerator;
+	child_create_t *task;
+	child_sa_t *child_sa;
+	child_cfg_t *cfg;
+
+	enumerator = old->create_child_sa_enumerator(old);
+	while (enumerator->enumerate(enumerator, &child_sa))
+	{
+		if (is_child_up(child_sa) &&
+			get_action(config, old, child_sa) & ACTION_START)
+		{
+			cfg = child_sa->get_config(child_sa);
+			task = child_create_create(new, cfg->get_ref(cfg), FALSE, NULL,
+									   NULL);
+			task->use_reqid(task, child_sa->get_reqid(child_sa));
+			task->use_label(task, child_sa->get_label(child_sa));
+			new->queue_task(new, &task->task);
+		}
+	}
+	enumerator->destroy(enumerator);
+	new->adopt_child_tasks(new, old);
+}
+
+/**
+ * Establish a new IKE_SA like ike_sa_t.reestablish(), but put it under the
+ * manager's care before it sends anything.
+ *
+ * reestablish() initiates the new SA first and checks it in then. On a fast
+ * network the response to IKE_SA_INIT is here before that, the manager knows no
+ * such SA and drops it, and all wait four seconds for a retransmission. Here,
+ * the thread that got the response waits until the SA is checked in.
+ */
+static void establish(qcd_config_t *config, ike_sa_t *old)
+{
+	ike_sa_t *new;
+
+	new = charon->ike_sa_manager->create_new(charon->ike_sa_manager, IKEV2,
+											 TRUE);
+	if (!new)
+	{
+		return;
+	}
+	new->set_peer_cfg(new, old->get_peer_cfg(old));
+	set_hosts(old, new);
+	charon->bus->ike_reestablish_pre(charon->bus, old, new);
+	charon->ike_sa_manager->checkout_new(charon->ike_sa_manager, new);
+	charon->bus->set_sa(charon->bus, new);
+	set_virtual_ips(old, new);
+	queue_children(config, old, new);
+
+	if (new->initiate(new, NULL, NULL) == DESTROY_ME)
+	{
+		charon->bus->ike_reestablish_post(charon->bus, old, new, FALSE);
+		charon->ike_sa_manager->checkin_and_destroy(charon->ike_sa_manager,
+													new);
+	}
+	else
+	{
+		charon->bus->ike_reestablish_post(charon->bus, old, new, TRUE);
+		charon->ike_sa_manager->checkin(charon->ike_sa_manager, new);
+	}
+	charon->bus->set_sa(charon->bus, old);
+}
+
+/**
+ * Do for an IKE_SA what has to be done
+ */
+static void reestablish(qcd_config_t *config, ike_sa_t *ike_sa)
+{
+	bool restart;
+
+	if (has_task(ike_sa, TASK_QUEUE_QUEUED, TASK_IKE_DELETE))
+	{
+		return;
+	}
+	restart = trap_children(config, ike_sa);
+	restart |= config->recover != QCD_RECOVER_NONE &&
+			   (has_task(ike_sa, TASK_QUEUE_ACTIVE, TASK_CHILD_CREATE) ||
+				has_task(ike_sa, TASK_QUEUE_QUEUED, TASK_CHILD_CREATE));
+	if (!restart)
+	{
+		return;
+	}
+	if (!is_symmetric(ike_sa))
+	{
+		DBG1(DBG_IKE, "QCD: only the peer can establish IKE_SA %s[%u] again",
+			 ike_sa->get_name(ike_sa), ike_sa->get_unique_id(ike_sa));
+		return;
+	}
+	establish(config, ike_sa);
+}
+
+/**
+ * Is the IKE_SA one that should be up?
+ */
+static bool should_be_up(ike_sa_t *ike_sa)
+{
+	switch (ike_sa->get_state(ike_sa))
+	{
+		case IKE_ESTABLISHED:
+		case IKE_REKEYING:
+			return TRUE;
+		case IKE_DELETING:
+			/* where it is closed only to be opened again */
+			return ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING);
+		default:
+			return FALSE;
+	}
+}
+
+/**
+ * Recover a checked out IKE_SA
+ */
+static void recover(recovery_t *this, ike_sa_t *ike_sa)
+{
+	ike_sa_state_t state = ike_sa->get_state(ike_sa);
+
+	DBG1(DBG_IKE, "QCD: token from %#H proves that %H lost IKE_SA %s[%u], "
+		 "dropping it", this->src, ike_sa->get_other_host(ike_sa),
+		 ike_sa->get_name(ike_sa), ike_sa->get_unique_id(ike_sa));
+
+	if (should_be_up(ike_sa))
+	{
+		reestablish(this->config, ike_sa);
+	}
+	/* as charon does where an SA is given up after retransmissions */
+	if (state != IKE_CONNECTING && state != IKE_REKEYED)
+	{
+		charon->bus->ike_updown(charon->bus, ike_sa, FALSE);
+	}
+	charon->ike_sa_manager->checkin_and_destroy(charon->ike_sa_manager, ike_sa);
+}
+
+/**
+ * Job that recovers an IKE_SA
+ */
+static job_requeue_t execute(recovery_t *this)
+{
+	ike_sa_t *ike_sa;
+	char *name;
+
+	ike_sa = qcd_sa_checkout(&this->sa);
+	if (!ike_sa)
+	{
+		return JOB_REQUEUE_NONE;
+	}
+	name = ike_sa->get_name(ike_sa);
+	if (this->config->role_enabled(this->config, name, "taker"))
+	{
+		recover(this, ike_sa);
+	}
+	else
+	{
+		charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
+	}
+	return JOB_REQUEUE_NONE;
+}
+
+/**
+ * Destroy a recovery
+ */
+static void recovery_destroy(recovery_t *this)
+{
+	this->src->destroy(this->src);
+	free(this);
+}
+
+/*
+ * Described in header
+ */
+void qcd_recovery_queue(qcd_config_t *config, qcd_sa_t *sa, host_t *src)
+{
+	recovery_t *this;
+
+	INIT(this,
+		.config = config,
+		.sa = *sa,
+		.src = src->clone(src),
+	);
+	lib->processor->queue_job(lib->processor,
+			(job_t*)callback_job_create_with_prio((void*)execute, this,
+					(void*)recovery_destroy, NULL, JOB_PRIO_HIGH));
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "qcd_sa.h"
+
+#include <daemon.h>
+
+/**
+ * Lines a second of one kind
+ */
+#define LOG_LINES 5
+
+/*
+ * Described in header
+ */
+bool qcd_sa_identify(ike_sa_t *ike_sa, qcd_sa_t *sa)
+{
+	ike_sa_id_t *id;
+	uint64_t spi_i, spi_r;
+
+	if (ike_sa->get_version(ike_sa) != IKEV2)
+	{
+		return FALSE;
+	}
+	id = ike_sa->get_id(ike_sa);
+	spi_i = id->get_initiator_spi(id);
+	spi_r = id->get_responder_spi(id);
+	memcpy(&sa->spis.initiator, &spi_i, sizeof(spi_i));
+	memcpy(&sa->spis.responder, &spi_r, sizeof(spi_r));
+	sa->role = id->is_initiator(id) ? QCD_INITIATOR : QCD_RESPONDER;
+	return spi_i && spi_r;
+}
+
+/*
+ * Described in header
+ */
+ike_sa_t *qcd_sa_checkout(qcd_sa_t *sa)
+{
+	ike_sa_id_t *id;
+	ike_sa_t *ike_sa;
+	uint64_t spi_i, spi_r;
+
+	memcpy(&spi_i, &sa->spis.initiator, sizeof(spi_i));
+	memcpy(&spi_r, &sa->spis.responder, sizeof(spi_r));
+	id = ike_sa_id_create(IKEV2_MAJOR_VERSION, spi_i, spi_r,
+						  sa->role == QCD_INITIATOR);
+	ike_sa = charon->ike_sa_manager->checkout(charon->ike_sa_manager, id);
+	id->destroy(id);
+	return ike_sa;
+}
+
+/*
+ * Described in header
+ */
+u_int qcd_spis_hash(const void *key)
+{
+	return chunk_hash(chunk_create((u_char*)key, sizeof(qcd_spis)));
+}
+
+/*
+ * Described in header
+ */
+bool qcd_spis_equals(const void *key, const void *other)
+{
+	return memeq(key, other, sizeof(qcd_spis));
+}
+
+/*
+ * Described in header
+ */
+void qcd_address_from_host(host_t *host, qcd_address *address)
+{
+	chunk_t octets = host->get_address(host);
+
+	memset(address, 0, sizeof(*address));
+	address->len = min(octets.len, sizeof(address->octets));
+	memcpy(address->octets, octets.ptr, address->len);
+}
+
+/*
+ * Described in header
+ */
+bool qcd_random(uint8_t *out, size_t len)
+{
+	bool success;
+	rng_t *rng;
+
+	rng = lib->crypto->create_rng(lib->crypto, RNG_STRONG);
+	success = rng && rng->get_bytes(rng, len, out);
+	DESTROY_IF(rng);
+	return success;
+}
+
+/*
+ * Described in header
+ */
+uint64_t qcd_now()
+{
+	timeval_t tv;
+
+	time_monotonic(&tv);
+	return (uint64_t)tv.tv_sec * 1000 + tv.tv_usec / 1000;
+}
+
+/*
+ * Described in header
+ */
+bool qcd_log_allowed(qcd_log_limit_t *limit, u_int *suppressed)
+{
+	uint64_t second = qcd_now() / 1000;
+
+	if (limit->second != second)
+	{
+		limit->second = second;
+		limit->lines = 0;
+	}
+	if (limit->lines >= LOG_LINES)
+	{
+		limit->suppressed++;
+		return FALSE;
+	}
+	limit->lines++;
+	*suppressed = limit->suppressed;
+	limit->suppressed = 0;
+	return TRUE;
+}

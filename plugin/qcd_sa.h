@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/**
+ * @defgroup qcd_sa qcd_sa
+ * @{ @ingroup qcd
+ */
+
+#ifndef QCD_SA_H_
+#define QCD_SA_H_
+
+#include <qcd/qcd.h>
+
+#include <networking/host.h>
+#include <sa/ike_sa.h>
+
+typedef struct qcd_sa_t qcd_sa_t;
+
+/**
+ * What names an IKE_SA for libqcd: both SPIs, and which of them is ours.
+ */
+struct qcd_sa_t {
+	qcd_spis spis;
+	enum qcd_role role;
+};
+
+/**
+ * Get the name of an IKE_SA.
+ *
+ * @param ike_sa		IKE_SA, checked out or passed to a listener
+ * @param sa			receives its SPIs and our role
+ * @return				FALSE if it is no IKEv2 SA, or has just one SPI yet
+ */
+bool qcd_sa_identify(ike_sa_t *ike_sa, qcd_sa_t *sa);
+
+/**
+ * Check out an IKE_SA by its name. Waits until no other thread has it, so never
+ * call it in a listener.
+ *
+ * @param sa			SPIs and role
+ * @return				IKE_SA to check in again, NULL if there is none
+ */
+ike_sa_t *qcd_sa_checkout(qcd_sa_t *sa);
+
+/**
+ * Hash and compare qcd_spis, to use as keys of a hashtable_t.
+ */
+u_int qcd_spis_hash(const void *key);
+bool qcd_spis_equals(const void *key, const void *other);
+
+/**
+ * Convert an IP address.
+ *
+ * @param host			host, its port is ignored
+ * @param address		receives address
+ */
+void qcd_address_from_host(host_t *host, qcd_address *address);
+
+/**
+ * Get strong random octets.
+ *
+ * @param out			receives octets
+ * @param len			number of octets
+ * @return				FALSE if there are none to be had
+ */
+bool qcd_random(uint8_t *out, size_t len);
+
+/**
+ * Milliseconds of a monotonic clock
+ */
+uint64_t qcd_now(void);
+
+/**
+ * Allows so many lines of one kind in the log a second, and counts the rest.
+ */
+typedef struct {
+	uint64_t second;
+	u_int lines;
+	u_int suppressed;
+} qcd_log_limit_t;
+
+/**
+ * Check if a line may be logged. Not thread-safe.
+ *
+ * @param limit			limit of this kind of lines
+ * @param suppressed	receives the number of lines left out before this one
+ * @return				TRUE if so
+ */
+bool qcd_log_allowed(qcd_log_limit_t *limit, u_int *suppressed);
+
+#endif /** QCD_SA_H_ @}*/

@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "qcd_state.h"
+
+#include <store/store.h>
+
+#include <time.h>
+
+#include <daemon.h>
+#include <collections/hashtable.h>
+#include <threading/mutex.h>
+
+typedef struct private_qcd_state_t private_qcd_state_t;
+
+/**
+ * Private data of a maker's state
+ */
+struct private_qcd_state_t {
+
+	/**
+	 * Public interface
+	 */
+	qcd_state_t public;
+
+	/**
+	 * Settings
+	 */
+	qcd_config_t *config;
+
+	/**
+	 * SPIs' key, constant
+	 */
+	qcd_seal seal;
+
+	/**
+	 * Mutex for what follows. Listeners take it while they hold the bus, so
+	 * nothing that needs the bus is called with it.
+	 */
+	mutex_t *mutex;
+
+	/**
+	 * Secrets and runs on disk
+	 */
+	qcd_store *store;
+
+	/**
+	 * Tokens' keys
+	 */
+	qcd_keys keys;
+
+	/**
+	 * SPIs of this process
+	 */
+	qcd_mint mint;
+
+	/**
+	 * Set when run numbers can't be made durable any more
+	 */
+	bool mint_failed;
+
+	/**
+	 * Live SAs whose peer holds a token or must be given one, as entry_t by
+	 * its spis
+	 */
+	hashtable_t *promised;
+
+	/**
+	 * SAs whose peer holds a token, and that are no more
+	 */
+	qcd_graveyard *graveyard;
+
+	/**
+	 * Rate limits of replies
+	 */
+	qcd_reply_limit *limit;
+
+	/**
+	 * Limit of log lines about silence
+	 */
+	qcd_log_limit_t log_limit;
+};
+
+/**
+ * An IKE_SA and what its peer holds
+ */
+typedef struct {
+	qcd_sa_t sa;
+	/** the token that the peer surely holds */
+	qcd_promise promise;
+	/** one that is on its way, in the request with that message ID */
+	bool sent;
+	uint32_t message_id;
+	qcd_promise next;
+} entry_t;
+
+/**
+ * Our SPI of an IKE_SA
+ */
+static qcd_spi *local_spi(qcd_sa_t *sa)
+{
+	return sa->role == QCD_INITIATOR ? &sa->spis.initiator
+									 : &sa->spis.responder;
+}
+
+/**
+ * Get the address that a peer's token is bound to, NULL if to none
+ */
+static qcd_address *bound_to(private_qcd_state_t *this, host_t *taker,
+							 qcd_address *buf)
+{
+	if (!this->config->bind_address)
+	{
+		return NULL;
+	}
+	qcd_address_from_host(taker, buf);
+	return buf;
+}
+
+/**
+ * Mint a sealed SPI, with a new run number where the current run has used up
+ * its own
+ */
+static bool mint_sealed(private_qcd_state_t *this, qcd_spi *spi)
+{
+	qcd_store_report report = {};
+
+	while (!this->mint_failed)
+	{
+		if (qcd_mint_spi(spi, &this->mint, &this->seal) == QCD_OK)
+		{
+			return TRUE;
+		}
+		if (qcd_store_next_run(this->store, &report) != QCD_STORE_OK ||
+			qcd_mint_next_run(&this->mint,
+							  qcd_store_run(this->store)) != QCD_OK)
+		{
+			this->mint_failed = TRUE;
+			DBG1(DBG_IKE, "QCD: no more IKE_SAs with a token until the next "
+				 "start: %s", report.text);
+		}
+	}
+	return FALSE;
+}
+
+/**
+ * Get a random SPI that nobody takes for one of ours
+ */
+static uint64_t random_spi(private_qcd_state_t *this)
+{
+	qcd_origin origin;
+	qcd_spi spi;
+	uint64_t out = 0;
+	rng_t *rng;
+
+	rng = lib->crypto->create_rng(lib->crypto, RNG_WEAK);
+	while (rng && rng->get_bytes(rng, sizeof(spi), spi.octets))
+	{
+		if (!qcd_spi_open(&origin, &this->seal, &spi))
+		{
+			memcpy(&out, &spi, sizeof(out));
+			break;
+		}
+	}
+	DESTROY_IF(rng);
+	return out;
+}
+
+METHOD(qcd_state_t, mint_spi, uint64_t,
+	private_qcd_state_t *this)
+{
+	qcd_spi spi;
+	uint64_t out;
+	bool minted;
+
+	this->mutex->lock(this->mutex);
+	minted = mint_sealed(this, &spi);
+	this->mutex->unlock(this->mutex);
+
+	if (!minted)
+	{
+		return random_spi(this);
+	}
+	memcpy(&out, &spi, sizeof(out));
+	return out;
+}
+
+/**
+ * Get the entry of an IKE_SA, make one if its SPI is one that we can know again
+ */
+static entry_t *get_entry(private_qcd_state_t *this, qcd_sa_t *sa)
+{
+	entry_t *entry;
+
+	entry = this->promised->get(this->promised, &sa->spis);
+	if (!entry && qcd_mint_owns(&this->mint, &this->seal, local_spi(sa)))
+	{
+		INIT(entry,
+			.sa = *sa,
+		);
+		this->promised->put(this->promised, &entry->sa.spis, entry);
+	}
+	return entry;
+}
+
+METHOD(qcd_state_t, give, bool,
+	private_qcd_state_t *this, qcd_sa_t *sa, host_t *taker, message_t *request,
+	qcd_token *token)
+{
+	qcd_address buf, *bound = bound_to(this, taker, &buf);
+	entry_t *entry;
+	bool given = FALSE;
+
+	this->mutex->lock(this->mutex);
+	entry = get_entry(this, sa);
+	if (entry && !entry->sent &&
+		qcd_promise_is_due(&entry->promise, &this->keys, bound) &&
+		qcd_token_make(token, &this->keys, 0, &sa->spis, sa->role, bound,
+					   this->config->token_length) == QCD_OK)
+	{
+		if (request)
+		{
+			qcd_promise_give(&entry->next, &this->keys, bound);
+			entry->message_id = request->get_message_id(request);
+			entry->sent = TRUE;
+		}
+		else
+		{
+			qcd_promise_give(&entry->promise, &this->keys, bound);
+		}
+		given = TRUE;
+	}
+	this->mutex->unlock(this->mutex);
+	return given;
+}
+
+METHOD(qcd_state_t, is_due, bool,
+	private_qcd_state_t *this, qcd_sa_t *sa, host_t *taker)
+{
+	qcd_address buf, *bound = bound_to(this, taker, &buf);
+	entry_t *entry;
+	bool due;
+
+	this->mutex->lock(this->mutex);
+	entry = this->promised->get(this->promised, &sa->spis);
+	due = entry && !entry->sent &&
+		  qcd_promise_is_due(&entry->promise, &this->keys, bound);
+	this->mutex->unlock(this->mutex);
+	return due;
+}
+
+METHOD(qcd_state_t, answered, bool,
+	private_qcd_state_t *this, qcd_sa_t *sa, message_t *response)
+{
+	entry_t *entry;
+	bool answered;
+
+	this->mutex->lock(this->mutex);
+	entry = this->promised->get(this->promised, &sa->spis);
+	answered = entry && entry->sent &&
+			   entry->message_id == response->get_message_id(response);
+	if (answered)
+	{
+		entry->promise = entry->next;
+		entry->sent = FALSE;
+	}
+	this->mutex->unlock(this->mutex);
+	return answered;
+}
+
+METHOD(qcd_state_t, owe, void,
+	private_qcd_state_t *this, qcd_sa_t *sa)
+{
+	this->mutex->lock(this->mutex);
+	get_entry(this, sa);
+	this->mutex->unlock(this->mutex);
+}
+
+METHOD(qcd_state_t, bury, void,
+	private_qcd_state_t *this, qcd_sa_t *sa)
+{
+	entry_t *entry;
+
+	this->mutex->lock(this->mutex);
+	entry = this->promised->remove(this->promised, &sa->spis);
+	if (entry && (entry->promise.is_given || entry->sent))
+	{
+		qcd_graveyard_bury(this->graveyard, &entry->sa.spis, entry->sa.role);
+	}
+	this->mutex->unlock(this->mutex);
+	free(entry);
+}
+
+METHOD(qcd_state_t, judge, enum qcd_judgement,
+	private_qcd_state_t *this, message_t *message, qcd_header *request,
+	bool *log, u_int *suppressed)
+{
+	chunk_t data = message->get_packet_data(message);
+	enum qcd_judgement judgement;
+	qcd_address source;
+
+	qcd_address_from_host(message->get_source(message), &source);
+	this->mutex->lock(this->mutex);
+	judgement = qcd_maker_judge(request, this->limit, this->graveyard,
+								&this->seal, &this->mint, data.ptr, data.len,
+								&source, qcd_now());
+	*log = judgement == QCD_SILENT_LIMIT &&
+		   qcd_log_allowed(&this->log_limit, suppressed);
+	this->mutex->unlock(this->mutex);
+	return judgement;
+}
+
+METHOD(qcd_state_t, build_reply, bool,
+	private_qcd_state_t *this, qcd_header *request, host_t *taker,
+	chunk_t *reply)
+{
+	qcd_address buf, *bound = bound_to(this, taker, &buf);
+	uint8_t octets[QCD_MESSAGE_MAX];
+	enum qcd_err err;
+	size_t len;
+
+	this->mutex->lock(this->mutex);
+	err = qcd_maker_reply(octets, &len, sizeof(octets), request, &this->keys,
+						  bound, this->config->token_length);
+	this->mutex->unlock(this->mutex);
+	if (err != QCD_OK)
+	{
+		return FALSE;
+	}
+	*reply = chunk_clone(chunk_create(octets, len));
+	qcd_wipe(octets, sizeof(octets));
+	return TRUE;
+}
+
+METHOD(qcd_state_t, destroy, void,
+	private_qcd_state_t *this)
+{
+	enumerator_t *enumerator;
+	entry_t *entry;
+
+	enumerator = this->promised->create_enumerator(this->promised);
+	while (enumerator->enumerate(enumerator, NULL, &entry))
+	{
+		free(entry);
+	}
+	enumerator->destroy(enumerator);
+	this->promised->destroy(this->promised);
+	this->mutex->destroy(this->mutex);
+	free(this->graveyard);
+	free(this->limit);
+	qcd_store_close(this->store);
+	qcd_keys_wipe(&this->keys);
+	qcd_seal_wipe(&this->seal);
+	free(this);
+}
+
+/**
+ * charon.spi_mask and spi_label overwrite bits of our SPIs, which then don't
+ * open any more.
+ */
+static bool spis_are_ours()
+{
+	char *keys[] = { "spi_mask", "spi_label" };
+	int i;
+
+	for (i = 0; i < countof(keys); i++)
+	{
+		if (lib->settings->get_str(lib->settings, "%s.%s", NULL, lib->ns,
+								   keys[i]))
+		{
+			DBG1(DBG_CFG, "QCD: %s.%s is set, which breaks the seal on our "
+				 "SPIs: the token maker is off. Remove it to use QCD", lib->ns,
+				 keys[i]);
+			return FALSE;
+		}
+	}
+	return TRUE;
+}
+
+/**
+ * Open the store and take its secrets in
+ */
+static bool open_store(private_qcd_state_t *this)
+{
+	const qcd_secrets *secrets;
+	qcd_store_report report;
+
+	if (qcd_store_open(&this->store, &report, this->config->state_dir,
+					   time(NULL)) != QCD_STORE_OK)
+	{
+		DBG1(DBG_CFG, "QCD: the token maker is off: %s", report.text);
+		return FALSE;
+	}
+	if (*report.text)
+	{
+		DBG1(DBG_CFG, "QCD: %s", report.text);
+	}
+	secrets = qcd_store_secrets(this->store);
+	qcd_seal_init(&this->seal, secrets->seal_key);
+	qcd_mint_init(&this->mint, this->config->node, qcd_store_run(this->store));
+	return qcd_keys_init(&this->keys, secrets->generations,
+						 secrets->num_generations) == QCD_OK;
+}
+
+/**
+ * Set up the rate limits
+ */
+static bool init_limit(private_qcd_state_t *this)
+{
+	uint8_t key[QCD_RANDOM_KEY_LEN];
+	bool success = FALSE;
+
+	if (qcd_random(key, sizeof(key)))
+	{
+		success = qcd_reply_limit_init(this->limit, this->config->reply_rate,
+									   this->config->reply_burst,
+									   this->config->reply_rate_source,
+									   key) == QCD_OK;
+	}
+	else
+	{
+		DBG1(DBG_CFG, "QCD: no random numbers to be had: the token maker is "
+			 "off");
+	}
+	qcd_wipe(key, sizeof(key));
+	return success;
+}
+
+/*
+ * Described in header
+ */
+qcd_state_t *qcd_state_create(qcd_config_t *config)
+{
+	private_qcd_state_t *this;
+
+	INIT(this,
+		.public = {
+			.mint_spi = _mint_spi,
+			.give = _give,
+			.is_due = _is_due,
+			.answered = _answered,
+			.owe = _owe,
+			.bury = _bury,
+			.judge = _judge,
+			.build_reply = _build_reply,
+			.destroy = _destroy,
+		},
+		.config = config,
+		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
+		.promised = hashtable_create(qcd_spis_hash, qcd_spis_equals, 32),
+		.graveyard = calloc(1, sizeof(*this->graveyard)),
+		.limit = calloc(1, sizeof(*this->limit)),
+	);
+
+	if (!spis_are_ours() || !open_store(this) || !init_limit(this))
+	{
+		destroy(this);
+		return NULL;
+	}
+	return &this->public;
+}

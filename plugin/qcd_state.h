@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/**
+ * @defgroup qcd_state qcd_state
+ * @{ @ingroup qcd
+ */
+
+#ifndef QCD_STATE_H_
+#define QCD_STATE_H_
+
+#include "qcd_config.h"
+#include "qcd_sa.h"
+
+#include <encoding/message.h>
+
+typedef struct qcd_state_t qcd_state_t;
+
+/**
+ * State of a token maker: its secrets, the SPIs that it mints, the tokens that
+ * its peers hold, the SAs that it buried, and its rate limits.
+ *
+ * All methods are thread-safe and none waits for an IKE_SA or the bus, so they
+ * may be called in listeners.
+ */
+struct qcd_state_t {
+
+	/**
+	 * Mint an IKE SPI.
+	 *
+	 * @return				SPI, 0 if there are no random numbers to be had
+	 */
+	uint64_t (*mint_spi)(qcd_state_t *this);
+
+	/**
+	 * Get the token that an IKE_SA's peer must be sent, if any.
+	 *
+	 * @param sa			IKE_SA
+	 * @param taker			host of the peer
+	 * @param request		request that carries it: the peer holds it once the
+	 *						request is answered. NULL if it holds it at once
+	 * @param token			receives token, to be wiped
+	 * @return				FALSE if the peer holds a good one, or if the SA's SPI
+	 *						is none that we could know again
+	 */
+	bool (*give)(qcd_state_t *this, qcd_sa_t *sa, host_t *taker,
+				 message_t *request, qcd_token *token);
+
+	/**
+	 * Check if an IKE_SA's peer must be sent a token.
+	 *
+	 * @param sa			IKE_SA
+	 * @param taker			host of the peer
+	 * @return				TRUE if so, and none is on its way
+	 */
+	bool (*is_due)(qcd_state_t *this, qcd_sa_t *sa, host_t *taker);
+
+	/**
+	 * Note that a request was answered.
+	 *
+	 * @param sa			IKE_SA
+	 * @param response		response
+	 * @return				TRUE if it carried a token
+	 */
+	bool (*answered)(qcd_state_t *this, qcd_sa_t *sa, message_t *response);
+
+	/**
+	 * Note that an IKE_SA must be given a token when there is an exchange.
+	 *
+	 * @param sa			IKE_SA
+	 */
+	void (*owe)(qcd_state_t *this, qcd_sa_t *sa);
+
+	/**
+	 * Note that an IKE_SA is gone for good, bury it if its peer has a token.
+	 *
+	 * @param sa			IKE_SA
+	 */
+	void (*bury)(qcd_state_t *this, qcd_sa_t *sa);
+
+	/**
+	 * Decide on a message for which the daemon has no IKE_SA.
+	 *
+	 * @param message		message
+	 * @param request		receives what build_reply() needs
+	 * @param log			set if the result may be logged
+	 * @param suppressed	receives number of results not logged before
+	 * @return				what to do
+	 */
+	enum qcd_judgement (*judge)(qcd_state_t *this, message_t *message,
+								qcd_header *request, bool *log,
+								u_int *suppressed);
+
+	/**
+	 * Build the answer to a request for a lost IKE_SA.
+	 *
+	 * @param request		request
+	 * @param taker			host that asked
+	 * @param reply			receives allocated octets of an IKE message
+	 * @return				FALSE if the request is too short to be answered
+	 */
+	bool (*build_reply)(qcd_state_t *this, qcd_header *request, host_t *taker,
+						chunk_t *reply);
+
+	/**
+	 * Destroy a qcd_state_t.
+	 */
+	void (*destroy)(qcd_state_t *this);
+};
+
+/**
+ * Open the state: start a run, take the secrets in.
+ *
+ * @param config		settings, outlive the state
+ * @return				state, NULL if a maker can't be safe here (logged)
+ */
+qcd_state_t *qcd_state_create(qcd_config_t *config);
+
+#endif /** QCD_STATE_H_ @}*/

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/**
+ * @defgroup qcd_taker qcd_taker
+ * @{ @ingroup qcd
+ */
+
+#ifndef QCD_TAKER_H_
+#define QCD_TAKER_H_
+
+#include "qcd_config.h"
+
+typedef struct qcd_taker_t qcd_taker_t;
+
+/**
+ * Token taker, RFC 6290: keeps the tokens of peers, sees them in unprotected
+ * messages, and recovers the IKE_SAs that they prove lost.
+ */
+struct qcd_taker_t {
+
+	/**
+	 * Destroy a qcd_taker_t. No thread receives packets any more.
+	 */
+	void (*destroy)(qcd_taker_t *this);
+};
+
+/**
+ * Create a token taker, and put it before charon's receiver.
+ *
+ * @param config		settings, outlives the taker
+ * @return				token taker, NULL on failure (logged)
+ */
+qcd_taker_t *qcd_taker_create(qcd_config_t *config);
+
+#endif /** QCD_TAKER_H_ @}*/

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "qcd_tokens.h"
+#include "qcd_compat.h"
+
+#include <daemon.h>
+#include <collections/hashtable.h>
+#include <encoding/payloads/notify_payload.h>
+#include <encoding/payloads/sa_payload.h>
+#include <threading/mutex.h>
+
+typedef struct private_qcd_tokens_t private_qcd_tokens_t;
+
+/**
+ * Private data
+ */
+struct private_qcd_tokens_t {
+
+	/**
+	 * Public interface
+	 */
+	qcd_tokens_t public;
+
+	/**
+	 * Key of the digests, constant
+	 */
+	qcd_digest_key key;
+
+	/**
+	 * Mutex for what follows. Listeners take it while they hold the bus, so
+	 * nothing that needs the bus is called with it.
+	 */
+	mutex_t *mutex;
+
+	/**
+	 * SAs whose peer gave us a token, as entry_t by its spis
+	 */
+	hashtable_t *held;
+
+	/**
+	 * Limit of messages whose tokens are checked
+	 */
+	qcd_source_limit *limit;
+
+	/**
+	 * Limit of log lines
+	 */
+	qcd_log_limit_t log_failed;
+};
+
+/**
+ * An IKE_SA and what we hold of its peer's tokens
+ */
+typedef struct {
+	qcd_sa_t sa;
+	qcd_held held;
+	/** tokens for the SA that replaces this one, until that has its name */
+	qcd_held next;
+} entry_t;
+
+/**
+ * Get the entry of an IKE_SA, make one if there is none
+ */
+static entry_t *get_entry(private_qcd_tokens_t *this, qcd_sa_t *sa)
+{
+	entry_t *entry;
+
+	entry = this->held->get(this->held, &sa->spis);
+	if (!entry)
+	{
+		INIT(entry,
+			.sa = *sa,
+		);
+		this->held->put(this->held, &entry->sa.spis, entry);
+	}
+	return entry;
+}
+
+/**
+ * Wipe and free an entry, which may be NULL
+ */
+static void entry_destroy(entry_t *entry)
+{
+	if (entry)
+	{
+		qcd_wipe(entry, sizeof(*entry));
+		free(entry);
+	}
+}
+
+/**
+ * Store a token with its IKE_SA, or keep it for the one that replaces that
+ */
+static void store(private_qcd_tokens_t *this, qcd_sa_t *sa, qcd_token *token,
+				  bool next)
+{
+	entry_t *entry;
+
+	this->mutex->lock(this->mutex);
+	entry = get_entry(this, sa);
+	qcd_held_store(next ? &entry->next : &entry->held, &this->key, token);
+	this->mutex->unlock(this->mutex);
+}
+
+/**
+ * Forget tokens for the next SA, they came with a rekeying that failed
+ */
+static void forget_next(private_qcd_tokens_t *this, qcd_sa_t *sa)
+{
+	entry_t *entry;
+
+	this->mutex->lock(this->mutex);
+	entry = this->held->get(this->held, &sa->spis);
+	if (entry)
+	{
+		qcd_wipe(&entry->next, sizeof(entry->next));
+	}
+	this->mutex->unlock(this->mutex);
+}
+
+/**
+ * Store the tokens of a protected message
+ */
+static void store_all(private_qcd_tokens_t *this, ike_sa_t *ike_sa, qcd_sa_t *sa,
+					  message_t *message, bool next)
+{
+	enumerator_t *enumerator;
+	payload_t *payload;
+	qcd_token token;
+	chunk_t data;
+	int left = QCD_TOKENS_READ_MAX;
+
+	enumerator = message->create_payload_enumerator(message);
+	while (left && enumerator->enumerate(enumerator, &payload))
+	{
+		notify_payload_t *notify = (notify_payload_t*)payload;
+
+		if (payload->get_type(payload) != PLV2_NOTIFY ||
+			notify->get_notify_type(notify) != QUICK_CRASH_DETECTION)
+		{
+			continue;
+		}
+		left--;
+		data = notify->get_notification_data(notify);
+		if (qcd_token_read(&token, data.ptr, data.len) == QCD_OK)
+		{
+			store(this, sa, &token, next);
+			DBG2(DBG_IKE, "QCD: got token of %H",
+				 ike_sa->get_other_host(ike_sa));
+		}
+		else
+		{
+			DBG1(DBG_IKE, "QCD: ignoring token of %H, it has %zu octets",
+				 ike_sa->get_other_host(ike_sa), data.len);
+		}
+		qcd_wipe(&token, sizeof(token));
+	}
+	enumerator->destroy(enumerator);
+}
+
+/**
+ * Does a CREATE_CHILD_SA message replace the IKE_SA?
+ */
+static bool is_ike_rekeying(message_t *message)
+{
+	sa_payload_t *payload;
+	linked_list_t *proposals;
+	proposal_t *proposal;
+	bool is_ike;
+
+	payload = (sa_payload_t*)message->get_payload(message,
+												  PLV2_SECURITY_ASSOCIATION);
+	if (!payload)
+	{
+		return FALSE;
+	}
+	proposals = payload->get_proposals(payload);
+	is_ike = proposals->get_first(proposals, (void**)&proposal) == SUCCESS &&
+			 proposal->get_protocol(proposal) == PROTO_IKE;
+	proposals->destroy_offset(proposals, offsetof(proposal_t, destroy));
+	return is_ike;
+}
+
+/**
+ * Store the tokens of a protected message with the SA that they belong to.
+ * charon refuses notifies of these exchanges that were not encrypted before it
+ * calls us.
+ */
+static void store_incoming(private_qcd_tokens_t *this, ike_sa_t *ike_sa,
+						   qcd_sa_t *sa, message_t *message)
+{
+	exchange_type_t type = message->get_exchange_type(message);
+
+	if (type == CREATE_CHILD_SA && is_ike_rekeying(message))
+	{
+		/* RFC 6290 section 4.3: the responder's, for the new SA; the initiator
+		 * can't have one for it yet */
+		if (!message->get_request(message))
+		{
+			forget_next(this, sa);
+			store_all(this, ike_sa, sa, message, TRUE);
+		}
+	}
+	else if (type == IKE_AUTH || type == CREATE_CHILD_SA ||
+			 type == INFORMATIONAL)
+	{
+		/* RFC 6290 sections 4.2 and 4.4 */
+		store_all(this, ike_sa, sa, message, FALSE);
+	}
+}
+
+METHOD(listener_t, message_hook, bool,
+	private_qcd_tokens_t *this, ike_sa_t *ike_sa, message_t *message,
+	bool incoming, bool plain)
+{
+	qcd_sa_t sa;
+
+	if (incoming && plain && qcd_sa_identify(ike_sa, &sa))
+	{
+		store_incoming(this, ike_sa, &sa, message);
+	}
+	return TRUE;
+}
+
+METHOD(listener_t, ike_keys, bool,
+	private_qcd_tokens_t *this, ike_sa_t *ike_sa, QCD_IKE_KEYS_ARGS,
+	ike_sa_t *rekey, shared_key_t *shared, auth_method_t method)
+{
+	entry_t *entry, *next;
+	qcd_sa_t old, new;
+
+	if (!rekey || !qcd_sa_identify(rekey, &old) ||
+		!qcd_sa_identify(ike_sa, &new) || new.role != QCD_INITIATOR)
+	{
+		return TRUE;
+	}
+	/* the SA that replaces the old one has got its name */
+	this->mutex->lock(this->mutex);
+	entry = this->held->get(this->held, &old.spis);
+	if (entry && entry->next.num)
+	{
+		next = get_entry(this, &new);
+		next->held = entry->next;
+		qcd_wipe(&entry->next, sizeof(entry->next));
+	}
+	this->mutex->unlock(this->mutex);
+	return TRUE;
+}
+
+METHOD(listener_t, ike_state_change, bool,
+	private_qcd_tokens_t *this, ike_sa_t *ike_sa, ike_sa_state_t state)
+{
+	entry_t *entry;
+	qcd_sa_t sa;
+
+	/* RFC 6290 section 5.3: the token goes with its SA */
+	if (state == IKE_DESTROYING && qcd_sa_identify(ike_sa, &sa))
+	{
+		this->mutex->lock(this->mutex);
+		entry = this->held->remove(this->held, &sa.spis);
+		this->mutex->unlock(this->mutex);
+		entry_destroy(entry);
+	}
+	return TRUE;
+}
+
+METHOD(qcd_tokens_t, verify, qcd_outcome_t,
+	private_qcd_tokens_t *this, qcd_message *message, host_t *src, qcd_sa_t *sa,
+	bool *log, u_int *suppressed)
+{
+	qcd_outcome_t outcome = QCD_UNKNOWN_SA;
+	qcd_address source;
+	entry_t *entry;
+
+	/* RFC 6290 section 3: from any address, it is just the limit's key */
+	qcd_address_from_host(src, &source);
+
+	this->mutex->lock(this->mutex);
+	entry = this->held->get(this->held, &message->header.spis);
+	if (entry)
+	{
+		*sa = entry->sa;
+		if (!qcd_source_limit_pass(this->limit, &source, qcd_now()))
+		{
+			outcome = QCD_OVER_LIMIT;
+		}
+		else if (qcd_held_verify(&entry->held, &this->key,
+								 message) == QCD_MATCH)
+		{
+			outcome = QCD_VERIFIED;
+		}
+		else
+		{
+			outcome = QCD_REFUSED;
+		}
+	}
+	*log = outcome != QCD_VERIFIED &&
+		   qcd_log_allowed(&this->log_failed, suppressed);
+	this->mutex->unlock(this->mutex);
+	return outcome;
+}
+
+METHOD(qcd_tokens_t, destroy, void,
+	private_qcd_tokens_t *this)
+{
+	enumerator_t *enumerator;
+	entry_t *entry;
+
+	enumerator = this->held->create_enumerator(this->held);
+	while (enumerator->enumerate(enumerator, NULL, &entry))
+	{
+		entry_destroy(entry);
+	}
+	enumerator->destroy(enumerator);
+	this->held->destroy(this->held);
+	free(this->limit);
+	this->mutex->destroy(this->mutex);
+	qcd_digest_key_wipe(&this->key);
+	free(this);
+}
+
+/**
+ * Draw the keys of this process
+ */
+static bool init_keys(private_qcd_tokens_t *this, qcd_config_t *config)
+{
+	uint8_t keys[2][QCD_RANDOM_KEY_LEN];
+	bool success = FALSE;
+
+	if (qcd_random((uint8_t*)keys, sizeof(keys)))
+	{
+		qcd_digest_key_init(&this->key, keys[0]);
+		success = qcd_source_limit_init(this->limit,
+										config->verify_rate_source,
+										keys[1]) == QCD_OK;
+	}
+	else
+	{
+		DBG1(DBG_CFG, "QCD: no random numbers to be had: the token taker is "
+			 "off");
+	}
+	qcd_wipe(keys, sizeof(keys));
+	return success;
+}
+
+/*
+ * Described in header
+ */
+qcd_tokens_t *qcd_tokens_create(qcd_config_t *config)
+{
+	private_qcd_tokens_t *this;
+
+	INIT(this,
+		.public = {
+			.listener = {
+				.message = _message_hook,
+				.ike_keys = _ike_keys,
+				.ike_state_change = _ike_state_change,
+			},
+			.verify = _verify,
+			.destroy = _destroy,
+		},
+		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
+		.held = hashtable_create(qcd_spis_hash, qcd_spis_equals, 32),
+		.limit = calloc(1, sizeof(*this->limit)),
+	);
+
+	if (!init_keys(this, config))
+	{
+		destroy(this);
+		return NULL;
+	}
+	return &this->public;
+}
