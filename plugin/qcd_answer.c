@@ -2,8 +2,6 @@
 
 #include "qcd_answer.h"
 
-#include <inttypes.h>
-
 #include <daemon.h>
 #include <processing/jobs/callback_job.h>
 #include <threading/mutex.h>
@@ -35,6 +33,11 @@ struct private_qcd_answer_t {
 	qcd_state_t *state;
 
 	/**
+	 * Events
+	 */
+	qcd_events_t *events;
+
+	/**
 	 * Mutex for what follows
 	 */
 	mutex_t *mutex;
@@ -43,11 +46,6 @@ struct private_qcd_answer_t {
 	 * Replies that wait for the daemon to be ready
 	 */
 	u_int waiting;
-
-	/**
-	 * Limit of log lines
-	 */
-	qcd_log_limit_t log_reply;
 };
 
 /**
@@ -91,28 +89,6 @@ static bool is_alive(qcd_header *request)
 }
 
 /**
- * Log a reply
- */
-static void log_reply(private_qcd_answer_t *this, reply_t *reply)
-{
-	u_int suppressed;
-	uint64_t spi_i, spi_r;
-	bool allowed;
-
-	this->mutex->lock(this->mutex);
-	allowed = qcd_log_allowed(&this->log_reply, &suppressed);
-	this->mutex->unlock(this->mutex);
-	if (allowed)
-	{
-		memcpy(&spi_i, &reply->request.spis.initiator, sizeof(spi_i));
-		memcpy(&spi_r, &reply->request.spis.responder, sizeof(spi_r));
-		DBG1(DBG_IKE, "QCD: telling %#H that IKE_SA %.16"PRIx64"_i "
-			 "%.16"PRIx64"_r is lost (%u more not logged)", reply->src,
-			 be64toh(spi_i), be64toh(spi_r), suppressed);
-	}
-}
-
-/**
  * Build and send a reply
  */
 static void send_reply(private_qcd_answer_t *this, reply_t *reply)
@@ -130,7 +106,8 @@ static void send_reply(private_qcd_answer_t *this, reply_t *reply)
 	packet = packet_create_from_data(reply->dst->clone(reply->dst),
 									 reply->src->clone(reply->src), data);
 	charon->sender->send(charon->sender, packet);
-	log_reply(this, reply);
+	this->events->raise(this->events, QCD_EVENT_TOLD, &reply->request.spis,
+						reply->src, NULL);
 }
 
 /**
@@ -186,8 +163,8 @@ static job_requeue_t answer(reply_t *reply)
 	}
 	if (is_alive(&reply->request))
 	{
-		DBG1(DBG_IKE, "QCD: request from %#H for an IKE_SA that lives, though "
-			 "it should be dead: no answer", reply->src);
+		this->events->raise(this->events, QCD_EVENT_ALIVE,
+							&reply->request.spis, reply->src, NULL);
 		return JOB_REQUEUE_NONE;
 	}
 	send_reply(this, reply);
@@ -239,20 +216,34 @@ METHOD(qcd_answer_t, handle, void,
 	private_qcd_answer_t *this, message_t *message)
 {
 	qcd_header request;
-	u_int suppressed;
-	bool log;
 
-	if (this->state->judge(this->state, message, &request, &log,
-						   &suppressed) == QCD_ANSWER)
+	switch (this->state->judge(this->state, message, &request))
 	{
-		queue_answer(this, &request, message);
+		case QCD_ANSWER:
+			queue_answer(this, &request, message);
+			break;
+		case QCD_SILENT_LIMIT:
+			this->events->raise(this->events, QCD_EVENT_LIMITED, NULL,
+								message->get_source(message), NULL);
+			break;
+		case QCD_SILENT_NO_EVIDENCE:
+			this->events->raise(this->events, QCD_EVENT_NO_EVIDENCE, NULL, NULL,
+								NULL);
+			break;
+		case QCD_SILENT_NO_REQUEST:
+			break;
 	}
-	else if (log)
-	{
-		DBG1(DBG_IKE, "QCD: too many requests for lost IKE_SAs, no answer to "
-			 "%#H (%u more not logged)", message->get_source(message),
-			 suppressed);
-	}
+}
+
+METHOD(qcd_answer_t, get_waiting, u_int,
+	private_qcd_answer_t *this)
+{
+	u_int waiting;
+
+	this->mutex->lock(this->mutex);
+	waiting = this->waiting;
+	this->mutex->unlock(this->mutex);
+	return waiting;
 }
 
 METHOD(qcd_answer_t, destroy, void,
@@ -265,16 +256,18 @@ METHOD(qcd_answer_t, destroy, void,
 /*
  * Described in header
  */
-qcd_answer_t *qcd_answer_create(qcd_state_t *state)
+qcd_answer_t *qcd_answer_create(qcd_state_t *state, qcd_events_t *events)
 {
 	private_qcd_answer_t *this;
 
 	INIT(this,
 		.public = {
 			.handle = _handle,
+			.get_waiting = _get_waiting,
 			.destroy = _destroy,
 		},
 		.state = state,
+		.events = events,
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 	);
 

@@ -8,6 +8,7 @@
 #ifndef QCD_ANSWER_H_
 #define QCD_ANSWER_H_
 
+#include "qcd_events.h"
 #include "qcd_state.h"
 
 typedef struct qcd_answer_t qcd_answer_t;
@@ -26,6 +27,11 @@ struct qcd_answer_t {
 	void (*handle)(qcd_answer_t *this, message_t *message);
 
 	/**
+	 * Get the number of requests that wait for the daemon to be ready.
+	 */
+	u_int (*get_waiting)(qcd_answer_t *this);
+
+	/**
 	 * Destroy a qcd_answer_t. There are no jobs any more.
 	 */
 	void (*destroy)(qcd_answer_t *this);
@@ -35,8 +41,9 @@ struct qcd_answer_t {
  * Create a qcd_answer_t.
  *
  * @param state			state of the maker, outlives the answers
+ * @param events		events, outlive the answers
  * @return				instance
  */
-qcd_answer_t *qcd_answer_create(qcd_state_t *state);
+qcd_answer_t *qcd_answer_create(qcd_state_t *state, qcd_events_t *events);
 
 #endif /** QCD_ANSWER_H_ @}*/

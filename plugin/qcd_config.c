@@ -24,6 +24,8 @@ typedef enum {
 	KIND_NUMBER,
 	KIND_CHOICE,
 	KIND_PATH,
+	KIND_SOCKET,
+	KIND_TIME,
 } kind_t;
 
 /**
@@ -53,6 +55,7 @@ static const setting_t settings[] = {
 		"32", .min = QCD_TOKEN_MIN, .max = QCD_TOKEN_MADE_MAX },
 	{ "bind", offsetof(qcd_config_t, bind_address), MAKER, KIND_CHOICE, "spi",
 		.choices = { "spi", "address" } },
+	{ "rotate", offsetof(qcd_config_t, rotate), MAKER, KIND_TIME, "0" },
 	{ "reply_rate", offsetof(qcd_config_t, reply_rate), MAKER, KIND_NUMBER,
 		"1000", .min = 0, .max = QCD_RATE_MAX },
 	{ "reply_burst", offsetof(qcd_config_t, reply_burst), MAKER, KIND_NUMBER,
@@ -61,6 +64,8 @@ static const setting_t settings[] = {
 		KIND_NUMBER, "10", .min = 0, .max = QCD_RATE_MAX },
 	{ "verify_rate_source", offsetof(qcd_config_t, verify_rate_source), TAKER,
 		KIND_NUMBER, "100", .min = 0, .max = QCD_RATE_MAX },
+	{ "socket", offsetof(qcd_config_t, socket), 0, KIND_SOCKET,
+		"unix:///run/strongswan-qcd.ctl" },
 	{ "recover", offsetof(qcd_config_t, recover), TAKER, KIND_CHOICE, "auto",
 		.choices = { "auto", "reconnect", "trap", "none" } },
 };
@@ -114,6 +119,42 @@ static bool parse_number(char *value, uint32_t min, uint32_t max, uint32_t *out)
 }
 
 /**
+ * Parse a time in seconds, minutes, hours or days
+ */
+static bool parse_time(char *value, uint32_t *out)
+{
+	static const struct {
+		char unit;
+		uint32_t seconds;
+	} units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 } };
+	char digits[16];
+	size_t len = strlen(value);
+	uint32_t factor = 1;
+	int i;
+
+	if (len >= sizeof(digits))
+	{
+		return FALSE;
+	}
+	strcpy(digits, value);
+	for (i = 0; len && i < countof(units); i++)
+	{
+		if (digits[len - 1] == units[i].unit)
+		{
+			digits[len - 1] = '\0';
+			factor = units[i].seconds;
+			break;
+		}
+	}
+	if (!parse_number(digits, 0, UINT32_MAX / factor, out))
+	{
+		return FALSE;
+	}
+	*out *= factor;
+	return TRUE;
+}
+
+/**
  * Find the index of a word
  */
 static bool parse_choice(char *value, const setting_t *setting, u_int *out)
@@ -152,6 +193,15 @@ static bool parse(qcd_config_t *this, const setting_t *setting, char *value)
 			}
 			*(char**)target = value;
 			return TRUE;
+		case KIND_SOCKET:
+			if (!strpfx(value, "unix:///"))
+			{
+				return FALSE;
+			}
+			*(char**)target = value + strlen("unix://");
+			return TRUE;
+		case KIND_TIME:
+			return parse_time(value, target);
 		case KIND_CHOICE:
 			if (!parse_choice(value, setting, &choice))
 			{
@@ -189,6 +239,12 @@ static void describe(const setting_t *setting, char *buf, size_t len)
 		case KIND_PATH:
 			snprintf(buf, len, "an absolute path");
 			break;
+		case KIND_SOCKET:
+			snprintf(buf, len, "of the form unix:///path");
+			break;
+		case KIND_TIME:
+			snprintf(buf, len, "a time such as 30d, 12h, 10m or 5s");
+			break;
 		case KIND_CHOICE:
 			written = snprintf(buf, len, "one of");
 			for (i = 0; setting->choices[i]; i++)
@@ -214,9 +270,11 @@ static void load(qcd_config_t *this, const setting_t *setting, role_t *off)
 		return;
 	}
 	describe(setting, allowed, sizeof(allowed));
-	DBG1(DBG_CFG, "QCD: %s.plugins.qcd.%s = %s is not %s: the token %s is off",
-		 lib->ns, setting->key, value, allowed,
-		 setting->roles & MAKER ? "maker" : "taker");
+	DBG1(DBG_CFG, "QCD: %s.plugins.qcd.%s = %s is not %s: %s", lib->ns,
+		 setting->key, value, allowed,
+		 setting->roles & MAKER ? "the token maker is off" :
+		 setting->roles & TAKER ? "the token taker is off" :
+		 "the default is used");
 	parse(this, setting, setting->def);
 	*off |= setting->roles;
 }
@@ -271,6 +329,7 @@ METHOD(qcd_config_t, destroy, void,
 	qcd_config_t *this)
 {
 	free(this->state_dir);
+	free(this->socket);
 	free(this);
 }
 
@@ -293,6 +352,7 @@ qcd_config_t *qcd_config_create()
 		load(this, &settings[i], &off);
 	}
 	this->state_dir = strdup(this->state_dir);
+	this->socket = strdup(this->socket);
 	this->maker = this->maker && !(off & MAKER);
 	this->taker = this->taker && !(off & TAKER);
 	warn_unknown();

@@ -62,6 +62,11 @@ struct qcd_config_t {
 	bool bind_address;
 
 	/**
+	 * Seconds after which a new secret is made, 0 for never
+	 */
+	uint32_t rotate;
+
+	/**
 	 * Replies a second to all and to one source, at once to all
 	 */
 	uint32_t reply_rate;
@@ -72,6 +77,11 @@ struct qcd_config_t {
 	 * Messages a second from one source whose tokens are checked
 	 */
 	uint32_t verify_rate_source;
+
+	/**
+	 * Path of the socket that serves the qcd command
+	 */
+	char *socket;
 
 	/**
 	 * What to do after a crash of the peer

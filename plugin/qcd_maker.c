@@ -11,6 +11,16 @@
 #include <sa/ikev2/tasks/ike_dpd.h>
 #include <threading/mutex.h>
 
+/**
+ * Pace at which new tokens are sent after a rotation
+ */
+#define RENEWAL_INTERVAL_MS 10
+
+/**
+ * Seconds between looks at the age of the newest secret
+ */
+#define ROTATION_CHECK 60
+
 typedef struct private_qcd_maker_t private_qcd_maker_t;
 
 /**
@@ -27,6 +37,11 @@ struct private_qcd_maker_t {
 	 * Settings
 	 */
 	qcd_config_t *config;
+
+	/**
+	 * Events
+	 */
+	qcd_events_t *events;
 
 	/**
 	 * Secrets, SPIs, tokens and limits
@@ -192,9 +207,9 @@ static job_requeue_t execute(renewal_t *renewal)
 }
 
 /**
- * Queue a renewal
+ * Create the job of a renewal
  */
-static void queue_renewal(private_qcd_maker_t *this, qcd_sa_t *sa)
+static job_t *create_renewal(private_qcd_maker_t *this, qcd_sa_t *sa)
 {
 	renewal_t *renewal;
 
@@ -202,8 +217,15 @@ static void queue_renewal(private_qcd_maker_t *this, qcd_sa_t *sa)
 		.this = this,
 		.sa = *sa,
 	);
-	lib->processor->queue_job(lib->processor,
-		(job_t*)callback_job_create((void*)execute, renewal, free, NULL));
+	return (job_t*)callback_job_create((void*)execute, renewal, free, NULL);
+}
+
+/**
+ * Queue a renewal
+ */
+static void queue_renewal(private_qcd_maker_t *this, qcd_sa_t *sa)
+{
+	lib->processor->queue_job(lib->processor, create_renewal(this, sa));
 }
 
 METHOD(listener_t, message_hook, bool,
@@ -307,6 +329,87 @@ METHOD(listener_t, alert_hook, bool,
 	return TRUE;
 }
 
+/**
+ * Send new tokens to the peers that hold one of the oldest generation
+ */
+static void renew_outdated(private_qcd_maker_t *this)
+{
+	linked_list_t *outdated;
+	qcd_sa_t *sa;
+	u_int delay = 0;
+
+	outdated = this->state->get_outdated(this->state);
+	while (outdated->remove_first(outdated, (void**)&sa) == SUCCESS)
+	{
+		lib->scheduler->schedule_job_ms(lib->scheduler,
+										create_renewal(this, sa), delay);
+		delay += RENEWAL_INTERVAL_MS;
+		free(sa);
+	}
+	outdated->destroy(outdated);
+}
+
+METHOD(qcd_maker_t, rotate, bool,
+	private_qcd_maker_t *this, char *error, size_t len)
+{
+	if (!this->state->rotate(this->state, error, len))
+	{
+		return FALSE;
+	}
+	this->events->raise(this->events, QCD_EVENT_ROTATED, NULL, NULL, NULL);
+	renew_outdated(this);
+	return TRUE;
+}
+
+/**
+ * Job that makes a new secret once the newest is old enough
+ */
+static job_requeue_t check_age(private_qcd_maker_t *this)
+{
+	char error[512];
+
+	if (this->state->get_age(this->state) >= this->config->rotate &&
+		!rotate(this, error, sizeof(error)))
+	{
+		DBG1(DBG_CFG, "QCD: no new secret made: %s", error);
+	}
+	return JOB_RESCHEDULE(min(this->config->rotate, ROTATION_CHECK));
+}
+
+METHOD(qcd_maker_t, describe, void,
+	private_qcd_maker_t *this, qcd_json_t *json)
+{
+	uint64_t made_at[QCD_GENERATIONS_MAX];
+
+	json->add_num(json, "node", this->config->node);
+	json->add_num(json, "run", this->state->get_run(this->state));
+	json->add_num(json, "generations",
+				  this->state->get_generations(this->state, made_at));
+	json->add_num(json, "newest_age", this->state->get_age(this->state));
+	json->add_num(json, "waiting", this->answer->get_waiting(this->answer));
+}
+
+METHOD(qcd_maker_t, describe_secrets, void,
+	private_qcd_maker_t *this, qcd_json_t *json)
+{
+	uint64_t made_at[QCD_GENERATIONS_MAX];
+	u_int i, count;
+
+	count = this->state->get_generations(this->state, made_at);
+	for (i = 0; i < count; i++)
+	{
+		json->begin(json, "generation");
+		json->add_num(json, "generation", i);
+		json->add_num(json, "made_at", made_at[i]);
+	}
+}
+
+METHOD(qcd_maker_t, is_given, bool,
+	private_qcd_maker_t *this, qcd_sa_t *sa, u_int *generation)
+{
+	return this->state->is_given(this->state, sa, generation);
+}
+
 METHOD(qcd_maker_t, destroy, void,
 	private_qcd_maker_t *this)
 {
@@ -322,7 +425,7 @@ METHOD(qcd_maker_t, destroy, void,
 /*
  * Described in header
  */
-qcd_maker_t *qcd_maker_create(qcd_config_t *config)
+qcd_maker_t *qcd_maker_create(qcd_config_t *config, qcd_events_t *events)
 {
 	private_qcd_maker_t *this;
 	qcd_state_t *state;
@@ -343,16 +446,27 @@ qcd_maker_t *qcd_maker_create(qcd_config_t *config)
 				.ike_update = _ike_update,
 				.ike_state_change = _ike_state_change,
 			},
+			.rotate = _rotate,
+			.describe = _describe,
+			.describe_secrets = _describe_secrets,
+			.is_given = _is_given,
 			.destroy = _destroy,
 		},
 		.config = config,
+		.events = events,
 		.state = state,
-		.answer = qcd_answer_create(state),
+		.answer = qcd_answer_create(state, events),
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 		.successors = hashtable_create(qcd_spis_hash, qcd_spis_equals, 8),
 	);
 	charon->ike_sa_manager->set_spi_cb(charon->ike_sa_manager, get_spi, this);
 	charon->bus->add_listener(charon->bus, &this->public.listener);
+	if (config->rotate)
+	{
+		lib->scheduler->schedule_job(lib->scheduler,
+				(job_t*)callback_job_create((void*)check_age, this, NULL, NULL),
+				0);
+	}
 
 	return &this->public;
 }

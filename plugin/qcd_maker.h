@@ -9,6 +9,9 @@
 #define QCD_MAKER_H_
 
 #include "qcd_config.h"
+#include "qcd_events.h"
+#include "qcd_json.h"
+#include "qcd_sa.h"
 
 #include <bus/listeners/listener.h>
 
@@ -26,6 +29,39 @@ struct qcd_maker_t {
 	listener_t listener;
 
 	/**
+	 * Make a new generation of secrets, and send new tokens to the peers that
+	 * hold one of the oldest.
+	 *
+	 * @param error			receives a sentence on failure
+	 * @param len			octets at error
+	 * @return				FALSE on failure
+	 */
+	bool (*rotate)(qcd_maker_t *this, char *error, size_t len);
+
+	/**
+	 * Add what is to be known of the maker to an object.
+	 *
+	 * @param json			open object
+	 */
+	void (*describe)(qcd_maker_t *this, qcd_json_t *json);
+
+	/**
+	 * Add an object for each generation of secrets, without the secrets.
+	 *
+	 * @param json			lines
+	 */
+	void (*describe_secrets)(qcd_maker_t *this, qcd_json_t *json);
+
+	/**
+	 * Check if the peer of an IKE_SA holds a token.
+	 *
+	 * @param sa			IKE_SA
+	 * @param generation	receives the number of rotations since it was new
+	 * @return				TRUE if so
+	 */
+	bool (*is_given)(qcd_maker_t *this, qcd_sa_t *sa, u_int *generation);
+
+	/**
 	 * Destroy a qcd_maker_t, SPIs are charon's own again.
 	 */
 	void (*destroy)(qcd_maker_t *this);
@@ -34,9 +70,10 @@ struct qcd_maker_t {
 /**
  * Create a token maker and let it mint all IKE SPIs from now on.
  *
- * @param config		settings, outlives the maker
+ * @param config		settings, outlive the maker
+ * @param events		events, outlive the maker
  * @return				token maker, NULL if it can't be safe here (logged)
  */
-qcd_maker_t *qcd_maker_create(qcd_config_t *config);
+qcd_maker_t *qcd_maker_create(qcd_config_t *config, qcd_events_t *events);
 
 #endif /** QCD_MAKER_H_ @}*/

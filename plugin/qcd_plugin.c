@@ -3,7 +3,10 @@
 #include "qcd_plugin.h"
 #include "qcd_abi.h"
 #include "qcd_config.h"
+#include "qcd_control.h"
+#include "qcd_events.h"
 #include "qcd_maker.h"
+#include "qcd_socket.h"
 #include "qcd_taker.h"
 
 #include <daemon.h>
@@ -26,6 +29,11 @@ struct private_qcd_plugin_t {
 	qcd_config_t *config;
 
 	/**
+	 * Events of both roles
+	 */
+	qcd_events_t *events;
+
+	/**
 	 * Token maker, NULL if off
 	 */
 	qcd_maker_t *maker;
@@ -34,6 +42,16 @@ struct private_qcd_plugin_t {
 	 * Token taker, NULL if off
 	 */
 	qcd_taker_t *taker;
+
+	/**
+	 * Commands of administrators
+	 */
+	qcd_control_t *control;
+
+	/**
+	 * Socket that brings them, NULL if there is none
+	 */
+	qcd_socket_t *socket;
 };
 
 METHOD(plugin_t, get_name, char*,
@@ -49,14 +67,18 @@ METHOD(plugin_t, get_name, char*,
 static void start(private_qcd_plugin_t *this)
 {
 	this->config = qcd_config_create();
+	this->events = qcd_events_create();
 	if (this->config->maker)
 	{
-		this->maker = qcd_maker_create(this->config);
+		this->maker = qcd_maker_create(this->config, this->events);
 	}
 	if (this->config->taker)
 	{
-		this->taker = qcd_taker_create(this->config);
+		this->taker = qcd_taker_create(this->config, this->events);
 	}
+	this->control = qcd_control_create(this->events, this->maker, this->taker);
+	this->socket = qcd_socket_create(this->config->socket, this->control,
+									 this->events);
 	DBG1(DBG_CFG, "QCD: token maker is %s, token taker is %s",
 		 this->maker ? "on" : "off", this->taker ? "on" : "off");
 }
@@ -66,11 +88,17 @@ static void start(private_qcd_plugin_t *this)
  */
 static void stop(private_qcd_plugin_t *this)
 {
+	DESTROY_IF(this->socket);
+	DESTROY_IF(this->control);
 	DESTROY_IF(this->taker);
 	DESTROY_IF(this->maker);
+	DESTROY_IF(this->events);
 	DESTROY_IF(this->config);
+	this->socket = NULL;
+	this->control = NULL;
 	this->taker = NULL;
 	this->maker = NULL;
+	this->events = NULL;
 	this->config = NULL;
 }
 

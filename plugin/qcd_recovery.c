@@ -11,6 +11,7 @@
  */
 typedef struct {
 	qcd_config_t *config;
+	qcd_events_t *events;
 	qcd_sa_t sa;
 	host_t *src;
 } recovery_t;
@@ -298,12 +299,12 @@ static void recover(recovery_t *this, ike_sa_t *ike_sa)
 {
 	ike_sa_state_t state = ike_sa->get_state(ike_sa);
 
-	DBG1(DBG_IKE, "QCD: token from %#H proves that %H lost IKE_SA %s[%u], "
-		 "dropping it", this->src, ike_sa->get_other_host(ike_sa),
-		 ike_sa->get_name(ike_sa), ike_sa->get_unique_id(ike_sa));
+	this->events->raise(this->events, QCD_EVENT_VERIFIED, &this->sa.spis,
+						this->src, ike_sa->get_name(ike_sa));
 
 	if (should_be_up(ike_sa))
 	{
+		this->events->expect(this->events, ike_sa->get_name(ike_sa));
 		reestablish(this->config, ike_sa);
 	}
 	/* as charon does where an SA is given up after retransmissions */
@@ -351,12 +352,14 @@ static void recovery_destroy(recovery_t *this)
 /*
  * Described in header
  */
-void qcd_recovery_queue(qcd_config_t *config, qcd_sa_t *sa, host_t *src)
+void qcd_recovery_queue(qcd_config_t *config, qcd_events_t *events,
+						qcd_sa_t *sa, host_t *src)
 {
 	recovery_t *this;
 
 	INIT(this,
 		.config = config,
+		.events = events,
 		.sa = *sa,
 		.src = src->clone(src),
 	);

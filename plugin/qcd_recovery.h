@@ -9,6 +9,7 @@
 #define QCD_RECOVERY_H_
 
 #include "qcd_config.h"
+#include "qcd_events.h"
 #include "qcd_sa.h"
 
 /**
@@ -17,9 +18,11 @@
  * Done in a job: the SA is waited for there. Nothing is sent on it.
  *
  * @param config		settings, outlive the job
+ * @param events		events, outlive the job
  * @param sa			IKE_SA whose token was verified
  * @param src			where the token came from, cloned
  */
-void qcd_recovery_queue(qcd_config_t *config, qcd_sa_t *sa, host_t *src);
+void qcd_recovery_queue(qcd_config_t *config, qcd_events_t *events,
+						qcd_sa_t *sa, host_t *src);
 
 #endif /** QCD_RECOVERY_H_ @}*/

@@ -4,11 +4,6 @@
 
 #include <daemon.h>
 
-/**
- * Lines a second of one kind
- */
-#define LOG_LINES 5
-
 /*
  * Described in header
  */
@@ -99,27 +94,4 @@ uint64_t qcd_now()
 
 	time_monotonic(&tv);
 	return (uint64_t)tv.tv_sec * 1000 + tv.tv_usec / 1000;
-}
-
-/*
- * Described in header
- */
-bool qcd_log_allowed(qcd_log_limit_t *limit, u_int *suppressed)
-{
-	uint64_t second = qcd_now() / 1000;
-
-	if (limit->second != second)
-	{
-		limit->second = second;
-		limit->lines = 0;
-	}
-	if (limit->lines >= LOG_LINES)
-	{
-		limit->suppressed++;
-		return FALSE;
-	}
-	limit->lines++;
-	*suppressed = limit->suppressed;
-	limit->suppressed = 0;
-	return TRUE;
 }

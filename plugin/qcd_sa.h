@@ -69,22 +69,4 @@ bool qcd_random(uint8_t *out, size_t len);
  */
 uint64_t qcd_now(void);
 
-/**
- * Allows so many lines of one kind in the log a second, and counts the rest.
- */
-typedef struct {
-	uint64_t second;
-	u_int lines;
-	u_int suppressed;
-} qcd_log_limit_t;
-
-/**
- * Check if a line may be logged. Not thread-safe.
- *
- * @param limit			limit of this kind of lines
- * @param suppressed	receives the number of lines left out before this one
- * @return				TRUE if so
- */
-bool qcd_log_allowed(qcd_log_limit_t *limit, u_int *suppressed);
-
 #endif /** QCD_SA_H_ @}*/

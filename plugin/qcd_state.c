@@ -49,6 +49,12 @@ struct private_qcd_state_t {
 	qcd_keys keys;
 
 	/**
+	 * Age of the newest secret in seconds, at that time of the monotonic clock
+	 */
+	uint64_t age_offset;
+	uint64_t age_since;
+
+	/**
 	 * SPIs of this process
 	 */
 	qcd_mint mint;
@@ -73,11 +79,6 @@ struct private_qcd_state_t {
 	 * Rate limits of replies
 	 */
 	qcd_reply_limit *limit;
-
-	/**
-	 * Limit of log lines about silence
-	 */
-	qcd_log_limit_t log_limit;
 };
 
 /**
@@ -291,8 +292,7 @@ METHOD(qcd_state_t, bury, void,
 }
 
 METHOD(qcd_state_t, judge, enum qcd_judgement,
-	private_qcd_state_t *this, message_t *message, qcd_header *request,
-	bool *log, u_int *suppressed)
+	private_qcd_state_t *this, message_t *message, qcd_header *request)
 {
 	chunk_t data = message->get_packet_data(message);
 	enum qcd_judgement judgement;
@@ -303,8 +303,6 @@ METHOD(qcd_state_t, judge, enum qcd_judgement,
 	judgement = qcd_maker_judge(request, this->limit, this->graveyard,
 								&this->seal, &this->mint, data.ptr, data.len,
 								&source, qcd_now());
-	*log = judgement == QCD_SILENT_LIMIT &&
-		   qcd_log_allowed(&this->log_limit, suppressed);
 	this->mutex->unlock(this->mutex);
 	return judgement;
 }
@@ -329,6 +327,136 @@ METHOD(qcd_state_t, build_reply, bool,
 	*reply = chunk_clone(chunk_create(octets, len));
 	qcd_wipe(octets, sizeof(octets));
 	return TRUE;
+}
+
+/**
+ * Would a rotation leave a live SA's peer with a token that can't be made?
+ */
+static u_int count_blocking(private_qcd_state_t *this)
+{
+	enumerator_t *enumerator;
+	entry_t *entry;
+	u_int blocking = 0;
+
+	enumerator = this->promised->create_enumerator(this->promised);
+	while (enumerator->enumerate(enumerator, NULL, &entry))
+	{
+		blocking += qcd_promise_blocks_rotation(&entry->promise, &this->keys);
+	}
+	enumerator->destroy(enumerator);
+	return blocking;
+}
+
+METHOD(qcd_state_t, rotate, bool,
+	private_qcd_state_t *this, char *error, size_t len)
+{
+	qcd_store_report report;
+	u_int blocking;
+	bool success = FALSE;
+
+	this->mutex->lock(this->mutex);
+	blocking = count_blocking(this);
+	if (blocking)
+	{
+		snprintf(error, len, "%u peers hold a token of the oldest secret and "
+				 "are just being sent a new one, try again later", blocking);
+	}
+	else if (qcd_store_rotate(this->store, &report, time(NULL)) != QCD_STORE_OK)
+	{
+		snprintf(error, len, "%s", report.text);
+	}
+	else
+	{
+		qcd_keys_rotate(&this->keys,
+						&qcd_store_secrets(this->store)->generations[0]);
+		this->age_offset = 0;
+		this->age_since = qcd_now();
+		success = TRUE;
+	}
+	this->mutex->unlock(this->mutex);
+	return success;
+}
+
+METHOD(qcd_state_t, get_outdated, linked_list_t*,
+	private_qcd_state_t *this)
+{
+	enumerator_t *enumerator;
+	linked_list_t *list;
+	entry_t *entry;
+	qcd_sa_t *sa;
+
+	list = linked_list_create();
+	this->mutex->lock(this->mutex);
+	enumerator = this->promised->create_enumerator(this->promised);
+	while (enumerator->enumerate(enumerator, NULL, &entry))
+	{
+		if (qcd_promise_blocks_rotation(&entry->promise, &this->keys))
+		{
+			INIT(sa,
+				.spis = entry->sa.spis,
+				.role = entry->sa.role,
+			);
+			list->insert_last(list, sa);
+		}
+	}
+	enumerator->destroy(enumerator);
+	this->mutex->unlock(this->mutex);
+	return list;
+}
+
+METHOD(qcd_state_t, get_age, uint64_t,
+	private_qcd_state_t *this)
+{
+	uint64_t age;
+
+	/* by the monotonic clock since the start: steps of the other one neither
+	 * hasten nor delay a rotation */
+	this->mutex->lock(this->mutex);
+	age = this->age_offset + (qcd_now() - this->age_since) / 1000;
+	this->mutex->unlock(this->mutex);
+	return age;
+}
+
+METHOD(qcd_state_t, get_generations, u_int,
+	private_qcd_state_t *this, uint64_t made_at[QCD_GENERATIONS_MAX])
+{
+	const qcd_secrets *secrets;
+	u_int count;
+
+	this->mutex->lock(this->mutex);
+	secrets = qcd_store_secrets(this->store);
+	count = secrets->num_generations;
+	memcpy(made_at, secrets->made_at, count * sizeof(made_at[0]));
+	this->mutex->unlock(this->mutex);
+	return count;
+}
+
+METHOD(qcd_state_t, get_run, u_int,
+	private_qcd_state_t *this)
+{
+	u_int run;
+
+	this->mutex->lock(this->mutex);
+	run = this->mint.run;
+	this->mutex->unlock(this->mutex);
+	return run;
+}
+
+METHOD(qcd_state_t, is_given, bool,
+	private_qcd_state_t *this, qcd_sa_t *sa, u_int *generation)
+{
+	entry_t *entry;
+	bool given;
+
+	this->mutex->lock(this->mutex);
+	entry = this->promised->get(this->promised, &sa->spis);
+	given = entry && entry->promise.is_given;
+	if (given)
+	{
+		*generation = this->keys.newest - entry->promise.generation;
+	}
+	this->mutex->unlock(this->mutex);
+	return given;
 }
 
 METHOD(qcd_state_t, destroy, void,
@@ -377,15 +505,43 @@ static bool spis_are_ours()
 }
 
 /**
+ * With the ha plugin, two nodes share SAs that carry one node's SPIs: what one
+ * takes for dead may live on the other (RFC 6290 section 9.2).
+ */
+static bool sas_are_ours()
+{
+	enumerator_t *enumerator;
+	plugin_t *plugin;
+	bool ours = TRUE;
+
+	enumerator = lib->plugins->create_plugin_enumerator(lib->plugins);
+	while (enumerator->enumerate(enumerator, &plugin, NULL))
+	{
+		if (streq(plugin->get_name(plugin), "ha"))
+		{
+			DBG1(DBG_CFG, "QCD: the ha plugin is loaded, which shares SAs "
+				 "between nodes: the token maker is off. Set "
+				 "%s.plugins.ha.load = no to use QCD", lib->ns);
+			ours = FALSE;
+		}
+	}
+	enumerator->destroy(enumerator);
+	return ours;
+}
+
+/**
  * Open the store and take its secrets in
  */
 static bool open_store(private_qcd_state_t *this)
 {
 	const qcd_secrets *secrets;
+	qcd_store_identity identity;
 	qcd_store_report report;
 
-	if (qcd_store_open(&this->store, &report, this->config->state_dir,
-					   time(NULL)) != QCD_STORE_OK)
+	if (qcd_store_identity_read(&identity, &report,
+								QCD_STORE_MACHINE_ID) != QCD_STORE_OK ||
+		qcd_store_open(&this->store, &report, this->config->state_dir,
+					   &identity, this->config->node, time(NULL)) != QCD_STORE_OK)
 	{
 		DBG1(DBG_CFG, "QCD: the token maker is off: %s", report.text);
 		return FALSE;
@@ -394,6 +550,8 @@ static bool open_store(private_qcd_state_t *this)
 	{
 		DBG1(DBG_CFG, "QCD: %s", report.text);
 	}
+	this->age_offset = qcd_store_age(this->store, time(NULL));
+	this->age_since = qcd_now();
 	secrets = qcd_store_secrets(this->store);
 	qcd_seal_init(&this->seal, secrets->seal_key);
 	qcd_mint_init(&this->mint, this->config->node, qcd_store_run(this->store));
@@ -442,6 +600,12 @@ qcd_state_t *qcd_state_create(qcd_config_t *config)
 			.bury = _bury,
 			.judge = _judge,
 			.build_reply = _build_reply,
+			.rotate = _rotate,
+			.get_outdated = _get_outdated,
+			.get_age = _get_age,
+			.get_generations = _get_generations,
+			.get_run = _get_run,
+			.is_given = _is_given,
 			.destroy = _destroy,
 		},
 		.config = config,
@@ -451,7 +615,7 @@ qcd_state_t *qcd_state_create(qcd_config_t *config)
 		.limit = calloc(1, sizeof(*this->limit)),
 	);
 
-	if (!spis_are_ours() || !open_store(this) || !init_limit(this))
+	if (!spis_are_ours() || !sas_are_ours() || !open_store(this) || !init_limit(this))
 	{
 		destroy(this);
 		return NULL;

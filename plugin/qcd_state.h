@@ -11,6 +11,7 @@
 #include "qcd_config.h"
 #include "qcd_sa.h"
 
+#include <collections/linked_list.h>
 #include <encoding/message.h>
 
 typedef struct qcd_state_t qcd_state_t;
@@ -82,13 +83,10 @@ struct qcd_state_t {
 	 *
 	 * @param message		message
 	 * @param request		receives what build_reply() needs
-	 * @param log			set if the result may be logged
-	 * @param suppressed	receives number of results not logged before
 	 * @return				what to do
 	 */
 	enum qcd_judgement (*judge)(qcd_state_t *this, message_t *message,
-								qcd_header *request, bool *log,
-								u_int *suppressed);
+								qcd_header *request);
 
 	/**
 	 * Build the answer to a request for a lost IKE_SA.
@@ -100,6 +98,52 @@ struct qcd_state_t {
 	 */
 	bool (*build_reply)(qcd_state_t *this, qcd_header *request, host_t *taker,
 						chunk_t *reply);
+
+	/**
+	 * Make a new generation of secrets.
+	 *
+	 * @param error			receives a sentence on failure
+	 * @param len			octets at error
+	 * @return				FALSE if it could not be made durable, or if a live
+	 *						SA's peer would be left with a token that we can't
+	 *						make any more
+	 */
+	bool (*rotate)(qcd_state_t *this, char *error, size_t len);
+
+	/**
+	 * Get the IKE_SAs whose peers must be sent a token after a rotation.
+	 *
+	 * @return				list of qcd_sa_t, all to be freed
+	 */
+	linked_list_t *(*get_outdated)(qcd_state_t *this);
+
+	/**
+	 * Get the seconds since the newest secret was made.
+	 */
+	uint64_t (*get_age)(qcd_state_t *this);
+
+	/**
+	 * Get when each generation was made, the newest first.
+	 *
+	 * @param made_at		receives seconds since 1970
+	 * @return				number of generations
+	 */
+	u_int (*get_generations)(qcd_state_t *this,
+							 uint64_t made_at[QCD_GENERATIONS_MAX]);
+
+	/**
+	 * Get the number of the current run.
+	 */
+	u_int (*get_run)(qcd_state_t *this);
+
+	/**
+	 * Check if the peer of an IKE_SA holds a token.
+	 *
+	 * @param sa			IKE_SA
+	 * @param generation	receives the number of rotations since it was new
+	 * @return				TRUE if so
+	 */
+	bool (*is_given)(qcd_state_t *this, qcd_sa_t *sa, u_int *generation);
 
 	/**
 	 * Destroy a qcd_state_t.

@@ -29,6 +29,11 @@ struct private_qcd_taker_t {
 	qcd_config_t *config;
 
 	/**
+	 * Events
+	 */
+	qcd_events_t *events;
+
+	/**
 	 * Tokens that we hold
 	 */
 	qcd_tokens_t *tokens;
@@ -52,37 +57,18 @@ static void handle(private_qcd_taker_t *this, packet_t *packet,
 				   qcd_message *message)
 {
 	host_t *src = packet->get_source(packet);
-	u_int suppressed = 0;
+	qcd_event_t outcome;
 	qcd_sa_t sa;
-	bool log;
 
-	switch (this->tokens->verify(this->tokens, message, src, &sa, &log,
-								 &suppressed))
+	outcome = this->tokens->verify(this->tokens, message, src, &sa);
+	if (outcome == QCD_EVENT_VERIFIED)
 	{
-		case QCD_VERIFIED:
-			qcd_recovery_queue(this->config, &sa, src);
-			break;
-		case QCD_REFUSED:
-			if (log)
-			{	/* RFC 6290 section 3: SHOULD log */
-				DBG1(DBG_IKE, "QCD: token from %#H does not match its IKE_SA, "
-					 "nothing done (%u more not logged)", src, suppressed);
-			}
-			break;
-		case QCD_UNKNOWN_SA:
-			if (log)
-			{
-				DBG1(DBG_IKE, "QCD: token from %#H is for no IKE_SA that we "
-					 "hold a token of (%u more not logged)", src, suppressed);
-			}
-			break;
-		case QCD_OVER_LIMIT:
-			if (log)
-			{
-				DBG1(DBG_IKE, "QCD: too many tokens from %#H, not checked "
-					 "(%u more not logged)", src, suppressed);
-			}
-			break;
+		qcd_recovery_queue(this->config, this->events, &sa, src);
+	}
+	else
+	{	/* RFC 6290 section 3: SHOULD log */
+		this->events->raise(this->events, outcome, &message->header.spis, src,
+							NULL);
 	}
 }
 
@@ -154,6 +140,12 @@ static status_t receive_and_look(socket_manager_t *sockets, packet_t **packet)
 	}
 }
 
+METHOD(qcd_taker_t, holds_token, bool,
+	private_qcd_taker_t *this, qcd_sa_t *sa)
+{
+	return this->tokens->holds(this->tokens, sa);
+}
+
 METHOD(qcd_taker_t, destroy, void,
 	private_qcd_taker_t *this)
 {
@@ -167,7 +159,7 @@ METHOD(qcd_taker_t, destroy, void,
 /*
  * Described in header
  */
-qcd_taker_t *qcd_taker_create(qcd_config_t *config)
+qcd_taker_t *qcd_taker_create(qcd_config_t *config, qcd_events_t *events)
 {
 	private_qcd_taker_t *this;
 	qcd_tokens_t *tokens;
@@ -180,9 +172,11 @@ qcd_taker_t *qcd_taker_create(qcd_config_t *config)
 
 	INIT(this,
 		.public = {
+			.holds_token = _holds_token,
 			.destroy = _destroy,
 		},
 		.config = config,
+		.events = events,
 		.tokens = tokens,
 		.receive = charon->socket->receive,
 	);

@@ -9,6 +9,8 @@
 #define QCD_TAKER_H_
 
 #include "qcd_config.h"
+#include "qcd_events.h"
+#include "qcd_sa.h"
 
 typedef struct qcd_taker_t qcd_taker_t;
 
@@ -19,6 +21,14 @@ typedef struct qcd_taker_t qcd_taker_t;
 struct qcd_taker_t {
 
 	/**
+	 * Check if we hold a token of an IKE_SA's peer.
+	 *
+	 * @param sa			IKE_SA
+	 * @return				TRUE if so
+	 */
+	bool (*holds_token)(qcd_taker_t *this, qcd_sa_t *sa);
+
+	/**
 	 * Destroy a qcd_taker_t. No thread receives packets any more.
 	 */
 	void (*destroy)(qcd_taker_t *this);
@@ -27,9 +37,10 @@ struct qcd_taker_t {
 /**
  * Create a token taker, and put it before charon's receiver.
  *
- * @param config		settings, outlives the taker
+ * @param config		settings, outlive the taker
+ * @param events		events, outlive the taker
  * @return				token taker, NULL on failure (logged)
  */
-qcd_taker_t *qcd_taker_create(qcd_config_t *config);
+qcd_taker_t *qcd_taker_create(qcd_config_t *config, qcd_events_t *events);
 
 #endif /** QCD_TAKER_H_ @}*/

@@ -41,11 +41,6 @@ struct private_qcd_tokens_t {
 	 * Limit of messages whose tokens are checked
 	 */
 	qcd_source_limit *limit;
-
-	/**
-	 * Limit of log lines
-	 */
-	qcd_log_limit_t log_failed;
 };
 
 /**
@@ -264,11 +259,10 @@ METHOD(listener_t, ike_state_change, bool,
 	return TRUE;
 }
 
-METHOD(qcd_tokens_t, verify, qcd_outcome_t,
-	private_qcd_tokens_t *this, qcd_message *message, host_t *src, qcd_sa_t *sa,
-	bool *log, u_int *suppressed)
+METHOD(qcd_tokens_t, verify, qcd_event_t,
+	private_qcd_tokens_t *this, qcd_message *message, host_t *src, qcd_sa_t *sa)
 {
-	qcd_outcome_t outcome = QCD_UNKNOWN_SA;
+	qcd_event_t outcome = QCD_EVENT_UNKNOWN;
 	qcd_address source;
 	entry_t *entry;
 
@@ -282,22 +276,33 @@ METHOD(qcd_tokens_t, verify, qcd_outcome_t,
 		*sa = entry->sa;
 		if (!qcd_source_limit_pass(this->limit, &source, qcd_now()))
 		{
-			outcome = QCD_OVER_LIMIT;
+			outcome = QCD_EVENT_UNCHECKED;
 		}
 		else if (qcd_held_verify(&entry->held, &this->key,
 								 message) == QCD_MATCH)
 		{
-			outcome = QCD_VERIFIED;
+			outcome = QCD_EVENT_VERIFIED;
 		}
 		else
 		{
-			outcome = QCD_REFUSED;
+			outcome = QCD_EVENT_REFUSED;
 		}
 	}
-	*log = outcome != QCD_VERIFIED &&
-		   qcd_log_allowed(&this->log_failed, suppressed);
 	this->mutex->unlock(this->mutex);
 	return outcome;
+}
+
+METHOD(qcd_tokens_t, holds, bool,
+	private_qcd_tokens_t *this, qcd_sa_t *sa)
+{
+	entry_t *entry;
+	bool holds;
+
+	this->mutex->lock(this->mutex);
+	entry = this->held->get(this->held, &sa->spis);
+	holds = entry && entry->held.num;
+	this->mutex->unlock(this->mutex);
+	return holds;
 }
 
 METHOD(qcd_tokens_t, destroy, void,
@@ -358,6 +363,7 @@ qcd_tokens_t *qcd_tokens_create(qcd_config_t *config)
 				.ike_state_change = _ike_state_change,
 			},
 			.verify = _verify,
+			.holds = _holds,
 			.destroy = _destroy,
 		},
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),

@@ -9,26 +9,12 @@
 #define QCD_TOKENS_H_
 
 #include "qcd_config.h"
+#include "qcd_events.h"
 #include "qcd_sa.h"
 
 #include <bus/listeners/listener.h>
 
 typedef struct qcd_tokens_t qcd_tokens_t;
-typedef enum qcd_outcome_t qcd_outcome_t;
-
-/**
- * What came of the tokens in an unprotected message.
- */
-enum qcd_outcome_t {
-	/** we hold no token of such an SA */
-	QCD_UNKNOWN_SA,
-	/** not checked, too many came from there */
-	QCD_OVER_LIMIT,
-	/** none is one that we hold */
-	QCD_REFUSED,
-	/** the peer has lost the SA */
-	QCD_VERIFIED,
-};
 
 /**
  * Tokens of peers, as digests with the IKE_SAs that they belong to.
@@ -47,13 +33,19 @@ struct qcd_tokens_t {
 	 * @param message		message
 	 * @param src			where it came from
 	 * @param sa			receives the SA, unless it is unknown
-	 * @param log			set if a result other than verified may be logged
-	 * @param suppressed	receives number of results not logged before
-	 * @return				what came of it
+	 * @return				QCD_EVENT_VERIFIED if the peer has lost the SA, or
+	 *						QCD_EVENT_REFUSED, _UNCHECKED or _UNKNOWN
 	 */
-	qcd_outcome_t (*verify)(qcd_tokens_t *this, qcd_message *message,
-							host_t *src, qcd_sa_t *sa, bool *log,
-							u_int *suppressed);
+	qcd_event_t (*verify)(qcd_tokens_t *this, qcd_message *message,
+						  host_t *src, qcd_sa_t *sa);
+
+	/**
+	 * Check if we hold a token of an IKE_SA's peer.
+	 *
+	 * @param sa			IKE_SA
+	 * @return				TRUE if so
+	 */
+	bool (*holds)(qcd_tokens_t *this, qcd_sa_t *sa);
 
 	/**
 	 * Destroy a qcd_tokens_t. Its listener is not registered any more.

@@ -192,8 +192,9 @@ static bool bits_set(const uint64_t *bits, const indices *at)
 }
 
 /* Tells whether the item is new, and notes it. */
-static bool heard_first(qcd_heard *heard, const indices *at)
+static bool heard_first(qcd_heard *heard, const indices *at, uint64_t now_ms)
 {
+    heard_age(heard, now_ms);
     uint64_t *bits = heard->bits[heard->current];
     bool in_current = bits_set(bits, at);
     bool in_previous = bits_set(heard->bits[heard->current ^ 1], at);
@@ -230,15 +231,16 @@ enum qcd_err qcd_reply_limit_init(qcd_reply_limit *out, uint32_t rate,
     return QCD_OK;
 }
 
-/* Heard is who asked, answered or not: a flood makes itself known. */
+/* Heard is who asked, answered or not: a flood makes itself known.  Sources are
+ * forged without end, dead SAs are not: each have their own memory, or the ones
+ * would drive out the others. */
 static bool reply_conforms(qcd_reply_limit *limit, const indices *from,
                            const indices *sa, uint64_t now_ms)
 {
     uint64_t now = now_ms * NS_PER_MS;
 
-    heard_age(&limit->heard, now_ms);
-    bool new_sa = heard_first(&limit->heard, sa);
-    bool new_source = heard_first(&limit->heard, from);
+    bool new_sa = heard_first(&limit->heard_sas, sa, now_ms);
+    bool new_source = heard_first(&limit->heard_sources, from, now_ms);
 
     return (new_sa && pool_pass(&limit->new_sas, now)) ||
            (new_source && pool_pass(&limit->new_sources, now)) ||

@@ -22,8 +22,7 @@ static void check_damaged(const box *b, const char *name,
     qcd_store *store;
     qcd_store_report report;
     box_save(&bad, b, name);
-    CHECK_INT(name, qcd_store_open(&store, &report, b->folder, BOX_NOW),
-              QCD_STORE_ERR_DAMAGED);
+    CHECK_INT(name, box_try(&store, &report, b), QCD_STORE_ERR_DAMAGED);
     CHECK(name, store == NULL);
     CHECK(name, strstr(report.text, name));
     CHECK(name, strstr(report.text, " is damaged: "));
@@ -102,7 +101,7 @@ static void start_runs(const box *b, int fd)
     for (;;) {
         qcd_store *store;
         qcd_store_report report;
-        if (qcd_store_open(&store, &report, b->folder, BOX_NOW) != 0) {
+        if (box_try(&store, &report, b) != 0) {
             _exit(1);
         }
         tell(fd, store);

@@ -137,8 +137,7 @@ static void fail_each(const box *b, const struct scene *scene,
         prepare(&past, b, scene);
         CHECK(scene->name, n < CALLS_MAX);
         fault_start(mode, n);
-        enum qcd_store_err err =
-            qcd_store_open(&store, &report, b->folder, BOX_NOW);
+        enum qcd_store_err err = box_try(&store, &report, b);
         call = fault_stop();
         (void)snprintf(row, sizeof(row), "%s, call %zu: %s", scene->name, n,
                        call != NULL ? call : "none");
@@ -247,8 +246,7 @@ static bool die_at(const box *b, size_t n)
         qcd_store *store;
         qcd_store_report report;
         fault_start(FAULT_KILL, n);
-        enum qcd_store_err err =
-            qcd_store_open(&store, &report, b->folder, BOX_NOW);
+        enum qcd_store_err err = box_try(&store, &report, b);
         _exit(err == QCD_STORE_OK ? 0 : 1);
     }
     int status;

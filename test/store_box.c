@@ -10,6 +10,10 @@
 
 #define NAMES_MAX 8
 
+const qcd_store_identity box_machine = {.len = 3, .octets = "one"};
+const qcd_store_identity box_other_machine = {.len = 3, .octets = "two"};
+const qcd_store_identity box_no_machine = {.len = 0};
+
 int box_setup(void **state)
 {
     box *b = calloc(1, sizeof(*b));
@@ -159,30 +163,54 @@ mode_t box_mode(const char *path)
     return lstat(path, &st) == 0 ? st.st_mode : 0;
 }
 
-void box_put_run(const box *b, uint16_t run)
+void box_secrets(qcd_secrets *out, const box *b)
 {
     box_image image;
     keyfile_body body;
-    qcd_secrets secrets;
     box_save(&image, b, "secrets");
     assert_int_equal(
         keyfile_decode(&body, &secrets_kind, image.octets, image.len),
         QCD_STORE_OK);
-    assert_int_equal(secrets_decode(&secrets, &body), QCD_STORE_OK);
+    assert_int_equal(secrets_decode(out, &body), QCD_STORE_OK);
+}
 
-    run_record record = {.run = run};
+void box_unbind(const box *b)
+{
+    box_image image = {.is_there = true};
+    keyfile_body body;
+    qcd_secrets secrets;
+    box_secrets(&secrets, b);
+    memset(secrets.machine, 0, sizeof(secrets.machine));
+    secrets_encode(&body, &secrets);
+    image.len = keyfile_encode(image.octets, &secrets_kind, &body);
+    box_restore(b, "secrets", &image);
+}
+
+void box_put_run(const box *b, uint16_t run)
+{
+    box_image image = {.is_there = true};
+    keyfile_body body;
+    qcd_secrets secrets;
+    run_record record = {.run = run, .node = BOX_NODE};
+    box_secrets(&secrets, b);
     secrets_digest(record.key_digest, &secrets);
     run_encode(&body, &record);
     image.len = keyfile_encode(image.octets, &run_kind, &body);
     box_restore(b, "run", &image);
 }
 
+enum qcd_store_err box_try(qcd_store **out, qcd_store_report *report,
+                           const box *b)
+{
+    return qcd_store_open(out, report, b->folder, &box_machine, BOX_NODE,
+                          BOX_NOW);
+}
+
 qcd_store *box_open(const box *b, const char *row)
 {
     qcd_store *store;
     qcd_store_report report;
-    enum qcd_store_err err =
-        qcd_store_open(&store, &report, b->folder, BOX_NOW);
+    enum qcd_store_err err = box_try(&store, &report, b);
     if (err != QCD_STORE_OK) {
         fail_msg("row '%s': %d: %s", row, (int)err, report.text);
     }

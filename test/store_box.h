@@ -12,6 +12,11 @@
 
 #define BOX_PATH_MAX 512
 #define BOX_NOW 1700000000u
+#define BOX_NODE 3
+
+extern const qcd_store_identity box_machine;
+extern const qcd_store_identity box_other_machine;
+extern const qcd_store_identity box_no_machine;
 
 /* box is the state of a test: `root`, 0700 and ours, is there; `folder` in it,
  * for the store, is not yet. */
@@ -64,8 +69,19 @@ mode_t box_mode(const char *path);
 /* box_put_run writes the run file of the secrets that are in `folder`. */
 void box_put_run(const box *b, uint16_t run);
 
-/* box_open opens the store, which must succeed. */
+/* box_try opens the store as BOX_NODE of box_machine. */
+enum qcd_store_err box_try(qcd_store **out, qcd_store_report *report,
+                           const box *b);
+
+/* box_open is a box_try that must succeed. */
 qcd_store *box_open(const box *b, const char *row);
+
+/* box_secrets reads the secrets that are in `folder`. */
+void box_secrets(qcd_secrets *out, const box *b);
+
+/* box_unbind makes the secrets those of no machine, as an image has them that
+ * was made without one. */
+void box_unbind(const box *b);
 
 /* box_num_fds counts the descriptors of this process. */
 size_t box_num_fds(void);

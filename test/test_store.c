@@ -15,7 +15,7 @@
 static enum qcd_store_err try_open(const box *b, qcd_store_report *report)
 {
     qcd_store *store;
-    enum qcd_store_err err = qcd_store_open(&store, report, b->folder, BOX_NOW);
+    enum qcd_store_err err = box_try(&store, report, b);
     if (err == QCD_STORE_OK) {
         qcd_store_close(store);
     } else {
@@ -33,8 +33,7 @@ static void test_first_start_whatever_the_umask(void **state)
         qcd_store *store;
         qcd_store_report report;
         mode_t before = umask(masks[i]);
-        enum qcd_store_err err =
-            qcd_store_open(&store, &report, b->folder, BOX_NOW);
+        enum qcd_store_err err = box_try(&store, &report, b);
         (void)umask(before);
         assert_int_equal(err, QCD_STORE_OK);
         assert_int_equal(qcd_store_run(store), 1);
@@ -185,7 +184,9 @@ static void test_losses(void **state)
         lose(b, losses[i].loss);
 
         qcd_store_report report;
-        CHECK_INT(name, qcd_store_open(&store, &report, b->folder, BOX_NOW + 1),
+        CHECK_INT(name,
+                  qcd_store_open(&store, &report, b->folder, &box_machine,
+                                 BOX_NODE, BOX_NOW + 1),
                   QCD_STORE_OK);
         const qcd_secrets *s = qcd_store_secrets(store);
         CHECK_INT(name, qcd_store_run(store), losses[i].run);
@@ -307,8 +308,8 @@ static void test_strange_content(void **state)
         enum qcd_store_err want;
         const char *text;
     } rows[] = {
-        {&secrets_kind, 2, QCD_STORE_ERR_VERSION, "was written by a newer"},
-        {&run_kind, 2, QCD_STORE_ERR_VERSION, "was written by a newer"},
+        {&secrets_kind, 3, QCD_STORE_ERR_VERSION, "was written by a newer"},
+        {&run_kind, 3, QCD_STORE_ERR_VERSION, "was written by a newer"},
         {&secrets_kind, 1, QCD_STORE_ERR_DAMAGED, "is damaged"},
         {&run_kind, 1, QCD_STORE_ERR_DAMAGED, "is damaged"},
     };

@@ -460,7 +460,8 @@ typedef struct qcd_reply_limit {
     qcd_pool common;
     qcd_pool new_sources;
     qcd_pool new_sas;
-    qcd_heard heard;
+    qcd_heard heard_sources;
+    qcd_heard heard_sas;
 } qcd_reply_limit;
 
 /* qcd_reply_limit_init: `rate` replies a second and `burst` at once to all,

@@ -163,12 +163,19 @@ static enum qcd_store_err make_missing(qcd_store_report *report,
 /* check_name looks whether the folder is there and tells a symbolic link from
  * the rest, which open does not. */
 static enum qcd_store_err check_name(const folder *dir,
-                                     qcd_store_report *report, const char *path)
+                                     qcd_store_report *report, const char *path,
+                                     bool may_make)
 {
     struct stat st;
     if (sys_lstat(path, &st) != 0) {
-        if (errno == ENOENT) {
+        if (errno == ENOENT && may_make) {
             return make_missing(report, path);
+        }
+        if (errno == ENOENT) {
+            return report_fail(report, QCD_STORE_ERR_MISSING,
+                               "there is no folder %s. Check the path; a "
+                               "gateway makes it at its first start",
+                               dir->shown);
         }
         return report_system(report, errno, "open %s", dir->shown);
     }
@@ -210,9 +217,9 @@ static enum qcd_store_err check_folder(const folder *dir,
 }
 
 static enum qcd_store_err open_checked(folder *dir, qcd_store_report *report,
-                                       const char *path)
+                                       const char *path, bool may_make)
 {
-    enum qcd_store_err err = check_name(dir, report, path);
+    enum qcd_store_err err = check_name(dir, report, path, may_make);
     if (err != QCD_STORE_OK) {
         return err;
     }
@@ -224,8 +231,8 @@ static enum qcd_store_err open_checked(folder *dir, qcd_store_report *report,
     return check_folder(dir, report);
 }
 
-enum qcd_store_err folder_open(folder *out, qcd_store_report *report,
-                               const char *path)
+static enum qcd_store_err open_path(folder *out, qcd_store_report *report,
+                                    const char *path, bool may_make)
 {
     *out = FOLDER_CLOSED;
     char clean[PATH_MAX];
@@ -234,11 +241,23 @@ enum qcd_store_err folder_open(folder *out, qcd_store_report *report,
         return err;
     }
     show_path(out->shown, clean);
-    err = open_checked(out, report, clean);
+    err = open_checked(out, report, clean, may_make);
     if (err != QCD_STORE_OK) {
         folder_close(out);
     }
     return err;
+}
+
+enum qcd_store_err folder_open(folder *out, qcd_store_report *report,
+                               const char *path)
+{
+    return open_path(out, report, path, true);
+}
+
+enum qcd_store_err folder_find(folder *out, qcd_store_report *report,
+                               const char *path)
+{
+    return open_path(out, report, path, false);
 }
 
 void folder_close(folder *dir)

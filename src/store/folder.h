@@ -26,6 +26,12 @@ typedef struct folder {
 QCD_NODISCARD enum qcd_store_err
 folder_open(folder *out, qcd_store_report *report, const char *path);
 
+/* folder_find is folder_open for one that must be there already.
+ *
+ *   QCD_STORE_ERR_MISSING  it is not */
+QCD_NODISCARD enum qcd_store_err
+folder_find(folder *out, qcd_store_report *report, const char *path);
+
 /* folder_close closes it; a closed one stays closed. */
 void folder_close(folder *dir);
 

@@ -57,6 +57,8 @@ void secrets_encode(keyfile_body *out, const qcd_secrets *secrets)
     wr w;
     wr_init(&w, out->octets, sizeof(out->octets));
     wr_bytes(&w, secrets->seal_key, QCD_SEAL_KEY_LEN);
+    wr_bytes(&w, secrets->machine, sizeof(secrets->machine));
+    wr_bytes(&w, secrets->taken, sizeof(secrets->taken));
     wr_u8(&w, (uint8_t)num);
     for (size_t i = 0; i < num; i++) {
         wr_be64(&w, secrets->made_at[i]);
@@ -71,6 +73,10 @@ enum qcd_store_err secrets_decode(qcd_secrets *out, const keyfile_body *body)
     rd r;
     rd_init(&r, body->octets, body->len);
     copy_octets(out->seal_key, &r, QCD_SEAL_KEY_LEN);
+    if (body->version > 1) {
+        copy_octets(out->machine, &r, sizeof(out->machine));
+        copy_octets(out->taken, &r, sizeof(out->taken));
+    }
     size_t num = rd_u8(&r);
     if (num > QCD_GENERATIONS_MAX) {
         num = 0; /* as bad as none */
@@ -105,6 +111,7 @@ void run_encode(keyfile_body *out, const run_record *record)
     wr_init(&w, out->octets, sizeof(out->octets));
     wr_bytes(&w, record->key_digest, KEY_DIGEST_LEN);
     wr_be16(&w, record->run);
+    wr_be16(&w, record->node);
     finish_body(out, &w, RUN_VERSION);
 }
 
@@ -115,7 +122,10 @@ enum qcd_store_err run_decode(run_record *out, const keyfile_body *body)
     rd_init(&r, body->octets, body->len);
     copy_octets(out->key_digest, &r, KEY_DIGEST_LEN);
     out->run = rd_be16(&r);
-    if (r.bad || r.len != 0 || out->run == 0) {
+    /* Version 1 did not say; 0 is what most have configured. */
+    out->node = body->version > 1 ? rd_be16(&r) : 0;
+    bool is_node = out->node < QCD_STORE_NODES || out->node == RUN_NODE_NONE;
+    if (r.bad || r.len != 0 || out->run == 0 || !is_node) {
         memset(out, 0, sizeof(*out));
         return QCD_STORE_ERR_DAMAGED;
     }

@@ -2,9 +2,13 @@
 /* secrets.h: the secrets file and the run file, their octets without the frame
  * (keyfile.h).
  *
- *   secrets  16 sealing key, 1 number n of generations, n times: 8 seconds
- *            since 1970, 32 secret; newest first
- *   run      16 digest of the sealing key, 2 number of the run
+ *   secrets  16 sealing key, 32 digest of the machine, 32 nodes taken, 1
+ *            number n of generations, n times: 8 seconds since 1970, 32 secret;
+ *            newest first
+ *   run      16 digest of the sealing key, 2 number of the run, 2 of the node
+ *
+ * Version 1 had neither machine nor nodes: such secrets are bound to no machine
+ * yet, and no other gateway has them.
  *
  * The digest ties the two files together: the number of a run means something
  * only with the key that sealed the SPIs of that run. */
@@ -13,9 +17,10 @@
 
 #include "keyfile.h"
 
-#define SECRETS_VERSION 1
-#define RUN_VERSION 1
+#define SECRETS_VERSION 2
+#define RUN_VERSION 2
 #define KEY_DIGEST_LEN 16
+#define RUN_NODE_NONE 0xffff /* no process has used the key yet */
 
 extern const keyfile_kind secrets_kind;
 extern const keyfile_kind run_kind;
@@ -23,7 +28,8 @@ extern const keyfile_kind run_kind;
 /* run_record is the content of the run file. */
 typedef struct run_record {
     uint8_t key_digest[KEY_DIGEST_LEN];
-    uint16_t run; /* not 0 */
+    uint16_t run;  /* not 0 */
+    uint16_t node; /* 0 to 255, or RUN_NODE_NONE */
 } run_record;
 
 /* secrets_encode writes `secrets`, which are valid, to `out`. */
@@ -44,7 +50,8 @@ void run_encode(keyfile_body *out, const run_record *record);
 
 /* run_decode reads the octets of `body`.  On error `out` is all zero.
  *
- *   QCD_STORE_ERR_DAMAGED  run 0, or octets missing or left over */
+ *   QCD_STORE_ERR_DAMAGED  run 0, no such node, or octets missing or left over
+ */
 QCD_NODISCARD enum qcd_store_err run_decode(run_record *out,
                                             const keyfile_body *body);
 

@@ -14,6 +14,9 @@
  *                key is made again.  What was overwritten was of no use any
  *                more (missing, of another key, or the last number), and the
  *                secrets, which are, change in the last step.
+ *   a rotation   the secrets alone are replaced, before the first token of the
+ *                new generation is made.  After an error in the last step it
+ *                may be there already: it is then one that was never used.
  *
  * A process that was killed between the rename of the secrets and the fsync of
  * the folder leaves secrets that may not be durable yet.  The next one uses
@@ -25,9 +28,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "files.h"
 #include "folder.h"
+#include "identity.h"
 #include "io.h"
-#include "keyfile.h"
 #include "lock.h"
 #include "report.h"
 #include "secrets.h"
@@ -37,73 +41,22 @@ struct qcd_store {
     folder dir;
     int lock_fd;
     qcd_secrets secrets;
+    uint8_t node;
     uint16_t run;
 };
 
-/* ---- The two files ----------------------------------------------------- */
-
-static enum qcd_store_err read_secrets(qcd_store *store,
-                                       qcd_store_report *report)
-{
-    keyfile_body body;
-    enum qcd_store_err err =
-        keyfile_read(&body, report, &store->dir, &secrets_kind);
-    if (err == QCD_STORE_OK && body.len != 0) {
-        err = secrets_decode(&store->secrets, &body);
-        if (err != QCD_STORE_OK) {
-            (void)keyfile_damaged(report, &store->dir, &secrets_kind);
-        }
-    }
-    qcd_wipe(&body, sizeof(body));
-    return err;
-}
-
-/* read_run reads the number of the last run that was started with the key of
- * the secrets: 0 where none is known. */
-static enum qcd_store_err read_run(uint16_t *out, qcd_store_report *report,
-                                   const qcd_store *store)
-{
-    *out = 0;
-    keyfile_body body;
-    enum qcd_store_err err =
-        keyfile_read(&body, report, &store->dir, &run_kind);
-    if (err != QCD_STORE_OK || body.len == 0) {
-        return err;
-    }
-    run_record record;
-    err = run_decode(&record, &body);
-    if (err != QCD_STORE_OK) {
-        return keyfile_damaged(report, &store->dir, &run_kind);
-    }
-    uint8_t digest[KEY_DIGEST_LEN];
-    secrets_digest(digest, &store->secrets);
-    if (memcmp(digest, record.key_digest, sizeof(digest)) == 0) {
-        *out = record.run;
-    }
-    return QCD_STORE_OK;
-}
-
-static enum qcd_store_err write_secrets(qcd_store_report *report,
-                                        const qcd_store *store)
-{
-    keyfile_body body;
-    secrets_encode(&body, &store->secrets);
-    enum qcd_store_err err =
-        keyfile_replace(report, &store->dir, &secrets_kind, &body);
-    qcd_wipe(&body, sizeof(body));
-    return err;
-}
+/* owner is who opens a folder. */
+typedef struct owner {
+    uint8_t machine[QCD_STORE_MACHINE_LEN]; /* all zero: no identity */
+    uint8_t node;
+} owner;
 
 /* start_run makes durable that `run` is started, and then starts it. */
 static enum qcd_store_err start_run(qcd_store *store, qcd_store_report *report,
                                     uint16_t run)
 {
-    run_record record = {.run = run};
-    secrets_digest(record.key_digest, &store->secrets);
-    keyfile_body body;
-    run_encode(&body, &record);
     enum qcd_store_err err =
-        keyfile_replace(report, &store->dir, &run_kind, &body);
+        files_write_run(report, &store->dir, &store->secrets, run, store->node);
     if (err == QCD_STORE_OK) {
         store->run = run;
     }
@@ -130,6 +83,7 @@ static enum qcd_store_err
 start_with_new_key(qcd_store *store, qcd_store_report *report, uint64_t now)
 {
     qcd_secrets *secrets = &store->secrets;
+    memset(secrets->taken, 0, sizeof(secrets->taken)); /* it is ours alone */
     enum qcd_store_err err =
         draw(secrets->seal_key, QCD_SEAL_KEY_LEN, report, &store->dir);
     if (err == QCD_STORE_OK && secrets->num_generations == 0) {
@@ -142,7 +96,7 @@ start_with_new_key(qcd_store *store, qcd_store_report *report, uint64_t now)
         err = start_run(store, report, 1);
     }
     if (err == QCD_STORE_OK) {
-        err = write_secrets(report, store);
+        err = files_write_secrets(report, &store->dir, secrets);
     }
     return err;
 }
@@ -164,51 +118,121 @@ static void note_new_key(qcd_store_report *report, const folder *dir,
                               : "has come to the last number, 65535");
 }
 
-static enum qcd_store_err start(qcd_store *store, qcd_store_report *report,
-                                uint64_t now)
+static bool is_zero(const uint8_t *octets, size_t len)
 {
-    uint16_t last_run;
-    enum qcd_store_err err = read_secrets(store, report);
-    if (err != QCD_STORE_OK) {
-        return err;
+    uint8_t all = 0;
+    for (size_t i = 0; i < len; i++) {
+        all |= octets[i];
     }
+    return all == 0;
+}
+
+static bool is_taken(const qcd_secrets *secrets, uint8_t node)
+{
+    return (secrets->taken[node / 8] & 1u << node % 8) != 0;
+}
+
+/* check_owner holds the secrets against who opens the folder. */
+static enum qcd_store_err check_owner(const qcd_store *store,
+                                      qcd_store_report *report, const owner *by)
+{
+    const qcd_secrets *secrets = &store->secrets;
+    bool is_bound = !is_zero(secrets->machine, sizeof(secrets->machine));
+    if (is_bound &&
+        memcmp(secrets->machine, by->machine, sizeof(by->machine)) != 0) {
+        return report_fail(
+            report, QCD_STORE_ERR_IDENTITY,
+            "%s/%s came with a copy of another machine, or this machine's "
+            "identity has changed (/etc/machine-id). Two machines with the "
+            "same secrets would take each other's SAs for dead. Only if no "
+            "other one uses them, keep them with \"qcd secret adopt\"; else "
+            "move the folder away, and new ones are made",
+            store->dir.shown, secrets_kind.name);
+    }
+    if (is_taken(secrets, by->node)) {
+        return report_fail(report, QCD_STORE_ERR_NODE,
+                           "%s/%s came from a gateway with the node number %u, "
+                           "and two with one number would take each other's "
+                           "SAs for dead. Configure another number for this "
+                           "gateway (the key node)",
+                           store->dir.shown, secrets_kind.name,
+                           (unsigned int)by->node);
+    }
+    return QCD_STORE_OK;
+}
+
+/* start_next starts the run after `last`, with secrets that are there.  The
+ * secrets are bound to the machine where they were bound to none. */
+static enum qcd_store_err start_next(qcd_store *store, qcd_store_report *report,
+                                     const owner *by, uint16_t last)
+{
+    qcd_secrets *secrets = &store->secrets;
+    bool is_new = memcmp(secrets->machine, by->machine, sizeof(by->machine));
+    enum qcd_store_err err = QCD_STORE_OK;
+    if (is_new) {
+        memcpy(secrets->machine, by->machine, sizeof(by->machine));
+        err = files_write_secrets(report, &store->dir, secrets);
+    }
+    if (err == QCD_STORE_OK) {
+        err = start_run(store, report, (uint16_t)(last + 1));
+    }
+    if (err == QCD_STORE_OK && is_new) {
+        report_note(report, "%s/%s are now bound to this machine",
+                    store->dir.shown, secrets_kind.name);
+    }
+    return err;
+}
+
+static enum qcd_store_err start(qcd_store *store, qcd_store_report *report,
+                                const owner *by, uint64_t now)
+{
+    run_record last;
+    enum qcd_store_err err =
+        files_read_secrets(&store->secrets, report, &store->dir);
     bool had_secrets = store->secrets.num_generations != 0;
-    err = read_run(&last_run, report, store);
+    if (err == QCD_STORE_OK) {
+        err = check_owner(store, report, by);
+    }
+    if (err == QCD_STORE_OK) {
+        err = files_read_run(&last, report, &store->dir, &store->secrets);
+    }
     if (err != QCD_STORE_OK) {
         return err;
     }
-    if (had_secrets && last_run != 0 && last_run != UINT16_MAX) {
-        return start_run(store, report, (uint16_t)(last_run + 1));
+    store->node = by->node;
+    if (had_secrets && last.run != 0 && last.run != UINT16_MAX) {
+        return start_next(store, report, by, last.run);
     }
+    memcpy(store->secrets.machine, by->machine, sizeof(by->machine));
     err = start_with_new_key(store, report, now);
     if (err == QCD_STORE_OK) {
-        note_new_key(report, &store->dir, had_secrets, last_run);
+        note_new_key(report, &store->dir, had_secrets, last.run);
     }
     return err;
 }
 
 static enum qcd_store_err open_and_start(qcd_store *store,
                                          qcd_store_report *report,
-                                         const char *path, uint64_t now)
+                                         const char *path, const owner *by,
+                                         uint64_t now)
 {
     enum qcd_store_err err = folder_open(&store->dir, report, path);
     if (err == QCD_STORE_OK) {
         err = lock_take(&store->lock_fd, report, &store->dir);
     }
-    /* Behind the lock: a temporary file is that of a dead process. */
     if (err == QCD_STORE_OK) {
-        err = keyfile_clean(report, &store->dir, &secrets_kind);
+        err = files_clean(report, &store->dir);
     }
-    if (err == QCD_STORE_OK) {
-        err = keyfile_clean(report, &store->dir, &run_kind);
-    }
-    return err == QCD_STORE_OK ? start(store, report, now) : err;
+    return err == QCD_STORE_OK ? start(store, report, by, now) : err;
 }
 
 enum qcd_store_err qcd_store_open(qcd_store **out, qcd_store_report *report,
-                                  const char *path, uint64_t now)
+                                  const char *path,
+                                  const qcd_store_identity *identity,
+                                  uint8_t node, uint64_t now)
 {
     assert(path != NULL);
+    assert(identity->len <= QCD_STORE_IDENTITY_MAX);
     *out = NULL;
     report->text[0] = '\0';
     qcd_store *store = sys_alloc(sizeof(*store));
@@ -217,7 +241,9 @@ enum qcd_store_err qcd_store_open(qcd_store **out, qcd_store_report *report,
     }
     store->dir = FOLDER_CLOSED;
     store->lock_fd = -1;
-    enum qcd_store_err err = open_and_start(store, report, path, now);
+    owner by = {.node = node};
+    identity_digest(by.machine, identity);
+    enum qcd_store_err err = open_and_start(store, report, path, &by, now);
     if (err != QCD_STORE_OK) {
         qcd_store_close(store);
         return err;
@@ -260,4 +286,36 @@ enum qcd_store_err qcd_store_next_run(qcd_store *store,
                            store->dir.shown, run_kind.name);
     }
     return start_run(store, report, (uint16_t)(store->run + 1));
+}
+
+enum qcd_store_err qcd_store_rotate(qcd_store *store, qcd_store_report *report,
+                                    uint64_t now)
+{
+    report->text[0] = '\0';
+    qcd_secrets next = store->secrets;
+    size_t num_kept = next.num_generations < QCD_GENERATIONS_MAX
+                          ? next.num_generations
+                          : QCD_GENERATIONS_MAX - 1;
+    memmove(&next.generations[1], &next.generations[0],
+            num_kept * sizeof(next.generations[0]));
+    memmove(&next.made_at[1], &next.made_at[0],
+            num_kept * sizeof(next.made_at[0]));
+    next.num_generations = num_kept + 1;
+    next.made_at[0] = now;
+    enum qcd_store_err err =
+        draw(next.generations[0].octets, QCD_SECRET_LEN, report, &store->dir);
+    if (err == QCD_STORE_OK) {
+        err = files_write_secrets(report, &store->dir, &next);
+    }
+    if (err == QCD_STORE_OK) {
+        store->secrets = next;
+    }
+    qcd_wipe(&next, sizeof(next));
+    return err;
+}
+
+uint64_t qcd_store_age(const qcd_store *store, uint64_t now)
+{
+    uint64_t made_at = store->secrets.made_at[0];
+    return now > made_at ? now - made_at : 0;
 }

@@ -4,7 +4,7 @@
  *
  *   secrets  the sealing key of the SPIs and up to four generations of
  *            QCD_SECRET; made once, written anew only by an explicit change
- *   run      the number of the last run that was started
+ *   run      the number of the last run that was started, and of its node
  *   lock     held by the one process that uses the folder; two daemons on one
  *            folder would each take the other's SAs for dead
  *
@@ -12,7 +12,17 @@
  * A file that is damaged, too open, of another owner, of a newer version or no
  * regular file is an error that names it: it is neither used nor overwritten.
  * Files are replaced by a temporary file, fsync, rename and fsync of the
- * folder, so that a crash at any point leaves the old or the new one. */
+ * folder, so that a crash at any point leaves the old or the new one.
+ *
+ * Two gateways with the same sealing key and the same node number would take
+ * each other's live SAs for dead, and show their tokens (section 9.2).  Two
+ * things guard against that:
+ *
+ *   the machine  the secrets are bound to it: a copied folder is refused until
+ *                an administrator adopts it (qcd_store_adopt);
+ *   the node     secrets that were shared on purpose (qcd_store_share) carry
+ *                the numbers of all who had them before; none of these may be
+ *                used again. */
 #ifndef QCD_STORE_H
 #define QCD_STORE_H
 
@@ -27,6 +37,10 @@ enum qcd_store_err {
     QCD_STORE_ERR_VERSION = -4,   /* written by a newer version */
     QCD_STORE_ERR_BUSY = -5,      /* another process uses the folder */
     QCD_STORE_ERR_EXHAUSTED = -6, /* run numbers have run out */
+    QCD_STORE_ERR_IDENTITY = -7,  /* the secrets are bound to another machine */
+    QCD_STORE_ERR_NODE = -8,      /* another gateway has that node number */
+    QCD_STORE_ERR_MISSING = -9,   /* there are no secrets */
+    QCD_STORE_ERR_OTHERS = -10,   /* there are other secrets already */
 };
 
 /* qcd_store_report is a sentence for the administrator: it names the file and
@@ -37,9 +51,25 @@ typedef struct qcd_store_report {
     char text[512];
 } qcd_store_report;
 
-/* qcd_secrets is the content of the secrets file. */
+#define QCD_STORE_IDENTITY_MAX 128
+#define QCD_STORE_MACHINE_LEN 32
+#define QCD_STORE_NODES 256
+#define QCD_STORE_MACHINE_ID "/etc/machine-id"
+
+/* qcd_store_identity is what tells this machine from its copies: `len` octets,
+ * both members the caller's to set.  A machine without any has `len` 0. */
+typedef struct qcd_store_identity {
+    size_t len;
+    uint8_t octets[QCD_STORE_IDENTITY_MAX];
+} qcd_store_identity;
+
+/* qcd_secrets is the content of the secrets file.  `machine` is a digest of the
+ * identity that it is bound to, all zero for none.  Bit n % 8 of octet n / 8 of
+ * `taken` is set where another gateway has or had these secrets as node n. */
 typedef struct qcd_secrets {
     uint8_t seal_key[QCD_SEAL_KEY_LEN];
+    uint8_t machine[QCD_STORE_MACHINE_LEN];
+    uint8_t taken[QCD_STORE_NODES / 8];
     size_t num_generations;                      /* 1 to QCD_GENERATIONS_MAX */
     qcd_secret generations[QCD_GENERATIONS_MAX]; /* newest first */
     uint64_t made_at[QCD_GENERATIONS_MAX];       /* seconds since 1970 */
@@ -48,11 +78,33 @@ typedef struct qcd_secrets {
 /* qcd_store is an open folder.  One thread at a time. */
 typedef struct qcd_store qcd_store;
 
+/* qcd_store_identity_read reads the identity of the machine from the file
+ * `path`, QCD_STORE_MACHINE_ID, without white space at its end.  A machine
+ * whose file is missing, empty or "uninitialized" (machine-id(5)) has none:
+ * that is no error, and `out` is all zero.
+ *
+ *   QCD_STORE_ERR_SYSTEM   it is there and cannot be read
+ *   QCD_STORE_ERR_DAMAGED  more than QCD_STORE_IDENTITY_MAX octets, or no
+ *                          regular file */
+QCD_NODISCARD enum qcd_store_err
+qcd_store_identity_read(qcd_store_identity *out, qcd_store_report *report,
+                        const char *path);
+
+/* ---- For a daemon -------------------------------------------------------- */
+
 /* qcd_store_open opens the folder `path`, makes it (and missing parents, 0755)
  * where it is missing, takes the lock, reads the secrets or makes the first
- * ones, starts the next run and makes its number durable.  `now` is in seconds
- * since 1970.  On success the caller owns `*out`; on error `*out` is NULL and
- * nothing of use that was in the folder is lost: at most a number is skipped.
+ * ones, starts the next run of `node` and makes its number durable.  `now` is
+ * in seconds since 1970.  On success the caller owns `*out`; on error `*out` is
+ * NULL and nothing of use that was in the folder is lost: at most a number is
+ * skipped.
+ *
+ * The secrets are bound to the machine `identity` when they are made, or at the
+ * first start on a machine that has an identity.
+ *
+ *   QCD_STORE_ERR_IDENTITY  they are bound to another one, or this machine has
+ *                           none any more; nothing was changed
+ *   QCD_STORE_ERR_NODE      another gateway had them as `node`; likewise
  *
  * `path` is absolute and its last part no symbolic link.  The folder that it
  * stands in is root's or ours, and others cannot write to it (or only with the
@@ -62,9 +114,9 @@ typedef struct qcd_store qcd_store;
  * numbers have run out (65535 starts), no one can say which runs are over: the
  * SPIs get a new sealing key and runs start at 1 again.  SAs that were sealed
  * with the old key are answered with silence from then on. */
-QCD_NODISCARD enum qcd_store_err qcd_store_open(qcd_store **out,
-                                                qcd_store_report *report,
-                                                const char *path, uint64_t now);
+QCD_NODISCARD enum qcd_store_err
+qcd_store_open(qcd_store **out, qcd_store_report *report, const char *path,
+               const qcd_store_identity *identity, uint8_t node, uint64_t now);
 
 /* qcd_store_close releases the lock, wipes the secrets and frees `store`, which
  * may be NULL. */
@@ -83,5 +135,31 @@ uint16_t qcd_store_run(const qcd_store *store);
  *   QCD_STORE_ERR_SYSTEM     it could not be written */
 QCD_NODISCARD enum qcd_store_err qcd_store_next_run(qcd_store *store,
                                                     qcd_store_report *report);
+
+/* qcd_store_rotate makes a new secret, made at `now`, puts it before the others
+ * and lets go of the oldest where there are QCD_GENERATIONS_MAX (RFC 6290
+ * section 5.1).  It is durable before it returns.  On error nothing has
+ * changed for the caller, who may try again.  Ask qcd_promise_blocks_rotation
+ * first. */
+QCD_NODISCARD enum qcd_store_err
+qcd_store_rotate(qcd_store *store, qcd_store_report *report, uint64_t now);
+
+/* qcd_store_age returns the seconds since the newest secret was made, as far as
+ * the clock tells: 0 where it was made in the future, before the clock was set
+ * back.  A clock that runs wild so causes one rotation at the most, when it is
+ * ahead, and none while it is behind. */
+uint64_t qcd_store_age(const qcd_store *store, uint64_t now);
+
+/* ---- For an administrator ------------------------------------------------ */
+
+/* qcd_store_adopt binds the secrets in the folder `path` to the machine
+ * `identity`, or to none where it has none.  Nobody must use them on another
+ * machine any more.
+ *
+ *   QCD_STORE_ERR_BUSY     a process uses the folder: it fits this machine
+ *   QCD_STORE_ERR_MISSING  there is no such folder, or there are no secrets */
+QCD_NODISCARD enum qcd_store_err
+qcd_store_adopt(qcd_store_report *report, const char *path,
+                const qcd_store_identity *identity);
 
 #endif

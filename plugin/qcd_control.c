@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "qcd_control.h"
+#include "qcd_json.h"
+#include "qcd_sa.h"
+
+#include <daemon.h>
+#include <collections/hashtable.h>
+
+typedef struct private_qcd_control_t private_qcd_control_t;
+
+/**
+ * Private data
+ */
+struct private_qcd_control_t {
+
+	/**
+	 * Public interface
+	 */
+	qcd_control_t public;
+
+	/**
+	 * Events
+	 */
+	qcd_events_t *events;
+
+	/**
+	 * Token maker, NULL if off
+	 */
+	qcd_maker_t *maker;
+
+	/**
+	 * Token taker, NULL if off
+	 */
+	qcd_taker_t *taker;
+};
+
+/**
+ * Add the first object of an answer
+ */
+static void add_result(qcd_json_t *json, char *error)
+{
+	json->begin(json, NULL);
+	json->add_bool(json, "ok", !error);
+	if (error)
+	{
+		json->add_str(json, "error", error);
+	}
+}
+
+/**
+ * Add what concerns the gateway as a whole
+ */
+static void add_gateway(private_qcd_control_t *this, qcd_json_t *json)
+{
+	static const struct {
+		char *key;
+		qcd_event_t event;
+	} counts[] = {
+		{ "replies", QCD_EVENT_TOLD },
+		{ "refused_limit", QCD_EVENT_LIMITED },
+		{ "refused_no_evidence", QCD_EVENT_NO_EVIDENCE },
+		{ "refused_alive", QCD_EVENT_ALIVE },
+		{ "verified", QCD_EVENT_VERIFIED },
+		{ "failed", QCD_EVENT_REFUSED },
+		{ "unknown", QCD_EVENT_UNKNOWN },
+		{ "unchecked", QCD_EVENT_UNCHECKED },
+		{ "recovered", QCD_EVENT_RECOVERED },
+	};
+	int i;
+
+	json->begin(json, "gateway");
+	json->add_bool(json, "maker", this->maker != NULL);
+	json->add_bool(json, "taker", this->taker != NULL);
+	if (this->maker)
+	{
+		this->maker->describe(this->maker, json);
+	}
+	for (i = 0; i < countof(counts); i++)
+	{
+		json->add_num(json, counts[i].key,
+					  this->events->get_count(this->events, counts[i].event));
+	}
+}
+
+/**
+ * Number of a connection's IKE_SAs. The name is cloned: the SA may be gone, and
+ * its connection unloaded, when it is looked up.
+ */
+typedef struct {
+	char *name;
+	u_int count;
+} count_t;
+
+/**
+ * Count an IKE_SA for its connection
+ */
+static void count_sa(hashtable_t *counts, char *name)
+{
+	count_t *count = counts->get(counts, name);
+
+	if (!count)
+	{
+		INIT(count,
+			.name = strdup(name),
+		);
+		counts->put(counts, count->name, count);
+	}
+	count->count++;
+}
+
+/**
+ * Add an IKE_SA, count it for its connection
+ */
+static void add_sa(private_qcd_control_t *this, qcd_json_t *json,
+				   ike_sa_t *ike_sa, hashtable_t *counts)
+{
+	char *name = ike_sa->get_name(ike_sa);
+	u_int generation = 0;
+	time_t recovered;
+	bool given;
+	qcd_sa_t sa;
+
+	if (!qcd_sa_identify(ike_sa, &sa))
+	{
+		return;
+	}
+	count_sa(counts, name);
+	given = this->maker &&
+			this->maker->is_given(this->maker, &sa, &generation);
+	recovered = this->events->get_recovery(this->events, name);
+
+	json->begin(json, "sa");
+	json->add_str(json, "connection", name);
+	json->add_num(json, "id", ike_sa->get_unique_id(ike_sa));
+	json->add_spi(json, "spi_i", &sa.spis.initiator);
+	json->add_spi(json, "spi_r", &sa.spis.responder);
+	json->add_host(json, "local", ike_sa->get_my_host(ike_sa));
+	json->add_host(json, "remote", ike_sa->get_other_host(ike_sa));
+	json->add_str(json, "state", enum_to_name(ike_sa_state_names,
+											  ike_sa->get_state(ike_sa)));
+	json->add_bool(json, "token_sent", given);
+	json->add_bool(json, "token_held", this->taker &&
+				   this->taker->holds_token(this->taker, &sa));
+	if (given)
+	{
+		json->add_num(json, "generation", generation);
+	}
+	if (recovered)
+	{
+		json->add_num(json, "last_recovery", recovered);
+	}
+}
+
+/**
+ * Add all IKE_SAs that no thread has, so that nobody waits for us
+ */
+static void add_sas(private_qcd_control_t *this, qcd_json_t *json,
+					hashtable_t *counts)
+{
+	enumerator_t *enumerator;
+	ike_sa_t *ike_sa;
+
+	enumerator = charon->ike_sa_manager->create_enumerator(
+											charon->ike_sa_manager, FALSE);
+	while (enumerator->enumerate(enumerator, &ike_sa))
+	{
+		add_sa(this, json, ike_sa, counts);
+	}
+	enumerator->destroy(enumerator);
+}
+
+/**
+ * Add all connections, those that are down as well
+ */
+static void add_connections(private_qcd_control_t *this, qcd_json_t *json,
+							hashtable_t *counts)
+{
+	enumerator_t *enumerator;
+	peer_cfg_t *peer_cfg;
+	time_t recovered;
+	count_t *count;
+	char *name;
+
+	enumerator = charon->backends->create_peer_cfg_enumerator(charon->backends,
+												NULL, NULL, NULL, NULL, IKEV2);
+	while (enumerator->enumerate(enumerator, &peer_cfg))
+	{
+		name = peer_cfg->get_name(peer_cfg);
+		count = counts->get(counts, name);
+		recovered = this->events->get_recovery(this->events, name);
+		json->begin(json, "connection");
+		json->add_str(json, "name", name);
+		json->add_str(json, "state", count ? "up" : "down");
+		json->add_num(json, "ike_sas", count ? count->count : 0);
+		if (recovered)
+		{
+			json->add_num(json, "last_recovery", recovered);
+		}
+	}
+	enumerator->destroy(enumerator);
+}
+
+/**
+ * Execute status
+ */
+static void status(private_qcd_control_t *this, qcd_json_t *json)
+{
+	enumerator_t *enumerator;
+	hashtable_t *counts;
+	count_t *count;
+
+	counts = hashtable_create(hashtable_hash_str, hashtable_equals_str, 32);
+	add_result(json, NULL);
+	add_gateway(this, json);
+	add_sas(this, json, counts);
+	add_connections(this, json, counts);
+
+	enumerator = counts->create_enumerator(counts);
+	while (enumerator->enumerate(enumerator, NULL, &count))
+	{
+		free(count->name);
+		free(count);
+	}
+	enumerator->destroy(enumerator);
+	counts->destroy(counts);
+}
+
+/**
+ * Execute rotate
+ */
+static void rotate(private_qcd_control_t *this, qcd_json_t *json)
+{
+	char error[512];
+
+	if (!this->maker->rotate(this->maker, error, sizeof(error)))
+	{
+		add_result(json, error);
+		return;
+	}
+	add_result(json, NULL);
+	json->begin(json, "rotated");
+	this->maker->describe(this->maker, json);
+}
+
+/**
+ * Execute secret-show
+ */
+static void show_secrets(private_qcd_control_t *this, qcd_json_t *json)
+{
+	add_result(json, NULL);
+	this->maker->describe_secrets(this->maker, json);
+}
+
+METHOD(qcd_control_t, execute, chunk_t,
+	private_qcd_control_t *this, char *command)
+{
+	static const struct {
+		char *command;
+		bool maker;
+		void (*execute)(private_qcd_control_t *this, qcd_json_t *json);
+	} commands[] = {
+		{ "status", FALSE, status },
+		{ "rotate", TRUE, rotate },
+		{ "secret-show", TRUE, show_secrets },
+	};
+	qcd_json_t *json = qcd_json_create();
+	int i;
+
+	for (i = 0; i < countof(commands); i++)
+	{
+		if (!streq(command, commands[i].command))
+		{
+			continue;
+		}
+		if (commands[i].maker && !this->maker)
+		{
+			add_result(json, "the token maker is off, the log says why");
+		}
+		else
+		{
+			commands[i].execute(this, json);
+		}
+		return json->finish(json);
+	}
+	add_result(json, "no such command");
+	return json->finish(json);
+}
+
+METHOD(qcd_control_t, destroy, void,
+	private_qcd_control_t *this)
+{
+	free(this);
+}
+
+/*
+ * Described in header
+ */
+qcd_control_t *qcd_control_create(qcd_events_t *events, qcd_maker_t *maker,
+								  qcd_taker_t *taker)
+{
+	private_qcd_control_t *this;
+
+	INIT(this,
+		.public = {
+			.execute = _execute,
+			.destroy = _destroy,
+		},
+		.events = events,
+		.maker = maker,
+		.taker = taker,
+	);
+
+	return &this->public;
+}

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "qcd_events.h"
+#include "qcd_json.h"
+#include "qcd_sa.h"
+
+#include <inttypes.h>
+#include <time.h>
+
+#include <daemon.h>
+#include <collections/hashtable.h>
+#include <threading/mutex.h>
+
+/**
+ * Events of one kind a second that are logged and passed on
+ */
+#define EVENTS_PER_SECOND 5
+
+typedef struct private_qcd_events_t private_qcd_events_t;
+
+/**
+ * Private data
+ */
+struct private_qcd_events_t {
+
+	/**
+	 * Public interface
+	 */
+	qcd_events_t public;
+
+	/**
+	 * Mutex for what follows. Listeners take it while they hold the bus.
+	 */
+	mutex_t *mutex;
+
+	/**
+	 * Of each kind: how many there were, in this second, and since the last
+	 * one that was logged
+	 */
+	struct {
+		uint64_t count;
+		uint64_t second;
+		u_int logged;
+		u_int suppressed;
+	} kinds[QCD_EVENT_MAX];
+
+	/**
+	 * Connections that came back or are expected to, as connection_t by name.
+	 * They are configured, so a stranger can't make them more.
+	 */
+	hashtable_t *connections;
+
+	/**
+	 * Receiver of events
+	 */
+	qcd_events_cb_t cb;
+	void *data;
+};
+
+/**
+ * A connection that had to recover
+ */
+typedef struct {
+	char *name;
+	bool expected;
+	time_t recovered;
+} connection_t;
+
+/**
+ * Names of events for clients, and the text of the log, NULL if they are just
+ * counted
+ */
+static const struct {
+	char *name;
+	char *text;
+} texts[QCD_EVENT_MAX] = {
+	[QCD_EVENT_NO_EVIDENCE] = { "no-evidence", NULL },
+	[QCD_EVENT_LIMITED] = { "limited",
+		"too many requests for lost IKE_SAs, no answer" },
+	[QCD_EVENT_ALIVE] = { "alive",
+		"request for an IKE_SA that should be dead but lives, no answer" },
+	[QCD_EVENT_TOLD] = { "told", "telling peer that it uses a lost IKE_SA" },
+	[QCD_EVENT_UNKNOWN] = { "unknown",
+		"token for an IKE_SA of which we hold none, nothing done" },
+	[QCD_EVENT_UNCHECKED] = { "unchecked", "too many tokens, not checked" },
+	[QCD_EVENT_REFUSED] = { "refused",
+		"token does not match its IKE_SA, nothing done" },
+	[QCD_EVENT_VERIFIED] = { "verified",
+		"token proves that the peer lost its IKE_SA, dropping it" },
+	[QCD_EVENT_RECOVERED] = { "recovered",
+		"connection is up again after a crash of the peer" },
+	[QCD_EVENT_ROTATED] = { "rotated", "tokens have a new secret" },
+};
+
+/**
+ * Write an event to the log
+ */
+static void log_event(qcd_event_t event, const qcd_spis *spis, host_t *peer,
+					  char *name, u_int suppressed)
+{
+	char details[256] = "", more[64] = "";
+	uint64_t spi_i, spi_r;
+	int len = 0;
+
+	if (name)
+	{
+		len = snprintf(details, sizeof(details), " connection %.64s", name);
+	}
+	if (peer)
+	{
+		len += snprintf(details + len, sizeof(details) - len, " peer %#H",
+						peer);
+	}
+	if (spis)
+	{
+		memcpy(&spi_i, &spis->initiator, sizeof(spi_i));
+		memcpy(&spi_r, &spis->responder, sizeof(spi_r));
+		snprintf(details + len, sizeof(details) - len, " SPIs %.16"PRIx64"_i "
+				 "%.16"PRIx64"_r", be64toh(spi_i), be64toh(spi_r));
+	}
+	if (suppressed)
+	{
+		snprintf(more, sizeof(more), " (and %u more before)", suppressed);
+	}
+	DBG1(DBG_IKE, "QCD: %s%s%s%s", texts[event].text, *details ? ":" : "",
+		 details, more);
+}
+
+/**
+ * Write an event as a line of JSON
+ */
+static chunk_t describe(qcd_event_t event, const qcd_spis *spis, host_t *peer,
+						char *name, u_int suppressed)
+{
+	qcd_json_t *json = qcd_json_create();
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	json->begin(json, "event");
+	json->add_num(json, "time_ms",
+				  (uint64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+	json->add_str(json, "event", texts[event].name);
+	if (name)
+	{
+		json->add_str(json, "connection", name);
+	}
+	if (peer)
+	{
+		json->add_host(json, "peer", peer);
+	}
+	if (spis)
+	{
+		json->add_spi(json, "spi_i", &spis->initiator);
+		json->add_spi(json, "spi_r", &spis->responder);
+	}
+	json->add_num(json, "suppressed", suppressed);
+	return json->finish(json);
+}
+
+/**
+ * Count an event, tell if it may be logged
+ */
+static bool count(private_qcd_events_t *this, qcd_event_t event,
+				  u_int *suppressed)
+{
+	uint64_t second = qcd_now() / 1000;
+	typeof(&this->kinds[0]) kind = &this->kinds[event];
+
+	kind->count++;
+	if (!texts[event].text)
+	{
+		return FALSE;
+	}
+	if (kind->second != second)
+	{
+		kind->second = second;
+		kind->logged = 0;
+	}
+	if (kind->logged >= EVENTS_PER_SECOND)
+	{
+		kind->suppressed++;
+		return FALSE;
+	}
+	kind->logged++;
+	*suppressed = kind->suppressed;
+	kind->suppressed = 0;
+	return TRUE;
+}
+
+METHOD(qcd_events_t, raise_event, void,
+	private_qcd_events_t *this, qcd_event_t event, const qcd_spis *spis,
+	host_t *peer, char *name)
+{
+	u_int suppressed;
+	chunk_t line;
+	bool report;
+
+	this->mutex->lock(this->mutex);
+	report = count(this, event, &suppressed);
+	if (report && this->cb)
+	{
+		line = describe(event, spis, peer, name, suppressed);
+		this->cb(this->data, line);
+		chunk_free(&line);
+	}
+	this->mutex->unlock(this->mutex);
+
+	if (report)
+	{
+		log_event(event, spis, peer, name, suppressed);
+	}
+}
+
+METHOD(qcd_events_t, expect, void,
+	private_qcd_events_t *this, char *name)
+{
+	connection_t *connection;
+
+	this->mutex->lock(this->mutex);
+	connection = this->connections->get(this->connections, name);
+	if (!connection)
+	{
+		INIT(connection,
+			.name = strdup(name),
+		);
+		this->connections->put(this->connections, connection->name, connection);
+	}
+	connection->expected = TRUE;
+	this->mutex->unlock(this->mutex);
+}
+
+METHOD(listener_t, ike_updown, bool,
+	private_qcd_events_t *this, ike_sa_t *ike_sa, bool up)
+{
+	connection_t *connection;
+	bool recovered = FALSE;
+	qcd_sa_t sa;
+
+	if (up && qcd_sa_identify(ike_sa, &sa))
+	{
+		this->mutex->lock(this->mutex);
+		connection = this->connections->get(this->connections,
+											ike_sa->get_name(ike_sa));
+		if (connection && connection->expected)
+		{
+			connection->expected = FALSE;
+			connection->recovered = time(NULL);
+			recovered = TRUE;
+		}
+		this->mutex->unlock(this->mutex);
+	}
+	if (recovered)
+	{
+		raise_event(this, QCD_EVENT_RECOVERED, &sa.spis,
+					ike_sa->get_other_host(ike_sa), ike_sa->get_name(ike_sa));
+	}
+	return TRUE;
+}
+
+METHOD(qcd_events_t, get_count, uint64_t,
+	private_qcd_events_t *this, qcd_event_t event)
+{
+	uint64_t count;
+
+	this->mutex->lock(this->mutex);
+	count = this->kinds[event].count;
+	this->mutex->unlock(this->mutex);
+	return count;
+}
+
+METHOD(qcd_events_t, get_recovery, time_t,
+	private_qcd_events_t *this, char *name)
+{
+	connection_t *connection;
+	time_t recovered = 0;
+
+	this->mutex->lock(this->mutex);
+	connection = this->connections->get(this->connections, name);
+	if (connection)
+	{
+		recovered = connection->recovered;
+	}
+	this->mutex->unlock(this->mutex);
+	return recovered;
+}
+
+METHOD(qcd_events_t, set_receiver, void,
+	private_qcd_events_t *this, qcd_events_cb_t cb, void *data)
+{
+	this->mutex->lock(this->mutex);
+	this->cb = cb;
+	this->data = data;
+	this->mutex->unlock(this->mutex);
+}
+
+METHOD(qcd_events_t, destroy, void,
+	private_qcd_events_t *this)
+{
+	enumerator_t *enumerator;
+	connection_t *connection;
+
+	charon->bus->remove_listener(charon->bus, &this->public.listener);
+	enumerator = this->connections->create_enumerator(this->connections);
+	while (enumerator->enumerate(enumerator, NULL, &connection))
+	{
+		free(connection->name);
+		free(connection);
+	}
+	enumerator->destroy(enumerator);
+	this->connections->destroy(this->connections);
+	this->mutex->destroy(this->mutex);
+	free(this);
+}
+
+/*
+ * Described in header
+ */
+qcd_events_t *qcd_events_create()
+{
+	private_qcd_events_t *this;
+
+	INIT(this,
+		.public = {
+			.listener = {
+				.ike_updown = _ike_updown,
+			},
+			.raise = _raise_event,
+			.expect = _expect,
+			.get_count = _get_count,
+			.get_recovery = _get_recovery,
+			.set_receiver = _set_receiver,
+			.destroy = _destroy,
+		},
+		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
+		.connections = hashtable_create(hashtable_hash_str,
+										hashtable_equals_str, 8),
+	);
+	charon->bus->add_listener(charon->bus, &this->public.listener);
+
+	return &this->public;
+}

@@ -1,0 +1,560 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "qcd_socket.h"
+#include "qcd_sa.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <daemon.h>
+#include <threading/mutex.h>
+#include <threading/thread.h>
+
+/**
+ * Clients at once, octets of a command, milliseconds to send it, octets that a
+ * client of events may leave unread
+ */
+#define CLIENTS_MAX 16
+#define COMMAND_MAX 32
+#define COMMAND_TIMEOUT_MS 5000
+#define UNREAD_MAX 65536
+
+typedef struct private_qcd_socket_t private_qcd_socket_t;
+
+/**
+ * What a client is at
+ */
+typedef enum {
+	FREE,
+	/** sending its command */
+	ASKING,
+	/** getting its answer */
+	ANSWERED,
+	/** getting events */
+	LISTENING,
+} phase_t;
+
+/**
+ * A client
+ */
+typedef struct {
+	phase_t phase;
+	int fd;
+	/** command as far as it has come, and when it has to be there */
+	char command[COMMAND_MAX + 1];
+	size_t len;
+	uint64_t deadline;
+	/** what is to be written, and how much of it was */
+	chunk_t out;
+	size_t written;
+} client_t;
+
+/**
+ * Private data
+ */
+struct private_qcd_socket_t {
+
+	/**
+	 * Public interface
+	 */
+	qcd_socket_t public;
+
+	/**
+	 * Path of the socket
+	 */
+	char *path;
+
+	/**
+	 * Commands
+	 */
+	qcd_control_t *control;
+
+	/**
+	 * Events
+	 */
+	qcd_events_t *events;
+
+	/**
+	 * Listening socket, and the event that wakes our thread
+	 */
+	int fd, wake;
+
+	/**
+	 * Our thread, which alone has the clients
+	 */
+	thread_t *thread;
+	client_t clients[CLIENTS_MAX];
+
+	/**
+	 * Mutex for what follows, held for no longer than it takes to append a line
+	 */
+	mutex_t *mutex;
+
+	/**
+	 * Events that were not yet given to clients
+	 */
+	chunk_t pending;
+
+	/**
+	 * Whether to stop
+	 */
+	bool stop;
+};
+
+/**
+ * Wake our thread
+ */
+static void wake(private_qcd_socket_t *this)
+{
+	uint64_t one = 1;
+
+	/* fails only where the counter is full, then the thread is awake */
+	ignore_result(write(this->wake, &one, sizeof(one)));
+}
+
+/**
+ * Take an event, in whatever thread it happens
+ */
+static void take_event(private_qcd_socket_t *this, chunk_t line)
+{
+	this->mutex->lock(this->mutex);
+	if (this->pending.len + line.len <= UNREAD_MAX)
+	{
+		this->pending = chunk_cat("mc", this->pending, line);
+	}
+	this->mutex->unlock(this->mutex);
+	wake(this);
+}
+
+/**
+ * Close a client
+ */
+static void close_client(client_t *client)
+{
+	close(client->fd);
+	chunk_free(&client->out);
+	memset(client, 0, sizeof(*client));
+}
+
+/**
+ * Write what a client has to get, as far as it takes it
+ */
+static void write_client(client_t *client)
+{
+	ssize_t len;
+
+	while (client->written < client->out.len)
+	{
+		len = send(client->fd, client->out.ptr + client->written,
+				   client->out.len - client->written,
+				   MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (len < 0 && errno == EINTR)
+		{
+			continue;
+		}
+		if (len < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+		{
+			return;
+		}
+		if (len <= 0)
+		{
+			close_client(client);
+			return;
+		}
+		client->written += len;
+	}
+	chunk_free(&client->out);
+	client->written = 0;
+	if (client->phase == ANSWERED)
+	{
+		close_client(client);
+	}
+}
+
+/**
+ * Append to what a client has to get
+ */
+static void append(client_t *client, chunk_t data)
+{
+	chunk_t out;
+
+	out = chunk_cat("cc", chunk_skip(client->out, client->written), data);
+	chunk_free(&client->out);
+	client->out = out;
+	client->written = 0;
+}
+
+/**
+ * Execute the command of a client
+ */
+static void execute(private_qcd_socket_t *this, client_t *client)
+{
+	if (streq(client->command, "events"))
+	{
+		client->phase = LISTENING;
+		client->out = chunk_clone(chunk_from_str("{\"ok\":true}\n"));
+	}
+	else
+	{
+		client->phase = ANSWERED;
+		client->out = this->control->execute(this->control, client->command);
+	}
+	write_client(client);
+}
+
+/**
+ * Read the command of a client, or see that it left
+ */
+static void read_client(private_qcd_socket_t *this, client_t *client)
+{
+	char *end, ignored[256];
+	ssize_t len;
+
+	if (client->phase != ASKING)
+	{
+		len = recv(client->fd, ignored, sizeof(ignored), MSG_DONTWAIT);
+		if (len == 0 || (len < 0 && errno != EAGAIN && errno != EINTR))
+		{
+			close_client(client);
+		}
+		return;
+	}
+	len = recv(client->fd, client->command + client->len,
+			   COMMAND_MAX - client->len, MSG_DONTWAIT);
+	if (len < 0 && (errno == EAGAIN || errno == EINTR))
+	{
+		return;
+	}
+	if (len <= 0)
+	{
+		close_client(client);
+		return;
+	}
+	client->len += len;
+	end = memchr(client->command, '\n', client->len);
+	if (end)
+	{
+		*end = '\0';
+		execute(this, client);
+	}
+	else if (client->len == COMMAND_MAX)
+	{
+		close_client(client);
+	}
+}
+
+/**
+ * May this client ask? The mode of the socket says so, this says it again.
+ */
+static bool is_allowed(int fd)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
+		   (peer.uid == 0 || peer.uid == geteuid());
+}
+
+/**
+ * Accept a client, unless there are too many
+ */
+static void accept_client(private_qcd_socket_t *this)
+{
+	int fd, i;
+
+	fd = accept4(this->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd < 0)
+	{
+		return;
+	}
+	for (i = 0; i < CLIENTS_MAX && is_allowed(fd); i++)
+	{
+		if (this->clients[i].phase == FREE)
+		{
+			this->clients[i].phase = ASKING;
+			this->clients[i].fd = fd;
+			this->clients[i].deadline = qcd_now() + COMMAND_TIMEOUT_MS;
+			return;
+		}
+	}
+	close(fd);
+}
+
+/**
+ * Give pending events to the clients that listen
+ */
+static void distribute(private_qcd_socket_t *this)
+{
+	chunk_t pending;
+	uint64_t count;
+	int i;
+
+	ignore_result(read(this->wake, &count, sizeof(count)));
+	this->mutex->lock(this->mutex);
+	pending = this->pending;
+	this->pending = chunk_empty;
+	this->mutex->unlock(this->mutex);
+
+	for (i = 0; pending.len && i < CLIENTS_MAX; i++)
+	{
+		client_t *client = &this->clients[i];
+
+		if (client->phase != LISTENING)
+		{
+			continue;
+		}
+		if (client->out.len - client->written > UNREAD_MAX)
+		{
+			close_client(client);
+			continue;
+		}
+		append(client, pending);
+		write_client(client);
+	}
+	chunk_free(&pending);
+}
+
+/**
+ * Close clients that don't send their command, or don't read its answer
+ *
+ * @return				milliseconds until the next may have to be closed
+ */
+static int expire(private_qcd_socket_t *this)
+{
+	uint64_t now = qcd_now();
+	int i, timeout = -1;
+
+	for (i = 0; i < CLIENTS_MAX; i++)
+	{
+		client_t *client = &this->clients[i];
+
+		if (client->phase != ASKING && client->phase != ANSWERED)
+		{
+			continue;
+		}
+		if (client->deadline <= now)
+		{
+			close_client(client);
+		}
+		else if (timeout < 0 || client->deadline - now < timeout)
+		{
+			timeout = client->deadline - now;
+		}
+	}
+	return timeout;
+}
+
+/**
+ * Serve those clients for which something happened
+ */
+static void serve(private_qcd_socket_t *this, struct pollfd *fds)
+{
+	int i;
+
+	for (i = 0; i < CLIENTS_MAX; i++)
+	{
+		client_t *client = &this->clients[i];
+
+		if (client->phase != FREE && fds[i].revents & POLLOUT)
+		{
+			write_client(client);
+		}
+		if (client->phase != FREE &&
+			fds[i].revents & (POLLIN | POLLHUP | POLLERR | POLLNVAL))
+		{
+			read_client(this, client);
+		}
+	}
+}
+
+/**
+ * Our thread
+ */
+static void *run(private_qcd_socket_t *this)
+{
+	struct pollfd fds[CLIENTS_MAX + 2];
+	int i, timeout;
+	bool stop = FALSE;
+
+	while (!stop)
+	{
+		timeout = expire(this);
+		for (i = 0; i < CLIENTS_MAX; i++)
+		{
+			client_t *client = &this->clients[i];
+
+			fds[i].fd = client->phase == FREE ? -1 : client->fd;
+			fds[i].events = client->out.len ? POLLIN | POLLOUT : POLLIN;
+			fds[i].revents = 0;
+		}
+		fds[CLIENTS_MAX] = (struct pollfd){ .fd = this->wake, .events = POLLIN };
+		fds[CLIENTS_MAX + 1] = (struct pollfd){
+			.fd = this->fd,
+			.events = POLLIN,
+		};
+		if (poll(fds, countof(fds), timeout) < 0 && errno != EINTR)
+		{
+			DBG1(DBG_CFG, "QCD: waiting for clients failed: %s",
+				 strerror(errno));
+			break;
+		}
+		serve(this, fds);
+		if (fds[CLIENTS_MAX].revents)
+		{
+			distribute(this);
+		}
+		if (fds[CLIENTS_MAX + 1].revents)
+		{
+			accept_client(this);
+		}
+		this->mutex->lock(this->mutex);
+		stop = this->stop;
+		this->mutex->unlock(this->mutex);
+	}
+	return NULL;
+}
+
+METHOD(qcd_socket_t, destroy, void,
+	private_qcd_socket_t *this)
+{
+	int i;
+
+	this->events->set_receiver(this->events, NULL, NULL);
+	if (this->thread)
+	{
+		this->mutex->lock(this->mutex);
+		this->stop = TRUE;
+		this->mutex->unlock(this->mutex);
+		wake(this);
+		this->thread->join(this->thread);
+		unlink(this->path);
+	}
+	for (i = 0; i < CLIENTS_MAX; i++)
+	{
+		if (this->clients[i].phase != FREE)
+		{
+			close_client(&this->clients[i]);
+		}
+	}
+	if (this->fd >= 0)
+	{
+		close(this->fd);
+	}
+	if (this->wake >= 0)
+	{
+		close(this->wake);
+	}
+	chunk_free(&this->pending);
+	this->mutex->destroy(this->mutex);
+	free(this->path);
+	free(this);
+}
+
+/**
+ * Remove the socket that a crash has left, unless somebody answers there
+ */
+static bool remove_stale(struct sockaddr_un *addr)
+{
+	struct stat st;
+	bool stale;
+	int fd;
+
+	if (lstat(addr->sun_path, &st) != 0)
+	{
+		return errno == ENOENT;
+	}
+	if (!S_ISSOCK(st.st_mode))
+	{
+		errno = EEXIST;
+		return FALSE;
+	}
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	stale = fd >= 0 &&
+			connect(fd, (struct sockaddr*)addr, sizeof(*addr)) != 0 &&
+			errno == ECONNREFUSED;
+	if (fd >= 0)
+	{
+		close(fd);
+	}
+	if (!stale)
+	{
+		errno = EADDRINUSE;
+		return FALSE;
+	}
+	return unlink(addr->sun_path) == 0;
+}
+
+/**
+ * Open the listening socket
+ */
+static bool open_socket(private_qcd_socket_t *this)
+{
+	struct sockaddr_un addr = {
+		.sun_family = AF_UNIX,
+	};
+	mode_t old;
+	bool bound;
+
+	if (strlen(this->path) >= sizeof(addr.sun_path))
+	{
+		errno = ENAMETOOLONG;
+		return FALSE;
+	}
+	strcpy(addr.sun_path, this->path);
+	this->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	this->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (this->wake < 0 || this->fd < 0 || !remove_stale(&addr))
+	{
+		return FALSE;
+	}
+	old = umask(S_IXUSR | S_IRWXG | S_IRWXO);
+	bound = bind(this->fd, (struct sockaddr*)&addr, sizeof(addr)) == 0;
+	umask(old);
+	return bound && listen(this->fd, CLIENTS_MAX) == 0;
+}
+
+/*
+ * Described in header
+ */
+qcd_socket_t *qcd_socket_create(char *path, qcd_control_t *control,
+								qcd_events_t *events)
+{
+	private_qcd_socket_t *this;
+
+	INIT(this,
+		.public = {
+			.destroy = _destroy,
+		},
+		.path = strdup(path),
+		.control = control,
+		.events = events,
+		.fd = -1,
+		.wake = -1,
+		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
+	);
+
+	if (!open_socket(this))
+	{
+		DBG1(DBG_CFG, "QCD: no socket %s for the qcd command: %s. Remove it if "
+			 "nobody uses it, or set %s.plugins.qcd.socket", path,
+			 strerror(errno), lib->ns);
+		destroy(this);
+		return NULL;
+	}
+	this->thread = thread_create((void*)run, this);
+	if (!this->thread)
+	{
+		DBG1(DBG_CFG, "QCD: no thread for the socket %s", path);
+		unlink(path);
+		destroy(this);
+		return NULL;
+	}
+	events->set_receiver(events, (void*)take_event, this);
+	return &this->public;
+}
