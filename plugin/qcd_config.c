@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_config.h"
-
-#include <qcd/qcd.h>
+#include "qcd_sa.h"
 
 #include <errno.h>
 
@@ -26,6 +25,8 @@ typedef enum {
 	KIND_PATH,
 	KIND_SOCKET,
 	KIND_TIME,
+	KIND_NODES,
+	KIND_ADDRESS,
 } kind_t;
 
 /**
@@ -51,6 +52,9 @@ static const setting_t settings[] = {
 		"/var/lib/strongswan-qcd" },
 	{ "node", offsetof(qcd_config_t, node), MAKER, KIND_NUMBER, "0",
 		.min = 0, .max = UINT8_MAX },
+	{ "takes_over", offsetof(qcd_config_t, takeover), MAKER, KIND_NODES, "" },
+	{ "takes_over_address", offsetof(qcd_config_t, takeover.address), MAKER,
+		KIND_ADDRESS, "" },
 	{ "token_length", offsetof(qcd_config_t, token_length), MAKER, KIND_NUMBER,
 		"32", .min = QCD_TOKEN_MIN, .max = QCD_TOKEN_MADE_MAX },
 	{ "bind", offsetof(qcd_config_t, bind_address), MAKER, KIND_CHOICE, "spi",
@@ -155,6 +159,55 @@ static bool parse_time(char *value, uint32_t *out)
 }
 
 /**
+ * Parse node numbers, separated by commas or spaces
+ */
+static bool parse_nodes(char *value, qcd_takeover *out)
+{
+	enumerator_t *enumerator;
+	uint32_t node;
+	char *word;
+	bool valid = TRUE;
+
+	enumerator = enumerator_create_token(value, ", ", " ");
+	while (enumerator->enumerate(enumerator, &word))
+	{
+		if (!*word)
+		{
+			continue;
+		}
+		valid = parse_number(word, 0, UINT8_MAX, &node);
+		if (!valid)
+		{
+			break;
+		}
+		qcd_takeover_add(out, node);
+	}
+	enumerator->destroy(enumerator);
+	return valid;
+}
+
+/**
+ * Parse an IP address, or none
+ */
+static bool parse_address(char *value, qcd_address *out)
+{
+	host_t *host;
+
+	if (!*value)
+	{
+		return TRUE;
+	}
+	host = host_create_from_string(value, 0);
+	if (!host)
+	{
+		return FALSE;
+	}
+	qcd_address_from_host(host, out);
+	host->destroy(host);
+	return TRUE;
+}
+
+/**
  * Find the index of a word
  */
 static bool parse_choice(char *value, const setting_t *setting, u_int *out)
@@ -202,6 +255,10 @@ static bool parse(qcd_config_t *this, const setting_t *setting, char *value)
 			return TRUE;
 		case KIND_TIME:
 			return parse_time(value, target);
+		case KIND_NODES:
+			return parse_nodes(value, target);
+		case KIND_ADDRESS:
+			return parse_address(value, target);
 		case KIND_CHOICE:
 			if (!parse_choice(value, setting, &choice))
 			{
@@ -244,6 +301,12 @@ static void describe(const setting_t *setting, char *buf, size_t len)
 			break;
 		case KIND_TIME:
 			snprintf(buf, len, "a time such as 30d, 12h, 10m or 5s");
+			break;
+		case KIND_NODES:
+			snprintf(buf, len, "a list of numbers from 0 to 255");
+			break;
+		case KIND_ADDRESS:
+			snprintf(buf, len, "an IP address");
 			break;
 		case KIND_CHOICE:
 			written = snprintf(buf, len, "one of");
@@ -307,6 +370,25 @@ static void warn_unknown()
 	enumerator->destroy(enumerator);
 }
 
+/**
+ * A standby without the address, or the address without nodes to take over, is
+ * a configuration that somebody has not finished
+ */
+static bool takeover_is_whole(qcd_config_t *this)
+{
+	qcd_takeover *takeover = &this->takeover;
+	uint64_t nodes = takeover->nodes[0] | takeover->nodes[1] |
+					 takeover->nodes[2] | takeover->nodes[3];
+
+	if (!nodes == !takeover->address.len)
+	{
+		return TRUE;
+	}
+	DBG1(DBG_CFG, "QCD: %s.plugins.qcd.takes_over and takes_over_address need "
+		 "each other: the token maker is off", lib->ns);
+	return FALSE;
+}
+
 METHOD(qcd_config_t, role_enabled, bool,
 	qcd_config_t *this, char *name, char *role)
 {
@@ -353,7 +435,7 @@ qcd_config_t *qcd_config_create()
 	}
 	this->state_dir = strdup(this->state_dir);
 	this->socket = strdup(this->socket);
-	this->maker = this->maker && !(off & MAKER);
+	this->maker = this->maker && !(off & MAKER) && takeover_is_whole(this);
 	this->taker = this->taker && !(off & TAKER);
 	warn_unknown();
 

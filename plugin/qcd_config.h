@@ -8,6 +8,8 @@
 #ifndef QCD_CONFIG_H_
 #define QCD_CONFIG_H_
 
+#include <qcd/qcd.h>
+
 #include <library.h>
 
 typedef struct qcd_config_t qcd_config_t;
@@ -50,6 +52,11 @@ struct qcd_config_t {
 	 * Number of this gateway among those that share a secret
 	 */
 	uint32_t node;
+
+	/**
+	 * Nodes whose place we take, and the address that we then have
+	 */
+	qcd_takeover takeover;
 
 	/**
 	 * Octets of a token

@@ -296,13 +296,18 @@ METHOD(qcd_state_t, judge, enum qcd_judgement,
 {
 	chunk_t data = message->get_packet_data(message);
 	enum qcd_judgement judgement;
-	qcd_address source;
+	qcd_packet packet = {
+		.octets = data.ptr,
+		.len = data.len,
+	};
 
-	qcd_address_from_host(message->get_source(message), &source);
+	qcd_address_from_host(message->get_source(message), &packet.source);
+	qcd_address_from_host(message->get_destination(message),
+						  &packet.destination);
 	this->mutex->lock(this->mutex);
 	judgement = qcd_maker_judge(request, this->limit, this->graveyard,
-								&this->seal, &this->mint, data.ptr, data.len,
-								&source, qcd_now());
+								&this->seal, &this->mint,
+								&this->config->takeover, &packet, qcd_now());
 	this->mutex->unlock(this->mutex);
 	return judgement;
 }

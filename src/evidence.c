@@ -56,9 +56,40 @@ void qcd_graveyard_bury(qcd_graveyard *graveyard, const qcd_spis *spis,
     graveyard->next[set] = (uint8_t)((way + 1) % QCD_GRAVEYARD_WAYS);
 }
 
+void qcd_takeover_add(qcd_takeover *takeover, uint8_t node)
+{
+    takeover->nodes[node / 64] |= (uint64_t)1 << (node % 64);
+}
+
+/* RFC 6290 section 6: only the active gateway holds the shared address, so who
+ * is asked there has taken the place of the others. */
+static bool is_taken_over(const qcd_takeover *takeover, uint8_t node,
+                          const qcd_address *destination)
+{
+    return takeover != NULL && takeover->address.len != 0 &&
+           address_equals(&takeover->address, destination) &&
+           (takeover->nodes[node / 64] >> (node % 64) & 1) != 0;
+}
+
+static enum qcd_evidence weigh_own(const qcd_origin *origin,
+                                   const qcd_mint *mint, bool buried)
+{
+    /* Run 0 mints nothing. */
+    if (origin->run != 0 && origin->run < mint->first_run) {
+        return QCD_EVIDENCE_EARLIER_RUN;
+    }
+    /* A run that is yet to come has come from a state that was rolled back:
+     * whether its process lives, nothing tells. */
+    if (origin->run < mint->first_run || origin->run > mint->run) {
+        return QCD_EVIDENCE_NONE;
+    }
+    return buried ? QCD_EVIDENCE_BURIED : QCD_EVIDENCE_NONE;
+}
+
 enum qcd_evidence qcd_evidence_weigh(const qcd_header *request,
                                      const qcd_seal *seal, const qcd_mint *mint,
-                                     bool buried)
+                                     bool buried, const qcd_takeover *takeover,
+                                     const qcd_address *destination)
 {
     enum qcd_role role = qcd_header_local_role(request);
     qcd_origin origin;
@@ -66,17 +97,11 @@ enum qcd_evidence qcd_evidence_weigh(const qcd_header *request,
     if (!qcd_spi_open(&origin, seal, local_spi(&request->spis, role))) {
         return QCD_EVIDENCE_NONE; /* not ours, and never was */
     }
-    if (origin.node != mint->node) {
-        return QCD_EVIDENCE_NONE; /* another gateway may hold it */
+    if (origin.node == mint->node) {
+        return weigh_own(&origin, mint, buried);
     }
-    /* Run 0 mints nothing. */
-    if (origin.run != 0 && origin.run < mint->first_run) {
-        return QCD_EVIDENCE_EARLIER_RUN;
-    }
-    /* A run that is yet to come has come from a state that was rolled back:
-     * whether its process lives, nothing tells. */
-    if (origin.run < mint->first_run || origin.run > mint->run) {
-        return QCD_EVIDENCE_NONE;
-    }
-    return buried ? QCD_EVIDENCE_BURIED : QCD_EVIDENCE_NONE;
+    /* Another gateway may hold it, unless we stand where it stood. */
+    return is_taken_over(takeover, origin.node, destination)
+               ? QCD_EVIDENCE_TAKEN_OVER
+               : QCD_EVIDENCE_NONE;
 }

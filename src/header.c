@@ -53,6 +53,11 @@ bool spi_is_zero(const qcd_spi *spi)
     return memcmp(spi, &zero, sizeof(zero)) == 0;
 }
 
+bool address_equals(const qcd_address *a, const qcd_address *b)
+{
+    return a->len == b->len && memcmp(a->octets, b->octets, a->len) == 0;
+}
+
 enum qcd_err qcd_header_decode(qcd_header *out, const uint8_t *in,
                                size_t in_len)
 {

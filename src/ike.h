@@ -39,6 +39,9 @@ bool header_exchange_is_clear(const qcd_header *header);
 /* spi_is_zero tells whether `spi` stands for no SPI. */
 bool spi_is_zero(const qcd_spi *spi);
 
+/* address_equals compares two addresses, of which either may be none. */
+bool address_equals(const qcd_address *a, const qcd_address *b);
+
 /* notify is a notify payload's body, cut into its parts; `spi` and `data` are
  * borrowed from the input. */
 typedef struct notify {

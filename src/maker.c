@@ -34,25 +34,26 @@ static bool is_protected_request(const qcd_header *h, const uint8_t *in,
 enum qcd_judgement qcd_maker_judge(qcd_header *out, qcd_reply_limit *limit,
                                    const qcd_graveyard *graveyard,
                                    const qcd_seal *seal, const qcd_mint *mint,
-                                   const uint8_t *in, size_t in_len,
-                                   const qcd_address *source, uint64_t now_ms)
+                                   const qcd_takeover *takeover,
+                                   const qcd_packet *packet, uint64_t now_ms)
 {
     qcd_header h;
 
     memset(out, 0, sizeof(*out));
-    if (qcd_header_decode(&h, in, in_len) != QCD_OK ||
-        !is_protected_request(&h, in, in_len)) {
+    if (qcd_header_decode(&h, packet->octets, packet->len) != QCD_OK ||
+        !is_protected_request(&h, packet->octets, packet->len)) {
         return QCD_SILENT_NO_REQUEST;
     }
     enum qcd_role role = qcd_header_local_role(&h);
     bool buried = qcd_graveyard_holds(graveyard, &h.spis, role);
-    if (qcd_evidence_weigh(&h, seal, mint, buried) == QCD_EVIDENCE_NONE) {
+    if (qcd_evidence_weigh(&h, seal, mint, buried, takeover,
+                           &packet->destination) == QCD_EVIDENCE_NONE) {
         return QCD_SILENT_NO_EVIDENCE;
     }
     /* Only now: what gets no answer must not use up the limits. */
     const qcd_spi *local =
         role == QCD_INITIATOR ? &h.spis.initiator : &h.spis.responder;
-    if (!qcd_reply_limit_pass(limit, source, local, now_ms)) {
+    if (!qcd_reply_limit_pass(limit, &packet->source, local, now_ms)) {
         return QCD_SILENT_LIMIT;
     }
     *out = h;

@@ -18,11 +18,6 @@ void qcd_promise_give(qcd_promise *promise, const qcd_keys *keys,
     }
 }
 
-static bool is_same_address(const qcd_address *a, const qcd_address *b)
-{
-    return a->len == b->len && memcmp(a->octets, b->octets, a->len) == 0;
-}
-
 /* How many rotations ago the promised generation was the newest one. */
 static uint32_t age_of(const qcd_promise *promise, const qcd_keys *keys)
 {
@@ -38,13 +33,13 @@ bool qcd_promise_is_due(const qcd_promise *promise, const qcd_keys *keys,
         return true;
     }
     /* RFC 6290 section 4.4: the old token became invalid. */
-    if (!is_same_address(&promise->taker, taker != NULL ? taker : &unbound)) {
+    if (!address_equals(&promise->taker, taker != NULL ? taker : &unbound)) {
         return true;
     }
     /* The last generation is replaced while it can still be made: a crash at
      * any time then finds a token that we can show.  That also keeps what
-     * a crash needs to the newest three, which fit into the answer to the
-     * smallest of requests. */
+     * a crash needs to the newest three, which fit into the answer to an empty
+     * request with an ICV of 16 octets; all four would not. */
     return age_of(promise, keys) >= QCD_GENERATIONS_MAX - 1;
 }
 

@@ -3,6 +3,7 @@
  * it is shown is among them, RFC 6290 sections 3, 4.5 and 5. */
 #include <qcd/qcd.h>
 
+#include <assert.h>
 #include <nettle/memops.h>
 #include <string.h>
 
@@ -26,6 +27,7 @@ void qcd_digest_key_wipe(qcd_digest_key *key)
 static void digest_token(uint8_t out[QCD_DIGEST_LEN], const qcd_digest_key *key,
                          const qcd_token *token)
 {
+    assert(token->len <= QCD_TOKEN_MAX);
     mac_digest(out, QCD_DIGEST_LEN, &key->hmac, token->octets, token->len);
 }
 
@@ -63,6 +65,7 @@ enum qcd_verdict qcd_held_verify(const qcd_held *held,
     uint8_t digest[QCD_DIGEST_LEN];
     int any = 0;
 
+    assert(message->num_tokens <= QCD_TOKENS_READ_MAX);
     for (size_t i = 0; i < message->num_tokens; i++) {
         digest_token(digest, key, &message->tokens[i]);
         any |= is_held(held, digest) ? 1 : 0;

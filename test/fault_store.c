@@ -15,7 +15,7 @@
 #define CALLS_MAX 500
 
 /* What a start finds in the folder. */
-enum found { NOTHING, OLD_RUN, RUN_LOST, RUN_LAST };
+enum found { NOTHING, OLD_RUN, UNBOUND, RUN_LOST, RUN_LAST };
 
 static const struct scene {
     const char *name;
@@ -28,6 +28,9 @@ static const struct scene {
      "make secrets.tmp, write, sync file, rename secrets, sync folder, "},
     {"next start", OLD_RUN,
      "write, make run.tmp, write, sync file, rename run, sync folder, "},
+    {"bound to no machine", UNBOUND,
+     "write, make secrets.tmp, write, sync file, rename secrets, sync folder, "
+     "make run.tmp, write, sync file, rename run, sync folder, "},
     {"run lost", RUN_LOST,
      "write, make run.tmp, write, sync file, rename run, sync folder, "
      "make secrets.tmp, write, sync file, rename secrets, sync folder, "},
@@ -40,6 +43,7 @@ static const struct scene {
 typedef struct history {
     bool had_secrets;
     bool is_run_known;
+    bool was_unbound;
     uint16_t run;
     qcd_secrets secrets;
     box_image secrets_file;
@@ -63,7 +67,11 @@ static void prepare(history *out, const box *b, const struct scene *scene)
         qcd_store *store = box_open(b, scene->name);
         remember(out, store);
         qcd_store_close(store);
-        out->is_run_known = scene->found == OLD_RUN;
+        out->is_run_known = scene->found == OLD_RUN || scene->found == UNBOUND;
+    }
+    if (scene->found == UNBOUND) {
+        box_unbind(b);
+        out->was_unbound = true;
     }
     if (scene->found == RUN_LOST) {
         box_restore(b, "run", &none);
@@ -120,9 +128,10 @@ static void check_error(const box *b, const char *row, const char *call,
     CHECK(row, store == NULL);
     CHECK(row, strncmp(report->text, "cannot ", 7) == 0);
     CHECK(row, strstr(report->text, " /")); /* the file, or a parent of it */
-    /* Only what makes the last rename durable comes after it. */
+    /* Only what makes the last rename durable comes after it, and the run
+     * where the secrets were only bound. */
     CHECK(row, box_is_same(b, "secrets", &past->secrets_file) ||
-                   strcmp(call, "fsync") == 0);
+                   strcmp(call, "fsync") == 0 || past->was_unbound);
 }
 
 static void fail_each(const box *b, const struct scene *scene,
@@ -200,6 +209,117 @@ static void test_next_run_fails(void **state)
         CHECK_INT(call, qcd_store_run(store), run + 1);
     }
     qcd_store_close(store);
+}
+
+/* check_rotated holds that the newest secret, and it alone, is another. */
+static void check_rotated(const char *row, const qcd_secrets *now,
+                          const qcd_secrets *before)
+{
+    CHECK_INT(row, now->num_generations, before->num_generations + 1);
+    CHECK_OCTETS(row, &now->generations[1], before->generations,
+                 QCD_SECRET_LEN);
+    CHECK_OCTETS(row, now->seal_key, before->seal_key, QCD_SEAL_KEY_LEN);
+}
+
+static void test_rotate_fails(void **state)
+{
+    const box *b = *state;
+    const char *call = "";
+    for (size_t n = 1; call != NULL; n++) {
+        box_clear(b);
+        qcd_store *store = box_open(b, "first");
+        qcd_secrets before = *qcd_store_secrets(store);
+        qcd_store_report report;
+        size_t num_fds = box_num_fds();
+        fault_start(FAULT_ONCE, n);
+        enum qcd_store_err err = qcd_store_rotate(store, &report, BOX_NOW + 1);
+        call = fault_stop();
+        const char *row = call != NULL ? call : "none";
+        if (call != NULL) {
+            CHECK_INT(row, err, QCD_STORE_ERR_SYSTEM);
+            CHECK(row, strstr(report.text, b->root));
+            CHECK_OCTETS(row, qcd_store_secrets(store), &before,
+                         sizeof(before));
+            CHECK_INT(row, box_num_fds(), num_fds);
+            CHECK(row, box_holds(b, "lock run secrets "));
+            CHECK_INT(row, qcd_store_rotate(store, &report, BOX_NOW + 2),
+                      QCD_STORE_OK);
+        }
+        check_rotated(row, qcd_store_secrets(store), &before);
+        before = *qcd_store_secrets(store);
+        qcd_store_close(store);
+        store = box_open(b, row);
+        CHECK_OCTETS(row, qcd_store_secrets(store), &before, sizeof(before));
+        qcd_store_close(store);
+    }
+}
+
+/* Killed at any moment: the old secrets, or the new one before them. */
+static void test_rotate_killed(void **state)
+{
+    const box *b = *state;
+    for (size_t n = 1;; n++) {
+        qcd_store *store = box_open(b, "first");
+        qcd_secrets before = *qcd_store_secrets(store);
+        qcd_store_report report;
+        pid_t pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            fault_start(FAULT_KILL, n);
+            _exit(qcd_store_rotate(store, &report, BOX_NOW + 1) == 0 ? 0 : 1);
+        }
+        int status;
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        qcd_store_close(store);
+        store = box_open(b, "after it");
+        const qcd_secrets *now = qcd_store_secrets(store);
+        if (now->num_generations != 1) {
+            check_rotated("killed", now, &before);
+        } else {
+            assert_true(WIFSIGNALED(status));
+            assert_memory_equal(now, &before, sizeof(before));
+        }
+        qcd_store_close(store);
+        assert_true(box_holds(b, "lock run secrets "));
+        box_clear(b);
+        if (!WIFSIGNALED(status)) {
+            assert_int_equal(WEXITSTATUS(status), 0);
+            break;
+        }
+    }
+}
+
+static void test_adopt_fails(void **state)
+{
+    const box *b = *state;
+    const char *call = "";
+    for (size_t n = 1; call != NULL; n++) {
+        box_clear(b);
+        qcd_store_close(box_open(b, "first"));
+        box_unbind(b);
+        box_image before;
+        qcd_store_report report;
+        size_t num_fds = box_num_fds();
+        box_save(&before, b, "secrets");
+        fault_start(FAULT_ONCE, n);
+        enum qcd_store_err err =
+            qcd_store_adopt(&report, b->folder, &box_other_machine);
+        call = fault_stop();
+        const char *row = call != NULL ? call : "none";
+        CHECK_INT(row, box_num_fds(), num_fds);
+        CHECK(row, box_holds(b, "lock run secrets "));
+        if (err != QCD_STORE_OK) {
+            CHECK_INT(row, err, QCD_STORE_ERR_SYSTEM);
+            CHECK(row, box_is_same(b, "secrets", &before) ||
+                           strcmp(row, "fsync") == 0);
+            CHECK_INT(row,
+                      qcd_store_adopt(&report, b->folder, &box_other_machine),
+                      QCD_STORE_OK);
+        } else {
+            CHECK(row, call == NULL || strcmp(call, "close") == 0);
+        }
+        CHECK(row, !box_is_same(b, "secrets", &before));
+    }
 }
 
 static void test_short_transfers_and_signals(void **state)
@@ -282,6 +402,9 @@ int main(void)
         BOX_TEST(test_one_call_fails),
         BOX_TEST(test_all_calls_fail_from_one_on),
         BOX_TEST(test_next_run_fails),
+        BOX_TEST(test_rotate_fails),
+        BOX_TEST(test_rotate_killed),
+        BOX_TEST(test_adopt_fails),
         BOX_TEST(test_short_transfers_and_signals),
         BOX_TEST(test_order_of_writes),
         BOX_TEST(test_killed_before_each_call),

@@ -111,9 +111,11 @@ static void check_weigh(const struct spi_row *i, const struct spi_row *r,
     const qcd_seal seal = make_seal(1);
     const qcd_mint mint = make_mint();
 
-    CHECK_INT(local->name, qcd_evidence_weigh(&h, &seal, &mint, false),
+    CHECK_INT(local->name,
+              qcd_evidence_weigh(&h, &seal, &mint, false, NULL, NULL),
               local->want);
-    CHECK_INT(local->name, qcd_evidence_weigh(&h, &seal, &mint, true),
+    CHECK_INT(local->name,
+              qcd_evidence_weigh(&h, &seal, &mint, true, NULL, NULL),
               local->want_buried);
 }
 
@@ -149,7 +151,8 @@ static void test_every_run(void **state)
 
         assert_int_equal(qcd_spi_seal(&h.spis.responder, &seal, &origin),
                          QCD_OK);
-        assert_int_equal(qcd_evidence_weigh(&h, &seal, &mint, false), want);
+        assert_int_equal(
+            qcd_evidence_weigh(&h, &seal, &mint, false, NULL, NULL), want);
     }
 }
 
@@ -170,18 +173,21 @@ static void test_random_headers_are_no_evidence(void **state)
         qcd_header h;
 
         random_octets(&random, &h, sizeof(h));
-        if (qcd_evidence_weigh(&h, &seal, &mint, false) != QCD_EVIDENCE_NONE) {
+        if (qcd_evidence_weigh(&h, &seal, &mint, false, NULL, NULL) !=
+            QCD_EVIDENCE_NONE) {
             num_earlier++; /* a guess of one in 2^27 */
         }
         h.flags |= QCD_FLAG_INITIATOR;
         h.spis.responder = spi;
-        assert_int_equal(qcd_evidence_weigh(&h, &seal, &mint, false),
-                         QCD_EVIDENCE_NONE);
+        assert_int_equal(
+            qcd_evidence_weigh(&h, &seal, &mint, false, NULL, NULL),
+            QCD_EVIDENCE_NONE);
         h.spis.initiator = spi;
         random_octets(&random, &h.spis.responder, sizeof(spi));
         h.flags &= (uint8_t)~QCD_FLAG_INITIATOR;
-        assert_int_equal(qcd_evidence_weigh(&h, &seal, &mint, false),
-                         QCD_EVIDENCE_NONE);
+        assert_int_equal(
+            qcd_evidence_weigh(&h, &seal, &mint, false, NULL, NULL),
+            QCD_EVIDENCE_NONE);
     }
     assert_int_equal(num_earlier, 0);
 }
@@ -199,10 +205,11 @@ static void test_zero_state_is_no_evidence(void **state)
         qcd_header h = {.flags = QCD_FLAG_INITIATOR};
 
         h.spis.responder = make_spi(&spi_rows[i]);
-        CHECK_INT(spi_rows[i].name, qcd_evidence_weigh(&h, &seal, &mint, false),
+        CHECK_INT(spi_rows[i].name,
+                  qcd_evidence_weigh(&h, &seal, &mint, false, NULL, NULL),
                   QCD_EVIDENCE_NONE);
         CHECK_INT(spi_rows[i].name,
-                  qcd_evidence_weigh(&h, &no_seal, &real, true),
+                  qcd_evidence_weigh(&h, &no_seal, &real, true, NULL, NULL),
                   QCD_EVIDENCE_NONE);
     }
 }
@@ -344,6 +351,104 @@ static void test_remote_spi_does_not_steer(void **state)
     assert_true(qcd_graveyard_holds(&graveyard, &victim, QCD_INITIATOR));
 }
 
+/* RFC 6290 section 6: a standby answers for the nodes that it takes over, and
+ * only at the address that the active gateway holds. */
+static const struct takeover_row {
+    const char *name;
+    uint8_t node; /* that minted the SPI */
+    bool nodes_known;
+    qcd_address configured;
+    qcd_address destination;
+    enum qcd_evidence want;
+} takeover_rows[] = {
+    {"taken over, shared address",
+     8,
+     true,
+     {4, {10, 0, 0, 1}},
+     {4, {10, 0, 0, 1}},
+     QCD_EVIDENCE_TAKEN_OVER},
+    {"taken over, own address",
+     8,
+     true,
+     {4, {10, 0, 0, 1}},
+     {4, {10, 0, 0, 2}},
+     QCD_EVIDENCE_NONE},
+    {"taken over, IPv6 that begins alike",
+     8,
+     true,
+     {4, {10, 0, 0, 1}},
+     {16, {10, 0, 0, 1}},
+     QCD_EVIDENCE_NONE},
+    {"taken over, no address set, none known",
+     8,
+     true,
+     {0, {0}},
+     {0, {0}},
+     QCD_EVIDENCE_NONE},
+    {"highest node",
+     255,
+     true,
+     {4, {10, 0, 0, 1}},
+     {4, {10, 0, 0, 1}},
+     QCD_EVIDENCE_TAKEN_OVER},
+    {"another node",
+     9,
+     true,
+     {4, {10, 0, 0, 1}},
+     {4, {10, 0, 0, 1}},
+     QCD_EVIDENCE_NONE},
+    {"node 64 is not node 0",
+     64,
+     true,
+     {4, {10, 0, 0, 1}},
+     {4, {10, 0, 0, 1}},
+     QCD_EVIDENCE_NONE},
+    {"nobody taken over",
+     8,
+     false,
+     {4, {10, 0, 0, 1}},
+     {4, {10, 0, 0, 1}},
+     QCD_EVIDENCE_NONE},
+    {"own node, this run",
+     NODE,
+     true,
+     {4, {10, 0, 0, 1}},
+     {4, {10, 0, 0, 1}},
+     QCD_EVIDENCE_NONE},
+};
+
+static void test_takeover(void **state)
+{
+    const qcd_seal seal = make_seal(1);
+    const qcd_mint mint = make_mint();
+
+    (void)state;
+    for (size_t i = 0; i < NUM_ROWS(takeover_rows); i++) {
+        const struct takeover_row *row = &takeover_rows[i];
+        const qcd_origin origin = {.node = row->node, .run = RUN, .counter = 5};
+        qcd_header h = {.flags = QCD_FLAG_INITIATOR};
+        qcd_takeover takeover = {.address = row->configured};
+
+        if (row->nodes_known) {
+            qcd_takeover_add(&takeover, 0);
+            qcd_takeover_add(&takeover, 8);
+            qcd_takeover_add(&takeover, 255);
+            qcd_takeover_add(&takeover, NODE);
+        }
+        count_up(&h.spis.initiator, 1, QCD_SPI_LEN);
+        assert_int_equal(qcd_spi_seal(&h.spis.responder, &seal, &origin),
+                         QCD_OK);
+        CHECK_INT(row->name,
+                  qcd_evidence_weigh(&h, &seal, &mint, false, &takeover,
+                                     &row->destination),
+                  row->want);
+        CHECK_INT(row->name,
+                  qcd_evidence_weigh(&h, &seal, &mint, false, NULL,
+                                     &row->destination),
+                  QCD_EVIDENCE_NONE);
+    }
+}
+
 /* With sealed SPIs, most of the last thousand dead are found. */
 static void test_keeps_the_recently_dead(void **state)
 {
@@ -373,6 +478,7 @@ int main(void)
         cmocka_unit_test(test_every_run),
         cmocka_unit_test(test_random_headers_are_no_evidence),
         cmocka_unit_test(test_zero_state_is_no_evidence),
+        cmocka_unit_test(test_takeover),
         cmocka_unit_test_setup(test_holds_just_that_sa, empty_graveyard),
         cmocka_unit_test_setup(test_empty_graveyard_holds_nothing,
                                empty_graveyard),

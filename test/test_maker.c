@@ -96,9 +96,11 @@ static uint8_t *datagram(const qcd_header *h, const void *body, size_t body_len,
 static enum qcd_judgement judge(qcd_header *out, const uint8_t *in,
                                 size_t in_len)
 {
+    const qcd_packet packet = {.octets = in, .len = in_len, .source = peer};
+
     dirty(out, sizeof(*out));
-    return qcd_maker_judge(out, &limit, &graveyard, &seal, &mint, in, in_len,
-                           &peer, START_MS);
+    return qcd_maker_judge(out, &limit, &graveyard, &seal, &mint, NULL, &packet,
+                           START_MS);
 }
 
 /* ---- What is a protected request, RFC 6290 section 3 ---- */

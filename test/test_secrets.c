@@ -5,19 +5,25 @@
 #include "store/secrets.h"
 
 #define GENERATION_LEN (8 + QCD_SECRET_LEN)
+#define OWNERS_LEN (QCD_STORE_MACHINE_LEN + QCD_STORE_NODES / 8)
+
+/* start_of is where the number of generations stands. */
+static size_t start_of(uint16_t version)
+{
+    return QCD_SEAL_KEY_LEN + (version > 1 ? OWNERS_LEN : 0);
+}
 
 /* body_of makes a body with room for `num_held` generations that says it has
  * `num_told` of them, and is `extra` octets longer. */
-static void body_of(keyfile_body *out, size_t num_told, size_t num_held,
-                    int extra)
+static void body_of(keyfile_body *out, uint16_t version, size_t num_told,
+                    size_t num_held, int extra)
 {
+    size_t start = start_of(version);
     memset(out, 0, sizeof(*out));
-    out->version = SECRETS_VERSION;
-    out->len =
-        (size_t)((int)(QCD_SEAL_KEY_LEN + 1 + num_held * GENERATION_LEN) +
-                 extra);
+    out->version = version;
+    out->len = (size_t)((int)(start + 1 + num_held * GENERATION_LEN) + extra);
     count_up(out->octets, 1, out->len);
-    out->octets[QCD_SEAL_KEY_LEN] = (uint8_t)num_told;
+    out->octets[start] = (uint8_t)num_told;
 }
 
 static const struct {
@@ -41,8 +47,11 @@ static const struct {
     {"five", 5, 5, 0, QCD_STORE_ERR_DAMAGED},
     {"five told, four there", 5, 4, 0, QCD_STORE_ERR_DAMAGED},
     {"255 told", 255, 4, 0, QCD_STORE_ERR_DAMAGED},
-    {"the key alone", 0, 0, -1, QCD_STORE_ERR_DAMAGED},
-    {"an octet of the key", 0, 0, -QCD_SEAL_KEY_LEN, QCD_STORE_ERR_DAMAGED},
+    {"no number", 0, 0, -1, QCD_STORE_ERR_DAMAGED},
+    {"an octet of the nodes taken", 0, 0, -QCD_STORE_NODES / 8,
+     QCD_STORE_ERR_DAMAGED},
+    {"an octet of the key", 0, 0, -QCD_SEAL_KEY_LEN - OWNERS_LEN,
+     QCD_STORE_ERR_DAMAGED},
 };
 
 static void test_secrets_decode(void **state)
@@ -52,7 +61,8 @@ static void test_secrets_decode(void **state)
         keyfile_body body;
         keyfile_body again;
         qcd_secrets secrets;
-        body_of(&body, rows[i].num_told, rows[i].num_held, rows[i].extra);
+        body_of(&body, SECRETS_VERSION, rows[i].num_told, rows[i].num_held,
+                rows[i].extra);
         dirty(&secrets, sizeof(secrets));
         CHECK_INT(rows[i].name, secrets_decode(&secrets, &body), rows[i].want);
         if (rows[i].want != QCD_STORE_OK) {
@@ -70,11 +80,13 @@ static void test_secrets_fields(void **state)
     (void)state;
     keyfile_body body;
     qcd_secrets secrets;
-    body_of(&body, 2, 2, 0);
+    body_of(&body, SECRETS_VERSION, 2, 2, 0);
     assert_int_equal(secrets_decode(&secrets, &body), QCD_STORE_OK);
-    const uint8_t *first = body.octets + QCD_SEAL_KEY_LEN + 1;
+    const uint8_t *first = body.octets + start_of(SECRETS_VERSION) + 1;
     assert_memory_equal(secrets.seal_key, body.octets, QCD_SEAL_KEY_LEN);
-    assert_true(secrets.made_at[0] == 0x1213141516171819u);
+    assert_memory_equal(secrets.machine, body.octets + 16, 32);
+    assert_memory_equal(secrets.taken, body.octets + 48, 32);
+    assert_true(secrets.made_at[0] == 0x5253545556575859u);
     assert_memory_equal(secrets.generations[0].octets, first + 8,
                         QCD_SECRET_LEN);
     assert_memory_equal(secrets.generations[1].octets,
@@ -83,20 +95,53 @@ static void test_secrets_fields(void **state)
     assert_true(secrets.made_at[2] == 0);
 }
 
+/* The files of version 1, before machines and nodes were told apart. */
+static void test_version_1(void **state)
+{
+    (void)state;
+    keyfile_body body;
+    qcd_secrets secrets;
+    run_record record;
+    body_of(&body, 1, 2, 2, 0);
+    assert_int_equal(secrets_decode(&secrets, &body), QCD_STORE_OK);
+    assert_int_equal(secrets.num_generations, 2);
+    assert_true(is_zero(secrets.machine, sizeof(secrets.machine)));
+    assert_true(is_zero(secrets.taken, sizeof(secrets.taken)));
+    assert_memory_equal(secrets.generations[1].octets,
+                        body.octets + 17 + GENERATION_LEN + 8, QCD_SECRET_LEN);
+
+    body = (keyfile_body){.version = 1, .len = KEY_DIGEST_LEN + 2};
+    body.octets[KEY_DIGEST_LEN + 1] = 7;
+    assert_int_equal(run_decode(&record, &body), QCD_STORE_OK);
+    assert_int_equal(record.run, 7);
+    assert_int_equal(record.node, 0);
+    body.len += 2;
+    assert_int_equal(run_decode(&record, &body), QCD_STORE_ERR_DAMAGED);
+}
+
+#define RUN_LEN (KEY_DIGEST_LEN + 4)
+
 static const struct {
     const char *name;
     size_t len;
     uint16_t run;
+    uint16_t node;
     enum qcd_store_err want;
 } run_rows[] = {
-    {"nothing", 0, 0, QCD_STORE_ERR_DAMAGED},
-    {"no run", KEY_DIGEST_LEN, 1, QCD_STORE_ERR_DAMAGED},
-    {"half a run", KEY_DIGEST_LEN + 1, 0x0101, QCD_STORE_ERR_DAMAGED},
-    {"run 0", KEY_DIGEST_LEN + 2, 0, QCD_STORE_ERR_DAMAGED},
-    {"run 1", KEY_DIGEST_LEN + 2, 1, QCD_STORE_OK},
-    {"run 256", KEY_DIGEST_LEN + 2, 256, QCD_STORE_OK},
-    {"run 65535", KEY_DIGEST_LEN + 2, 65535, QCD_STORE_OK},
-    {"an octet left over", KEY_DIGEST_LEN + 3, 1, QCD_STORE_ERR_DAMAGED},
+    {"nothing", 0, 0, 0, QCD_STORE_ERR_DAMAGED},
+    {"no run", KEY_DIGEST_LEN, 1, 0, QCD_STORE_ERR_DAMAGED},
+    {"half a run", KEY_DIGEST_LEN + 1, 0x0101, 0, QCD_STORE_ERR_DAMAGED},
+    {"no node", RUN_LEN - 2, 1, 0, QCD_STORE_ERR_DAMAGED},
+    {"half a node", RUN_LEN - 1, 1, 0, QCD_STORE_ERR_DAMAGED},
+    {"run 0", RUN_LEN, 0, 0, QCD_STORE_ERR_DAMAGED},
+    {"run 1", RUN_LEN, 1, 0, QCD_STORE_OK},
+    {"run 256", RUN_LEN, 256, 1, QCD_STORE_OK},
+    {"run 65535", RUN_LEN, 65535, 254, QCD_STORE_OK},
+    {"node 255", RUN_LEN, 1, 255, QCD_STORE_OK},
+    {"node 256", RUN_LEN, 1, 256, QCD_STORE_ERR_DAMAGED},
+    {"node 65534", RUN_LEN, 1, 65534, QCD_STORE_ERR_DAMAGED},
+    {"no node yet", RUN_LEN, 1, RUN_NODE_NONE, QCD_STORE_OK},
+    {"an octet left over", RUN_LEN + 1, 1, 0, QCD_STORE_ERR_DAMAGED},
 };
 
 static void test_run_decode(void **state)
@@ -110,6 +155,8 @@ static void test_run_decode(void **state)
         count_up(body.octets, 1, KEY_DIGEST_LEN);
         body.octets[KEY_DIGEST_LEN] = (uint8_t)(run_rows[i].run >> 8);
         body.octets[KEY_DIGEST_LEN + 1] = (uint8_t)run_rows[i].run;
+        body.octets[KEY_DIGEST_LEN + 2] = (uint8_t)(run_rows[i].node >> 8);
+        body.octets[KEY_DIGEST_LEN + 3] = (uint8_t)run_rows[i].node;
         dirty(&record, sizeof(record));
         CHECK_INT(name, run_decode(&record, &body), run_rows[i].want);
         if (run_rows[i].want != QCD_STORE_OK) {
@@ -117,6 +164,7 @@ static void test_run_decode(void **state)
             continue;
         }
         CHECK_INT(name, record.run, run_rows[i].run);
+        CHECK_INT(name, record.node, run_rows[i].node);
         run_encode(&again, &record);
         CHECK_OCTETS(name, &again, &body, sizeof(body));
     }
@@ -147,6 +195,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_secrets_decode),
         cmocka_unit_test(test_secrets_fields),
+        cmocka_unit_test(test_version_1),
         cmocka_unit_test(test_run_decode),
         cmocka_unit_test(test_digest_is_of_the_key_alone),
     };

@@ -327,6 +327,155 @@ static void test_strange_content(void **state)
     }
 }
 
+/* ---- Whose the secrets are ---------------------------------------------- */
+
+static const struct {
+    const char *name;
+    const qcd_store_identity *made_by;
+    const qcd_store_identity *opened_by;
+    enum qcd_store_err want;
+} machines[] = {
+    {"the same", &box_machine, &box_machine, QCD_STORE_OK},
+    {"another", &box_machine, &box_other_machine, QCD_STORE_ERR_IDENTITY},
+    {"none any more", &box_machine, &box_no_machine, QCD_STORE_ERR_IDENTITY},
+    {"none before", &box_no_machine, &box_machine, QCD_STORE_OK},
+    {"none at all", &box_no_machine, &box_no_machine, QCD_STORE_OK},
+};
+
+static enum qcd_store_err open_as(const box *b, qcd_store_report *report,
+                                  const qcd_store_identity *identity,
+                                  uint8_t node)
+{
+    qcd_store *store;
+    enum qcd_store_err err =
+        qcd_store_open(&store, report, b->folder, identity, node, BOX_NOW);
+    qcd_store_close(store);
+    return err;
+}
+
+static void test_bound_to_the_machine(void **state)
+{
+    const box *b = *state;
+    for (size_t i = 0; i < NUM_ROWS(machines); i++) {
+        const char *name = machines[i].name;
+        qcd_store_report report;
+        box_image secrets;
+        box_image run;
+        CHECK_INT(name, open_as(b, &report, machines[i].made_by, 0),
+                  QCD_STORE_OK);
+        box_save(&secrets, b, "secrets");
+        box_save(&run, b, "run");
+        CHECK_INT(name, open_as(b, &report, machines[i].opened_by, 0),
+                  machines[i].want);
+        if (machines[i].want != QCD_STORE_OK) {
+            CHECK(name, strstr(report.text, "/state/secrets came with a copy"));
+            CHECK(name, strstr(report.text, "\"qcd secret adopt\""));
+            CHECK(name, strstr(report.text, "new ones are made"));
+            CHECK(name, box_is_same(b, "secrets", &secrets));
+            CHECK(name, box_is_same(b, "run", &run));
+            CHECK(name, box_holds(b, ALL_FILES));
+        }
+        box_clear(b);
+    }
+}
+
+/* The message must fit with the longest path that is shown. */
+static void test_message_fits(void **state)
+{
+    const box *b = *state;
+    box deep = *b;
+    char part[61];
+    memset(part, 'x', sizeof(part) - 1);
+    part[sizeof(part) - 1] = '\0';
+    (void)snprintf(deep.folder, sizeof(deep.folder), "%.200s/%s/%s/%s/state",
+                   b->root, part, part, part);
+    qcd_store_report report;
+    assert_int_equal(open_as(&deep, &report, &box_machine, 0), QCD_STORE_OK);
+    assert_int_equal(open_as(&deep, &report, &box_other_machine, 0),
+                     QCD_STORE_ERR_IDENTITY);
+    assert_non_null(strstr(report.text, "new ones are made"));
+}
+
+static void test_bound_at_the_first_start_with_an_identity(void **state)
+{
+    const box *b = *state;
+    qcd_store *store = box_open(b, "first");
+    qcd_secrets first = *qcd_store_secrets(store);
+    qcd_store_report report;
+    qcd_store_close(store);
+    box_unbind(b);
+    assert_int_equal(box_try(&store, &report, b), QCD_STORE_OK);
+    assert_non_null(strstr(report.text, "now bound to this machine"));
+    assert_memory_equal(qcd_store_secrets(store), &first, sizeof(first));
+    assert_int_equal(qcd_store_run(store), 2);
+    qcd_store_close(store);
+    assert_int_equal(open_as(b, &report, &box_other_machine, BOX_NODE),
+                     QCD_STORE_ERR_IDENTITY);
+}
+
+/* ---- Rotation ----------------------------------------------------------- */
+
+static void test_rotate(void **state)
+{
+    const box *b = *state;
+    qcd_store *store = box_open(b, "first");
+    qcd_secrets before = *qcd_store_secrets(store);
+    for (size_t i = 1; i < 7; i++) {
+        qcd_store_report report;
+        qcd_secrets now;
+        size_t num = i < QCD_GENERATIONS_MAX ? i + 1 : QCD_GENERATIONS_MAX;
+        dirty(&report, sizeof(report));
+        assert_int_equal(qcd_store_rotate(store, &report, BOX_NOW + i),
+                         QCD_STORE_OK);
+        assert_string_equal(report.text, "");
+        now = *qcd_store_secrets(store);
+        assert_int_equal(now.num_generations, num);
+        assert_true(now.made_at[0] == BOX_NOW + i);
+        assert_memory_not_equal(&now.generations[0], &before.generations[0],
+                                QCD_SECRET_LEN);
+        assert_memory_equal(&now.generations[1], before.generations,
+                            (num - 1) * QCD_SECRET_LEN);
+        assert_memory_equal(&now.made_at[1], before.made_at, (num - 1) * 8);
+        assert_memory_equal(now.seal_key, before.seal_key, QCD_SEAL_KEY_LEN);
+        assert_memory_equal(now.machine, before.machine, sizeof(now.machine));
+        box_secrets(&before, b); /* it is on the disk */
+        assert_memory_equal(&now, &before, sizeof(now));
+        assert_true(box_holds(b, ALL_FILES));
+    }
+    assert_int_equal(qcd_store_run(store), 1);
+    qcd_store_close(store);
+    store = box_open(b, "again");
+    assert_memory_equal(qcd_store_secrets(store), &before, sizeof(before));
+    qcd_store_close(store);
+}
+
+static void test_age(void **state)
+{
+    const box *b = *state;
+    static const struct {
+        const char *name;
+        uint64_t now;
+        uint64_t want;
+    } ages[] = {
+        {"at once", BOX_NOW, 0},
+        {"a second later", BOX_NOW + 1, 1},
+        {"a year later", BOX_NOW + 31536000, 31536000},
+        {"the clock went back by a second", BOX_NOW - 1, 0},
+        {"the clock went back to 1970", 0, 0},
+        {"the clock went to its end", UINT64_MAX, UINT64_MAX - BOX_NOW},
+    };
+    qcd_store *store = box_open(b, "first");
+    for (size_t i = 0; i < NUM_ROWS(ages); i++) {
+        CHECK_INT(ages[i].name, qcd_store_age(store, ages[i].now),
+                  ages[i].want);
+    }
+    qcd_store_report report;
+    assert_int_equal(qcd_store_rotate(store, &report, BOX_NOW - 9),
+                     QCD_STORE_OK);
+    assert_int_equal(qcd_store_age(store, BOX_NOW), 9); /* of the newest */
+    qcd_store_close(store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -342,6 +491,11 @@ int main(void)
                     "test_of_another_owner # SKIP needs root",
                     test_of_another_owner),
         BOX_TEST(test_strange_content),
+        BOX_TEST(test_bound_to_the_machine),
+        BOX_TEST(test_message_fits),
+        BOX_TEST(test_bound_at_the_first_start_with_an_identity),
+        BOX_TEST(test_rotate),
+        BOX_TEST(test_age),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

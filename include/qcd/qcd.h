@@ -44,20 +44,21 @@ extern "C" {
 
 /* ---- Sizes ------------------------------------------------------------- */
 
-#define QCD_SPI_LEN 8           /* octets of an IKE SPI */
-#define QCD_HEADER_LEN 28       /* octets of an IKE header, RFC 7296 3.1 */
-#define QCD_TOKEN_MIN 16        /* octets of a token, RFC 6290 section 5 */
-#define QCD_TOKEN_MAX 128       /* likewise */
-#define QCD_TOKEN_MADE_MAX 32   /* octets of a token that we make */
-#define QCD_SECRET_LEN 32       /* octets of a QCD_SECRET, section 5.1 */
-#define QCD_SEAL_KEY_LEN 16     /* octets of the key that seals SPIs */
-#define QCD_RANDOM_KEY_LEN 32   /* octets of keys drawn anew by each process */
-#define QCD_GENERATIONS_MAX 4   /* one secret in use, three earlier ones */
-#define QCD_TOKENS_SENT_MAX 4   /* tokens in a message that we send */
-#define QCD_TOKENS_READ_MAX 8   /* tokens of a message that are looked at */
-#define QCD_HELD_MAX 4          /* tokens kept for one IKE SA, newest ones */
-#define QCD_AMPLIFICATION_MAX 3 /* a reply is at most this times its request   \
-                                 */
+#define QCD_SPI_LEN 8         /* octets of an IKE SPI */
+#define QCD_HEADER_LEN 28     /* octets of an IKE header, RFC 7296 3.1 */
+#define QCD_TOKEN_MIN 16      /* octets of a token, RFC 6290 section 5 */
+#define QCD_TOKEN_MAX 128     /* likewise */
+#define QCD_TOKEN_MADE_MAX 32 /* octets of a token that we make */
+#define QCD_SECRET_LEN 32     /* octets of a QCD_SECRET, section 5.1 */
+#define QCD_SEAL_KEY_LEN 16   /* octets of the key that seals SPIs */
+#define QCD_RANDOM_KEY_LEN 32 /* octets of keys drawn anew by each process */
+#define QCD_GENERATIONS_MAX 4 /* one secret in use, three earlier ones */
+#define QCD_TOKENS_SENT_MAX 4 /* tokens in a message that we send */
+#define QCD_TOKENS_READ_MAX 8 /* tokens of a message that are looked at */
+#define QCD_HELD_MAX 4        /* tokens kept for one IKE SA, newest ones */
+#define QCD_AMPLIFICATION_MAX                                                  \
+    3 /* a reply is at most this times its request                             \
+       */
 
 /* Octets of the largest message that qcd_message_encode can make. */
 #define QCD_MESSAGE_MAX                                                        \
@@ -387,20 +388,39 @@ QCD_API void qcd_graveyard_bury(qcd_graveyard *graveyard, const qcd_spis *spis,
 QCD_API bool qcd_graveyard_holds(const qcd_graveyard *graveyard,
                                  const qcd_spis *spis, enum qcd_role role);
 
+/* qcd_takeover is what makes a gateway the standby of others, with which it
+ * shares secrets (RFC 6290 section 6): their node numbers, and the address that
+ * only the active one of them all holds. */
+typedef struct qcd_takeover {
+    uint64_t nodes[4];
+    qcd_address address; /* the caller's to set */
+} qcd_takeover;
+
+/* qcd_takeover_add adds `node` to those that are taken over. */
+QCD_API void qcd_takeover_add(qcd_takeover *takeover, uint8_t node);
+
 /* qcd_evidence is what is known of the IKE SA that a request names. */
 enum qcd_evidence {
     QCD_EVIDENCE_NONE = 0,        /* none: it may live; silence */
     QCD_EVIDENCE_EARLIER_RUN = 1, /* minted by a process that has died */
-    QCD_EVIDENCE_BURIED = 2       /* destroyed by this process */
+    QCD_EVIDENCE_BURIED = 2,      /* destroyed by this process */
+    QCD_EVIDENCE_TAKEN_OVER = 3   /* minted by a node whose place we took */
 };
 
 /* qcd_evidence_weigh is the evidence rule: a token is shown only on positive
  * evidence that its SA is dead (RFC 6290 section 9.2).  It looks at which SPI
  * of `request` is ours, opens it with `seal` and holds it against `mint`, which
- * tells our node and runs; `buried` is the graveyard's answer for that SA. */
+ * tells our node and runs; `buried` is the graveyard's answer for that SA.
+ *
+ * `takeover` is NULL, or what makes us a standby; the SAs of the nodes in it
+ * are dead if the request arrived at its address, which we then hold and they
+ * do not.  `destination` is the address at which it arrived, and may be NULL
+ * where `takeover` is. */
 QCD_API enum qcd_evidence qcd_evidence_weigh(const qcd_header *request,
                                              const qcd_seal *seal,
-                                             const qcd_mint *mint, bool buried);
+                                             const qcd_mint *mint, bool buried,
+                                             const qcd_takeover *takeover,
+                                             const qcd_address *destination);
 
 /* ---- Rate limits, RFC 6290 section 8.1 ----------------------------------- */
 
@@ -490,19 +510,28 @@ enum qcd_judgement {
     QCD_ANSWER = 3
 };
 
-/* qcd_maker_judge decides on the `in_len` octets at `in`, received from
- * `source` at `now_ms`, for which the daemon has found no IKE SA.  Only
- * a protected request of RFC 6290 section 3 is answered: IKE major version 2,
- * R clear, first payload SK or SKF, both SPIs set, no IKE_SA_INIT, no
- * IKE_SESSION_RESUME; of a fragmented one its first fragment, so one answer
- * a Message ID.  With QCD_ANSWER `out` is its header for qcd_maker_reply, else
- * all zero.  Before it sends, the daemon looks once more whether it has such an
- * SA, in either role. */
+/* qcd_packet is a received message: `len` octets of IKE at `octets`, behind
+ * a non-ESP marker, and between which addresses. */
+typedef struct qcd_packet {
+    const uint8_t *octets;
+    size_t len;
+    qcd_address source;
+    qcd_address destination;
+} qcd_packet;
+
+/* qcd_maker_judge decides on `packet`, received at `now_ms`, for which the
+ * daemon has found no IKE SA.  Only a protected request of RFC 6290 section 3
+ * is answered: IKE major version 2, R clear, first payload SK or SKF, both SPIs
+ * set, no IKE_SA_INIT, no IKE_SESSION_RESUME; of a fragmented one its first
+ * fragment, so one answer a Message ID.  `takeover` is as for
+ * qcd_evidence_weigh.  With QCD_ANSWER `out` is the header for qcd_maker_reply,
+ * else all zero.  Before it sends, the daemon looks once more whether it has
+ * such an SA, in either role. */
 QCD_API QCD_NODISCARD enum qcd_judgement
 qcd_maker_judge(qcd_header *out, qcd_reply_limit *limit,
                 const qcd_graveyard *graveyard, const qcd_seal *seal,
-                const qcd_mint *mint, const uint8_t *in, size_t in_len,
-                const qcd_address *source, uint64_t now_ms);
+                const qcd_mint *mint, const qcd_takeover *takeover,
+                const qcd_packet *packet, uint64_t now_ms);
 
 /* qcd_maker_reply builds the answer to `request`: INVALID_IKE_SPI and a token
  * of each generation, newest first, as many as fit under QCD_AMPLIFICATION_MAX

@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bench.c: what the core costs, in time and memory.  Each figure is the median
+ * of rounds that take turns, so that what disturbs the machine disturbs all of
+ * them; ratios are between figures of the same run.
+ *
+ *   qcd-bench [--json]                                                       */
+#define _POSIX_C_SOURCE 200809L
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <qcd/qcd.h>
+
+enum { NUM_ROUNDS = 31, ROUND_NS = 4000000, REQUEST_LEN = 80 };
+
+static struct {
+    qcd_keys keys;
+    qcd_seal seal;
+    qcd_mint mint;
+    qcd_graveyard graveyard;
+    qcd_reply_limit limit;
+    qcd_digest_key digest_key;
+    qcd_held held;
+    qcd_spis spis;
+    EVP_MAC_CTX *evp;
+    uint8_t secret[QCD_SECRET_LEN];
+    uint8_t dead[REQUEST_LEN];
+    uint8_t foreign[REQUEST_LEN];
+    uint8_t reply[QCD_MESSAGE_MAX];
+    size_t reply_len;
+    uint64_t now_ms;
+    uint32_t num;
+} b;
+
+/* Results end here, so that none of the work is left out. */
+static volatile uint64_t sink;
+
+static void demand(bool is_true, const char *what)
+{
+    if (!is_true) {
+        fprintf(stderr, "qcd-bench: not so: %s\n", what);
+        exit(1);
+    }
+}
+
+#define DEMAND(cond) demand((cond), #cond)
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+
+    DEMAND(clock_gettime(CLOCK_MONOTONIC, &t) == 0);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* ---- What is measured ---- */
+
+/* A token for another SA each time. */
+static void next_spis(void)
+{
+    b.num++;
+    memcpy(b.spis.initiator.octets, &b.num, sizeof(b.num));
+}
+
+static void token_make(void)
+{
+    qcd_token token;
+
+    next_spis();
+    DEMAND(qcd_token_make(&token, &b.keys, 0, &b.spis, QCD_RESPONDER, NULL,
+                          32) == QCD_OK);
+    sink += token.octets[0];
+}
+
+/* The same input through OpenSSL: role and SPIs. */
+static void openssl_input(uint8_t out[17])
+{
+    next_spis();
+    out[0] = QCD_RESPONDER;
+    memcpy(out + 1, &b.spis, sizeof(b.spis));
+}
+
+static void openssl_hmac(void)
+{
+    uint8_t out[EVP_MAX_MD_SIZE];
+    uint8_t in[17];
+    unsigned out_len;
+
+    openssl_input(in);
+    DEMAND(HMAC(EVP_sha256(), b.secret, sizeof(b.secret), in, sizeof(in), out,
+                &out_len) != NULL);
+    sink += out[0];
+}
+
+static void openssl_evp_mac(void)
+{
+    uint8_t out[32];
+    uint8_t in[17];
+    size_t out_len;
+
+    openssl_input(in);
+    DEMAND(EVP_MAC_init(b.evp, NULL, 0, NULL) == 1);
+    DEMAND(EVP_MAC_update(b.evp, in, sizeof(in)) == 1);
+    DEMAND(EVP_MAC_final(b.evp, out, &out_len, sizeof(out)) == 1);
+    sink += out[0];
+}
+
+static void message_decode(void)
+{
+    qcd_message m;
+
+    DEMAND(qcd_message_decode(&m, b.reply, b.reply_len) == QCD_OK);
+    sink += m.num_tokens;
+}
+
+static void message_decode_verify(void)
+{
+    qcd_message m;
+
+    DEMAND(qcd_message_decode(&m, b.reply, b.reply_len) == QCD_OK);
+    DEMAND(qcd_held_verify(&b.held, &b.digest_key, &m) == QCD_MATCH);
+}
+
+static void candidate_no(void)
+{
+    sink += qcd_message_is_candidate(b.foreign, REQUEST_LEN);
+}
+
+static void spi_mint(void)
+{
+    qcd_spi spi;
+
+    b.mint.counter &= 0xffff;
+    DEMAND(qcd_mint_spi(&spi, &b.mint, &b.seal) == QCD_OK);
+    sink += spi.octets[0];
+}
+
+static enum qcd_judgement judge(qcd_header *out, const uint8_t *in)
+{
+    qcd_packet packet = {
+        .octets = in, .len = REQUEST_LEN, .source = {.len = 4}};
+
+    memcpy(packet.source.octets, &b.num, sizeof(b.num));
+    return qcd_maker_judge(out, &b.limit, &b.graveyard, &b.seal, &b.mint, NULL,
+                           &packet, b.now_ms);
+}
+
+/* What a scanner's packet costs. */
+static void judge_foreign(void)
+{
+    qcd_header h;
+
+    b.num++;
+    memcpy(b.foreign + QCD_SPI_LEN, &b.num, sizeof(b.num));
+    sink += (uint64_t)judge(&h, b.foreign);
+}
+
+/* What a packet costs that names a dead SA, from another source each time:
+ * 20,000 of them a second, which is beyond the limits. */
+static void judge_flood(void)
+{
+    qcd_header h;
+
+    b.num++;
+    b.now_ms += b.num % 20 == 0;
+    sink += (uint64_t)judge(&h, b.dead);
+}
+
+static void judge_answer(void)
+{
+    uint8_t reply[QCD_MESSAGE_MAX];
+    qcd_header h;
+    size_t len;
+
+    b.num++;
+    b.now_ms += 10;
+    DEMAND(judge(&h, b.dead) == QCD_ANSWER);
+    DEMAND(qcd_maker_reply(reply, &len, sizeof(reply), &h, &b.keys, NULL, 32) ==
+           QCD_OK);
+    sink += reply[len - 1];
+}
+
+static struct row {
+    const char *name;
+    void (*run)(void);
+    const char *than; /* the row it is compared with */
+    double ns;
+    double rounds[NUM_ROUNDS];
+    uint64_t num; /* of runs in a round */
+} rows[] = {
+    {"token, qcd_token_make", token_make, NULL, 0, {0}, 0},
+    {"token, OpenSSL EVP_MAC again",
+     openssl_evp_mac,
+     "token, qcd_token_make",
+     0,
+     {0},
+     0},
+    {"token, OpenSSL HMAC()", openssl_hmac, "token, qcd_token_make", 0, {0}, 0},
+    {"SPI, minted", spi_mint, NULL, 0, {0}, 0},
+    {"packet that is no candidate", candidate_no, NULL, 0, {0}, 0},
+    {"message of 4 tokens, decoded", message_decode, NULL, 0, {0}, 0},
+    {"message of 4 tokens, verified", message_decode_verify, NULL, 0, {0}, 0},
+    {"request for a random SPI, silence", judge_foreign, NULL, 0, {0}, 0},
+    {"request for a dead SA, flood",
+     judge_flood,
+     "request for a random SPI, silence",
+     0,
+     {0},
+     0},
+    {"request for a dead SA, answered",
+     judge_answer,
+     "request for a random SPI, silence",
+     0,
+     {0},
+     0},
+};
+
+#define NUM_ROWS (sizeof(rows) / sizeof(rows[0]))
+
+static const struct {
+    const char *name;
+    size_t octets;
+} sizes[] = {
+    {"each IKE SA of a taker, qcd_held", sizeof(qcd_held)},
+    {"each IKE SA of a maker, qcd_promise", sizeof(qcd_promise)},
+    {"qcd_keys", sizeof(qcd_keys)},
+    {"qcd_seal", sizeof(qcd_seal)},
+    {"qcd_message", sizeof(qcd_message)},
+    {"qcd_graveyard", sizeof(qcd_graveyard)},
+    {"qcd_source_limit", sizeof(qcd_source_limit)},
+    {"qcd_reply_limit", sizeof(qcd_reply_limit)},
+};
+
+#define NUM_SIZES (sizeof(sizes) / sizeof(sizes[0]))
+
+/* ---- Setting up ---- */
+
+static void fill(void *out, size_t len, uint8_t first)
+{
+    for (size_t i = 0; i < len; i++) {
+        ((uint8_t *)out)[i] = (uint8_t)(first + i);
+    }
+}
+
+static void make_request(uint8_t out[REQUEST_LEN], const qcd_spi *local)
+{
+    static const uint8_t rest[] = {46, 0x20, 37, 8, 0, 0,
+                                   0,  7,    0,  0, 0, REQUEST_LEN};
+
+    fill(out, REQUEST_LEN, 0x21);
+    memcpy(out + QCD_SPI_LEN, local, QCD_SPI_LEN);
+    memcpy(out + 2 * (size_t)QCD_SPI_LEN, rest, sizeof(rest));
+}
+
+static void set_up_maker(void)
+{
+    const qcd_origin origin = {7, 9, 3};
+    const qcd_spi foreign = {{9, 9, 9, 9, 9, 9, 9, 9}};
+    qcd_secret secrets[QCD_GENERATIONS_MAX];
+    uint8_t key[QCD_RANDOM_KEY_LEN];
+    qcd_header h;
+    qcd_spi dead;
+
+    fill(secrets, sizeof(secrets), 1);
+    fill(key, sizeof(key), 2);
+    memcpy(b.secret, secrets, sizeof(b.secret));
+    DEMAND(qcd_keys_init(&b.keys, secrets, QCD_GENERATIONS_MAX) == QCD_OK);
+    qcd_seal_init(&b.seal, key);
+    qcd_mint_init(&b.mint, 7, 10);
+    DEMAND(qcd_reply_limit_init(&b.limit, 1000, 2000, 10, key) == QCD_OK);
+    DEMAND(qcd_spi_seal(&dead, &b.seal, &origin) == QCD_OK);
+    make_request(b.dead, &dead);
+    make_request(b.foreign, &foreign);
+    fill(&b.spis, sizeof(b.spis), 3);
+    DEMAND(judge(&h, b.dead) == QCD_ANSWER);
+    DEMAND(qcd_maker_reply(b.reply, &b.reply_len, sizeof(b.reply), &h, &b.keys,
+                           NULL, 32) == QCD_OK);
+}
+
+static void set_up_taker(void)
+{
+    uint8_t key[QCD_RANDOM_KEY_LEN];
+    qcd_message m;
+
+    fill(key, sizeof(key), 4);
+    qcd_digest_key_init(&b.digest_key, key);
+    DEMAND(qcd_message_decode(&m, b.reply, b.reply_len) == QCD_OK);
+    DEMAND(m.num_tokens == 4);
+    qcd_held_store(&b.held, &b.digest_key, &m.tokens[3]);
+}
+
+static void set_up_openssl(void)
+{
+    char digest[] = "SHA256";
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+        OSSL_PARAM_construct_end()};
+    EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+
+    DEMAND(mac != NULL);
+    b.evp = EVP_MAC_CTX_new(mac);
+    EVP_MAC_free(mac);
+    DEMAND(b.evp != NULL);
+    DEMAND(EVP_MAC_init(b.evp, b.secret, sizeof(b.secret), params) == 1);
+}
+
+/* ---- Measuring ---- */
+
+static uint64_t time_of(const struct row *row, uint64_t num)
+{
+    uint64_t start = now_ns();
+
+    for (uint64_t i = 0; i < num; i++) {
+        row->run();
+    }
+    return now_ns() - start;
+}
+
+/* So many runs that a round is long against the clock's own cost. */
+static void calibrate(struct row *row)
+{
+    row->num = 16;
+    while (time_of(row, row->num) < ROUND_NS) {
+        row->num *= 2;
+    }
+}
+
+static int compare(const void *a, const void *c)
+{
+    double x = *(const double *)a;
+    double y = *(const double *)c;
+
+    return (x > y) - (x < y);
+}
+
+static void measure(void)
+{
+    for (size_t i = 0; i < NUM_ROWS; i++) {
+        calibrate(&rows[i]);
+    }
+    for (size_t round = 0; round < NUM_ROUNDS; round++) {
+        for (size_t i = 0; i < NUM_ROWS; i++) {
+            rows[i].rounds[round] =
+                (double)time_of(&rows[i], rows[i].num) / (double)rows[i].num;
+        }
+    }
+    for (size_t i = 0; i < NUM_ROWS; i++) {
+        qsort(rows[i].rounds, NUM_ROUNDS, sizeof(double), compare);
+        rows[i].ns = rows[i].rounds[NUM_ROUNDS / 2];
+    }
+}
+
+static double ratio_of(const struct row *row)
+{
+    for (size_t i = 0; row->than != NULL && i < NUM_ROWS; i++) {
+        if (strcmp(rows[i].name, row->than) == 0) {
+            return row->ns / rows[i].ns;
+        }
+    }
+    return 0;
+}
+
+static void print_table(void)
+{
+    printf("%-38s %10s  %s\n", "", "ns", "ratio");
+    for (size_t i = 0; i < NUM_ROWS; i++) {
+        printf("%-38s %10.1f", rows[i].name, rows[i].ns);
+        if (rows[i].than != NULL) {
+            printf("  %.1f x '%s'", ratio_of(&rows[i]), rows[i].than);
+        }
+        printf("\n");
+    }
+    printf("\n%-38s %10s\n", "", "octets");
+    for (size_t i = 0; i < NUM_SIZES; i++) {
+        printf("%-38s %10zu\n", sizes[i].name, sizes[i].octets);
+    }
+}
+
+static void print_json(void)
+{
+    printf("{\n  \"ns\": {");
+    for (size_t i = 0; i < NUM_ROWS; i++) {
+        printf("%s\n    \"%s\": %.1f", i > 0 ? "," : "", rows[i].name,
+               rows[i].ns);
+    }
+    printf("\n  },\n  \"ratio\": {");
+    const char *comma = "";
+    for (size_t i = 0; i < NUM_ROWS; i++) {
+        if (rows[i].than != NULL) {
+            printf("%s\n    \"%s / %s\": %.2f", comma, rows[i].name,
+                   rows[i].than, ratio_of(&rows[i]));
+            comma = ",";
+        }
+    }
+    printf("\n  },\n  \"octets\": {");
+    for (size_t i = 0; i < NUM_SIZES; i++) {
+        printf("%s\n    \"%s\": %zu", i > 0 ? "," : "", sizes[i].name,
+               sizes[i].octets);
+    }
+    printf("\n  }\n}\n");
+}
+
+int main(int argc, char **argv)
+{
+    bool json = argc == 2 && strcmp(argv[1], "--json") == 0;
+
+    if (argc > 1 && !json) {
+        fprintf(stderr, "usage: qcd-bench [--json]\n");
+        return 2;
+    }
+    set_up_maker();
+    set_up_taker();
+    set_up_openssl();
+    measure();
+    if (json) {
+        print_json();
+    } else {
+        print_table();
+    }
+    EVP_MAC_CTX_free(b.evp);
+    return 0;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fuzz_message.c: any octets as an unprotected message.  What is decoded keeps
+ * the promises of the header, and survives being encoded and decoded again. */
+#include "fuzz.h"
+
+static void check_decoded(const qcd_message *m, size_t in_len)
+{
+    DEMAND(m->header.length == in_len);
+    DEMAND(m->header.version >> 4 == 2);
+    DEMAND(m->cause <= QCD_CAUSE_INVALID_SPI);
+    DEMAND(m->num_tokens <= QCD_TOKENS_READ_MAX);
+    DEMAND(m->num_skipped == 0 || m->num_tokens == QCD_TOKENS_READ_MAX);
+    for (size_t i = 0; i < QCD_TOKENS_READ_MAX; i++) {
+        const qcd_token *t = &m->tokens[i];
+
+        DEMAND(i < m->num_tokens
+                   ? t->len >= QCD_TOKEN_MIN && t->len <= QCD_TOKEN_MAX
+                   : t->len == 0);
+        DEMAND(fuzz_is_zero(t->octets + t->len, QCD_TOKEN_MAX - t->len));
+    }
+}
+
+static void check_round_trip(const qcd_message *m)
+{
+    uint8_t out[QCD_MESSAGE_MAX];
+    qcd_message again;
+    size_t out_len;
+
+    enum qcd_err err = qcd_message_encode(out, &out_len, sizeof(out), m);
+    if (m->num_tokens > QCD_TOKENS_SENT_MAX ||
+        (m->num_tokens == 0 && m->cause == QCD_CAUSE_NONE)) {
+        DEMAND(err == QCD_ERR_RANGE && out_len == 0);
+        return;
+    }
+    DEMAND(err == QCD_OK);
+    DEMAND(qcd_message_decode(&again, out, out_len) == QCD_OK);
+    DEMAND(memcmp(&again.header.spis, &m->header.spis, sizeof(qcd_spis)) == 0);
+    DEMAND(again.header.message_id == m->header.message_id);
+    DEMAND(again.header.flags == m->header.flags);
+    DEMAND(again.cause == m->cause);
+    DEMAND(m->cause != QCD_CAUSE_INVALID_SPI ||
+           memcmp(again.child_spi, m->child_spi, 4) == 0);
+    DEMAND(again.num_tokens == m->num_tokens);
+    DEMAND(memcmp(again.tokens, m->tokens, sizeof(m->tokens)) == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *in, size_t in_len)
+{
+    qcd_message m;
+
+    memset(&m, 0xa5, sizeof(m));
+    enum qcd_err err = qcd_message_decode(&m, in, in_len);
+    if (err != QCD_OK) {
+        DEMAND(err == QCD_ERR_TRUNCATED || err == QCD_ERR_MALFORMED);
+        DEMAND(fuzz_is_zero(&m, sizeof(m)));
+        return 0;
+    }
+    DEMAND(qcd_message_is_candidate(in, in_len));
+    check_decoded(&m, in_len);
+    check_round_trip(&m);
+
+    /* The body of a notify, for the other decoder. */
+    if (in_len > QCD_HEADER_LEN + 4) {
+        qcd_token token;
+
+        (void)!qcd_notify_decode(&token, in + QCD_HEADER_LEN + 4,
+                                 in_len - QCD_HEADER_LEN - 4);
+    }
+    return 0;
+}
