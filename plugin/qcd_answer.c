@@ -9,11 +9,12 @@
 /**
  * A daemon that has just started opens its sockets before it knows its
  * connections. A token shown then would make the peer reconnect to a daemon
- * that refuses it, so replies wait until there is a connection for the peer.
+ * that refuses it, so replies wait until there is a connection for the peer,
+ * for no longer than a start takes.
  */
-#define READY_RETRY_MS 20
-#define READY_TIMEOUT_MS 10000
-#define READY_WAITING_MAX 256
+#define START_TIME_MS 10000
+#define RETRY_MS 20
+#define WAITING_MAX 256
 
 typedef struct private_qcd_answer_t private_qcd_answer_t;
 
@@ -38,6 +39,11 @@ struct private_qcd_answer_t {
 	qcd_events_t *events;
 
 	/**
+	 * When we were started
+	 */
+	uint64_t started;
+
+	/**
 	 * Mutex for what follows
 	 */
 	mutex_t *mutex;
@@ -56,9 +62,9 @@ typedef struct {
 	qcd_header request;
 	host_t *src;
 	host_t *dst;
-	/** when it was received, and whether it is counted as waiting */
-	uint64_t received;
+	/** whether it is counted as waiting, and waited for a connection */
 	bool waiting;
+	bool ready;
 } reply_t;
 
 /**
@@ -111,33 +117,88 @@ static void send_reply(private_qcd_answer_t *this, reply_t *reply)
 }
 
 /**
- * Does the daemon have a connection for this peer already?
+ * May one of the peer's addresses in a configuration be this host? Names are
+ * not looked up: whoever asks must not make us wait for a DNS server.
  */
-static bool is_ready(reply_t *reply)
+static bool names_host(char *addresses, host_t *host)
 {
-	ike_cfg_t *ike_cfg;
+	enumerator_t *enumerator;
+	char *word;
+	host_t *single;
+	bool found = FALSE;
 
-	ike_cfg = charon->backends->get_ike_cfg(charon->backends, reply->dst,
-											reply->src, IKEV2);
-	if (ike_cfg)
+	enumerator = enumerator_create_token(addresses, ",", " ");
+	while (!found && enumerator->enumerate(enumerator, &word))
 	{
-		ike_cfg->destroy(ike_cfg);
-		return TRUE;
+		/* a subnet, a range, %any or a name may be */
+		single = strpbrk(word, "/-%") ? NULL : host_create_from_string(word, 0);
+		found = !single || single->is_anyaddr(single) ||
+				single->ip_equals(single, host);
+		DESTROY_IF(single);
 	}
-	return FALSE;
+	enumerator->destroy(enumerator);
+	return found;
 }
 
 /**
- * Keep a reply for later, unless too many wait or it waits for too long
+ * Does the daemon have a connection for this peer already?
+ */
+static bool has_connection(host_t *peer)
+{
+	enumerator_t *enumerator;
+	peer_cfg_t *peer_cfg;
+	ike_cfg_t *ike_cfg;
+	bool found = FALSE;
+
+	enumerator = charon->backends->create_peer_cfg_enumerator(charon->backends,
+												NULL, NULL, NULL, NULL, IKEV2);
+	while (!found && enumerator->enumerate(enumerator, &peer_cfg))
+	{
+		ike_cfg = peer_cfg->get_ike_cfg(peer_cfg);
+		found = names_host(ike_cfg->get_other_addr(ike_cfg), peer);
+	}
+	enumerator->destroy(enumerator);
+	return found;
+}
+
+/**
+ * Are we connecting to this peer ourselves? Then it learns by INITIAL_CONTACT
+ * that we lost its SA, and two tunnels would be one too many. SAs that others
+ * begin don't count, so nobody can keep us from answering.
+ */
+static bool is_connecting(host_t *peer)
+{
+	ike_sa_manager_t *manager = charon->ike_sa_manager;
+
+	return manager->get_half_open_count(manager, peer, FALSE) >
+		   manager->get_half_open_count(manager, peer, TRUE);
+}
+
+/**
+ * Would the peer be welcome if it reconnected now? To an old daemon it is.
+ */
+static bool is_ready(private_qcd_answer_t *this, reply_t *reply)
+{
+	bool settled;
+
+	if (qcd_now() - this->started > START_TIME_MS)
+	{
+		return TRUE;
+	}
+	/* what is to be started is begun right after a connection was loaded, so
+	 * who waited for that waits once more */
+	settled = !reply->waiting || reply->ready;
+	reply->ready = has_connection(reply->src);
+	return reply->ready && settled && !is_connecting(reply->src);
+}
+
+/**
+ * Have a reply wait, unless too many do
  */
 static bool may_wait(private_qcd_answer_t *this, reply_t *reply)
 {
-	if (qcd_now() - reply->received > READY_TIMEOUT_MS)
-	{
-		return FALSE;
-	}
 	this->mutex->lock(this->mutex);
-	if (!reply->waiting && this->waiting < READY_WAITING_MAX)
+	if (!reply->waiting && this->waiting < WAITING_MAX)
 	{
 		reply->waiting = TRUE;
 		this->waiting++;
@@ -153,11 +214,11 @@ static job_requeue_t answer(reply_t *reply)
 {
 	private_qcd_answer_t *this = reply->this;
 
-	if (!is_ready(reply))
+	if (!is_ready(this, reply))
 	{
 		if (may_wait(this, reply))
 		{
-			return JOB_RESCHEDULE_MS(READY_RETRY_MS);
+			return JOB_RESCHEDULE_MS(RETRY_MS);
 		}
 		return JOB_REQUEUE_NONE;
 	}
@@ -205,11 +266,10 @@ static void queue_answer(private_qcd_answer_t *this, qcd_header *request,
 		.request = *request,
 		.src = src->clone(src),
 		.dst = dst->clone(dst),
-		.received = qcd_now(),
 	);
 	lib->processor->queue_job(lib->processor,
 			(job_t*)callback_job_create_with_prio((void*)answer, reply,
-					(void*)reply_destroy, NULL, JOB_PRIO_HIGH));
+					(void*)reply_destroy, NULL, JOB_PRIO_MEDIUM));
 }
 
 METHOD(qcd_answer_t, handle, void,
@@ -268,6 +328,7 @@ qcd_answer_t *qcd_answer_create(qcd_state_t *state, qcd_events_t *events)
 		},
 		.state = state,
 		.events = events,
+		.started = qcd_now(),
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 	);
 

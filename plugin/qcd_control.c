@@ -153,7 +153,8 @@ static void add_sa(private_qcd_control_t *this, qcd_json_t *json,
 }
 
 /**
- * Add all IKE_SAs that no thread has, so that nobody waits for us
+ * Add all IKE_SAs. Those that another thread has are waited for: we are in
+ * a thread that nobody needs.
  */
 static void add_sas(private_qcd_control_t *this, qcd_json_t *json,
 					hashtable_t *counts)
@@ -162,7 +163,7 @@ static void add_sas(private_qcd_control_t *this, qcd_json_t *json,
 	ike_sa_t *ike_sa;
 
 	enumerator = charon->ike_sa_manager->create_enumerator(
-											charon->ike_sa_manager, FALSE);
+											charon->ike_sa_manager, TRUE);
 	while (enumerator->enumerate(enumerator, &ike_sa))
 	{
 		add_sa(this, json, ike_sa, counts);

@@ -54,24 +54,30 @@ struct private_qcd_maker_t {
 	qcd_answer_t *answer;
 
 	/**
-	 * Mutex for successors
+	 * Mutex for what follows
 	 */
 	mutex_t *mutex;
 
 	/**
-	 * SAs that replace those which peers are just rekeying, as successor_t by
-	 * the spis of the old ones
+	 * SAs that are being rekeyed by their peers, or were, until they are gone:
+	 * rekeying_t by unique ID
 	 */
-	hashtable_t *successors;
+	hashtable_t *rekeyings;
 };
 
 /**
- * An IKE_SA and the one that replaces it
+ * What replaces an IKE_SA
  */
 typedef struct {
-	qcd_spis old;
+	uint32_t unique_id;
+	/** made by the peer, its token goes out with our response */
 	qcd_sa_t new;
-} successor_t;
+	bool answered;
+	/** made by ourselves at the same time, its token waits until this SA is
+	 * gone: before, the peer may not know the new one */
+	qcd_sa_t ours;
+	bool renew;
+} rekeying_t;
 
 CALLBACK(get_spi, uint64_t,
 	private_qcd_maker_t *this)
@@ -80,23 +86,25 @@ CALLBACK(get_spi, uint64_t,
 }
 
 /**
- * Take out the successor of an IKE_SA
+ * Get the SA by which the peer replaces an IKE_SA, once, when we answer
  */
-static bool take_successor(private_qcd_maker_t *this, qcd_spis *old,
-						   qcd_sa_t *new)
+static bool get_successor(private_qcd_maker_t *this, qcd_sa_t *old,
+						  qcd_sa_t *new)
 {
-	successor_t *successor;
+	rekeying_t *rekeying;
+	bool found;
 
 	this->mutex->lock(this->mutex);
-	successor = this->successors->remove(this->successors, old);
-	this->mutex->unlock(this->mutex);
-	if (!successor)
+	rekeying = this->rekeyings->get(this->rekeyings,
+									(void*)(uintptr_t)old->unique_id);
+	found = rekeying && !rekeying->answered;
+	if (found)
 	{
-		return FALSE;
+		rekeying->answered = TRUE;
+		*new = rekeying->new;
 	}
-	*new = successor->new;
-	free(successor);
-	return TRUE;
+	this->mutex->unlock(this->mutex);
+	return found;
 }
 
 /**
@@ -128,7 +136,7 @@ static void outgoing(private_qcd_maker_t *this, ike_sa_t *ike_sa, qcd_sa_t *sa,
 	bool request = message->get_request(message);
 	qcd_sa_t new;
 
-	switch (message->get_exchange_type(message))
+	switch ((int)message->get_exchange_type(message))
 	{
 		case IKE_AUTH:
 			/* RFC 6290 section 3: the first request, the final response; a
@@ -140,8 +148,9 @@ static void outgoing(private_qcd_maker_t *this, ike_sa_t *ike_sa, qcd_sa_t *sa,
 			}
 			break;
 		case CREATE_CHILD_SA:
+		case QCD_IKE_FOLLOWUP_KE:
 			/* RFC 6290 section 4.3: the responder's token for the new SA */
-			if (!request && take_successor(this, &sa->spis, &new))
+			if (!request && get_successor(this, sa, &new))
 			{
 				add_token(this, ike_sa, &new, message, NULL);
 			}
@@ -167,13 +176,16 @@ static job_requeue_t renew(private_qcd_maker_t *this, qcd_sa_t *sa)
 {
 	ike_sa_t *ike_sa;
 	host_t *taker;
+	bool busy;
 
 	ike_sa = qcd_sa_checkout(sa);
 	if (!ike_sa)
-	{
+	{	/* whatever was noted of it, it is gone */
+		this->state->bury(this->state, sa->unique_id);
 		return JOB_REQUEUE_NONE;
 	}
 	taker = ike_sa->get_other_host(ike_sa);
+	busy = ike_sa->get_state(ike_sa) == IKE_REKEYING;
 	if (ike_sa->get_state(ike_sa) == IKE_ESTABLISHED &&
 		this->state->is_due(this->state, sa, taker))
 	{
@@ -187,6 +199,10 @@ static job_requeue_t renew(private_qcd_maker_t *this, qcd_sa_t *sa)
 		}
 	}
 	charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
+	if (busy)
+	{	/* if that fails, the SA goes on with the token that it has */
+		return JOB_RESCHEDULE(1);
+	}
 	return JOB_REQUEUE_NONE;
 }
 
@@ -256,7 +272,7 @@ METHOD(listener_t, ike_keys, bool,
 	private_qcd_maker_t *this, ike_sa_t *ike_sa, QCD_IKE_KEYS_ARGS,
 	ike_sa_t *rekey, shared_key_t *shared, auth_method_t method)
 {
-	successor_t *successor;
+	rekeying_t *rekeying;
 	qcd_sa_t old, new;
 
 	if (!rekey || !qcd_sa_identify(rekey, &old) ||
@@ -264,29 +280,55 @@ METHOD(listener_t, ike_keys, bool,
 	{
 		return TRUE;
 	}
-	take_successor(this, &old.spis, &(qcd_sa_t){});
-	INIT(successor,
-		.old = old.spis,
+	INIT(rekeying,
+		.unique_id = old.unique_id,
 		.new = new,
 	);
 	this->mutex->lock(this->mutex);
-	this->successors->put(this->successors, &successor->old, successor);
+	rekeying = this->rekeyings->put(this->rekeyings,
+									(void*)(uintptr_t)old.unique_id, rekeying);
 	this->mutex->unlock(this->mutex);
+	free(rekeying);
 	return TRUE;
+}
+
+/**
+ * Have our token for a new SA wait until the old one is gone, if the peer
+ * rekeyed the old one at the same time
+ */
+static bool wait_for_old(private_qcd_maker_t *this, qcd_sa_t *old,
+						 qcd_sa_t *new)
+{
+	rekeying_t *rekeying;
+
+	this->mutex->lock(this->mutex);
+	rekeying = this->rekeyings->get(this->rekeyings,
+									(void*)(uintptr_t)old->unique_id);
+	if (rekeying)
+	{
+		rekeying->ours = *new;
+		rekeying->renew = TRUE;
+	}
+	this->mutex->unlock(this->mutex);
+	return rekeying != NULL;
 }
 
 METHOD(listener_t, ike_rekey, bool,
 	private_qcd_maker_t *this, ike_sa_t *old, ike_sa_t *new)
 {
-	qcd_sa_t sa;
+	qcd_sa_t old_sa, sa;
 
 	/* RFC 6290 section 4.3: the initiator of a rekeying sends its token right
 	 * after; the responder's is in its response, so nothing is due then */
-	if (qcd_sa_identify(new, &sa) && sa.role == QCD_INITIATOR &&
+	if (qcd_sa_identify(old, &old_sa) && qcd_sa_identify(new, &sa) &&
+		sa.role == QCD_INITIATOR &&
 		this->config->role_enabled(this->config, new->get_name(new), "maker"))
 	{
 		this->state->owe(this->state, &sa);
-		queue_renewal(this, &sa);
+		if (!wait_for_old(this, &old_sa, &sa))
+		{
+			queue_renewal(this, &sa);
+		}
 	}
 	return TRUE;
 }
@@ -305,16 +347,43 @@ METHOD(listener_t, ike_update, bool,
 	return TRUE;
 }
 
+/**
+ * Forget how an IKE_SA was rekeyed, and send the token that waited for its end
+ */
+static void end_rekeying(private_qcd_maker_t *this, uint32_t unique_id)
+{
+	rekeying_t *rekeying;
+
+	this->mutex->lock(this->mutex);
+	rekeying = this->rekeyings->remove(this->rekeyings,
+									   (void*)(uintptr_t)unique_id);
+	this->mutex->unlock(this->mutex);
+	if (rekeying && rekeying->renew)
+	{
+		queue_renewal(this, &rekeying->ours);
+	}
+	free(rekeying);
+}
+
 METHOD(listener_t, ike_state_change, bool,
 	private_qcd_maker_t *this, ike_sa_t *ike_sa, ike_sa_state_t state)
 {
-	qcd_sa_t sa;
+	uint32_t unique_id = ike_sa->get_unique_id(ike_sa);
 
-	/* by now the manager does not know the SA any more */
-	if (state == IKE_DESTROYING && qcd_sa_identify(ike_sa, &sa))
+	switch (state)
 	{
-		take_successor(this, &sa.spis, &(qcd_sa_t){});
-		this->state->bury(this->state, &sa);
+		case IKE_DESTROYING:
+			/* by now the manager does not know the SA any more */
+			end_rekeying(this, unique_id);
+			this->state->bury(this->state, unique_id);
+			break;
+		case IKE_CREATED:
+			/* reset for another try, with another SPI of the peer's at least:
+			 * what the first one was is dead */
+			this->state->bury(this->state, unique_id);
+			break;
+		default:
+			break;
 	}
 	return TRUE;
 }
@@ -413,9 +482,18 @@ METHOD(qcd_maker_t, is_given, bool,
 METHOD(qcd_maker_t, destroy, void,
 	private_qcd_maker_t *this)
 {
+	enumerator_t *enumerator;
+	rekeying_t *rekeying;
+
 	charon->bus->remove_listener(charon->bus, &this->public.listener);
 	charon->ike_sa_manager->set_spi_cb(charon->ike_sa_manager, NULL, NULL);
-	this->successors->destroy_function(this->successors, (void*)free);
+	enumerator = this->rekeyings->create_enumerator(this->rekeyings);
+	while (enumerator->enumerate(enumerator, NULL, &rekeying))
+	{
+		free(rekeying);
+	}
+	enumerator->destroy(enumerator);
+	this->rekeyings->destroy(this->rekeyings);
 	this->answer->destroy(this->answer);
 	this->state->destroy(this->state);
 	this->mutex->destroy(this->mutex);
@@ -457,7 +535,8 @@ qcd_maker_t *qcd_maker_create(qcd_config_t *config, qcd_events_t *events)
 		.state = state,
 		.answer = qcd_answer_create(state, events),
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
-		.successors = hashtable_create(qcd_spis_hash, qcd_spis_equals, 8),
+		.rekeyings = hashtable_create(hashtable_hash_ptr, hashtable_equals_ptr,
+									  8),
 	);
 	charon->ike_sa_manager->set_spi_cb(charon->ike_sa_manager, get_spi, this);
 	charon->bus->add_listener(charon->bus, &this->public.listener);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_recovery.h"
+#include "qcd_compat.h"
 
 #include <daemon.h>
 #include <processing/jobs/callback_job.h>
@@ -25,6 +26,10 @@ static action_t get_action(qcd_config_t *config, ike_sa_t *ike_sa,
 	child_cfg_t *cfg = child_sa->get_config(child_sa);
 	action_t action;
 
+	if (ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING))
+	{	/* it was to be established anew anyway */
+		return ACTION_START;
+	}
 	switch (config->recover)
 	{
 		case QCD_RECOVER_RECONNECT:
@@ -135,22 +140,23 @@ static bool is_symmetric(ike_sa_t *ike_sa)
 }
 
 /**
- * Use the hosts of the old IKE_SA, unless the configuration names the peer, then
- * initiate() resolves its name anew
+ * Use the host that the configuration names for the peer, or else, as for a
+ * peer that may be anywhere, the hosts of the old IKE_SA. initiate() resolves
+ * what is left open.
  */
 static void set_hosts(ike_sa_t *old, ike_sa_t *new)
 {
 	ike_cfg_t *ike_cfg = old->get_ike_cfg(old);
-	host_t *me, *other;
+	host_t *me, *other, *resolved;
 
 	other = old->get_other_host(old);
-	me = ike_cfg->resolve_other(ike_cfg, other->get_family(other));
-	if (me && !me->is_anyaddr(me))
+	resolved = ike_cfg->resolve_other(ike_cfg, other->get_family(other));
+	if (resolved && !resolved->is_anyaddr(resolved))
 	{
-		me->destroy(me);
+		new->set_other_host(new, resolved);
 		return;
 	}
-	DESTROY_IF(me);
+	DESTROY_IF(resolved);
 
 	other = other->clone(other);
 	other->set_port(other, ike_cfg->get_other_port(ike_cfg));
@@ -196,7 +202,7 @@ static void queue_children(qcd_config_t *config, ike_sa_t *old, ike_sa_t *new)
 			cfg = child_sa->get_config(child_sa);
 			task = child_create_create(new, cfg->get_ref(cfg), FALSE, NULL,
 									   NULL);
-			task->use_reqid(task, child_sa->get_reqid(child_sa));
+			qcd_use_reqid(task, child_sa);
 			task->use_label(task, child_sa->get_label(child_sa));
 			new->queue_task(new, &task->task);
 		}
@@ -251,12 +257,22 @@ static void establish(qcd_config_t *config, ike_sa_t *old)
  */
 static void reestablish(qcd_config_t *config, ike_sa_t *ike_sa)
 {
+#ifdef ME
+	peer_cfg_t *peer_cfg = ike_sa->get_peer_cfg(ike_sa);
+#endif
 	bool restart;
 
 	if (has_task(ike_sa, TASK_QUEUE_QUEUED, TASK_IKE_DELETE))
 	{
 		return;
 	}
+#ifdef ME
+	if (peer_cfg->is_mediation(peer_cfg))
+	{	/* has no children, charon knows how to keep it up */
+		ike_sa->reestablish(ike_sa);
+		return;
+	}
+#endif
 	restart = trap_children(config, ike_sa);
 	restart |= config->recover != QCD_RECOVER_NONE &&
 			   (has_task(ike_sa, TASK_QUEUE_ACTIVE, TASK_CHILD_CREATE) ||
@@ -286,7 +302,10 @@ static bool should_be_up(ike_sa_t *ike_sa)
 			return TRUE;
 		case IKE_DELETING:
 			/* where it is closed only to be opened again */
-			return ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING);
+			return ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING) &&
+				   !lib->settings->get_bool(lib->settings,
+								"%s.make_before_break", QCD_MAKE_BEFORE_BREAK,
+								lib->ns);
 		default:
 			return FALSE;
 	}

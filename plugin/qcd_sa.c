@@ -22,6 +22,7 @@ bool qcd_sa_identify(ike_sa_t *ike_sa, qcd_sa_t *sa)
 	memcpy(&sa->spis.initiator, &spi_i, sizeof(spi_i));
 	memcpy(&sa->spis.responder, &spi_r, sizeof(spi_r));
 	sa->role = id->is_initiator(id) ? QCD_INITIATOR : QCD_RESPONDER;
+	sa->unique_id = ike_sa->get_unique_id(ike_sa);
 	return spi_i && spi_r;
 }
 

@@ -16,11 +16,14 @@
 typedef struct qcd_sa_t qcd_sa_t;
 
 /**
- * What names an IKE_SA for libqcd: both SPIs, and which of them is ours.
+ * What names an IKE_SA: for libqcd both SPIs, and which of them is ours; for
+ * charon an ID that stays the same where a new try of an SA that is being
+ * established gets other SPIs.
  */
 struct qcd_sa_t {
 	qcd_spis spis;
 	enum qcd_role role;
+	uint32_t unique_id;
 };
 
 /**

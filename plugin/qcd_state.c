@@ -33,15 +33,17 @@ struct private_qcd_state_t {
 	qcd_seal seal;
 
 	/**
+	 * Secrets and runs on disk, and their mutex. The disk may be slow, so the
+	 * other mutex is taken with this one held, never the other way round.
+	 */
+	qcd_store *store;
+	mutex_t *store_mutex;
+
+	/**
 	 * Mutex for what follows. Listeners take it while they hold the bus, so
 	 * nothing that needs the bus is called with it.
 	 */
 	mutex_t *mutex;
-
-	/**
-	 * Secrets and runs on disk
-	 */
-	qcd_store *store;
 
 	/**
 	 * Tokens' keys
@@ -66,7 +68,7 @@ struct private_qcd_state_t {
 
 	/**
 	 * Live SAs whose peer holds a token or must be given one, as entry_t by
-	 * its spis
+	 * its unique ID
 	 */
 	hashtable_t *promised;
 
@@ -118,29 +120,48 @@ static qcd_address *bound_to(private_qcd_state_t *this, host_t *taker,
 }
 
 /**
- * Mint a sealed SPI, with a new run number where the current run has used up
- * its own
+ * Mint a sealed SPI
  */
 static bool mint_sealed(private_qcd_state_t *this, qcd_spi *spi)
 {
-	qcd_store_report report = {};
+	bool minted;
 
-	while (!this->mint_failed)
+	this->mutex->lock(this->mutex);
+	minted = qcd_mint_spi(spi, &this->mint, &this->seal) == QCD_OK;
+	this->mutex->unlock(this->mutex);
+	return minted;
+}
+
+/**
+ * Mint a sealed SPI with a new run number, as the current run has used up its
+ * own, unless another thread was faster
+ */
+static bool mint_in_new_run(private_qcd_state_t *this, qcd_spi *spi)
+{
+	qcd_store_report report = {};
+	bool minted;
+
+	this->store_mutex->lock(this->store_mutex);
+	minted = mint_sealed(this, spi);
+	if (!minted && !this->mint_failed)
 	{
-		if (qcd_mint_spi(spi, &this->mint, &this->seal) == QCD_OK)
+		if (qcd_store_next_run(this->store, &report) == QCD_STORE_OK)
 		{
-			return TRUE;
+			this->mutex->lock(this->mutex);
+			ignore_result(qcd_mint_next_run(&this->mint,
+											qcd_store_run(this->store)));
+			this->mutex->unlock(this->mutex);
+			minted = mint_sealed(this, spi);
 		}
-		if (qcd_store_next_run(this->store, &report) != QCD_STORE_OK ||
-			qcd_mint_next_run(&this->mint,
-							  qcd_store_run(this->store)) != QCD_OK)
+		else
 		{
 			this->mint_failed = TRUE;
 			DBG1(DBG_IKE, "QCD: no more IKE_SAs with a token until the next "
 				 "start: %s", report.text);
 		}
 	}
-	return FALSE;
+	this->store_mutex->unlock(this->store_mutex);
+	return minted;
 }
 
 /**
@@ -171,13 +192,8 @@ METHOD(qcd_state_t, mint_spi, uint64_t,
 {
 	qcd_spi spi;
 	uint64_t out;
-	bool minted;
 
-	this->mutex->lock(this->mutex);
-	minted = mint_sealed(this, &spi);
-	this->mutex->unlock(this->mutex);
-
-	if (!minted)
+	if (!mint_sealed(this, &spi) && !mint_in_new_run(this, &spi))
 	{
 		return random_spi(this);
 	}
@@ -186,19 +202,47 @@ METHOD(qcd_state_t, mint_spi, uint64_t,
 }
 
 /**
+ * Find the entry of an IKE_SA, none if it had other SPIs then
+ */
+static entry_t *find_entry(private_qcd_state_t *this, qcd_sa_t *sa)
+{
+	entry_t *entry;
+
+	entry = this->promised->get(this->promised,
+								(void*)(uintptr_t)sa->unique_id);
+	return entry && qcd_spis_equals(&entry->sa.spis, &sa->spis) ? entry : NULL;
+}
+
+/**
+ * Take out the entry of an IKE_SA, bury the SA if its peer holds a token
+ */
+static entry_t *remove_entry(private_qcd_state_t *this, uint32_t unique_id)
+{
+	entry_t *entry;
+
+	entry = this->promised->remove(this->promised, (void*)(uintptr_t)unique_id);
+	if (entry && (entry->promise.is_given || entry->sent))
+	{
+		qcd_graveyard_bury(this->graveyard, &entry->sa.spis, entry->sa.role);
+	}
+	return entry;
+}
+
+/**
  * Get the entry of an IKE_SA, make one if its SPI is one that we can know again
  */
 static entry_t *get_entry(private_qcd_state_t *this, qcd_sa_t *sa)
 {
-	entry_t *entry;
+	entry_t *entry = find_entry(this, sa);
 
-	entry = this->promised->get(this->promised, &sa->spis);
 	if (!entry && qcd_mint_owns(&this->mint, &this->seal, local_spi(sa)))
 	{
+		free(remove_entry(this, sa->unique_id));
 		INIT(entry,
 			.sa = *sa,
 		);
-		this->promised->put(this->promised, &entry->sa.spis, entry);
+		this->promised->put(this->promised, (void*)(uintptr_t)sa->unique_id,
+							entry);
 	}
 	return entry;
 }
@@ -242,7 +286,7 @@ METHOD(qcd_state_t, is_due, bool,
 	bool due;
 
 	this->mutex->lock(this->mutex);
-	entry = this->promised->get(this->promised, &sa->spis);
+	entry = find_entry(this, sa);
 	due = entry && !entry->sent &&
 		  qcd_promise_is_due(&entry->promise, &this->keys, bound);
 	this->mutex->unlock(this->mutex);
@@ -256,7 +300,7 @@ METHOD(qcd_state_t, answered, bool,
 	bool answered;
 
 	this->mutex->lock(this->mutex);
-	entry = this->promised->get(this->promised, &sa->spis);
+	entry = find_entry(this, sa);
 	answered = entry && entry->sent &&
 			   entry->message_id == response->get_message_id(response);
 	if (answered)
@@ -277,16 +321,12 @@ METHOD(qcd_state_t, owe, void,
 }
 
 METHOD(qcd_state_t, bury, void,
-	private_qcd_state_t *this, qcd_sa_t *sa)
+	private_qcd_state_t *this, uint32_t unique_id)
 {
 	entry_t *entry;
 
 	this->mutex->lock(this->mutex);
-	entry = this->promised->remove(this->promised, &sa->spis);
-	if (entry && (entry->promise.is_given || entry->sent))
-	{
-		qcd_graveyard_bury(this->graveyard, &entry->sa.spis, entry->sa.role);
-	}
+	entry = remove_entry(this, unique_id);
 	this->mutex->unlock(this->mutex);
 	free(entry);
 }
@@ -359,8 +399,11 @@ METHOD(qcd_state_t, rotate, bool,
 	u_int blocking;
 	bool success = FALSE;
 
+	this->store_mutex->lock(this->store_mutex);
 	this->mutex->lock(this->mutex);
 	blocking = count_blocking(this);
+	this->mutex->unlock(this->mutex);
+	/* what is given meanwhile is of the newest generation and does not block */
 	if (blocking)
 	{
 		snprintf(error, len, "%u peers hold a token of the oldest secret and "
@@ -372,13 +415,15 @@ METHOD(qcd_state_t, rotate, bool,
 	}
 	else
 	{
+		this->mutex->lock(this->mutex);
 		qcd_keys_rotate(&this->keys,
 						&qcd_store_secrets(this->store)->generations[0]);
 		this->age_offset = 0;
 		this->age_since = qcd_now();
+		this->mutex->unlock(this->mutex);
 		success = TRUE;
 	}
-	this->mutex->unlock(this->mutex);
+	this->store_mutex->unlock(this->store_mutex);
 	return success;
 }
 
@@ -400,6 +445,7 @@ METHOD(qcd_state_t, get_outdated, linked_list_t*,
 			INIT(sa,
 				.spis = entry->sa.spis,
 				.role = entry->sa.role,
+				.unique_id = entry->sa.unique_id,
 			);
 			list->insert_last(list, sa);
 		}
@@ -428,11 +474,11 @@ METHOD(qcd_state_t, get_generations, u_int,
 	const qcd_secrets *secrets;
 	u_int count;
 
-	this->mutex->lock(this->mutex);
+	this->store_mutex->lock(this->store_mutex);
 	secrets = qcd_store_secrets(this->store);
 	count = secrets->num_generations;
 	memcpy(made_at, secrets->made_at, count * sizeof(made_at[0]));
-	this->mutex->unlock(this->mutex);
+	this->store_mutex->unlock(this->store_mutex);
 	return count;
 }
 
@@ -454,7 +500,7 @@ METHOD(qcd_state_t, is_given, bool,
 	bool given;
 
 	this->mutex->lock(this->mutex);
-	entry = this->promised->get(this->promised, &sa->spis);
+	entry = find_entry(this, sa);
 	given = entry && entry->promise.is_given;
 	if (given)
 	{
@@ -478,6 +524,7 @@ METHOD(qcd_state_t, destroy, void,
 	enumerator->destroy(enumerator);
 	this->promised->destroy(this->promised);
 	this->mutex->destroy(this->mutex);
+	this->store_mutex->destroy(this->store_mutex);
 	free(this->graveyard);
 	free(this->limit);
 	qcd_store_close(this->store);
@@ -511,7 +558,8 @@ static bool spis_are_ours()
 
 /**
  * With the ha plugin, two nodes share SAs that carry one node's SPIs: what one
- * takes for dead may live on the other (RFC 6290 section 9.2).
+ * takes for dead may live on the other (RFC 6290 section 9.2). Debian loads the
+ * plugin always, it is at work once it is configured.
  */
 static bool sas_are_ours()
 {
@@ -522,9 +570,13 @@ static bool sas_are_ours()
 	enumerator = lib->plugins->create_plugin_enumerator(lib->plugins);
 	while (enumerator->enumerate(enumerator, &plugin, NULL))
 	{
-		if (streq(plugin->get_name(plugin), "ha"))
+		if (streq(plugin->get_name(plugin), "ha") &&
+			lib->settings->get_str(lib->settings, "%s.plugins.ha.local", NULL,
+								   lib->ns) &&
+			lib->settings->get_str(lib->settings, "%s.plugins.ha.remote", NULL,
+								   lib->ns))
 		{
-			DBG1(DBG_CFG, "QCD: the ha plugin is loaded, which shares SAs "
+			DBG1(DBG_CFG, "QCD: the ha plugin is configured, which shares SAs "
 				 "between nodes: the token maker is off. Set "
 				 "%s.plugins.ha.load = no to use QCD", lib->ns);
 			ours = FALSE;
@@ -615,7 +667,9 @@ qcd_state_t *qcd_state_create(qcd_config_t *config)
 		},
 		.config = config,
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
-		.promised = hashtable_create(qcd_spis_hash, qcd_spis_equals, 32),
+		.store_mutex = mutex_create(MUTEX_TYPE_DEFAULT),
+		.promised = hashtable_create(hashtable_hash_ptr, hashtable_equals_ptr,
+									 32),
 		.graveyard = calloc(1, sizeof(*this->graveyard)),
 		.limit = calloc(1, sizeof(*this->limit)),
 	);

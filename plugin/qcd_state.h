@@ -72,11 +72,12 @@ struct qcd_state_t {
 	void (*owe)(qcd_state_t *this, qcd_sa_t *sa);
 
 	/**
-	 * Note that an IKE_SA is gone for good, bury it if its peer has a token.
+	 * Note that an IKE_SA is gone for good, or that it starts anew with other
+	 * SPIs. It is buried if its peer has a token.
 	 *
-	 * @param sa			IKE_SA
+	 * @param unique_id		unique ID of the IKE_SA
 	 */
-	void (*bury)(qcd_state_t *this, qcd_sa_t *sa);
+	void (*bury)(qcd_state_t *this, uint32_t unique_id);
 
 	/**
 	 * Decide on a message for which the daemon has no IKE_SA.

@@ -65,7 +65,7 @@ static void handle(private_qcd_taker_t *this, packet_t *packet,
 	{
 		qcd_recovery_queue(this->config, this->events, &sa, src);
 	}
-	else
+	else if (outcome != QCD_EVENT_MAX)
 	{	/* RFC 6290 section 3: SHOULD log */
 		this->events->raise(this->events, outcome, &message->header.spis, src,
 							NULL);

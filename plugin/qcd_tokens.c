@@ -51,6 +51,8 @@ typedef struct {
 	qcd_held held;
 	/** tokens for the SA that replaces this one, until that has its name */
 	qcd_held next;
+	/** set once a token was verified: who repeats it causes no more work */
+	bool verified;
 } entry_t;
 
 /**
@@ -196,6 +198,11 @@ static void store_incoming(private_qcd_tokens_t *this, ike_sa_t *ike_sa,
 			store_all(this, ike_sa, sa, message, TRUE);
 		}
 	}
+	else if ((int)type == QCD_IKE_FOLLOWUP_KE)
+	{
+		/* ends a rekeying that took several key exchanges */
+		store_all(this, ike_sa, sa, message, TRUE);
+	}
 	else if (type == IKE_AUTH || type == CREATE_CHILD_SA ||
 			 type == INFORMATIONAL)
 	{
@@ -242,14 +249,40 @@ METHOD(listener_t, ike_keys, bool,
 	return TRUE;
 }
 
+/**
+ * Remove all that belongs to an IKE_SA, also under SPIs that it had before
+ */
+static void remove_all(private_qcd_tokens_t *this, uint32_t unique_id)
+{
+	enumerator_t *enumerator;
+	entry_t *entry;
+
+	this->mutex->lock(this->mutex);
+	enumerator = this->held->create_enumerator(this->held);
+	while (enumerator->enumerate(enumerator, NULL, &entry))
+	{
+		if (entry->sa.unique_id == unique_id)
+		{
+			this->held->remove_at(this->held, enumerator);
+			entry_destroy(entry);
+		}
+	}
+	enumerator->destroy(enumerator);
+	this->mutex->unlock(this->mutex);
+}
+
 METHOD(listener_t, ike_state_change, bool,
 	private_qcd_tokens_t *this, ike_sa_t *ike_sa, ike_sa_state_t state)
 {
 	entry_t *entry;
 	qcd_sa_t sa;
 
+	if (state == IKE_CREATED)
+	{	/* reset for another try; that is rare, so look at all of them */
+		remove_all(this, ike_sa->get_unique_id(ike_sa));
+	}
 	/* RFC 6290 section 5.3: the token goes with its SA */
-	if (state == IKE_DESTROYING && qcd_sa_identify(ike_sa, &sa))
+	else if (state == IKE_DESTROYING && qcd_sa_identify(ike_sa, &sa))
 	{
 		this->mutex->lock(this->mutex);
 		entry = this->held->remove(this->held, &sa.spis);
@@ -281,7 +314,8 @@ METHOD(qcd_tokens_t, verify, qcd_event_t,
 		else if (qcd_held_verify(&entry->held, &this->key,
 								 message) == QCD_MATCH)
 		{
-			outcome = QCD_EVENT_VERIFIED;
+			outcome = entry->verified ? QCD_EVENT_MAX : QCD_EVENT_VERIFIED;
+			entry->verified = TRUE;
 		}
 		else
 		{

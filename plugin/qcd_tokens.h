@@ -33,7 +33,8 @@ struct qcd_tokens_t {
 	 * @param message		message
 	 * @param src			where it came from
 	 * @param sa			receives the SA, unless it is unknown
-	 * @return				QCD_EVENT_VERIFIED if the peer has lost the SA, or
+	 * @return				QCD_EVENT_VERIFIED if the peer has lost the SA,
+	 *						QCD_EVENT_MAX if that was known before, or else
 	 *						QCD_EVENT_REFUSED, _UNCHECKED or _UNKNOWN
 	 */
 	qcd_event_t (*verify)(qcd_tokens_t *this, qcd_message *message,

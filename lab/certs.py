@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Certificates for gateways, made by openssl for one run of the lab."""
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+_CURVE = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A gateway's key and certificate, and the authority's certificate (PEM)."""
+
+    key: bytes
+    cert: bytes
+    ca_cert: bytes
+
+
+def _openssl(*arguments: str) -> None:
+    done = subprocess.run(
+        ("/usr/bin/openssl", *arguments), capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"openssl {' '.join(arguments)} failed:\n{done.stderr}")
+
+
+class Authority:
+    """A certificate authority in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(exist_ok=True)
+        self._ca = folder / "ca.pem"
+        self._ca_key = folder / "ca.key"
+        _openssl(
+            *("req", "-x509", "-days", "2", "-subj", "/CN=qcd lab"),
+            *(*_CURVE, "-keyout", str(self._ca_key), "-out", str(self._ca)),
+            *("-addext", "keyUsage=critical,keyCertSign"),
+        )
+
+    def issue(self, name: str) -> Identity:
+        """Make the key and the certificate of one gateway."""
+        key, cert = self._folder / f"{name}.key", self._folder / f"{name}.pem"
+        _openssl(
+            *("req", "-x509", "-days", "2", "-subj", f"/CN={name}.lab"),
+            *(*_CURVE, "-keyout", str(key), "-out", str(cert)),
+            *("-addext", f"subjectAltName=DNS:{name}.lab"),
+            *("-addext", "basicConstraints=critical,CA:FALSE"),
+            *("-CA", str(self._ca), "-CAkey", str(self._ca_key)),
+        )
+        return Identity(key.read_bytes(), cert.read_bytes(), self._ca.read_bytes())

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a gateway loads and how it is configured: the one place that says so."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from lab.certs import Identity
+from lab.control import Section
+from lab.net import Host
+
+# kernel-libipsec stands before kernel-netlink: ESP is then done in user space,
+# since many kernels of build machines have none.
+PLUGINS = (
+    "nonce openssl kdf pem pkcs1 pkcs8 x509 pubkey constraints revocation random "
+    "kernel-libipsec kernel-netlink socket-default vici"
+).split()
+
+PROPOSAL = "aes128-sha256-x25519"
+ESP_PROPOSAL = "aes128gcm16-x25519"
+SECRET = "not a secret, only the lab's"
+
+Settings = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Config:
+    """How a gateway is set up; the defaults are those of the demo's tunnel."""
+
+    auth: str = "psk"  # or "cert"
+    qcd: bool = True
+    qcd_options: Settings = field(default_factory=dict)
+    dpd_delay: str = "0s"
+    dpd_action: str = "restart"
+    close_action: str = "none"
+    start_action: str = "none"
+    children: int = 1
+    anywhere: bool = False  # takes its peers from any address
+    ike_options: Section = field(default_factory=dict)
+    child_options: Section = field(default_factory=dict)
+    charon: Settings = field(default_factory=dict)
+    log: dict[str, int] = field(default_factory=lambda: {"ike": 2})
+    asan: bool = False
+    # Octets of room in charon's UDP sockets; None: the machine's default, about
+    # 270 packets. Administrators of big gateways raise net.core.rmem_default,
+    # which is the whole machine's and thus not for a lab to touch.
+    socket_room: int | None = None
+
+    def but(self, **changes: Any) -> "Config":
+        """The same with some changes."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the files of one gateway are; they outlive its crashes."""
+
+    folder: Path
+
+    @property
+    def strongswan_conf(self) -> Path:
+        return self.folder / "strongswan.conf"
+
+    @property
+    def vici(self) -> Path:
+        return self.folder / "vici"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "charon.log"
+
+    @property
+    def output(self) -> Path:
+        """What charon and the programs before it wrote on the terminal."""
+        return self.folder / "output"
+
+    @property
+    def state(self) -> Path:
+        """Our plugin's state_dir."""
+        return self.folder / "state"
+
+    @property
+    def asan(self) -> Path:
+        """AddressSanitizer's reports begin with this path."""
+        return self.folder / "asan"
+
+    @property
+    def qcd_socket(self) -> Path:
+        return self.folder / "qcd.ctl"
+
+    @property
+    def ready(self) -> Path:
+        return self.folder / "ready"
+
+
+def _render(settings: Settings, indent: int = 0) -> str:
+    lines = []
+    pad = "  " * indent
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            lines += [f"{pad}{key} {{", _render(value, indent + 1), f"{pad}}}"]
+            continue
+        if isinstance(value, bool):
+            value = "yes" if value else "no"
+        lines.append(f'{pad}{key} = "{value}"')
+    return "\n".join(lines)
+
+
+def _merged(base: Settings, extra: Settings) -> Settings:
+    result = dict(base)
+    for key, value in extra.items():
+        if isinstance(value, dict) and isinstance(result.get(key), dict):
+            result[key] = _merged(result[key], value)
+        else:
+            result[key] = value
+    return result
+
+
+def strongswan_conf(config: Config, places: Places) -> str:
+    """The text of strongswan.conf."""
+    plugins: Settings = {"vici": {"socket": f"unix://{places.vici}"}}
+    load = list(PLUGINS)
+    if config.qcd:
+        load.append("qcd")
+        plugins["qcd"] = {
+            "state_dir": places.state,
+            "socket": f"unix://{places.qcd_socket}",
+            **config.qcd_options,
+        }
+    charon: Settings = {
+        "load": " ".join(load),
+        "plugins": plugins,
+        "filelog": {
+            "lab": {
+                "path": places.log,
+                "append": True,
+                "flush_line": True,
+                "time_format": "%s",
+                "time_add_ms": True,
+                "default": 1,
+                **config.log,
+            }
+        },
+    }
+    journal = {"charon-systemd": {"journal": {"default": -1}}}
+    return _render({"charon": _merged(charon, config.charon), **journal}) + "\n"
+
+
+def connection(
+    config: Config, me: Host, peer: Host, identity: Identity | None
+) -> Section:
+    """One connection of swanctl.conf, as load-conn takes it."""
+    local: Section = {"id": f"{me.name}.lab", "auth": "psk"}
+    remote: Section = {"id": f"{peer.name}.lab", "auth": "psk"}
+    if identity:
+        local.update(auth="pubkey", certs=[identity.cert])
+        remote.update(auth="pubkey", cacerts=[identity.ca_cert])
+    return {
+        "version": "2",
+        "local_addrs": [me.address],
+        "remote_addrs": [peer.address] + (["%any"] if config.anywhere else []),
+        "encap": "yes",
+        # An address list after the handshake is a request that nobody asked for.
+        "mobike": "no",
+        "proposals": [PROPOSAL],
+        "dpd_delay": config.dpd_delay,
+        "local": local,
+        "remote": remote,
+        "children": {
+            child_name(number): {
+                "local_ts": [me.inside_net(number)],
+                "remote_ts": [peer.inside_net(number)],
+                "esp_proposals": [ESP_PROPOSAL],
+                "dpd_action": config.dpd_action,
+                "close_action": config.close_action,
+                "start_action": config.start_action,
+                **config.child_options,
+            }
+            for number in range(config.children)
+        },
+        **config.ike_options,
+    }
+
+
+def child_name(number: int = 0) -> str:
+    """The name of a connection's child with that number."""
+    return f"net{number}"
+
+
+def shared_secret(me: Host, peer: Host) -> Section:
+    """The pre-shared key of a connection, as load-shared takes it."""
+    return {
+        "id": f"{me.name}-{peer.name}",
+        "type": "IKE",
+        "data": SECRET,
+        "owners": [f"{me.name}.lab", f"{peer.name}.lab"],
+    }

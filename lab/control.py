@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Talking to charon over its vici socket, with a bound on every answer.
+
+The client is strongSwan's own, from its source tarball.
+"""
+
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lab.wait import LabTimeout, deadline, left
+
+REPO = Path(__file__).resolve().parent.parent
+SOURCE = Path(
+    os.environ.get("QCD_STRONGSWAN_SRC", REPO / ".cache" / "strongswan-5.9.8")
+)
+_CLIENT = SOURCE / "src" / "libcharon" / "plugins" / "vici" / "python"
+
+if not (_CLIENT / "vici").is_dir():
+    raise RuntimeError(
+        f"no strongSwan sources in {SOURCE}: ./dev setup fetches them, "
+        "or name their folder in QCD_STRONGSWAN_SRC"
+    )
+sys.path.append(str(_CLIENT))
+
+import vici  # noqa: E402
+from vici.exception import CommandException  # noqa: E402
+from vici.protocol import Message, Packet  # noqa: E402
+
+T = TypeVar("T")
+Section = dict[str, Any]
+
+__all__ = ["REPO", "CommandException", "Control", "Section"]
+
+
+def _plain(value: Any) -> Any:
+    """The same tree with text in place of octets."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value
+
+
+class Control:
+    """One vici connection for commands; waits for events open their own."""
+
+    def __init__(self, path: Path, timeout: float = 10.0) -> None:
+        self._path = path
+        self._timeout = timeout
+        self._session = self._connect()
+
+    def _connect(self) -> "vici.Session":
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(self._timeout)
+        sock.connect(str(self._path))
+        return vici.Session(sock)
+
+    def command(self, name: str, message: Section | None = None) -> Section:
+        """Run a command and return its answer; CommandException if it failed."""
+        try:
+            return _plain(self._session.request(name, message))
+        except TimeoutError:
+            raise LabTimeout(
+                f"waited {self._timeout:g} s for charon's answer to vici {name}"
+            ) from None
+
+    def stream(self, name: str, event: str, message: Section) -> list[Section]:
+        """Run a command that answers in a stream of events."""
+        try:
+            found = self._session.streamed_request(name, event, message)
+            return [_plain(item) for item in found]
+        except TimeoutError:
+            raise LabTimeout(
+                f"waited {self._timeout:g} s for charon's answer to vici {name}"
+            ) from None
+
+    def sas(self) -> list[Section]:
+        """All IKE SAs; each has its connection's name under `name`."""
+        found = []
+        for item in self.stream("list-sas", "list-sa", {}):
+            for name, sa in item.items():
+                found.append({"name": name, **sa})
+        return found
+
+    def wait(
+        self,
+        what: str,
+        check: Callable[[], T],
+        events: tuple[str, ...],
+        timeout: float,
+    ) -> T:
+        """Call check now and after each of these events until it is true."""
+        until = deadline(timeout)
+        with self._listening(events) as session:
+            while True:
+                result = check()
+                if result:
+                    return result
+                session.transport.socket.settimeout(max(0.001, left(until)))
+                try:
+                    session.transport.receive()
+                except TimeoutError:
+                    result = check()
+                    if result:
+                        return result
+                    raise LabTimeout(f"waited {timeout:g} s for {what}") from None
+
+    @contextmanager
+    def _listening(self, events: tuple[str, ...]) -> Iterator["vici.Session"]:
+        session = self._connect()
+        try:
+            for event in events:
+                session.transport.send(Packet.register_event(event))
+            # Events may come before the last one is confirmed.
+            confirmed = 0
+            while confirmed < len(events):
+                answer = Packet.parse(session.transport.receive()).response_type
+                confirmed += answer == Packet.EVENT_CONFIRM
+                assert answer != Packet.EVENT_UNKNOWN, f"charon lacks one of {events}"
+            yield session
+        finally:
+            session.transport.socket.close()
+
+    @contextmanager
+    def events(self, *names: str) -> Iterator[Callable[[float], tuple[str, Section]]]:
+        """Yield a function that returns the next of these events within a bound."""
+        with self._listening(names) as session:
+
+            def following(timeout: float) -> tuple[str, Section]:
+                session.transport.socket.settimeout(timeout)
+                try:
+                    packet = Packet.parse(session.transport.receive())
+                except TimeoutError:
+                    raise LabTimeout(
+                        f"waited {timeout:g} s for one of charon's events {names}"
+                    ) from None
+                name = packet.event_type.decode()
+                return name, _plain(Message.deserialize(packet.payload))
+
+            yield following
+
+    def close(self) -> None:
+        self._session.transport.socket.close()

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A flood: tens of thousands of prepared packets a second, with sendmmsg(2)."""
+
+import ctypes
+import os
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterable
+
+from lab.net import Host
+from lab.wire import Address
+
+BATCH = 32
+# A flood comes evenly: what a busy machine did not let us send in time is not
+# made up for in one burst, which would say more about buffers than about rates.
+LATEST = 0.005
+_IOVEC = struct.Struct("QQ")
+# name, its length, iovec, count, control, its length, flags; octets sent.
+_MMSGHDR = struct.Struct("QI4xQQQQi4xI4x")
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Burst:
+    """Prepared IP packets to one target, in the form that sendmmsg wants."""
+
+    def __init__(self, packets: Iterable[bytes], target: Address) -> None:
+        chosen = list(packets)
+        self.count = len(chosen)
+        sockaddr = struct.pack("HH", socket.AF_INET, 0)
+        sockaddr += socket.inet_aton(target[0]) + bytes(8)
+        self._name = ctypes.create_string_buffer(sockaddr, len(sockaddr))
+        self._data = ctypes.create_string_buffer(b"".join(chosen))
+        vectors = bytearray(_IOVEC.size * self.count)
+        self._vectors = (ctypes.c_char * len(vectors)).from_buffer(vectors)
+        headers = bytearray(_MMSGHDR.size * self.count)
+        self._headers = (ctypes.c_char * len(headers)).from_buffer(headers)
+        name, iovec = ctypes.addressof(self._name), ctypes.addressof(self._vectors)
+        place = ctypes.addressof(self._data)
+        for number, packet in enumerate(chosen):
+            at = number * _IOVEC.size
+            _IOVEC.pack_into(vectors, at, place, len(packet))
+            fields = (name, len(sockaddr), iovec + at, 1, 0, 0, 0, 0)
+            _MMSGHDR.pack_into(headers, number * _MMSGHDR.size, *fields)
+            place += len(packet)
+
+    def send(self, sock: socket.socket, begin: int, end: int) -> None:
+        """Send packets number begin to end."""
+        while begin < end:
+            at = ctypes.addressof(self._headers) + begin * _MMSGHDR.size
+            done = _libc.sendmmsg(sock.fileno(), ctypes.c_void_p(at), end - begin, 0)
+            if done <= 0:
+                code = ctypes.get_errno()
+                raise OSError(code, f"sendmmsg: {os.strerror(code)}")
+            begin += done
+
+
+class Flood:
+    """Sends a burst over and over at a rate while in a `with`.
+
+    `sent` and `rate` say what it really achieved.
+    """
+
+    def __init__(self, host: Host, burst: Burst, rate: float) -> None:
+        self._sock = host.ns.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+        self._burst = burst
+        self._rate = rate
+        self._stopping = threading.Event()
+        self._failed: OSError | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.sent = 0
+        self.seconds = 0.0
+
+    def _run(self) -> None:
+        begin = following = time.monotonic()
+        place = 0
+        try:
+            while not self._stopping.is_set():
+                now = time.monotonic()
+                if following > now:
+                    time.sleep(following - now)  # this is the pace
+                following = max(following, now - LATEST) + BATCH / self._rate
+                end = min(place + BATCH, self._burst.count)
+                self._burst.send(self._sock, place, end)
+                self.sent += end - place
+                place = end % self._burst.count
+                self.seconds = time.monotonic() - begin
+        except OSError as error:
+            self._failed = error
+
+    @property
+    def rate(self) -> float:
+        return self.sent / self.seconds if self.seconds else 0.0
+
+    def __enter__(self) -> "Flood":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join()
+        self._sock.close()
+        if self._failed:
+            raise self._failed

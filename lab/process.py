@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Running charon in namespaces of its own, with the lab's folder of plugins."""
+
+import ctypes
+import os
+import select
+import shutil
+import socket
+import stat
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from lab.config import Config, Places
+from lab.control import REPO
+from lab.net import Netns
+from lab.wait import LabTimeout, deadline, left
+
+CHARON = "/usr/sbin/charon-systemd"
+STOCK_PLUGINS = Path("/usr/lib/ipsec/plugins")
+GCC_ASAN = "libasan.so.8"
+CLANG_ASAN = "llvm-*/lib/clang/*/lib/linux/libclang_rt.asan-x86_64.so"
+SYS_PIDFD_GETFD = 438
+SO_RCVBUFFORCE = 33
+OURS = "libstrongswan-qcd.so"
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+# charon dies with the thread that started it (PR_SET_PDEATHSIG): this one lives
+# until the lab itself ends, in whatever way.
+_launcher = ThreadPoolExecutor(max_workers=1, thread_name_prefix="launcher")
+
+
+def plugin_path(asan: bool = False) -> Path:
+    """Where the plugin under test is; it may not have been built."""
+    if asan:
+        default = REPO / "build" / "asan" / "plugin" / OURS
+        return Path(os.environ.get("QCD_PLUGIN_ASAN", default))
+    return Path(os.environ.get("QCD_PLUGIN", REPO / "build" / "plugin" / OURS))
+
+
+def _asan_runtime() -> str:
+    """The runtime that goes with the compiler of the sanitized plugin.
+
+    It has to be loaded before everything else. gcc's is among the libraries
+    that the plugin asks for; clang names none in a shared object.
+    """
+    if GCC_ASAN.encode() in plugin_path(asan=True).read_bytes():
+        return GCC_ASAN
+    found = sorted(Path("/usr/lib").glob(CLANG_ASAN))
+    if not found:
+        raise RuntimeError(f"no {CLANG_ASAN} in /usr/lib: ./dev setup")
+    return str(found[-1])
+
+
+def _plugins_for(config: Config, shared: Path) -> Path:
+    """A folder with all stock plugins, and ours where the configuration wants it."""
+    kind = "asan" if config.asan else "qcd"
+    folder = shared / (f"plugins-{kind}" if config.qcd else "plugins")
+    if folder.is_dir():
+        return folder
+    if config.qcd and not plugin_path(config.asan).is_file():
+        raise RuntimeError(f"no plugin at {plugin_path(config.asan)}: ./dev build")
+    shutil.copytree(STOCK_PLUGINS, folder)
+    if config.qcd:
+        shutil.copy(plugin_path(config.asan), folder / OURS)
+    return folder
+
+
+class Charon:
+    """One run of the daemon, from its start to its death."""
+
+    def __init__(self, ns: Netns, config: Config, places: Places, shared: Path) -> None:
+        self._places = places
+        script = (
+            "mount -t tmpfs tmpfs /run && "
+            f'mount --bind "$1" {STOCK_PLUGINS} && '
+            f'exec env $2 {CHARON}'
+        )
+        preload = f"LD_PRELOAD={_asan_runtime()}" if config.asan else "-u LD_PRELOAD"
+        plugins = str(_plugins_for(config, shared))
+        argv = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount"]
+        argv += ["sh", "-c", script, "charon", plugins, preload]
+        self._notify = self._notify_socket()
+        self.process = _launcher.submit(self._launch, ns, argv).result()
+        self._pidfd = os.pidfd_open(self.process.pid)
+
+    def _notify_socket(self) -> socket.socket:
+        self._places.ready.unlink(missing_ok=True)
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        sock.bind(str(self._places.ready))
+        return sock
+
+    def _launch(self, ns: Netns, argv: list[str]) -> "subprocess.Popen[bytes]":
+        places = self._places
+        # A daemon that is killed has no end at which leaks could be counted.
+        # charon's own format specifiers are none that it knows.
+        options = f"detect_leaks=0:check_printf=0:log_path={places.asan}"
+        environment = {
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "STRONGSWAN_CONF": str(places.strongswan_conf),
+            "SWANCTL_DIR": str(places.folder),
+            "NOTIFY_SOCKET": str(places.ready),
+            "ASAN_OPTIONS": options,
+            "UBSAN_OPTIONS": f"print_stacktrace=1:log_path={places.asan}",
+        }
+        with ns.entered(), places.output.open("ab") as output:
+            return subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=environment,
+            )
+
+    def wait_ready(self, timeout: float) -> None:
+        """Return when charon says that it is ready; LabTimeout otherwise."""
+        until = deadline(timeout)
+        while True:
+            waiting = [self._notify, self._pidfd]
+            ready, _, _ = select.select(waiting, [], [], left(until))
+            if self._notify in ready:
+                if b"READY=1" in self._notify.recv(4096):
+                    return
+            elif self._pidfd in ready:
+                raise LabTimeout(
+                    f"charon ended (status {self.process.wait()}) before it was ready"
+                )
+            elif left(until) <= 0:
+                raise LabTimeout(f"waited {timeout:g} s for charon to become ready")
+
+    def give_room(self, octets: int) -> None:
+        """Give its UDP sockets so much room for what waits."""
+        for name in os.listdir(f"/proc/{self.process.pid}/fd"):
+            fd = _libc.syscall(SYS_PIDFD_GETFD, self._pidfd, int(name), 0)
+            if fd < 0:
+                continue  # closed meanwhile
+            if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+                os.close(fd)
+                continue
+            with socket.socket(fileno=fd) as sock:
+                if sock.family == socket.AF_INET and sock.type == socket.SOCK_DGRAM:
+                    sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, octets)
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def end(self, signal: int, timeout: float) -> None:
+        """Send it the signal and wait for its end."""
+        if self.alive:
+            self.process.send_signal(signal)
+        try:
+            self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise LabTimeout(
+                f"waited {timeout:g} s for charon to end after signal {signal}"
+            ) from None
+
+    def close(self) -> None:
+        if self.alive:
+            self.process.kill()
+        self.process.wait()
+        os.close(self._pidfd)
+        self._notify.close()

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A lab for one scenario: a network and its gateways, cleaned up at the end."""
+
+import os
+import shutil
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from lab.certs import Authority
+from lab.config import Config
+from lab.gateway import Gateway, Sa
+from lab.net import Host, Network
+
+
+FOLDER = "qcd-lab-"
+
+
+def _new_folder() -> Path:
+    """A folder of our own; those of labs that were killed are cleared away.
+
+    It stands in /tmp because its path has to fit into a socket's address.
+    """
+    for old in Path("/tmp").glob(f"{FOLDER}*"):
+        owner = old.name.removeprefix(FOLDER).split("-")[0]
+        if not Path("/proc", owner).exists():
+            shutil.rmtree(old, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"{FOLDER}{os.getpid()}-", dir="/tmp"))
+
+
+class Lab:
+    """Gateways around a router; use it in a `with`.
+
+        with Lab(Config(dpd_delay="30s")) as lab:
+            lab.up()
+            lab.b.kill()
+
+    `configs` names what differs for single gateways. Every gateway has a
+    connection to the first one (`a`), and `a` to all of them.
+    """
+
+    def __init__(
+        self,
+        config: Config | None = None,
+        names: tuple[str, ...] = ("a", "b"),
+        **configs: Config,
+    ) -> None:
+        self._stack = ExitStack()
+        self.folder = _new_folder()
+        self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        self.gateways: dict[str, Gateway] = {}
+        try:
+            self.network = Network(names)
+            self._stack.callback(self.network.close)
+            self._authority: Authority | None = None
+            for name in names:
+                self._add(name, names, configs.get(name, config or Config()))
+        except BaseException:
+            self.close()
+            raise
+
+    def _add(self, name: str, names: tuple[str, ...], config: Config) -> None:
+        others = names[1:] if name == names[0] else names[:1]
+        identity = None
+        if config.auth == "cert":
+            if not self._authority:
+                self._authority = Authority(self.folder / "ca")
+            identity = self._authority.issue(name)
+        gateway = Gateway(
+            self.network[name],
+            [self.network[other] for other in others],
+            config,
+            self.folder / name,
+            self.folder,
+            identity,
+        )
+        self._stack.callback(gateway.close)
+        self.gateways[name] = gateway
+
+    def __getitem__(self, name: str) -> Gateway:
+        return self.gateways[name]
+
+    @property
+    def a(self) -> Gateway:
+        return self.gateways["a"]
+
+    @property
+    def b(self) -> Gateway:
+        return self.gateways["b"]
+
+    @property
+    def stranger(self) -> Host:
+        return self.network.stranger
+
+    def up(self) -> Sa:
+        """Start all gateways; `a` connects to the others. The SA of the last."""
+        for gateway in self.gateways.values():
+            if not gateway.alive:
+                gateway.start()
+        for peer in self.a.peers:
+            for child in range(self.a.config.children):
+                self.a.initiate(peer.name, child)
+            self[peer.name].wait_established()
+        return self.a.established(self.a.peers[-1].name)[0]
+
+    def check(self) -> None:
+        """Fail if a gateway has died or AddressSanitizer has complained."""
+        for gateway in self.gateways.values():
+            gateway.check()
+
+    def close(self) -> None:
+        self._stack.close()
+
+    def __enter__(self) -> "Lab":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A gateway loses its SAs, and the tunnel comes back within a round trip.
+
+What is counted begins with the peer's first IKE request: when it speaks is the
+business of its DPD.
+"""
+
+import os
+import random
+from collections.abc import Callable
+
+import pytest
+
+from lab import ike
+from lab.ask import Asker
+from lab.config import Config
+from lab.crash import Crash, Recovery, crash
+from lab.scenario import Lab
+from lab.traffic import Probe
+from lab.wire import Forger, Sniffer
+
+NewLab = Callable[..., Lab]
+TWENTY = 20
+# Far below the first retransmission, which comes after 4 s, and far above what
+# a round trip takes on a busy machine.
+SOON = 1.0
+SEED = int(os.environ.get("QCD_LAB_SEED", random.randrange(1 << 32)))
+
+
+def probe(lab: Lab) -> Probe:
+    return Probe(lab.a.host, lab.b.host)
+
+
+def assert_smooth(recovery: Recovery, note: str = "") -> None:
+    """One request was enough, and nothing of the new handshake was lost."""
+    told = f"{note}\n{recovery}"
+    assert recovery.retransmitted == 0, told
+    assert recovery.request_to_answer is not None, told
+    assert recovery.request_to_answer < SOON, told
+
+
+def assert_one_sa(lab: Lab) -> None:
+    """Both sides end with a single IKE SA with all children once."""
+    for gateway in (lab.a, lab.b):
+        wanted = gateway.config.children
+
+        def single(gateway: object = gateway, wanted: int = wanted) -> bool:
+            sas = gateway.sas()  # type: ignore[attr-defined]
+            return len(sas) == 1 and len(sas[0].children) == wanted
+
+        gateway.wait_for("a single SA with its children", single)
+
+
+@pytest.mark.parametrize("auth", ["psk", "cert"])
+@pytest.mark.parametrize("initiator", ["a", "b"])
+def test_crash(new_lab: NewLab, auth: str, initiator: str) -> None:
+    """The crashed gateway, b, was the initiator of the lost SA or its responder."""
+    lab = new_lab(Config(auth=auth))
+    for gateway in (lab.a, lab.b):
+        gateway.start()
+    lab[initiator].initiate()
+    with probe(lab) as pings:
+        pings.wait_answer()
+        recovery = crash(lab.b, lab.a, pings)
+        assert len(recovery.requests) == 1
+        assert_smooth(recovery)
+        assert_one_sa(lab)
+
+
+def test_all_children_come_back(new_lab: NewLab) -> None:
+    lab = new_lab(Config(children=3))
+    lab.up()
+    with probe(lab) as pings:
+        pings.wait_answer()
+        assert_smooth(crash(lab.b, lab.a, pings))
+        assert_one_sa(lab)
+        assert lab.b.established()
+
+
+def test_found_by_dpd(new_lab: NewLab) -> None:
+    """Nobody asks the peer to speak: its DPD does, after a second."""
+    lab = new_lab(Config(dpd_delay="1s"))
+    lab.up()
+    with probe(lab) as pings:
+        pings.wait_answer()
+        assert_smooth(crash(lab.b, lab.a, pings, nudge=False))
+
+
+def test_twenty_crashes_at_random_moments(new_lab: NewLab) -> None:
+    """In the midst of rekeying too, by either side."""
+    chance = random.Random(SEED)
+    lab = new_lab(Config())
+    lab.up()
+    with probe(lab) as pings:
+        for number in range(1, TWENTY + 1):
+            note = f"crash {number} with QCD_LAB_SEED={SEED}"
+            pings.wait_answer(count=chance.randint(1, 80))
+            busy = chance.choice((None, None, lab.a, lab.b))
+            if busy:
+                lab.a.wait_established()
+                busy.nudge()
+            assert_smooth(crash(lab.b, lab.a, pings), note)
+            assert_one_sa(lab)
+
+
+def test_twenty_crashes_of_the_initiator(new_lab: NewLab) -> None:
+    lab = new_lab(Config())
+    lab.up()
+    with Probe(lab.b.host, lab.a.host) as pings:
+        for number in range(1, TWENTY + 1):
+            pings.wait_answer(count=5)
+            victim, peer = (lab.a, lab.b) if number % 2 else (lab.b, lab.a)
+            assert_smooth(crash(victim, peer, pings), f"crash {number}")
+
+
+def test_missed_delete(new_lab: NewLab) -> None:
+    """The gateway lives and has deleted the SA, but its DELETE never came."""
+    lab = new_lab(Config())
+    lab.up()
+    router, a, b = lab.network.router, lab.a.host, lab.b.host
+    with probe(lab) as pings, Crash(lab.b, lab.a, pings) as running:
+        pings.wait_answer()
+        gone = lab.b.established()[0]
+        with router.drop_ike(b, a, exchange=ike.INFORMATIONAL, response=False) as drop:
+            running.lose(lambda: lab.b.forget(gone))
+            lab.b.wait_for("the end of its SA", lambda: not lab.b.sas())
+            running.sniffer.wait("the DELETE", lambda p: p.outgoing)
+            assert drop.count == 1
+        lab.a.nudge()
+        recovery = running.wait()
+        assert len(recovery.requests) == 1
+        assert_smooth(recovery)
+        assert_one_sa(lab)
+
+
+def test_missed_delete_of_a_clean_stop(new_lab: NewLab) -> None:
+    lab = new_lab(Config())
+    lab.up()
+    router, a, b = lab.network.router, lab.a.host, lab.b.host
+    with probe(lab) as pings, Crash(lab.b, lab.a, pings) as running:
+        pings.wait_answer()
+        with router.drop_ike(b, a, exchange=ike.INFORMATIONAL, response=False) as drop:
+            running.lose(lab.b.stop)
+            assert drop.count == 1
+        running.restart()
+        lab.a.nudge()
+        assert_smooth(running.wait())
+
+
+def test_connections_loaded_late(new_lab: NewLab) -> None:
+    """A peer told before the daemon knows it would reconnect and be refused."""
+    lab = new_lab(Config())
+    lab.up()
+    with probe(lab) as pings, Crash(lab.b, lab.a, pings) as running:
+        pings.wait_answer()
+        running.kill()
+        running.restart(load=False)
+        lab.a.nudge()
+        running.sniffer.wait("the peer's request", lambda p: not p.outgoing)
+        lab.b.wait_idle()
+        assert running.sniffer.find(lambda p: p.outgoing) == []
+        lab.b.load()
+        recovery = running.wait()
+        assert len(recovery.requests) == 1
+        assert_smooth(recovery)
+
+
+def test_token_from_another_address(new_lab: NewLab) -> None:
+    """RFC 6290 section 3: MUST accept tokens from any IP address and port."""
+    lab = new_lab(Config(), b=Config(anywhere=True))
+    old = lab.up()
+    lab.b.restart()
+    with Asker(lab.stranger, lab.b) as asker, Forger(lab.stranger) as forger:
+        message = ike.token_message(old.spis, asker.tokens(old.spis))
+        forger.send(message, (lab.a.host.address, 4500), ("198.19.1.2", 60000))
+    lab.a.wait_established(other_than=(old,))
+
+
+RECOVER = [
+    # recover, dpd_action, initiator of the lost SA, does the peer reconnect?
+    ("auto", "restart", "a", True),
+    ("auto", "restart", "b", True),
+    ("auto", "clear", "a", True),
+    ("auto", "clear", "b", False),
+    ("reconnect", "clear", "b", True),
+    ("none", "restart", "a", False),
+]
+
+
+@pytest.mark.parametrize(("recover", "dpd_action", "initiator", "back"), RECOVER)
+def test_recover_option(
+    new_lab: NewLab, recover: str, dpd_action: str, initiator: str, back: bool
+) -> None:
+    config = Config(dpd_action=dpd_action, qcd_options={"recover": recover})
+    lab = new_lab(config)
+    for gateway in (lab.a, lab.b):
+        gateway.start()
+    lab[initiator].initiate()
+    old = lab.a.wait_established()
+    lab.b.restart()
+    with Sniffer(lab.a.host) as wire:
+        lab.a.nudge()
+        lab.a.wait_for(
+            "the end of the lost SA",
+            lambda: old.spis not in [sa.spis for sa in lab.a.sas()],
+        )
+        if back:
+            lab.a.wait_established(other_than=(old,))
+        else:
+            lab.a.wait_idle()
+            assert lab.a.sas() == []
+            assert not wire.find(lambda p: p.message.exchange == ike.IKE_SA_INIT)
+
+
+def test_nothing_is_sent_on_the_lost_sa(new_lab: NewLab) -> None:
+    """RFC 6290 section 3: the peer silently deletes it."""
+    lab = new_lab(Config())
+    old = lab.up()
+    lab.b.restart()
+    with Sniffer(lab.a.host) as wire:
+        lab.a.nudge()
+        lab.a.wait_established(other_than=(old,))
+        sent = wire.find(
+            lambda p: p.outgoing and (p.message.spi_i, p.message.spi_r) == old.spis
+        )
+    assert len(sent) == 1, "its request, and no DELETE"
+
+
+def test_peer_without_qcd_notices_nothing(new_lab: NewLab) -> None:
+    lab = new_lab(Config(), a=Config(qcd=False))
+    old = lab.up()
+    with probe(lab) as pings:
+        pings.wait_answer(count=20)
+        assert pings.gaps() == []
+    lab.b.restart()
+    with Sniffer(lab.a.host) as wire:
+        lab.a.nudge()
+        wire.wait("the token", lambda p: bool(p.message.tokens()))
+        lab.a.wait_idle()
+    assert [sa.spis for sa in lab.a.established()] == [old.spis]

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The token maker's answer, octet for octet, and everything that gets none.
+
+RFC 6290 section 4.5 with erratum 3449, RFC 7296 sections 1.5 and 2.21.4.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from lab import ike
+from lab.ask import Asker, Spis
+from lab.config import Config
+from lab.scenario import Lab
+from lab.wire import tshark_decode
+
+# A hub that takes peers from any address, so that a stranger is answered too.
+HUB = Config(anywhere=True)
+TOKEN_LENGTH = 32
+
+
+@dataclass
+class Lost:
+    """A gateway that has lost its SA, and whom to ask about it."""
+
+    lab: Lab
+    asker: Asker
+    spis: Spis
+    flags: int  # those of the peer's requests
+
+    def request(self, **changes: object) -> ike.Message:
+        arguments: dict[str, object] = {"flags": self.flags, **changes}
+        return ike.protected_request(self.spis, **arguments)  # type: ignore[arg-type]
+
+
+def crashed(initiator: str) -> Iterator[Lost]:
+    with Lab(Config(), b=HUB) as lab:
+        for gateway in (lab.a, lab.b):
+            gateway.start()
+        lab[initiator].initiate()
+        spis = lab.b.wait_established().spis
+        lab.b.restart()
+        with Asker(lab.stranger, lab.b) as asker:
+            yield Lost(lab, asker, spis, ike.FLAG_I if initiator == "a" else 0)
+        lab.check()
+
+
+@pytest.fixture(scope="module")
+def responder() -> Iterator[Lost]:
+    """The crashed gateway was the responder of the lost SA."""
+    yield from crashed("a")
+
+
+@pytest.fixture(scope="module")
+def initiator() -> Iterator[Lost]:
+    """The crashed gateway was its initiator."""
+    yield from crashed("b")
+
+
+def expected(request: ike.Message, tokens: list[bytes]) -> bytes:
+    """The answer: the request's header, R set, I flipped, then the notifies."""
+    flags = ike.FLAG_R | (request.flags & ike.FLAG_I ^ ike.FLAG_I)
+    return ike.token_message(
+        (request.spi_i, request.spi_r),
+        tokens,
+        exchange=request.exchange,
+        flags=flags,
+        message_id=request.message_id,
+    ).pack()
+
+
+REQUESTS = {
+    "dpd": {"exchange": ike.INFORMATIONAL},
+    "rekey": {"exchange": ike.CREATE_CHILD_SA, "size": 300},
+    "auth": {"exchange": ike.IKE_AUTH, "message_id": 1, "size": 250},
+    # charon takes an INFORMATIONAL in fragments for a connectivity check.
+    "fragment": {"payload": ike.SKF, "exchange": ike.CREATE_CHILD_SA, "size": 500},
+    "first message": {"message_id": 0},
+    "last message": {"message_id": 0xFFFFFFFF},
+    "higher version": {"flags": ike.FLAG_V},
+}
+
+
+def built(lost: Lost, changes: dict[str, object]) -> ike.Message:
+    options = dict(changes)
+    flags = lost.flags | int(options.pop("flags", 0))  # type: ignore[call-overload]
+    request = lost.request(flags=flags, **options)
+    if request.next_payload == ike.SKF:  # the first of two fragments
+        return request.but(body=request.body[:4] + b"\0\1\0\2" + request.body[8:])
+    return request
+
+
+@pytest.mark.parametrize("port", [500, 4500])
+@pytest.mark.parametrize("name", REQUESTS)
+@pytest.mark.parametrize("role", ["responder", "initiator"])
+def test_reply_octet_for_octet(
+    request: pytest.FixtureRequest, role: str, name: str, port: int
+) -> None:
+    lost: Lost = request.getfixturevalue(role)
+    asked = built(lost, REQUESTS[name])
+    answer = lost.asker.ask(asked, port)
+    tokens = answer.message.tokens()
+    assert [len(token) for token in tokens] == [TOKEN_LENGTH]
+    assert answer.data == expected(asked, tokens)
+    assert tokens == lost.asker.tokens(
+        lost.spis, to_responder=role == "responder"
+    ), "the same token each time"
+
+
+def test_token_is_the_one_of_the_sa(responder: Lost, initiator: Lost) -> None:
+    """The peer believes it; and each SA has a token of its own."""
+    ours = responder.asker.tokens(responder.spis)
+    theirs = initiator.asker.tokens(initiator.spis, to_responder=False)
+    assert ours != theirs
+
+
+def test_reply_decodes_in_tshark(responder: Lost) -> None:
+    lost = responder
+    packets = [lost.asker.ask(lost.request(), port) for port in (500, 4500)]
+    pcap = lost.asker.wire.write_pcap(lost.lab.folder / "reply.pcap", packets)
+    fields = ("isakmp.notify.msgtype", "isakmp.flag_r", "isakmp.notify.protoid")
+    for types, response, protocols in tshark_decode(pcap, fields):
+        assert types == f"{ike.INVALID_IKE_SPI},{ike.QCD_TOKEN}"
+        assert response in ("1", "True")
+        assert protocols in ("", "0,0")
+
+
+def test_reply_comes_from_where_the_request_went(responder: Lost) -> None:
+    for port in (500, 4500):
+        source = responder.asker.source(40000 + port)
+        since = responder.asker.wire.count
+        responder.asker.send(responder.request(), port, source)
+        answer = responder.asker.wire.wait(
+            "the answer to an odd port", lambda p: p.target == source, since=since
+        )
+        assert answer.source == (responder.lab.b.host.address, port)
+
+
+def test_reply_is_at_most_three_times_the_request(responder: Lost) -> None:
+    """RFC 6290 section 4.5 with RFC 7296 section 2.4: nothing to amplify with."""
+    asker = responder.asker
+    smallest = ike.HEADER_LENGTH + 4
+    for size in range(smallest, smallest + 80):
+        since = asker.wire.count
+        asker.send(responder.request(size=size))
+        asker.settle()
+        for packet in asker.wire.packets[since:]:
+            if packet.message.tokens():
+                assert len(packet.data) <= 3 * size
+
+
+def _silent(lost: Lost) -> dict[str, ike.Message | bytes]:
+    """What gets no answer, each one step away from a request that gets one."""
+    good = lost.request()
+    spi_i, spi_r = lost.spis
+    other = bytes(byte ^ 1 for byte in spi_i), bytes(byte ^ 1 for byte in spi_r)
+    local_i = not lost.flags  # the crashed gateway's SPI is the initiator's
+    not_ours = {"spi_i": other[0]} if local_i else {"spi_r": other[1]}
+    cases: dict[str, ike.Message | bytes] = {
+        "a response": good.but(flags=good.flags | ike.FLAG_R),
+        "the other role": good.but(flags=good.flags ^ ike.FLAG_I),
+        "swapped SPIs": good.but(spi_i=spi_r, spi_r=spi_i),
+        "an SPI that is not ours": good.but(**not_ours),
+        "no initiator's SPI": good.but(spi_i=ike.ZERO_SPI),
+        "no responder's SPI": good.but(spi_r=ike.ZERO_SPI),
+        "no SPI at all": good.but(spi_i=ike.ZERO_SPI, spi_r=ike.ZERO_SPI),
+        "IKE_SA_INIT": good.but(exchange=ike.IKE_SA_INIT),
+        "IKE_SESSION_RESUME": good.but(exchange=ike.IKE_SESSION_RESUME),
+        "an exchange that charon does not know": good.but(exchange=200),
+        "no payload": good.but(next_payload=ike.NO_PAYLOAD, body=b""),
+        "an unprotected notify": ike.token_message(lost.spis, [b"x" * 32]).but(
+            flags=good.flags
+        ),
+        "INVALID_SPI": ike.unprotected(
+            lost.spis, [ike.Notify(ike.INVALID_SPI, b"\1\2\3\4")], flags=good.flags
+        ),
+        "another payload before SK": good.but(next_payload=40),
+        "a later fragment": good.but(
+            exchange=ike.CREATE_CHILD_SA,
+            next_payload=ike.SKF, body=good.body[:4] + b"\0\2\0\2" + good.body[8:]
+        ),
+        "IKEv1": good.but(version=0x10),
+        "a length that is too long": good.but(length=len(good.pack()) + 1),
+        "a length that is too short": good.but(length=27),
+    }
+    packed = good.pack()
+    for size in (0, 1, 4, 16, 27):
+        cases[f"its first {size} octets"] = packed[:size]
+    return cases
+
+
+@pytest.mark.parametrize("role", ["responder", "initiator"])
+def test_no_reply(request: pytest.FixtureRequest, role: str) -> None:
+    """RFC 7296 section 2.21.4: no answer to any of these, alone or all together."""
+    lost: Lost = request.getfixturevalue(role)
+    asker = lost.asker
+    asker.settle()
+    wrong = []
+    for name, message in _silent(lost).items():
+        for port in (500, 4500):
+            since = len(asker.replies())
+            asker.send(message, port)
+            asker.settle()
+            wrong += [f"{name}: {answer}" for answer in asker.replies()[since:]]
+    assert wrong == []
+    assert asker.tokens(lost.spis, to_responder=role == "responder")
+
+
+def _tokens_with(options: dict[str, object]) -> list[bytes]:
+    hub = HUB.but(qcd_options=options)
+    with Lab(Config(), b=hub) as lab:
+        spis = lab.up().spis
+        lab.b.restart()
+        with Asker(lab.stranger, lab.b) as asker:
+            return asker.tokens(spis)
+
+
+@pytest.mark.parametrize("length", [16, 20, 32])
+def test_token_length(length: int) -> None:
+    assert [len(token) for token in _tokens_with({"token_length": length})] == [length]
+
+
+def test_maker_that_is_off_says_nothing(new_lab: Callable[..., Lab]) -> None:
+    lab = new_lab(Config(), b=HUB.but(qcd_options={"maker": "no"}))
+    spis = lab.up().spis
+    lab.b.restart()
+    with Asker(lab.stranger, lab.b) as asker:
+        asker.send(ike.protected_request(spis))
+        asker.settle()
+        assert asker.replies() == []
+
+
+def test_reply_waits_for_the_connections(new_lab: Callable[..., Lab]) -> None:
+    """A peer that reconnected before would be refused."""
+    lab = new_lab(Config(), b=HUB)
+    spis = lab.up().spis
+    lab.b.restart(load=False)
+    with Asker(lab.stranger, lab.b) as asker:
+        since = asker.wire.count
+        source = asker.send(ike.protected_request(spis))
+        asker.settle()
+        assert asker.replies() == []
+        lab.b.load()
+        asker.wire.wait("the reply", lambda p: p.target == source, since=since)

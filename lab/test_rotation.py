@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""New secrets while SAs live, RFC 6290 section 5.1: nobody is left without a token."""
+
+from collections.abc import Callable
+
+from lab import ike
+from lab.admin import ask, counters, events, rows
+from lab.config import Config
+from lab.crash import crash
+from lab.gateway import Gateway
+from lab.scenario import Lab
+from lab.traffic import Probe
+from lab.wait import wait_until
+from lab.wire import Sniffer
+
+NewLab = Callable[..., Lab]
+SOON = 1.0
+
+
+def rotate(gateway: Gateway) -> None:
+    answer = ask(gateway, "rotate")
+    assert answer[0] == {"ok": True}, answer
+
+
+def generation(gateway: Gateway) -> int:
+    return int(rows(gateway, "sa")[0]["generation"])
+
+
+def wait_generation(gateway: Gateway, wanted: int) -> None:
+    wait_until(
+        f"generation {wanted} at the peer of gateway {gateway.name}",
+        lambda: generation(gateway) == wanted,
+        5.0,
+        gateway.tail,
+    )
+
+
+def test_tokens_are_renewed_in_time(new_lab: NewLab) -> None:
+    """At each number of rotations a crash is survived."""
+    for rotations in (1, 2, 3, 5):
+        lab = new_lab(Config())
+        lab.up()
+        for number in range(1, rotations + 1):
+            rotate(lab.b)
+            # The third rotation makes the peer's token the oldest: renewed.
+            wait_generation(lab.b, number % 3)
+        with Probe(lab.a.host, lab.b.host) as pings:
+            pings.wait_answer()
+            recovery = crash(lab.b, lab.a, pings)
+        assert recovery.request_to_answer is not None
+        assert recovery.request_to_answer < SOON, str(recovery)
+
+
+def test_no_token_is_sent_without_need(new_lab: NewLab) -> None:
+    """RFC 6290 section 4.4: SHOULD NOT, while the old one can be made."""
+    lab = new_lab(Config())
+    lab.up()
+    with Sniffer(lab.b.host, outgoing=True) as wire:
+        rotate(lab.b)
+        rotate(lab.b)
+        lab.b.wait_idle()
+        assert wire.packets == []
+        rotate(lab.b)
+        wire.wait("the new token", lambda p: p.message.exchange == ike.INFORMATIONAL)
+        wait_generation(lab.b, 0)
+        assert len(wire.find(lambda p: not p.message.is_response)) == 1
+
+
+def test_rotation_waits_for_tokens_on_their_way(new_lab: NewLab) -> None:
+    """A fourth rotation would leave the peer with a token that can't be made."""
+    lab = new_lab(Config())
+    lab.up()
+    router, a, b = lab.network.router, lab.a.host, lab.b.host
+    with router.drop_ike(b, a, exchange=ike.INFORMATIONAL) as drop:
+        for _ in range(3):
+            rotate(lab.b)
+        wait_until("the new token on its way", lambda: drop.count, 5.0)
+        refused = ask(lab.b, "rotate")
+        assert refused[0]["ok"] is False
+        assert "try again later" in refused[0]["error"]
+        assert counters(lab.b)["generations"] == 4
+        with Probe(lab.a.host, lab.b.host) as pings:
+            pings.wait_answer()
+            # The peer never got the new token; the old one is still good.
+            recovery = crash(lab.b, lab.a, pings)
+    assert recovery.request_to_answer is not None
+    assert recovery.request_to_answer < SOON, str(recovery)
+
+
+def test_rotation_by_age(new_lab: NewLab) -> None:
+    lab = new_lab(Config(), b=Config(qcd_options={"rotate": "1s"}))
+    lab.up()
+    with events(lab.b) as happens:
+        assert next(row for row in happens if row["event"] == "rotated")
+    wait_until(
+        "several generations",
+        lambda: counters(lab.b)["generations"] == 4,
+        15.0,
+        lab.b.tail,
+    )
+    with Probe(lab.a.host, lab.b.host) as pings:
+        pings.wait_answer()
+        recovery = crash(lab.b, lab.a, pings)
+    assert recovery.request_to_answer is not None
+    assert recovery.request_to_answer < SOON, str(recovery)
+
+
+def test_reply_has_a_token_of_each_generation(new_lab: NewLab) -> None:
+    """As many as fit under three times the request's size, newest first."""
+    lab = new_lab(Config())
+    lab.up()
+    for _ in range(2):
+        rotate(lab.b)
+    lab.b.restart()
+    with Sniffer(lab.b.host) as wire:
+        lab.a.nudge()
+        reply = wire.wait("the reply", lambda p: bool(p.message.tokens()))
+        request = wire.find(lambda p: not p.outgoing)[0]
+    assert len(reply.message.tokens()) == 3
+    assert len(set(reply.message.tokens())) == 3
+    assert len(reply.data) <= 3 * len(request.data)

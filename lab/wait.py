@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Waiting for an event with a bound: a wait that runs out says what it waited for."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+POLL = 0.003
+
+
+class LabTimeout(AssertionError):
+    """A wait ran out; the text names what was waited for."""
+
+
+def deadline(timeout: float) -> float:
+    """The monotonic time at which a wait of that many seconds ends."""
+    return time.monotonic() + timeout
+
+
+def left(until: float) -> float:
+    """The seconds left until that deadline, never negative."""
+    return max(0.0, until - time.monotonic())
+
+
+def wait_until(
+    what: str,
+    check: Callable[[], T],
+    timeout: float = 5.0,
+    explain: Callable[[], str] | None = None,
+) -> T:
+    """Call check until it returns something true, and return that.
+
+    For events that nobody announces (a file's content). When the bound is
+    reached the error names `what`, followed by what `explain` returns.
+    """
+    until = deadline(timeout)
+    while True:
+        result = check()
+        if result:
+            return result
+        if left(until) <= 0:
+            tail = f"\n{explain()}" if explain else ""
+            raise LabTimeout(f"waited {timeout:g} s for {what}{tail}")
+        time.sleep(POLL)
