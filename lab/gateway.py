@@ -271,6 +271,12 @@ class Gateway:
         }
         self._streamed("initiate", message)
 
+    def begin(self, peer: str | None = None, child: int = 0) -> None:
+        """Begin to bring up a child, and don't wait for what becomes of it."""
+        ike = peer or self.peers[0].name
+        message = {"child": child_name(child), "ike": ike, "timeout": -1}
+        self._streamed("initiate", message)
+
     def terminate(self, sa: Sa, timeout: float = 10.0, *, wait: bool = True) -> None:
         """Delete an IKE SA in order, and wait until the peer has agreed."""
         message: Section = {"ike-id": sa.unique_id, "loglevel": -1}

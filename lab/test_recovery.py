@@ -17,6 +17,7 @@ from lab.config import Config
 from lab.crash import Crash, Recovery, crash
 from lab.scenario import Lab
 from lab.traffic import Probe
+from lab.wait import wait_until
 from lab.wire import Forger, Sniffer
 
 NewLab = Callable[..., Lab]
@@ -238,3 +239,41 @@ def test_peer_without_qcd_notices_nothing(new_lab: NewLab) -> None:
         wire.wait("the token", lambda p: bool(p.message.tokens()))
         lab.a.wait_idle()
     assert [sa.spis for sa in lab.a.established()] == [old.spis]
+
+
+def test_both_sides_start(new_lab: NewLab) -> None:
+    """The restarted gateway connects by itself: it does not show a token as well."""
+    patient = Config(start_action="start", charon={"retransmit_timeout": "0.1"})
+    for _ in range(4):
+        lab = new_lab(patient)
+        lab.up()
+        lab.b.kill()
+        lab.a.nudge()
+        with Sniffer(lab.b.host) as wire:
+            lab.b.start(load=False)
+            wire.wait("the peer's request", lambda p: not p.outgoing)
+            lab.b.load()
+            assert_one_sa(lab)
+            lab.a.wait_idle()
+            assert_one_sa(lab)
+        lab.close()
+
+
+def test_names_are_not_looked_up(new_lab: NewLab) -> None:
+    """A forged request must not make charon wait for a name server."""
+    lab = new_lab(Config())
+    old = lab.up()
+    lab.b.kill()
+    # In a namespace without a resolver, looking this up takes many seconds.
+    slow = {"remote_addrs": ["10.0.1.9", "nowhere.invalid"]}
+    lab.b.config = lab.b.config.but(ike_options=slow)
+    lab.b.start()
+    with Asker(lab.stranger, lab.b) as asker:
+        for number in range(20):
+            asker.send(ike.protected_request(old.spis, message_id=number))
+        wait_until(
+            "all replies",
+            lambda: len({p.message.message_id for p in asker.wire.packets}) == 20,
+            3.0,
+            lab.b.tail,
+        )

@@ -119,3 +119,20 @@ def test_reply_has_a_token_of_each_generation(new_lab: NewLab) -> None:
     assert len(reply.message.tokens()) == 3
     assert len(set(reply.message.tokens())) == 3
     assert len(reply.data) <= 3 * len(request.data)
+
+
+def test_abandoned_tries_block_no_rotation(new_lab: NewLab) -> None:
+    """An SA that is tried again has other SPIs; what it had before is forgotten."""
+    impatient = {"retransmit_tries": "1", "retransmit_timeout": "0.2"}
+    lab = new_lab(Config(charon=impatient, ike_options={"keyingtries": "0"}))
+    for gateway in (lab.a, lab.b):
+        gateway.start()
+    router, a, b = lab.network.router, lab.a.host, lab.b.host
+    with router.drop_ike(b, a, exchange=ike.IKE_AUTH, response=True) as drop:
+        lab.a.begin("b")
+        lab.a.wait_log("trying again")
+        wait_until("a lost response", lambda: drop.count, 5.0)
+    sa = lab.a.wait_established()
+    lab.a.terminate(sa)
+    for _ in range(6):
+        rotate(lab.a)
