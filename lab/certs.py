@@ -15,6 +15,7 @@ class Identity:
     key: bytes
     cert: bytes
     ca_cert: bytes
+    between: tuple[bytes, ...] = ()  # certificates of authorities in between
 
 
 def _openssl(*arguments: str) -> None:
@@ -33,11 +34,25 @@ class Authority:
         folder.mkdir(exist_ok=True)
         self._ca = folder / "ca.pem"
         self._ca_key = folder / "ca.key"
+        self._make("qcd lab", self._ca_key, self._ca)
+
+    @staticmethod
+    def _make(name: str, key: Path, cert: Path, *signer: str) -> None:
+        """Make the key and the certificate of an authority."""
         _openssl(
-            *("req", "-x509", "-days", "2", "-subj", "/CN=qcd lab"),
-            *(*_CURVE, "-keyout", str(self._ca_key), "-out", str(self._ca)),
-            *("-addext", "keyUsage=critical,keyCertSign"),
+            *("req", "-x509", "-days", "2", "-subj", f"/CN={name}"),
+            *(*_CURVE, "-keyout", str(key), "-out", str(cert)),
+            *("-addext", "keyUsage=critical,keyCertSign", *signer),
         )
+
+    def issue_chain(self, name: str) -> Identity:
+        """The same with an authority in between, one for each gateway."""
+        below = Authority(self._folder / name)
+        signer = ("-CA", str(self._ca), "-CAkey", str(self._ca_key))
+        self._make(f"qcd lab for {name}", below._ca_key, below._ca, *signer)
+        leaf = below.issue(name)
+        between = (leaf.ca_cert,)
+        return Identity(leaf.key, leaf.cert, self._ca.read_bytes(), between)
 
     def issue(self, name: str) -> Identity:
         """Make the key and the certificate of one gateway."""

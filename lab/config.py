@@ -10,7 +10,8 @@ from lab.control import Section
 from lab.net import Host
 
 # kernel-libipsec stands before kernel-netlink: ESP is then done in user space,
-# since many kernels of build machines have none.
+# since many kernels of build machines have none. Without it the kernel does it.
+USER_ESP = "kernel-libipsec"
 PLUGINS = (
     "nonce openssl kdf pem pkcs1 pkcs8 x509 pubkey constraints revocation random "
     "kernel-libipsec kernel-netlink socket-default vici"
@@ -27,7 +28,7 @@ Settings = dict[str, Any]
 class Config:
     """How a gateway is set up; the defaults are those of the demo's tunnel."""
 
-    auth: str = "psk"  # or "cert"
+    auth: str = "psk"  # or "cert", or "chain": with an authority in between
     qcd: bool = True
     qcd_options: Settings = field(default_factory=dict)
     dpd_delay: str = "0s"
@@ -38,9 +39,15 @@ class Config:
     anywhere: bool = False  # takes its peers from any address
     ike_options: Section = field(default_factory=dict)
     child_options: Section = field(default_factory=dict)
+    # vici commands before the connections: credentials, pools
+    before: tuple[tuple[str, Section], ...] = ()
     charon: Settings = field(default_factory=dict)
     log: dict[str, int] = field(default_factory=lambda: {"ike": 2})
     asan: bool = False
+    tsan: bool = False
+    leaks: bool = False  # count what is leaked at a clean end; with asan
+    kernel_esp: bool = False  # the kernel has to be able to: see lab/kernel
+    encap: bool = True  # ESP in UDP even where no NAT asks for it
     # Octets of room in charon's UDP sockets; None: the machine's default, about
     # 270 packets. Administrators of big gateways raise net.core.rmem_default,
     # which is the whole machine's and thus not for a lab to touch.
@@ -119,7 +126,7 @@ def _merged(base: Settings, extra: Settings) -> Settings:
 def strongswan_conf(config: Config, places: Places) -> str:
     """The text of strongswan.conf."""
     plugins: Settings = {"vici": {"socket": f"unix://{places.vici}"}}
-    load = list(PLUGINS)
+    load = [name for name in PLUGINS if not (config.kernel_esp and name == USER_ESP)]
     if config.qcd:
         load.append("qcd")
         plugins["qcd"] = {
@@ -155,11 +162,11 @@ def connection(
     if identity:
         local.update(auth="pubkey", certs=[identity.cert])
         remote.update(auth="pubkey", cacerts=[identity.ca_cert])
-    return {
+    section: Section = {
         "version": "2",
         "local_addrs": [me.address],
         "remote_addrs": [peer.address] + (["%any"] if config.anywhere else []),
-        "encap": "yes",
+        "encap": "yes" if config.encap else "no",
         # An address list after the handshake is a request that nobody asked for.
         "mobike": "no",
         "proposals": [PROPOSAL],
@@ -178,8 +185,8 @@ def connection(
             }
             for number in range(config.children)
         },
-        **config.ike_options,
     }
+    return _merged(section, config.ike_options)
 
 
 def child_name(number: int = 0) -> str:

@@ -44,3 +44,10 @@ def asan_plugin() -> None:
     """For tests that need the plugin built with AddressSanitizer."""
     if not plugin_path(asan=True).is_file():
         pytest.skip(f"no plugin built with AddressSanitizer: {plugin_path(True)}")
+
+
+@pytest.fixture
+def tsan_plugin() -> None:
+    """For tests that need the plugin built with ThreadSanitizer."""
+    if not plugin_path(tsan=True).is_file():
+        pytest.skip(f"no plugin built with ThreadSanitizer: {plugin_path(tsan=True)}")

@@ -28,7 +28,7 @@ if not (_CLIENT / "vici").is_dir():
 sys.path.append(str(_CLIENT))
 
 import vici  # noqa: E402
-from vici.exception import CommandException  # noqa: E402
+from vici.exception import CommandException, SessionException  # noqa: E402
 from vici.protocol import Message, Packet  # noqa: E402
 
 T = TypeVar("T")
@@ -71,15 +71,24 @@ class Control:
                 f"waited {self._timeout:g} s for charon's answer to vici {name}"
             ) from None
 
-    def stream(self, name: str, event: str, message: Section) -> list[Section]:
+    def stream(
+        self, name: str, event: str, message: Section, timeout: float | None = None
+    ) -> list[Section]:
         """Run a command that answers in a stream of events."""
+        bound = self._timeout if timeout is None else timeout
+        self._session.transport.socket.settimeout(bound)
         try:
             found = self._session.streamed_request(name, event, message)
             return [_plain(item) for item in found]
-        except TimeoutError:
+        except (TimeoutError, SessionException):
+            # What still comes belongs to this command, not to the next one.
+            self.close()
+            self._session = self._connect()
             raise LabTimeout(
-                f"waited {self._timeout:g} s for charon's answer to vici {name}"
+                f"waited {bound:g} s for charon's answer to vici {name}"
             ) from None
+        finally:
+            self._session.transport.socket.settimeout(self._timeout)
 
     def sas(self) -> list[Section]:
         """All IKE SAs; each has its connection's name under `name`."""

@@ -115,11 +115,14 @@ class Gateway:
             for flag, cert in (
                 ("NONE", self._identity.cert),
                 ("CA", self._identity.ca_cert),
+                *(("NONE", cert) for cert in self._identity.between),
             ):
                 self.command(
                     "load-cert", {"type": "X509", "flag": flag, "data": cert}
                 )
             self.command("load-key", {"type": "any", "data": self._identity.key})
+        for name, message in self.config.before:
+            self.command(name, message)
         for peer in self.peers:
             if not self._identity:
                 self.command("load-shared", shared_secret(self.host, peer))
@@ -289,8 +292,10 @@ class Gateway:
         self._streamed("terminate", message)
 
     def _streamed(self, name: str, message: Section) -> None:
+        # charon itself ends the command after its timeout.
+        bound = max(0, int(message["timeout"])) / 1000 + 5
         try:
-            self.control.stream(name, "control-log", message)
+            self.control.stream(name, "control-log", message, bound)
         except (CommandException, LabTimeout, OSError) as error:
             raise AssertionError(
                 f"gateway {self.name}: vici {name}: {error}\n{self.tail()}"

@@ -19,10 +19,13 @@ from lab.wait import LabTimeout, deadline, left
 CHARON = "/usr/sbin/charon-systemd"
 STOCK_PLUGINS = Path("/usr/lib/ipsec/plugins")
 GCC_ASAN = "libasan.so.8"
+GCC_TSAN = "libtsan.so.2"
 CLANG_ASAN = "llvm-*/lib/clang/*/lib/linux/libclang_rt.asan-x86_64.so"
 SYS_PIDFD_GETFD = 438
 SO_RCVBUFFORCE = 33
 OURS = "libstrongswan-qcd.so"
+
+TSAN_IGNORED = Path(__file__).parent / "tsan.supp"
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -31,12 +34,14 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _launcher = ThreadPoolExecutor(max_workers=1, thread_name_prefix="launcher")
 
 
-def plugin_path(asan: bool = False) -> Path:
+def plugin_path(asan: bool = False, tsan: bool = False) -> Path:
     """Where the plugin under test is; it may not have been built."""
+    name, folder = "QCD_PLUGIN", "build"
     if asan:
-        default = REPO / "build" / "asan" / "plugin" / OURS
-        return Path(os.environ.get("QCD_PLUGIN_ASAN", default))
-    return Path(os.environ.get("QCD_PLUGIN", REPO / "build" / "plugin" / OURS))
+        name, folder = "QCD_PLUGIN_ASAN", "build-asan"
+    elif tsan:
+        name, folder = "QCD_PLUGIN_TSAN", "build-tsan"
+    return Path(os.environ.get(name, REPO / folder / "plugin" / OURS))
 
 
 def _asan_runtime() -> str:
@@ -55,15 +60,16 @@ def _asan_runtime() -> str:
 
 def _plugins_for(config: Config, shared: Path) -> Path:
     """A folder with all stock plugins, and ours where the configuration wants it."""
-    kind = "asan" if config.asan else "qcd"
+    kind = "asan" if config.asan else "tsan" if config.tsan else "qcd"
+    plugin = plugin_path(config.asan, config.tsan)
     folder = shared / (f"plugins-{kind}" if config.qcd else "plugins")
     if folder.is_dir():
         return folder
-    if config.qcd and not plugin_path(config.asan).is_file():
-        raise RuntimeError(f"no plugin at {plugin_path(config.asan)}: ./dev build")
+    if config.qcd and not plugin.is_file():
+        raise RuntimeError(f"no plugin at {plugin}: ./dev build")
     shutil.copytree(STOCK_PLUGINS, folder)
     if config.qcd:
-        shutil.copy(plugin_path(config.asan), folder / OURS)
+        shutil.copy(plugin, folder / OURS)
     return folder
 
 
@@ -77,9 +83,16 @@ class Charon:
             f'mount --bind "$1" {STOCK_PLUGINS} && '
             f'exec env $2 {CHARON}'
         )
-        preload = f"LD_PRELOAD={_asan_runtime()}" if config.asan else "-u LD_PRELOAD"
+        preload = "-u LD_PRELOAD"
+        if config.asan or config.tsan:
+            runtime = _asan_runtime() if config.asan else GCC_TSAN
+            preload = f"LD_PRELOAD={runtime}"
         plugins = str(_plugins_for(config, shared))
+        self._leaks = config.leaks
         argv = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount"]
+        if config.tsan:
+            # ThreadSanitizer's shadow has its places, where nothing else may be.
+            argv = ["setarch", "--addr-no-randomize", *argv]
         argv += ["sh", "-c", script, "charon", plugins, preload]
         self._notify = self._notify_socket()
         self.process = _launcher.submit(self._launch, ns, argv).result()
@@ -95,13 +108,17 @@ class Charon:
         places = self._places
         # A daemon that is killed has no end at which leaks could be counted.
         # charon's own format specifiers are none that it knows.
-        options = f"detect_leaks=0:check_printf=0:log_path={places.asan}"
+        leaks = int(self._leaks)
+        options = f"detect_leaks={leaks}:check_printf=0:log_path={places.asan}"
         environment = {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "STRONGSWAN_CONF": str(places.strongswan_conf),
             "SWANCTL_DIR": str(places.folder),
             "NOTIFY_SOCKET": str(places.ready),
             "ASAN_OPTIONS": options,
+            "LSAN_OPTIONS": "print_suppressions=0",
+            "TSAN_OPTIONS": f"check_printf=0:log_path={places.asan}:"
+            f"suppressions={TSAN_IGNORED}",
             "UBSAN_OPTIONS": f"print_stacktrace=1:log_path={places.asan}",
         }
         with ns.entered(), places.output.open("ab") as output:

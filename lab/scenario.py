@@ -62,10 +62,12 @@ class Lab:
     def _add(self, name: str, names: tuple[str, ...], config: Config) -> None:
         others = names[1:] if name == names[0] else names[:1]
         identity = None
-        if config.auth == "cert":
+        if config.auth in ("cert", "chain"):
             if not self._authority:
                 self._authority = Authority(self.folder / "ca")
-            identity = self._authority.issue(name)
+            chain = config.auth == "chain"
+            issue = self._authority.issue_chain if chain else self._authority.issue
+            identity = issue(name)
         gateway = Gateway(
             self.network[name],
             [self.network[other] for other in others],
@@ -93,15 +95,20 @@ class Lab:
         return self.network.stranger
 
     def up(self) -> Sa:
-        """Start all gateways; `a` connects to the others. The SA of the last."""
+        """Start all gateways; `a` connects to the others. The SA of the last.
+
+        Gateways whose start_action says so connect by themselves.
+        """
         for gateway in self.gateways.values():
             if not gateway.alive:
                 gateway.start()
         for peer in self.a.peers:
-            for child in range(self.a.config.children):
-                self.a.initiate(peer.name, child)
-            self[peer.name].wait_established()
-        return self.a.established(self.a.peers[-1].name)[0]
+            other = self[peer.name]
+            if "start" not in (self.a.config.start_action, other.config.start_action):
+                for child in range(self.a.config.children):
+                    self.a.initiate(peer.name, child)
+            other.wait_established()
+        return self.a.wait_established(self.a.peers[-1].name)
 
     def check(self) -> None:
         """Fail if a gateway has died or AddressSanitizer has complained."""

@@ -69,7 +69,8 @@ typedef struct {
 
 /**
  * The second wall: has the daemon such an SA, whatever role the request gave
- * us? It never should have, once there is evidence that the SA is dead.
+ * us? It never should have, once there is evidence that the SA is dead
+ * (RFC 6290 section 9.2).
  */
 static bool is_alive(qcd_header *request)
 {
@@ -95,7 +96,8 @@ static bool is_alive(qcd_header *request)
 }
 
 /**
- * Build and send a reply
+ * Build and send a reply, to where the request came from and from where it went
+ * (RFC 7296 sections 1.5 and 2.21.4)
  */
 static void send_reply(private_qcd_answer_t *this, reply_t *reply)
 {

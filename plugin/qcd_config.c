@@ -389,6 +389,8 @@ static bool takeover_is_whole(qcd_config_t *this)
 	return FALSE;
 }
 
+/* RFC 6290 section 8.1: each role is the user's to switch, also for a single
+ * connection */
 METHOD(qcd_config_t, role_enabled, bool,
 	qcd_config_t *this, char *name, char *role)
 {

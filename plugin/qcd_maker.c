@@ -108,7 +108,8 @@ static bool get_successor(private_qcd_maker_t *this, qcd_sa_t *old,
 }
 
 /**
- * Add the token that is due, if any, to a message
+ * Add the token that is due, if any, to a message. RFC 6290 section 4.2:
+ * whether the peer has sent one does not matter.
  */
 static void add_token(private_qcd_maker_t *this, ike_sa_t *ike_sa, qcd_sa_t *sa,
 					  message_t *message, message_t *request)

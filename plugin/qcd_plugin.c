@@ -62,7 +62,7 @@ METHOD(plugin_t, get_name, char*,
 
 /**
  * Start both roles, as configured. What fails is logged and stays off, charon
- * itself goes on.
+ * itself goes on. Without a taker, tokens are passed over (RFC 6290 section 3).
  */
 static void start(private_qcd_plugin_t *this)
 {

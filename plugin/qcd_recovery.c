@@ -312,7 +312,8 @@ static bool should_be_up(ike_sa_t *ike_sa)
 }
 
 /**
- * Recover a checked out IKE_SA
+ * Recover a checked out IKE_SA: RFC 6290 sections 3 and 4.5, it is deleted with
+ * its CHILD_SAs and nothing is sent on it
  */
 static void recover(recovery_t *this, ike_sa_t *ike_sa)
 {

@@ -535,7 +535,7 @@ METHOD(qcd_state_t, destroy, void,
 
 /**
  * charon.spi_mask and spi_label overwrite bits of our SPIs, which then don't
- * open any more.
+ * open any more. RFC 6290 section 8.1: off where it is not safe.
  */
 static bool spis_are_ours()
 {

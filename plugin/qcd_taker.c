@@ -51,7 +51,9 @@ struct private_qcd_taker_t {
 static private_qcd_taker_t *receiving;
 
 /**
- * Handle a message with tokens. Whatever it brings, it gets no response.
+ * Handle a message with tokens. Whatever it brings, it gets no response, and
+ * without a token that matches no SA changes its state (RFC 6290 sections 4.5
+ * and 8.2, RFC 7296 sections 1.5 and 2.21.4).
  */
 static void handle(private_qcd_taker_t *this, packet_t *packet,
 				   qcd_message *message)

@@ -74,7 +74,7 @@ static entry_t *get_entry(private_qcd_tokens_t *this, qcd_sa_t *sa)
 }
 
 /**
- * Wipe and free an entry, which may be NULL
+ * Wipe and free an entry, which may be NULL (RFC 6290 section 9.1)
  */
 static void entry_destroy(entry_t *entry)
 {
@@ -299,7 +299,8 @@ METHOD(qcd_tokens_t, verify, qcd_event_t,
 	qcd_address source;
 	entry_t *entry;
 
-	/* RFC 6290 section 3: from any address, it is just the limit's key */
+	/* RFC 6290 section 3: from any address, it is just the limit's key
+	 * (RFC 6290 sections 8.1 and 8.2, RFC 7296 section 2.4) */
 	qcd_address_from_host(src, &source);
 
 	this->mutex->lock(this->mutex);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* limit.c: rate limits in fixed memory, RFC 6290 section 8.1.
+/* limit.c: rate limits in fixed memory, RFC 6290 sections 8.1 and 8.2, RFC 7296
+ * sections 2.4 and 2.21.4.
  *
  * A bucket is one number: the time until which it is busy if each event takes
  * `interval`.  An event conforms while that lies no more than `tolerance`

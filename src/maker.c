@@ -50,7 +50,8 @@ enum qcd_judgement qcd_maker_judge(qcd_header *out, qcd_reply_limit *limit,
                            &packet->destination) == QCD_EVIDENCE_NONE) {
         return QCD_SILENT_NO_EVIDENCE;
     }
-    /* Only now: what gets no answer must not use up the limits. */
+    /* RFC 6290 section 9.3: who guesses SPIs is shown nothing.  The limits only
+     * now: what gets no answer must not use them up. */
     const qcd_spi *local =
         role == QCD_INITIATOR ? &h.spis.initiator : &h.spis.responder;
     if (!qcd_reply_limit_pass(limit, &packet->source, local, now_ms)) {
@@ -61,7 +62,8 @@ enum qcd_judgement qcd_maker_judge(qcd_header *out, qcd_reply_limit *limit,
 }
 
 /* RFC 7296 section 1.5 and RFC 6290 section 4.5: SPIs, Message ID and exchange
- * type are the request's, R is set, I tells that the other side speaks. */
+ * type are the request's.  RFC 7296 section 3.1: R is set, I tells that the
+ * other side speaks, all other flags are clear and the minor version is 0. */
 static void reply_header(qcd_header *out, const qcd_header *request)
 {
     *out = *request;

@@ -27,6 +27,7 @@ static enum qcd_err take_token(qcd_message *out, const notify *n)
 {
     qcd_token surplus;
 
+    /* RFC 6290 section 4.5: at least four must be read. */
     if (out->num_tokens == QCD_TOKENS_READ_MAX) {
         out->num_skipped++;
         return notify_token(&surplus, n);
@@ -40,7 +41,8 @@ static enum qcd_err take_token(qcd_message *out, const notify *n)
 
 static enum qcd_err take_invalid_spi(qcd_message *out, const notify *n)
 {
-    /* RFC 7296 section 3.10.1: the notification data is the SPI. */
+    /* RFC 7296 section 3.10.1: the notification data is the SPI.  RFC 6290
+     * section 8.2: the tokens count as they do with the IKE SPIs. */
     if (n->data_len != sizeof(out->child_spi)) {
         return QCD_ERR_MALFORMED;
     }
@@ -70,7 +72,8 @@ static enum qcd_err take_notify(qcd_message *out, rd *body)
     }
 }
 
-/* Reads one payload of type `type` and tells the type of the next one. */
+/* Reads one payload of type `type` and tells the type of the next one (RFC 7296
+ * section 3.2). */
 static enum qcd_err take_payload(qcd_message *out, uint8_t *next, rd *r,
                                  uint8_t type)
 {
@@ -145,7 +148,7 @@ static void write_notify(wr *w, bool is_last, uint16_t type, const void *data,
                          size_t data_len)
 {
     wr_u8(w, is_last ? PAYLOAD_NONE : PAYLOAD_NOTIFY);
-    wr_u8(w, 0);
+    wr_u8(w, 0); /* RFC 7296 section 2.5: never critical in a response */
     wr_be16(w, (uint16_t)(PAYLOAD_HEADER_LEN + NOTIFY_HEADER_LEN + data_len));
     wr_u8(w, 0); /* Protocol ID: RFC 6290 section 4.1 with erratum 3449 */
     wr_u8(w, 0); /* SPI size */
@@ -171,6 +174,7 @@ static bool message_is_sendable(const qcd_message *m)
 
 static size_t cause_data_len(enum qcd_cause cause)
 {
+    /* RFC 7296 section 1.5: INVALID_IKE_SPI has no data. */
     return cause == QCD_CAUSE_INVALID_SPI ? 4 : 0;
 }
 

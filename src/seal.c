@@ -96,7 +96,8 @@ enum qcd_err qcd_mint_spi(qcd_spi *out, qcd_mint *mint, const qcd_seal *seal)
     enum qcd_err err = QCD_ERR_RANGE;
 
     memset(out, 0, sizeof(*out));
-    /* One origin of all seals to the zero SPI; it is stepped over. */
+    /* One origin of all seals to the zero SPI, which RFC 7296 section 2.6 keeps
+     * for "none"; it is stepped over. */
     while (err != QCD_OK) {
         /* Run 0, that of an all-zero mint, has none. */
         if (mint->run == 0 || mint->counter >= QCD_COUNTER_END) {

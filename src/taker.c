@@ -23,7 +23,7 @@ void qcd_digest_key_wipe(qcd_digest_key *key)
 }
 
 /* RFC 6290 section 3 allows to store a digest: who reads the taker's memory
- * after the fact learns no token. */
+ * after the fact learns no token (RFC 6290 section 9.1). */
 static void digest_token(uint8_t out[QCD_DIGEST_LEN], const qcd_digest_key *key,
                          const qcd_token *token)
 {
@@ -31,7 +31,8 @@ static void digest_token(uint8_t out[QCD_DIGEST_LEN], const qcd_digest_key *key,
     mac_digest(out, QCD_DIGEST_LEN, &key->hmac, token->octets, token->len);
 }
 
-/* Compares with every digest that is held, in constant time. */
+/* Compares with every digest that is held, in constant time.  Only a token that
+ * matches tells more than RFC 7296 section 2.4 lets an unprotected message. */
 static bool is_held(const qcd_held *held, const uint8_t digest[QCD_DIGEST_LEN])
 {
     int any = 0;

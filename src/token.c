@@ -7,7 +7,8 @@
 
 #include "ike.h"
 
-/* The secret itself is used for nothing but to derive the key of each purpose,
+/* RFC 6290 section 9.1: tokens tell nothing of the secret, nor of each other.
+ * The secret itself is used for nothing but to derive the key of each purpose,
  * so that a later purpose can't be played off against this one. */
 static const char token_label[] = "qcd token key, RFC 6290 section 5";
 

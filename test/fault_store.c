@@ -322,6 +322,74 @@ static void test_adopt_fails(void **state)
     }
 }
 
+/* Import makes a folder and two files, or renews one. */
+static void test_import_fails(void **state)
+{
+    const box *b = *state;
+    qcd_secrets shared;
+    qcd_store_report report;
+    qcd_store_close(box_open(b, "first"));
+    assert_int_equal(qcd_store_share(&shared, &report, b->folder),
+                     QCD_STORE_OK);
+    for (int is_again = 0; is_again < 2; is_again++) {
+        const char *call = "";
+        for (size_t n = 1; call != NULL; n++) {
+            box_clear(b);
+            if (is_again) {
+                assert_int_equal(
+                    qcd_store_import(&report, b->folder, &shared, &box_machine),
+                    QCD_STORE_OK);
+            }
+            size_t num_fds = box_num_fds();
+            fault_start(FAULT_ONCE, n);
+            enum qcd_store_err err =
+                qcd_store_import(&report, b->folder, &shared, &box_machine);
+            call = fault_stop();
+            const char *row = call != NULL ? call : "none";
+            CHECK_INT(row, box_num_fds(), num_fds);
+            if (err != QCD_STORE_OK) {
+                CHECK_INT(row, err, QCD_STORE_ERR_SYSTEM);
+                CHECK_INT(
+                    row,
+                    qcd_store_import(&report, b->folder, &shared, &box_machine),
+                    QCD_STORE_OK);
+            }
+            qcd_store *store;
+            CHECK_INT(row,
+                      qcd_store_open(&store, &report, b->folder, &box_machine,
+                                     BOX_NODE + 1, BOX_NOW),
+                      QCD_STORE_OK);
+            CHECK(row, report.text[0] == '\0'); /* the key is kept */
+            qcd_store_close(store);
+            CHECK(row, box_holds(b, "lock run secrets "));
+        }
+    }
+}
+
+static void test_peek_fails(void **state)
+{
+    const box *b = *state;
+    const char *call = "";
+    qcd_store_close(box_open(b, "first"));
+    for (size_t n = 1; call != NULL; n++) {
+        qcd_secrets seen;
+        qcd_store_report report;
+        size_t num_fds = box_num_fds();
+        dirty(&seen, sizeof(seen));
+        fault_start(FAULT_ONCE, n);
+        enum qcd_store_err err = qcd_store_share(&seen, &report, b->folder);
+        call = fault_stop();
+        const char *row = call != NULL ? call : "none";
+        CHECK_INT(row, box_num_fds(), num_fds);
+        if (err != QCD_STORE_OK) {
+            CHECK_INT(row, err, QCD_STORE_ERR_SYSTEM);
+            CHECK_ZERO(row, seen);
+        } else {
+            CHECK(row, call == NULL || strcmp(call, "close") == 0);
+        }
+    }
+}
+
 static void test_short_transfers_and_signals(void **state)
 {
     const box *b = *state;
@@ -405,6 +473,8 @@ int main(void)
         BOX_TEST(test_rotate_fails),
         BOX_TEST(test_rotate_killed),
         BOX_TEST(test_adopt_fails),
+        BOX_TEST(test_import_fails),
+        BOX_TEST(test_peek_fails),
         BOX_TEST(test_short_transfers_and_signals),
         BOX_TEST(test_order_of_writes),
         BOX_TEST(test_killed_before_each_call),

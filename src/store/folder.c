@@ -190,7 +190,8 @@ static enum qcd_store_err check_name(const folder *dir,
     return check_parent(report, parent);
 }
 
-/* check_folder looks at the open folder itself: names can change. */
+/* check_folder looks at the open folder itself: names can change.  RFC 6290
+ * section 9.1: the secrets are nobody else's. */
 static enum qcd_store_err check_folder(const folder *dir,
                                        qcd_store_report *report)
 {

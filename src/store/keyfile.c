@@ -96,7 +96,8 @@ static enum qcd_store_err not_regular(qcd_store_report *report,
                        dir->shown, kind->name);
 }
 
-/* check_file looks at the open file: names can change. */
+/* check_file looks at the open file: names can change.  RFC 6290 section 9.1:
+ * what others may have read or written is not used. */
 static enum qcd_store_err check_file(int fd, qcd_store_report *report,
                                      const folder *dir,
                                      const keyfile_kind *kind)

@@ -132,7 +132,8 @@ static bool is_taken(const qcd_secrets *secrets, uint8_t node)
     return (secrets->taken[node / 8] & 1u << node % 8) != 0;
 }
 
-/* check_owner holds the secrets against who opens the folder. */
+/* check_owner holds the secrets against who opens the folder: RFC 6290 sections
+ * 8.1 and 9.2, two gateways that both mint as one node are found out. */
 static enum qcd_store_err check_owner(const qcd_store *store,
                                       qcd_store_report *report, const owner *by)
 {

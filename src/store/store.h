@@ -41,6 +41,7 @@ enum qcd_store_err {
     QCD_STORE_ERR_NODE = -8,      /* another gateway has that node number */
     QCD_STORE_ERR_MISSING = -9,   /* there are no secrets */
     QCD_STORE_ERR_OTHERS = -10,   /* there are other secrets already */
+    QCD_STORE_ERR_PASSPHRASE = -11, /* it is not the one of this export */
 };
 
 /* qcd_store_report is a sentence for the administrator: it names the file and
@@ -161,5 +162,47 @@ uint64_t qcd_store_age(const qcd_store *store, uint64_t now);
 QCD_NODISCARD enum qcd_store_err
 qcd_store_adopt(qcd_store_report *report, const char *path,
                 const qcd_store_identity *identity);
+
+/* qcd_store_peek reads the secrets in the folder `path`, and changes nothing.
+ * A daemon may use the folder: its files are replaced in whole.  On error `out`
+ * is all zero; wipe it after use.
+ *
+ *   QCD_STORE_ERR_MISSING  there is no such folder, or there are no secrets */
+QCD_NODISCARD enum qcd_store_err
+qcd_store_peek(qcd_secrets *out, qcd_store_report *report, const char *path);
+
+/* qcd_store_share is qcd_store_peek for another gateway of a group: bound to no
+ * machine, and with our node's number among those that are taken.
+ *
+ *   QCD_STORE_ERR_MISSING  also where no gateway was ever started with these
+ *                          secrets, or their run is lost: then it will seal
+ *                          with another key */
+QCD_NODISCARD enum qcd_store_err
+qcd_store_share(qcd_secrets *out, qcd_store_report *report, const char *path);
+
+/* qcd_store_import puts `secrets`, which another gateway shared, into the
+ * folder `path`, which is made where it is missing, and binds them to the
+ * machine `identity`.  `report` tells what was done.  On error nothing of use
+ * is lost.
+ *
+ * Why it cannot make a gateway show the token of a live SA of another one: an
+ * SPI names its node, a gateway takes for dead only SAs of its own node, and
+ * the numbers of all gateways that had the secrets are taken, so that
+ * qcd_store_open refuses them.  (It cannot know of two that import the same
+ * secrets; those need different numbers.)  Runs start again at 1, of a node
+ * that has none yet.  Had it some, in a folder that is lost, then the SAs of
+ * those runs are dead, and get silence until the numbers have passed them.
+ *
+ * Where the folder has secrets with the same sealing key, as after a rotation
+ * on the other gateway, they are renewed: the given generations come first,
+ * then those that only we had, as far as there is room.  Run, node and machine
+ * stay what they were.
+ *
+ *   QCD_STORE_ERR_BUSY    a process uses the folder
+ *   QCD_STORE_ERR_OTHERS  there are secrets with another sealing key */
+QCD_NODISCARD enum qcd_store_err
+qcd_store_import(qcd_store_report *report, const char *path,
+                 const qcd_secrets *secrets,
+                 const qcd_store_identity *identity);
 
 #endif

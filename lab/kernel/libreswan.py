@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A gateway of another make: libreswan's pluto on host b of a lab.
+
+It lives in a root file system of its own, named by QCD_LIBRESWAN_ROOT, since
+its package conflicts with strongSwan's.
+"""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from lab.config import SECRET
+from lab.scenario import Lab
+from lab.wait import LabTimeout, wait_until
+
+PLUTO = "/usr/libexec/ipsec/pluto"
+WHACK = "/usr/libexec/ipsec/whack"
+ADDCONN = "/usr/libexec/ipsec/addconn"
+NAME = "lab"
+# /run of pluto's mount namespace, where all of its files are.
+PLACE = "/run/lab"
+
+# Its own root, seen by nobody else; it ends with pluto.
+SCRIPT = f"""
+cd "$1"
+mount --bind . . && cd "$1"
+mount -t proc proc proc && mount --rbind /dev dev
+mount -t tmpfs tmpfs run && mount -t tmpfs tmpfs tmp
+mkdir -p run/pluto .{PLACE}
+mount --bind "$2" .{PLACE}
+exec chroot . {PLUTO} --nofork --stderrlog --config {PLACE}/ipsec.conf \
+    --secretsfile {PLACE}/ipsec.secrets --nssdir {PLACE}/nss
+"""
+
+
+class Libreswan:
+    """pluto with one connection, to gateway a of the lab."""
+
+    def __init__(
+        self, lab: Lab, *, options: dict[str, str] | None = None, timeout: float = 30.0
+    ) -> None:
+        self.me, self.peer = lab.network["b"], lab.network["a"]
+        self._auth = lab.a.config.auth
+        self._identity = lab.b._identity
+        self._encap = lab.a.config.encap
+        self._options = options or {}
+        self._root = os.environ["QCD_LIBRESWAN_ROOT"]
+        self._timeout = timeout
+        self._process: "subprocess.Popen[bytes] | None" = None
+        self.folder = lab.folder / "libreswan"
+        self.folder.mkdir()
+        self.log_file = self.folder / "pluto.log"
+        # Without it the packets would end before XFRM looks at them.
+        self.me.ns.ip(
+            f"route add {self.peer.inside_net()} via {self.me.gateway} "
+            f"src {self.me.inside}"
+        )
+        self._write()
+
+    def _write(self) -> None:
+        (self.folder / "nss").mkdir()
+        (self.folder / "ipsec.conf").write_text(self._conf())
+        ids = f"@{self.me.name}.lab @{self.peer.name}.lab"
+        (self.folder / "ipsec.secrets").write_text(f'{ids} : PSK "{SECRET}"\n')
+        self._chroot("certutil", "-N", "--empty-password", "-d", "sql:NSS")
+        if self._identity:
+            self._import()
+
+    def _conf(self) -> str:
+        cert = self._auth == "cert"
+        settings = {
+            "left": self.me.address,
+            "leftid": f"@{self.me.name}.lab",
+            "leftsubnet": self.me.inside_net(),
+            "leftupdown": "%disabled",
+            "right": self.peer.address,
+            "rightid": f"@{self.peer.name}.lab",
+            "rightsubnet": self.peer.inside_net(),
+            "authby": "ecdsa-sha2_256" if cert else "secret",
+            "ikev2": "insist",
+            "ike": "aes128-sha2_256-dh31",
+            "esp": "aes_gcm128-null",
+            "encapsulation": "yes" if self._encap else "no",
+            "rekey": "yes",
+            "auto": "ignore",
+            **({"leftcert": "b", "leftsendcert": "always"} if cert else {}),
+            **self._options,
+        }
+        lines = ["config setup", "    dnssec-enable=no", f"conn {NAME}"]
+        lines += [f"    {key}={value}" for key, value in settings.items()]
+        return "\n".join(lines) + "\n"
+
+    def _chroot(self, *argv: str) -> str:
+        """Run a program of libreswan's root; NSS stands for its database."""
+        script = (
+            f'cd "$1"; mount --bind . . && cd "$1"; mount -t tmpfs tmpfs run; '
+            f"mount --rbind /dev dev; mkdir -p .{PLACE}; "
+            f'mount --bind "$2" .{PLACE}; shift 2; exec chroot . "$@"'
+        )
+        command = [item.replace("NSS", f"{PLACE}/nss") for item in argv]
+        head = ["unshare", "--mount", "sh", "-c", script, "sh"]
+        return _run(*head, self._root, str(self.folder), *command)
+
+    def _import(self) -> None:
+        """Its key and certificate, and the authority's, into its database."""
+        assert self._identity
+        for name, data in (
+            ("key.pem", self._identity.key),
+            ("cert.pem", self._identity.cert),
+            ("ca.pem", self._identity.ca_cert),
+        ):
+            (self.folder / name).write_bytes(data)
+        path = f"{PLACE}/"
+        self._chroot(
+            *("openssl", "pkcs12", "-export", "-name", "b", "-passout", "pass:lab"),
+            *("-inkey", f"{path}key.pem", "-in", f"{path}cert.pem"),
+            *("-out", f"{path}b.p12"),
+        )
+        self._chroot(
+            *("pk12util", "-i", f"{path}b.p12", "-d", "sql:NSS"), *("-W", "lab")
+        )
+        self._chroot(
+            *("certutil", "-A", "-n", "ca", "-t", "CT,,", "-d", "sql:NSS"),
+            *("-i", f"{path}ca.pem"),
+        )
+
+    # --- its life -------------------------------------------------------
+
+    def start(self) -> None:
+        """Start it; return when it knows its connection."""
+        argv = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount"]
+        argv += ["sh", "-ec", SCRIPT, "pluto", self._root, str(self.folder)]
+        with self.me.ns.entered(), self.log_file.open("ab") as log:
+            self._process = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        self.wait_log("listening for IKE messages|seccomp security")
+        self._inside(WHACK, "--listen")
+        self._inside(ADDCONN, "--config", f"{PLACE}/ipsec.conf", NAME)
+        self._inside(WHACK, "--listen")
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def kill(self) -> None:
+        """Crash it."""
+        assert self._process
+        self._process.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        if self.alive:
+            self.kill()
+
+    def _inside(self, *argv: str, check: bool = True) -> str:
+        """Run a program where pluto is."""
+        assert self._process
+        head = ["nsenter", "--target", str(self._process.pid), "--all", "--root"]
+        try:
+            return _run(*head, "--wd=/", *argv, check=check, timeout=self._timeout)
+        except (RuntimeError, subprocess.TimeoutExpired) as error:
+            raise AssertionError(f"libreswan: {error}\n{self.tail()}") from None
+
+    def whack(self, *arguments: str, check: bool = True) -> str:
+        return self._inside(WHACK, *arguments, check=check)
+
+    # --- what it is made to do ------------------------------------------
+
+    def initiate(self) -> None:
+        self.whack("--initiate", "--name", NAME)
+
+    def rekey_ike(self) -> None:
+        self.whack("--rekey-ike", "--name", NAME)
+
+    def rekey_child(self) -> None:
+        self.whack("--rekey-ipsec", "--name", NAME)
+
+    def terminate(self) -> None:
+        self.whack("--terminate", "--name", NAME)
+
+    def liveness(self) -> None:
+        """Ask the peer now whether it is alive."""
+        ike, _ = self.states()
+        self.whack("--impair", f"initiate-v2-liveness:{ike[-1]}")
+
+    # --- what it says ---------------------------------------------------
+
+    def states(self) -> tuple[list[int], list[int]]:
+        """The numbers of its established IKE SAs and of its children."""
+        shown = self.whack("--showstates", check=False)
+        found: tuple[list[int], list[int]] = ([], [])
+        for number, state in re.findall(r"#(\d+): .*?STATE_(\S+)", shown):
+            if "ESTABLISHED_IKE_SA" in state:
+                found[0].append(int(number))
+            elif "ESTABLISHED_CHILD_SA" in state:
+                found[1].append(int(number))
+        return found
+
+    def wait_states(self, ike: int, children: int, timeout: float = 20.0) -> None:
+        """Wait until it has just so many established SAs."""
+        wait_until(
+            f"libreswan to have {ike} IKE SAs and {children} children",
+            lambda: tuple(map(len, self.states())) == (ike, children),
+            timeout,
+            lambda: self.whack("--showstates", check=False) + self.tail(),
+        )
+
+    def log(self) -> str:
+        if not self.log_file.exists():
+            return ""
+        return self.log_file.read_text(errors="replace")
+
+    def mark(self) -> int:
+        return len(self.log())
+
+    def wait_log(self, pattern: str, since: int = 0, timeout: float = 30.0) -> None:
+        def found() -> bool:
+            if not self.alive:
+                raise LabTimeout(f"libreswan has ended\n{self.tail()}")
+            return bool(re.search(pattern, self.log()[since:]))
+
+        wait_until(f"{pattern!r} in libreswan's log", found, timeout, self.tail)
+
+    def tail(self, lines: int = 60) -> str:
+        shown = self.log().splitlines()[-lines:]
+        return "\n".join(["--- libreswan's log:", *shown])
+
+
+def _run(*argv: str, check: bool = True, timeout: float = 60.0) -> str:
+    done = subprocess.run(
+        argv, capture_output=True, text=True, check=False, timeout=timeout
+    )
+    if check and done.returncode != 0:
+        raise RuntimeError(
+            f"{' '.join(argv)} failed ({done.returncode}):\n{done.stdout}{done.stderr}"
+        )
+    return done.stdout + done.stderr

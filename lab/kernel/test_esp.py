@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A crashed gateway comes back where the kernel does ESP itself."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from lab.config import Config
+from lab.crash import Crash
+from lab.gateway import Gateway
+from lab.scenario import Lab
+from lab.test_shapes import lay_ipv6, over_ipv6
+from lab.traffic import Probe
+
+NewLab = Callable[..., Lab]
+# An emulated machine is slow; the first retransmission comes after 4 s.
+SOON = 2.0
+INTERVAL = 0.05
+
+
+def kernel(encap: bool, config: Config | None = None) -> Config:
+    return (config or Config()).but(kernel_esp=True, encap=encap)
+
+
+def states(gateway: Gateway) -> str:
+    """The SAs that the kernel has on that gateway."""
+    return gateway.host.ns.run("/sbin/ip", "xfrm", "state")
+
+
+def assert_kernel_esp(gateway: Gateway, encap: bool) -> None:
+    shown = states(gateway)
+    assert shown.count("proto esp") >= 2, shown
+    assert ("encap type espinudp" in shown) == encap, shown
+
+
+def assert_one_sa(lab: Lab) -> None:
+    for gateway in (lab.a, lab.b):
+        gateway.wait_for("a single SA", lambda g=gateway: len(g.sas()) == 1)
+
+
+def probe(lab: Lab) -> Probe:
+    return Probe(lab.a.host, lab.b.host, INTERVAL)
+
+
+def power_cut(gateway: Gateway) -> None:
+    """charon dies, and what it had given to the kernel is gone too."""
+    gateway.kill()
+    gateway.host.ns.ip("xfrm state flush", "xfrm policy flush")
+
+
+@pytest.mark.parametrize("initiator", ["a", "b"])
+@pytest.mark.parametrize("encap", [False, True], ids=["esp", "esp-in-udp"])
+def test_power_cut(new_lab: NewLab, encap: bool, initiator: str) -> None:
+    lab = new_lab(kernel(encap))
+    for gateway in (lab.a, lab.b):
+        gateway.start()
+    lab[initiator].initiate()
+    assert_kernel_esp(lab.a, encap)
+    with probe(lab) as pings, Crash(lab.b, lab.a, pings) as running:
+        pings.wait_answer(count=3)
+        running.lose(lambda: power_cut(lab.b))
+        running.restart()
+        lab.a.nudge(running.old[0])
+        recovery = running.wait()
+        print(f"back after {recovery.request_to_answer} s")
+        assert recovery.request_to_answer is not None, str(recovery)
+        assert recovery.request_to_answer < SOON, str(recovery)
+        assert_one_sa(lab)
+        assert_kernel_esp(lab.a, encap)
+        assert_kernel_esp(lab.b, encap)
+
+
+def test_crash_of_the_daemon_alone(new_lab: NewLab) -> None:
+    """The kernel goes on with the child SAs until the recovery replaces them."""
+    lab = new_lab(kernel(encap=False))
+    old = lab.up()
+    with probe(lab) as pings:
+        pings.wait_answer(count=3)
+        lab.b.kill()
+        pings.wait_answer()
+        lab.b.start()
+        pings.wait_answer()
+        lab.a.nudge()
+        lab.a.wait_established(other_than=(old,))
+        pings.wait_answer(count=3)
+        assert_one_sa(lab)
+        print(f"gaps: {pings.gaps(longer=0.2)}")
+        for gateway in (lab.a, lab.b):
+            print(gateway.name, states(gateway))
+
+
+@pytest.mark.parametrize("encap", [False, True], ids=["esp", "esp-in-udp"])
+def test_crash_over_ipv6(new_lab: NewLab, encap: bool) -> None:
+    """IPv4 inside, IPv6 outside."""
+    lab = new_lab(
+        a=kernel(encap, over_ipv6(1, 2)), b=kernel(encap, over_ipv6(2, 1))
+    )
+    lay_ipv6(lab)
+    old = lab.up()
+    assert_kernel_esp(lab.a, encap)
+    assert "src fd00:" in states(lab.a)
+    with probe(lab) as pings:
+        pings.wait_answer(count=3)
+        power_cut(lab.b)
+        lab.b.start()
+        begin = time.time()
+        lab.a.nudge()
+        back = pings.wait_answer(begin)
+        print(f"back after {back - begin:.3f} s")
+        assert back - begin < SOON, lab.a.tail()
+        assert lab.a.wait_established(other_than=(old,))
+        assert "retransmit" not in lab.a.log(), lab.a.tail()

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""libreswan as the peer: it knows no token, and notices nothing of ours.
+
+Each story is told twice, with our plugin and without, and must read the same
+on the wire and at both ends.
+"""
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from lab import ike
+from lab.config import Config
+from lab.crash import repeated
+from lab.kernel.libreswan import Libreswan
+from lab.scenario import Lab
+from lab.traffic import Probe
+from lab.wire import Packet, Sniffer
+
+NewPair = Callable[..., tuple[Lab, Libreswan]]
+
+EXCHANGES = {
+    ike.IKE_SA_INIT: "IKE_SA_INIT",
+    ike.IKE_AUTH: "IKE_AUTH",
+    ike.CREATE_CHILD_SA: "CREATE_CHILD_SA",
+    ike.INFORMATIONAL: "INFORMATIONAL",
+}
+# How a line of pluto's log looks when it doesn't like what it got.
+COMPLAINT = re.compile(r"ignor|malformed|invalid|unexpected|unknown|fail|error", re.I)
+# RFC 6290 section 4.3: our token after our own rekeying, and its empty answer.
+FOLLOW_UP = [
+    "strongswan INFORMATIONAL request 0",
+    "libreswan INFORMATIONAL response 0",
+]
+
+
+@dataclass
+class Story:
+    """What was seen: for each step, the messages of each IKE SA in their order."""
+
+    steps: dict[str, list[list[str]]] = field(default_factory=dict)
+    results: dict[str, object] = field(default_factory=dict)
+    complaints: list[str] = field(default_factory=list)
+
+
+def line(packet: Packet) -> str:
+    message = packet.message
+    who = "strongswan" if packet.outgoing else "libreswan"
+    kind = "response" if message.is_response else "request"
+    shown = "" if message.protected or message.exchange == ike.IKE_SA_INIT else " clear"
+    exchange = EXCHANGES.get(message.exchange, str(message.exchange))
+    return f"{who} {exchange} {kind} {message.message_id}{shown}"
+
+
+def by_sa(packets: list[Packet]) -> list[list[str]]:
+    """The messages of each SA, first sent ones only, SAs as they appeared."""
+    again = {id(packet) for packet in repeated(packets)}
+    found: dict[bytes, list[str]] = {}
+    for packet in packets:
+        if id(packet) not in again:
+            found.setdefault(packet.message.spi_i, []).append(line(packet))
+    return list(found.values())
+
+
+class Teller:
+    """Plays a story's steps and writes down what each showed."""
+
+    def __init__(self, lab: Lab, peer: Libreswan) -> None:
+        self.lab, self.peer = lab, peer
+        self.story = Story()
+        self.wire = Sniffer(lab.a.host, peer=lab.network["b"])
+
+    def step(self, name: str, act: Callable[[], None], ike_sas: int = 1) -> None:
+        """One step; it ends when both sides have so many SAs, and are quiet."""
+        start = self.wire.count
+        act()
+        self.peer.wait_states(ike_sas, ike_sas)
+        self.lab.a.wait_for(
+            f"{ike_sas} SAs after {name}",
+            lambda: len(self.lab.a.sas()) == ike_sas
+            and all(s.installed == 1 and len(s.children) == 1 for s in self.lab.a.sas())
+            and (ike_sas == 0 or bool(self.lab.a.established())),
+            timeout=20,
+        )
+        self.quiet()
+        self.story.steps[name] = by_sa(self.wire.packets[start:])
+        self.story.results[name] = self.result()
+
+    def quiet(self, span: float = 0.7) -> None:
+        """Wait until nothing has been sent for that long."""
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            count = self.wire.count
+            time.sleep(span)  # silence is what is waited for
+            if self.wire.count == count:
+                return
+        raise AssertionError("the wire isn't quiet")
+
+    def result(self) -> list[object]:
+        """What strongSwan tells of its SAs, without what is random."""
+        keys = ("encr-alg", "integ-alg", "prf-alg", "dh-group", "state", "remote-id")
+        child = ("mode", "protocol", "encr-alg", "encr-keysize", "encap", "state")
+        return [
+            {key: sa.get(key) for key in keys}
+            | {"children": [
+                {key: item.get(key) for key in child}
+                for item in sa["child-sas"].values()
+            ]}
+            for sa in self.lab.a.control.sas()
+        ]
+
+    def pings(self) -> None:
+        """Traffic passes, both ways."""
+        a, b = self.lab.a.host, self.peer.me
+        for source, target in ((a, b), (b, a)):
+            with Probe(source, target, 0.05) as probe:
+                probe.wait_answer(count=2)
+
+    def end(self) -> Story:
+        self.story.complaints = sorted(
+            {
+                re.sub(r"\d+", "N", text)
+                for text in self.peer.log().splitlines()
+                if COMPLAINT.search(text) and '"lab"' in text
+            }
+        )
+        return self.story
+
+
+def config(qcd: bool, **more: object) -> Config:
+    return Config(qcd=qcd, kernel_esp=True, **more)  # type: ignore[arg-type]
+
+
+def without_follow_up(step: list[list[str]]) -> list[list[str]]:
+    """The same without our INFORMATIONAL after our own rekeying."""
+    assert sum(FOLLOW_UP == messages[:2] for messages in step) == 1, step
+    rest = [m[2:] if m[:2] == FOLLOW_UP else m for m in step]
+    return [messages for messages in rest if messages]
+
+
+# --- the whole life of an SA --------------------------------------------------
+
+
+def life(
+    new_pair: NewPair, qcd: bool, initiator: str, auth: str, encap: bool
+) -> Story:
+    lab, peer = new_pair(config(qcd, auth=auth, encap=encap))
+    lab.a.start()
+    peer.start()
+    teller = Teller(lab, peer)
+    with teller.wire:
+        connect = {"strongswan": lab.a.initiate, "libreswan": peer.initiate}
+        teller.step("connect", lambda: connect[initiator](**timeout(initiator)))
+        teller.pings()
+        if qcd:
+            lab.a.wait_log("QCD: giving token")
+        teller.step("strongSwan rekeys the child", lab.a.nudge)
+        teller.step("libreswan rekeys the child", peer.rekey_child)
+        teller.step("libreswan asks whether we live", peer.liveness)
+        teller.step("strongSwan rekeys", lambda: rekey(lab))
+        teller.pings()
+        teller.step("libreswan rekeys", peer.rekey_ike)
+        teller.pings()
+        other = "libreswan" if initiator == "strongswan" else "strongswan"
+        end = {
+            "strongswan": lambda: lab.a.terminate(lab.a.established()[0]),
+            "libreswan": peer.terminate,
+        }
+        teller.step(f"{other} deletes", end[other], ike_sas=0)
+        teller.step("connect again", lambda: connect[initiator](**timeout(initiator)))
+        teller.step(f"{initiator} deletes", end[initiator], ike_sas=0)
+    return teller.end()
+
+
+def timeout(initiator: str) -> dict[str, float]:
+    return {"timeout": 30} if initiator == "strongswan" else {}
+
+
+def rekey(lab: Lab) -> None:
+    lab.a.command("rekey", {"ike-id": lab.a.established()[0].unique_id})
+
+
+LIVES = [
+    ("strongswan", "psk", False),
+    ("libreswan", "psk", True),
+    ("strongswan", "cert", True),
+    ("libreswan", "cert", False),
+]
+
+
+@pytest.mark.parametrize(("initiator", "auth", "encap"), LIVES)
+def test_life_of_an_sa(
+    new_libreswan: NewPair, initiator: str, auth: str, encap: bool
+) -> None:
+    stock = life(new_libreswan, False, initiator, auth, encap)
+    ours = life(new_libreswan, True, initiator, auth, encap)
+    for name, step in ours.steps.items():
+        print(f"{name}: {step}")
+    rekeyed = "strongSwan rekeys"
+    ours.steps[rekeyed] = without_follow_up(ours.steps[rekeyed])
+    assert ours.steps == stock.steps
+    assert ours.results == stock.results
+    assert ours.complaints == stock.complaints

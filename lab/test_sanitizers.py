@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What plugin and core do in many threads is free of races, and leaks nothing."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from lab.admin import ask, events
+from lab.config import Config
+from lab.crash import crash
+from lab.scenario import Lab
+from lab.test_rekeying import rekey, wait_tokens
+from lab.traffic import Probe
+
+NewLab = Callable[..., Lab]
+REKEYINGS = 60
+CRASHES = 40
+OURS = re.compile(r"libstrongswan-qcd\.so|/plugin/qcd_|/src/\w+\.c")
+
+
+def exercise(lab: Lab, rekeyings: int, crashes: int) -> None:
+    """Rekeyings by either side, rotations, questions, and crashes of b."""
+    sa = lab.up()
+    with events(lab.a):
+        for number in range(rekeyings):
+            gateway = lab.b if number % 2 else lab.a
+            rekey(gateway, gateway.established()[0])
+            sa = lab.a.wait_established(other_than=(sa,))
+            wait_tokens(lab, sa)
+            if number % 10 == 0:
+                ask(lab.a, "rotate")
+        with Probe(lab.a.host, lab.b.host) as pings:
+            for _ in range(crashes):
+                pings.wait_answer(count=2)
+                crash(lab.b, lab.a, pings)
+
+
+def test_no_races(new_lab: NewLab, tsan_plugin: None) -> None:
+    """ThreadSanitizer's reports are in the same place as AddressSanitizer's."""
+    lab = new_lab(Config(tsan=True, log={"default": 0}))
+    exercise(lab, rekeyings=10, crashes=6)
+    for gateway in (lab.a, lab.b):
+        gateway.stop()
+    lab.check()
+
+
+@pytest.mark.timeout(300)
+def test_no_leaks(new_lab: NewLab, asan_plugin: None) -> None:
+    """A hundred rekeyings, crashes and reconnections; then a clean end.
+
+    charon's own leaks, if any, are not counted.
+    """
+    watched = Config(asan=True, leaks=True, charon={"dlclose": "no"})
+    lab = new_lab(Config(), a=watched)
+    exercise(lab, REKEYINGS, CRASHES)
+    lab.b.stop()
+    lab.a.stop()
+    reports = list(lab.a.places.folder.glob(f"{lab.a.places.asan.name}.*"))
+    leaks = "".join(report.read_text() for report in reports).split("\n\n")
+    assert not [leak for leak in leaks if OURS.search(leak)], "".join(leaks)
+    for report in reports:
+        report.unlink()

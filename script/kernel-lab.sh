@@ -1,0 +1,206 @@
+#!/usr/bin/env bash
+# SPDX-FileCopyrightText: The qcd authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# What `./dev kernel-lab` does, a part of `dev`, which reads this file: boots
+# Debian's own kernel under qemu, with a Debian that has the lab in it, and
+# runs the tests of lab/kernel/ there. That kernel has what the machine's may
+# lack: ESP. Nothing is installed but qemu and small tools, and /dev/kvm isn't
+# touched: it may be there and hang.
+#
+#   /dev/vda  the root file system, made once and never written to
+#   /dev/vdb  a tar archive: the checkout, the plugin, the client for vici
+#   /dev/vdc  empty; the guest writes a tar archive with the results to it
+# shellcheck disable=SC2154 # of dev
+
+readonly kernel_folder=$cache/kernel-lab
+readonly kernel_results=$logs/kernel-lab
+readonly kernel_package=linux-image-cloud-amd64
+readonly kernel_console=$logs/kernel-lab-console.log
+# Seconds for everything between the start of qemu and its end.
+readonly kernel_bound=${QCD_KERNEL_LAB_BOUND:-900}
+
+# On this machine. kmod, cpio and busybox make the initramfs.
+readonly kernel_host_packages=(
+    qemu-system-x86 e2fsprogs kmod cpio busybox-static
+)
+# In the guest. libreswan conflicts with strongSwan: it has a root file system
+# of its own inside the guest's.
+readonly kernel_guest_packages=(
+    charon-systemd strongswan-libcharon strongswan-swanctl
+    libcharon-extra-plugins libstrongswan-extra-plugins
+    libstrongswan-standard-plugins libnettle8 libsodium23 libjansson4
+    python3 python3-pytest python3-pytest-timeout
+    kmod openssl nftables iproute2 iputils-ping procps
+)
+readonly kernel_libreswan_packages=(libreswan openssl)
+# Where the guest has libreswan's.
+readonly kernel_libreswan_root=/srv/libreswan
+# The rest, e.g. what esp4 needs, modprobe finds in the guest.
+readonly kernel_boot_modules=(virtio_pci virtio_blk ext4)
+
+# fresh says whether a thing was made from just this; else it is made anew.
+fresh() { # STAMP TEXT
+    [ -f "$1" ] && [ "$(cat "$1")" = "$2" ]
+}
+
+# The package behind the one that has no files: its name has the version. None
+# where this machine's apt has no lists.
+kernel_newest() {
+    apt-cache depends "$kernel_package" 2>/dev/null |
+        awk '/Depends: linux-image-/ { print $2; exit }'
+}
+
+# The kernel and its modules, unpacked, never installed.
+prepare_kernel() {
+    local folder=$kernel_folder/kernel stamp=$kernel_folder/kernel.stamp name
+    name=$(kernel_newest)
+    if [ -z "$name" ]; then
+        [ ! -f "$stamp" ] || return 0
+        apt-get -q update >"$cache/apt-update.log" 2>&1 ||
+            warn "apt-get update complained: $cache/apt-update.log"
+        name=$(kernel_newest)
+        [ -n "$name" ] || die "apt of this machine has no $kernel_package"
+    fi
+    ! fresh "$stamp" "$name" || return 0
+    say "Fetching $name"
+    rm -rf "$folder" "$stamp" "$kernel_folder/deb"
+    mkdir -p "$folder" "$kernel_folder/deb"
+    (cd "$kernel_folder/deb" && logged "$kernel_folder/kernel.log" \
+        apt-get -q -o APT::Sandbox::User=root download "$name")
+    dpkg-deb -x "$kernel_folder"/deb/*.deb "$folder"
+    rm -rf "$kernel_folder/deb"
+    depmod -b "$folder" "$(kernel_release)"
+    say "$name" >"$stamp"
+}
+
+kernel_release() {
+    local folders=("$kernel_folder"/kernel/lib/modules/*)
+    say "${folders[0]##*/}"
+}
+
+# Debian with some packages in it, in a folder. The stamp is written last.
+# APT's own files and what only people read stay out.
+prepare_root() { # FOLDER PACKAGES...
+    local folder=$1 stamp=$1.stamp
+    shift
+    ! fresh "$stamp" "$release $*" || return 0
+    rm -rf "$folder" "$stamp"
+    make_rootfs "$release" "$folder"
+    say "Installing in it: $*"
+    say 'path-exclude=/usr/share/doc/*' 'path-exclude=/usr/share/man/*' \
+        'path-exclude=/usr/share/locale/*' \
+        >"$folder/etc/dpkg/dpkg.cfg.d/qcd"
+    printf '#!/bin/sh\nexit 101\n' >"$folder/usr/sbin/policy-rc.d"
+    chmod 755 "$folder/usr/sbin/policy-rc.d"
+    logged "$kernel_folder/update.log" in_rootfs "$folder" apt-get -q update
+    logged "$kernel_folder/install.log" in_rootfs "$folder" \
+        /usr/bin/env DEBIAN_FRONTEND=noninteractive \
+        apt-get -q --yes --no-install-recommends install "$@"
+    rm -rf "$folder"/var/lib/apt/lists/* "$folder"/var/cache/apt/* \
+        "$folder"/usr/share/{doc,man,locale}/*
+    say "$release $*" >"$stamp"
+}
+
+# One sparse file with all of it. No loop device is needed for that.
+prepare_image() {
+    local image=$kernel_folder/root.img stamp=$kernel_folder/root.stamp made
+    local guest=$cache/rootfs/kernel-lab libreswan=$cache/rootfs/libreswan
+    prepare_root "$guest" "${kernel_guest_packages[@]}"
+    prepare_root "$libreswan" "${kernel_libreswan_packages[@]}"
+    made=$(cat "$guest.stamp" "$libreswan.stamp" "$kernel_folder/kernel.stamp")
+    ! fresh "$stamp" "$made" || return 0
+    say 'Making the image'
+    rm -rf "$stamp" "$image" "$kernel_folder/tree"
+    cp -a "$guest" "$kernel_folder/tree"
+    mkdir -p "$kernel_folder/tree$kernel_libreswan_root"
+    cp -a "$libreswan/." "$kernel_folder/tree$kernel_libreswan_root"
+    mkdir -p "$kernel_folder/tree/lib/modules"
+    cp -a "$kernel_folder/kernel/lib/modules/." \
+        "$kernel_folder/tree/lib/modules"
+    truncate -s 3G "$image"
+    logged "$kernel_folder/mke2fs.log" mke2fs -q -t ext4 -O ^has_journal \
+        -E lazy_itable_init=1,root_owner=0:0 -d "$kernel_folder/tree" "$image"
+    rm -rf "$kernel_folder/tree"
+    say "$made" >"$stamp"
+}
+
+# What the kernel needs to find its root file system, and no more.
+prepare_initramfs() {
+    local tree=$kernel_folder/initramfs name line path kernel order=()
+    kernel=$(kernel_release)
+    rm -rf "$tree"
+    mkdir -p "$tree"/{bin,dev,proc,sys,root,modules}
+    cp /bin/busybox "$tree/bin/"
+    for name in "${kernel_boot_modules[@]}"; do
+        # a module that is part of the kernel itself gives no line
+        while read -r line path _; do
+            [ "$line" = insmod ] || continue
+            path=${path%"${path##*[![:space:]]}"}
+            [ -f "$tree/modules/${path##*/}" ] || order+=("${path##*/}")
+            cp "$path" "$tree/modules/"
+        done < <(modprobe -d "$kernel_folder/kernel" -S "$kernel" \
+            --show-depends "$name")
+    done
+    say "${order[@]}" >"$tree/modules/order"
+    cp lab/kernel/boot "$tree/init"
+    chmod 755 "$tree/init"
+    (cd "$tree" && find . | cpio --quiet -o -H newc) |
+        gzip -1 >"$kernel_folder/initramfs.gz"
+    rm -rf "$tree"
+}
+
+# What changes from run to run: tar reads it straight off its disk.
+prepare_payload() {
+    local tree=$kernel_folder/payload plugin
+    plugin=${QCD_PLUGIN:-$root/build/plugin/libstrongswan-qcd.so}
+    local client=src/libcharon/plugins/vici/python
+    rm -rf "$tree"
+    mkdir -p "$tree/build/plugin" "$tree/strongswan/${client%/*}"
+    tar --exclude=./.git --exclude=./.cache --exclude=./build \
+        --exclude='./build-*' --exclude=__pycache__ -cf - . | tar -C "$tree" -xf -
+    cp "$plugin" "$tree/build/plugin/libstrongswan-qcd.so"
+    cp -r "$(strongswan_src)/$client" "$tree/strongswan/${client%/*}/"
+    tar -C "$tree" -cf "$kernel_folder/payload.tar" .
+    truncate -s %512 "$kernel_folder/payload.tar"
+    rm -rf "$tree"
+}
+
+prepare_kernel_lab() {
+    install_packages "${kernel_host_packages[@]}"
+    [ -f "$kernel_folder/kernel/vmlinuz" ] || mkdir -p "$kernel_folder"
+    prepare_kernel
+    prepare_image
+    prepare_initramfs
+    prepare_payload
+}
+
+# The guest ends by itself, after it has written its results; `timeout` is for
+# one that hangs. What pytest says comes over the serial console.
+boot_kernel() { # ARGUMENTS OF PYTEST...
+    local out=$kernel_folder/results.img kernel
+    kernel=$kernel_folder/kernel/boot/vmlinuz-$(kernel_release)
+    rm -rf "$out" "$kernel_results" "$kernel_results.xml"
+    mkdir -p "$kernel_results"
+    truncate -s 256M "$out"
+    # A machine's cores are not all ours: two, and politely.
+    timeout --kill-after=10 "$kernel_bound" nice -n 5 qemu-system-x86_64 \
+        -accel tcg,thread=multi -cpu max -smp 2 -m 2048 -nodefaults \
+        -no-reboot -display none -monitor none -serial stdio -net none \
+        -device virtio-rng-pci \
+        -kernel "$kernel" -initrd "$kernel_folder/initramfs.gz" \
+        -append "console=ttyS0 quiet panic=-1 mitigations=off qcd.bound=$((kernel_bound - 60)) -- $*" \
+        -drive "file=$kernel_folder/root.img,format=raw,if=virtio,snapshot=on" \
+        -drive "file=$kernel_folder/payload.tar,format=raw,if=virtio,readonly=on" \
+        -drive "file=$out,format=raw,if=virtio" \
+        </dev/null 2>&1 | tr -d '\r' | tee "$kernel_console" || true
+    tar -C "$kernel_results" -xf "$out" ||
+        die "the guest left no results. Its console: $kernel_console"
+    rm -f "$out"
+    mv "$kernel_results/junit.xml" "$kernel_results.xml"
+    [ "$(cat "$kernel_results/status")" = 0 ] ||
+        die "pytest ended with status $(cat "$kernel_results/status")." \
+            "Logs: $kernel_results"
+}
+
+count_kernel_lab() { script/count pytest "$kernel_results.xml"; }

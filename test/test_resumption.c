@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_resumption.c: what a daemon with session resumption (RFC 5723) calls, in
+ * the order in which it calls it: RFC 6290 section 7, and section 4.3 with
+ * erratum 3448. */
+#include "test.h"
+
+#include "ike.h"
+
+enum { FIRST_RUN = 20, START_MS = 5000, REQUEST_LEN = 80 };
+enum { IKE_AUTH = 35, INFORMATIONAL = 37, PAYLOAD_NONCE = 40 };
+
+/* An end of the tunnel, of which each has both roles. */
+typedef struct end {
+    qcd_address address;
+    qcd_seal seal;
+    qcd_mint mint;
+    qcd_keys keys;
+    qcd_graveyard graveyard;
+    qcd_reply_limit limit;
+    qcd_digest_key digest_key;
+    qcd_held held; /* of the peer's tokens for the one SA that there is */
+} end;
+
+static end client;
+static end gateway;
+
+static void make_end(end *out, uint8_t number)
+{
+    uint8_t key[QCD_RANDOM_KEY_LEN];
+    qcd_secret secret;
+
+    memset(out, 0, sizeof(*out));
+    out->address = (qcd_address){4, {192, 0, 2, number}};
+    count_up(key, number, sizeof(key));
+    count_up(&secret, (uint8_t)(number + 100), sizeof(secret));
+    qcd_seal_init(&out->seal, key);
+    qcd_mint_init(&out->mint, 0, FIRST_RUN);
+    assert_int_equal(qcd_keys_init(&out->keys, &secret, 1), QCD_OK);
+    assert_int_equal(qcd_reply_limit_init(&out->limit, 1000, 1000, 1000, key),
+                     QCD_OK);
+    qcd_digest_key_init(&out->digest_key, key);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    make_end(&client, 1);
+    make_end(&gateway, 50);
+    return 0;
+}
+
+/* What a crash leaves is what is on the disk, and the next run. */
+static void crash(end *e)
+{
+    qcd_mint_init(&e->mint, 0, (uint16_t)(e->mint.run + 1));
+    memset(&e->graveyard, 0, sizeof(e->graveyard));
+    memset(&e->held, 0, sizeof(e->held));
+}
+
+static qcd_spi mint(end *e)
+{
+    qcd_spi spi;
+
+    assert_int_equal(qcd_mint_spi(&spi, &e->mint, &e->seal), QCD_OK);
+    return spi;
+}
+
+/* The SPIs of an IKE SA that the client begins, with either exchange. */
+static qcd_spis new_spis(void)
+{
+    return (qcd_spis){mint(&client), mint(&gateway)};
+}
+
+/* IKE_AUTH: each end adds its token to its message, since none is held for
+ * these SPIs, and stores the other's. */
+static void exchange_tokens(const qcd_spis *spis)
+{
+    static const enum qcd_role roles[] = {QCD_INITIATOR, QCD_RESPONDER};
+    end *const ends[] = {&client, &gateway};
+
+    for (size_t i = 0; i < 2; i++) {
+        end *peer = ends[1 - i];
+        qcd_promise promise = {0};
+        qcd_token made;
+        qcd_token read;
+
+        assert_true(qcd_promise_is_due(&promise, &ends[i]->keys, NULL));
+        assert_int_equal(
+            qcd_token_make(&made, &ends[i]->keys, 0, spis, roles[i], NULL, 32),
+            QCD_OK);
+        qcd_promise_give(&promise, &ends[i]->keys, NULL);
+        assert_false(qcd_promise_is_due(&promise, &ends[i]->keys, NULL));
+        assert_int_equal(qcd_token_read(&read, made.octets, made.len), QCD_OK);
+        memset(&peer->held, 0, sizeof(peer->held)); /* it is another SA */
+        qcd_held_store(&peer->held, &peer->digest_key, &read);
+    }
+}
+
+static enum qcd_judgement judge(end *maker, const end *from, qcd_header *h)
+{
+    uint8_t octets[REQUEST_LEN] = {0};
+    const qcd_packet packet = {.octets = octets,
+                               .len = sizeof(octets),
+                               .source = from->address,
+                               .destination = maker->address};
+    qcd_header out;
+    wr w;
+
+    h->version = 0x20;
+    h->length = sizeof(octets);
+    wr_init(&w, octets, sizeof(octets));
+    header_write(&w, h);
+    return qcd_maker_judge(&out, &maker->limit, &maker->graveyard, &maker->seal,
+                           &maker->mint, NULL, &packet, START_MS);
+}
+
+static qcd_header request(const qcd_spis *spis, const end *from)
+{
+    return (qcd_header){.spis = *spis,
+                        .next_payload = PAYLOAD_SK,
+                        .exchange_type = INFORMATIONAL,
+                        .flags = from == &client ? QCD_FLAG_INITIATOR : 0,
+                        .message_id = 3};
+}
+
+/* Asks `maker` for the SA `spis`, as its peer does, and gives the reply. */
+static qcd_message ask(end *maker, const end *from, const qcd_spis *spis)
+{
+    uint8_t reply[QCD_MESSAGE_MAX];
+    qcd_header h = request(spis, from);
+    qcd_message m;
+    size_t len;
+
+    assert_int_equal(judge(maker, from, &h), QCD_ANSWER);
+    assert_int_equal(
+        qcd_maker_reply(reply, &len, sizeof(reply), &h, &maker->keys, NULL, 32),
+        QCD_OK);
+    assert_true(qcd_message_is_candidate(reply, len));
+    assert_int_equal(qcd_message_decode(&m, reply, len), QCD_OK);
+    return m;
+}
+
+static enum qcd_verdict verify(const end *taker, const qcd_message *m)
+{
+    return qcd_held_verify(&taker->held, &taker->digest_key, m);
+}
+
+/* RFC 6290 section 7, its figure: a crash, the token, the resumption with new
+ * SPIs, and new tokens in the IKE_AUTH after it, of both ends. */
+static void test_crash_resumption_crash(void **state)
+{
+    (void)state;
+    qcd_spis old = new_spis();
+    exchange_tokens(&old);
+    crash(&gateway);
+    qcd_message shown = ask(&gateway, &client, &old);
+    assert_int_equal(verify(&client, &shown), QCD_MATCH);
+
+    qcd_spis resumed = new_spis();
+    exchange_tokens(&resumed);
+    /* What was shown in the clear is of no use against the resumed SA. */
+    assert_int_equal(verify(&client, &shown), QCD_NO_MATCH);
+    shown.header.spis = resumed;
+    assert_int_equal(verify(&client, &shown), QCD_NO_MATCH);
+
+    crash(&gateway);
+    shown = ask(&gateway, &client, &resumed);
+    assert_int_equal(verify(&client, &shown), QCD_MATCH);
+}
+
+/* The initiator's token came in that IKE_AUTH as well (erratum 3448). */
+static void test_initiator_crashes_after_resumption(void **state)
+{
+    (void)state;
+    qcd_spis old = new_spis();
+    exchange_tokens(&old);
+    crash(&gateway);
+    qcd_spis resumed = new_spis();
+    exchange_tokens(&resumed);
+
+    crash(&client);
+    qcd_message shown = ask(&client, &gateway, &resumed);
+    assert_int_equal(verify(&gateway, &shown), QCD_MATCH);
+}
+
+/* RFC 6290 section 9.2: an SA that was resumed lives, and so does one that is
+ * being resumed, though the ticket is of a run that is over. */
+static void test_no_token_of_a_resumed_sa(void **state)
+{
+    (void)state;
+    qcd_spis old = new_spis();
+    exchange_tokens(&old);
+    crash(&gateway);
+    qcd_spis resumed = new_spis();
+
+    for (unsigned flags = 0; flags < 256; flags++) {
+        qcd_header h = request(&resumed, &client);
+
+        h.flags = (uint8_t)flags;
+        assert_int_not_equal(judge(&gateway, &client, &h), QCD_ANSWER);
+        h.exchange_type = IKE_AUTH;
+        assert_int_not_equal(judge(&gateway, &client, &h), QCD_ANSWER);
+        h.spis = (qcd_spis){resumed.responder, resumed.initiator};
+        assert_int_not_equal(judge(&gateway, &client, &h), QCD_ANSWER);
+    }
+}
+
+/* RFC 5723 section 4.3.4: the client lost its way to a gateway that lives, and
+ * resumes; the old SA is deleted without a word.  Of the two it is the dead. */
+static void test_resumption_replaces_a_live_sa(void **state)
+{
+    (void)state;
+    qcd_spis old = new_spis();
+    exchange_tokens(&old);
+    qcd_held of_old = client.held;
+    qcd_spis resumed = new_spis();
+    exchange_tokens(&resumed);
+    qcd_graveyard_bury(&gateway.graveyard, &old, QCD_RESPONDER);
+
+    qcd_header h = request(&resumed, &client);
+    assert_int_equal(judge(&gateway, &client, &h), QCD_SILENT_NO_EVIDENCE);
+    qcd_message shown = ask(&gateway, &client, &old);
+    assert_int_equal(verify(&client, &shown), QCD_NO_MATCH);
+    client.held = of_old;
+    assert_int_equal(verify(&client, &shown), QCD_MATCH);
+}
+
+/* The exchange is in the clear: neither role has any business there, with the
+ * SPIs that it has (the responder's still zero, or set) or that are forged. */
+static void test_resume_exchange_is_passed_over(void **state)
+{
+    static const uint8_t payloads[] = {PAYLOAD_NONCE, PAYLOAD_NOTIFY,
+                                       PAYLOAD_SK, PAYLOAD_SKF};
+
+    (void)state;
+    qcd_spis old = new_spis();
+    exchange_tokens(&old);
+    crash(&gateway);
+    const qcd_message with_token = ask(&gateway, &client, &old);
+    const qcd_spis pairs[] = {
+        {mint(&client), {{0}}}, {mint(&client), mint(&gateway)}, old};
+
+    for (size_t i = 0; i < NUM_ROWS(pairs) * 256; i++) {
+        uint8_t octets[QCD_MESSAGE_MAX];
+        qcd_message m = with_token;
+        qcd_message decoded;
+        size_t len;
+
+        m.header.spis = pairs[i / 256];
+        m.header.flags = (uint8_t)i;
+        m.header.exchange_type = IKE_SESSION_RESUME;
+        assert_int_equal(qcd_message_encode(octets, &len, sizeof(octets), &m),
+                         QCD_OK);
+        assert_false(qcd_message_is_candidate(octets, len));
+        assert_int_equal(qcd_message_decode(&decoded, octets, len),
+                         QCD_ERR_MALFORMED);
+        assert_true(is_zero(&decoded, sizeof(decoded)));
+        for (size_t p = 0; p < NUM_ROWS(payloads); p++) {
+            m.header.next_payload = payloads[p];
+            assert_int_equal(judge(&gateway, &client, &m.header),
+                             QCD_SILENT_NO_REQUEST);
+        }
+    }
+}
+
+#define TEST(f) cmocka_unit_test_setup(f, set_up)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_crash_resumption_crash),
+        TEST(test_initiator_crashes_after_resumption),
+        TEST(test_no_token_of_a_resumed_sa),
+        TEST(test_resumption_replaces_a_live_sa),
+        TEST(test_resume_exchange_is_passed_over),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* answer.c: what is in the objects of an answer. */
+#include "answer.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "text.h"
+
+bool answer_is(const json_t *object, const char *type)
+{
+    const char *is = json_string_value(json_object_get(object, "type"));
+    return is != NULL && strcmp(is, type) == 0;
+}
+
+void answer_text(table *t, const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    if (!json_is_integer(value)) {
+        table_add(t, json_string_value(value));
+        return;
+    }
+    char number[24];
+    (void)snprintf(number, sizeof(number), "%" PRId64,
+                   (int64_t)json_integer_value(value));
+    table_add(t, number);
+}
+
+void answer_yes(table *t, const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    const char *word = json_is_true(value) ? "yes" : "no";
+    table_add(t, json_is_boolean(value) ? word : NULL);
+}
+
+/* to_ms multiplies, but for what is no time at all. */
+static int64_t to_ms(int64_t seconds)
+{
+    return seconds >= 0 && seconds <= INT64_MAX / 1000 ? seconds * 1000 : -1;
+}
+
+void answer_time(table *t, const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    char text[TEXT_TIME_MAX];
+    text_time(text,
+              json_is_integer(value) ? to_ms(json_integer_value(value)) : -1,
+              false);
+    table_add(t, text);
+}
+
+int64_t answer_ms(const json_t *object)
+{
+    const json_t *ms = json_object_get(object, "time_ms");
+    const json_t *seconds = json_object_get(object, "time");
+    double value = json_number_value(seconds);
+    if (json_is_integer(ms)) {
+        return json_integer_value(ms);
+    }
+    if (!json_is_number(seconds) || !(value >= 0 && value < 1e15)) {
+        return -1;
+    }
+    return (int64_t)(value * 1000 + 0.5);
+}
+
+/* run_objects reads the objects behind the first line. */
+static enum client_result run_objects(client *c, const options *opts,
+                                      sentence *why,
+                                      void (*take)(void *, json_t *),
+                                      void *user)
+{
+    output_ok(opts);
+    for (;;) {
+        json_t *object;
+        enum client_result result = client_next(c, &object, why);
+        if (result != CLIENT_OK) {
+            return result;
+        }
+        if (is_json(opts)) {
+            output_object(object);
+        } else {
+            take(user, object);
+        }
+        json_decref(object);
+    }
+}
+
+enum client_result answer_run(const options *opts, sentence *why,
+                              const char *question,
+                              void (*take)(void *user, json_t *object),
+                              void *user)
+{
+    client c;
+    enum client_result result =
+        client_ask(&c, why, opts->socket, question, false);
+    if (result == CLIENT_OK) {
+        result = run_objects(&c, opts, why, take, user);
+    }
+    client_close(&c);
+    return result;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* help.h: how commands are used. */
+#ifndef QCD_TOOL_HELP_H
+#define QCD_TOOL_HELP_H
+
+#include <stdio.h>
+
+#include "qcd.h"
+
+/* help_overview prints all commands. */
+void help_overview(FILE *out);
+
+/* help_show prints how the command `row`, whose whole name is `name`, is used.
+ */
+void help_show(const command *row, const char *name);
+
+#endif

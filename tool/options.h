@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* options.h: reads what is behind the name of a command. */
+#ifndef QCD_TOOL_OPTIONS_H
+#define QCD_TOOL_OPTIONS_H
+
+#include "qcd.h"
+
+/* option is a row of the table of options. */
+typedef struct option {
+    const char *name; /* with its dashes */
+    unsigned int bit;
+    const char *value; /* what stands for it in the usage, NULL for none */
+    const char *summary;
+} option;
+
+/* option_rows ends with a row without a name. */
+extern const option option_rows[];
+
+/* options_read reads `words`, which end with NULL, for the command `row`, whose
+ * whole name is `name`.  It keeps pointers into them.  On a mistake it says so
+ * and returns false. */
+bool options_read(options *out, const command *row, const char *name,
+                  const char *const *words);
+
+#endif

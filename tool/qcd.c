@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* qcd.c: shows and steers quick crash detection on this gateway (RFC 6290). */
+#include "qcd.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include "help.h"
+#include "options.h"
+#include "output.h"
+
+const command commands[] = {
+    {"status", "Show the gateway, its connections and their tokens",
+     status_main, OPTION_JSON | OPTION_SOCKET, "", 0, NULL},
+    {"events", "Show crashes, refusals and recoveries as they happen",
+     events_main, OPTION_JSON | OPTION_SOCKET, "", 0, NULL},
+    {"secret", "Show, renew, share and adopt the secrets", NULL, 0, "", 0,
+     secret_commands},
+    {"help", "Show how a command is used", help_main, 0, "[COMMAND...]", 2,
+     NULL},
+    {"version", "Show the version", version_main, OPTION_JSON, "", 0, NULL},
+    {0},
+};
+
+const command *command_find(const command *table, const char *name)
+{
+    for (const command *row = table; row->name != NULL; row++) {
+        if (strcmp(row->name, name) == 0) {
+            return row;
+        }
+    }
+    return NULL;
+}
+
+/* run_row reads what is behind the name of a command, and runs it. */
+static int run_row(const command *row, const char *name,
+                   const char *const *words)
+{
+    options opts;
+    if (!options_read(&opts, row, name, words)) {
+        return TOOL_MISUSE;
+    }
+    if ((opts.given & OPTION_HELP) != 0) {
+        help_show(row, name);
+        return output_end();
+    }
+    int code = row->run(&opts);
+    int end = output_end();
+    return code != TOOL_OK ? code : end;
+}
+
+/* run_sub runs a command of two words. */
+static int run_sub(const command *group, const char *const *words)
+{
+    if (words[0] == NULL || strcmp(words[0], "--help") == 0) {
+        help_show(group, group->name);
+        return words[0] == NULL ? TOOL_MISUSE : output_end();
+    }
+    const command *row = command_find(group->subcommands, words[0]);
+    if (row == NULL) {
+        output_misuse("there is no command \"%s %s\". See: qcd help %s",
+                      group->name, words[0], group->name);
+        return TOOL_MISUSE;
+    }
+    char name[64];
+    (void)snprintf(name, sizeof(name), "%s %s", group->name, row->name);
+    return run_row(row, name, words + 1);
+}
+
+int main(int argc, char *argv[])
+{
+    tzset();
+    /* No core file, and no look at our memory: it may hold secrets. */
+    (void)prctl(PR_SET_DUMPABLE, 0);
+    const char *const *words = (const char *const *)argv;
+    if (argc < 2) {
+        help_overview(stderr);
+        return TOOL_MISUSE;
+    }
+    const char *first = words[1];
+    if (strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0) {
+        first = "help";
+    }
+    if (strcmp(first, "--version") == 0) {
+        first = "version";
+    }
+    const command *row = command_find(commands, first);
+    if (row == NULL) {
+        output_misuse("there is no command \"%s\". See: qcd help", first);
+        return TOOL_MISUSE;
+    }
+    return row->subcommands != NULL ? run_sub(row, words + 2)
+                                    : run_row(row, row->name, words + 2);
+}

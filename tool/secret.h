@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* secret.h: what the commands of qcd secret share. */
+#ifndef QCD_TOOL_SECRET_H
+#define QCD_TOOL_SECRET_H
+
+#include "../src/store/store.h"
+#include "output.h"
+
+/* secret_may_use tells whether we are the user whose folder of secrets it is;
+ * if not, `why` says who must be. */
+bool secret_may_use(const options *opts, sentence *why);
+
+/* secret_identity reads the identity of this machine. */
+bool secret_identity(qcd_store_identity *out, sentence *why);
+
+#endif

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* status.c: qcd status, the gateway, its connections and their tokens. */
+#include <stdio.h>
+#include <string.h>
+
+#include "answer.h"
+#include "text.h"
+
+/* view is what was told, as tables. */
+typedef struct view {
+    table gateway;
+    table connections;
+    table sas;
+} view;
+
+static const char *const connection_headings[] = {"CONNECTION", "STATE",
+                                                  "IKE_SAS", "LAST_RECOVERY"};
+static const char *const sa_headings[] = {
+    "CONNECTION", "ID",         "STATE",         "LOCAL", "REMOTE", "SENT",
+    "HELD",       "GENERATION", "LAST_RECOVERY", "SPI_I", "SPI_R"};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* take_member shows a member of the gateway's object under its own name, so
+ * that what later versions tell is shown as well. */
+static void take_member(table *t, const json_t *object, const char *key,
+                        const json_t *value)
+{
+    char text[TEXT_TIME_MAX];
+    char name[32];
+    (void)snprintf(name, sizeof(name), "%s", key);
+    for (char *c = strchr(name, '_'); c != NULL; c = strchr(c, '_')) {
+        *c = ' ';
+    }
+    if (strcmp(key, "newest_age") == 0) {
+        text_duration(text,
+                      json_is_integer(value) ? json_integer_value(value) : -1);
+        table_add(t, "newest secret");
+        table_add(t, text);
+        return;
+    }
+    bool is_role = json_is_boolean(value);
+    (void)snprintf(text, sizeof(text), "%s%s", is_role ? "token " : "", name);
+    table_add(t, text);
+    if (is_role) {
+        table_add(t, json_is_true(value) ? "on" : "off");
+    } else {
+        answer_text(t, object, key);
+    }
+}
+
+static void take_gateway(table *t, json_t *object)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(object, key, value)
+    {
+        if (strcmp(key, "type") != 0) {
+            take_member(t, object, key, value);
+        }
+    }
+}
+
+static void take_sa(table *t, const json_t *object)
+{
+    answer_text(t, object, "connection");
+    answer_text(t, object, "id");
+    answer_text(t, object, "state");
+    answer_text(t, object, "local");
+    answer_text(t, object, "remote");
+    answer_yes(t, object, "token_sent");
+    answer_yes(t, object, "token_held");
+    answer_text(t, object, "generation");
+    answer_time(t, object, "last_recovery");
+    answer_text(t, object, "spi_i");
+    answer_text(t, object, "spi_r");
+}
+
+static void take(void *user, json_t *object)
+{
+    view *v = user;
+    if (answer_is(object, "gateway")) {
+        take_gateway(&v->gateway, object);
+    } else if (answer_is(object, "connection")) {
+        answer_text(&v->connections, object, "name");
+        answer_text(&v->connections, object, "state");
+        answer_text(&v->connections, object, "ike_sas");
+        answer_time(&v->connections, object, "last_recovery");
+    } else if (answer_is(object, "sa")) {
+        take_sa(&v->sas, object);
+    }
+}
+
+static void print(const view *v)
+{
+    (void)puts("gateway");
+    table_print(&v->gateway, "  ");
+    (void)puts("");
+    table_print(&v->connections, "");
+    if (v->sas.num_cells > v->sas.num_columns) {
+        (void)puts("");
+        table_print(&v->sas, "");
+    }
+}
+
+int status_main(const options *opts)
+{
+    view v;
+    sentence why;
+    table_init(&v.gateway, NULL, 2);
+    table_init(&v.connections, connection_headings, COUNT(connection_headings));
+    table_init(&v.sas, sa_headings, COUNT(sa_headings));
+    int code = TOOL_OK;
+    if (answer_run(opts, &why, "status", take, &v) != CLIENT_END) {
+        code = output_fail(opts, &why);
+    } else if (v.gateway.bad || v.connections.bad || v.sas.bad) {
+        sentence_set(&why, "out of memory");
+        code = output_fail(opts, &why);
+    } else if (!is_json(opts)) {
+        print(&v);
+    }
+    table_free(&v.gateway);
+    table_free(&v.connections);
+    table_free(&v.sas);
+    return code;
+}
