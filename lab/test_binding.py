@@ -16,7 +16,7 @@ from lab.nat import Nat
 from lab.scenario import Lab
 from lab.traffic import Probe
 from lab.wait import wait_until
-from lab.wire import Forger, Packet, Sniffer
+from lab.wire import Forger
 
 NewLab = Callable[..., Lab]
 SOON = 1.0
@@ -54,33 +54,31 @@ def change_address(gateway: Gateway) -> None:
     )
 
 
-def wait_moved(lab: Lab, mover: Gateway, wire: Sniffer) -> None:
-    """MOBIKE is through when the other side has rekeyed the child and deleted it.
-
-    User space ESP can't move a child, so charon makes a new one.
-    """
-    rekeying = wire.wait(
-        "the child's rekeying", lambda p: p.message.exchange == ike.CREATE_CHILD_SA
+def is_busy(gateway: Gateway) -> bool:
+    """Has it an exchange on its way, or will it have one?"""
+    return any(
+        sa.get(tasks) for sa in gateway.control.sas() for tasks in ("tasks-active", "tasks-queued")
     )
-    number = rekeying.message.message_id + 1
 
-    def deleted(packet: Packet) -> bool:
-        message = packet.message
-        return (
-            (message.exchange, message.message_id) == (ike.INFORMATIONAL, number)
-            and message.is_response
-            and message.from_initiator is (mover is lab.a)
-        )
 
-    wire.wait("the old child's end", deleted)
-    for gateway in (lab.a, lab.b):
+def wait_moved(lab: Lab, mover: Gateway, mark: int) -> None:
+    """Wait until MOBIKE is through, and what it causes.
+
+    User space ESP can't move a child, so both sides rekey it. Where they do it at
+    the same time charon may lose a response to a request with the same Message ID
+    ("already processing"), with or without the plugin: a retransmission more.
+    """
+    other(lab, mover).wait_log("remote endpoint changed from", since=mark)
+    both = (lab.a, lab.b)
+    for gateway in both * 2:
         gateway.wait_idle()
+        wait_until("the end of all exchanges", lambda: not any(map(is_busy, both)), 10.0)
 
 
 def move(lab: Lab, mover: Gateway) -> None:
-    with Sniffer(mover.host) as wire:
-        change_address(mover)
-        wait_moved(lab, mover, wire)
+    mark = other(lab, mover).mark()
+    change_address(mover)
+    wait_moved(lab, mover, mark)
 
 
 def informational(gateway: Gateway, kind: str) -> list[tuple[str, str]]:
@@ -102,7 +100,8 @@ def assert_recovers(lab: Lab, victim: Gateway) -> None:
     peer.wait_established(other_than=old)
     peer.wait_log("QCD: connection is up again after a crash", since=mark)
     assert counters(victim)["replies"] == 1, victim.tail()
-    assert "retransmit" not in peer.log(), peer.tail()
+    since = peer.places.log.read_bytes()[mark:]
+    assert b"retransmit" not in since, peer.tail()
 
 
 # What moves an address: the initiator's update, the responder's list.
@@ -122,7 +121,7 @@ def test_token_follows_the_address(new_lab: NewLab, name: str) -> None:
     carriers = [number for number, rest in informational(maker, "response") if QCD in rest]
     moving = dict(informational(mover, "request"))
     assert len(carriers) == 1 and MOVES[name] in moving[carriers[0]]
-    assert {rest for _, rest in informational(maker, "request")} == {"D"}, "no more"
+    assert {rest for _, rest in informational(maker, "request")} <= {"D"}, "no more"
 
     maker.restart()
     assert_recovers(lab, maker)
@@ -156,12 +155,12 @@ def test_moved_back_and_forth(new_lab: NewLab) -> None:
     lab.up()
     move(lab, lab.a)
     host = lab.a.host
-    with Sniffer(host) as wire:
-        host.ns.ip(
-            f"addr add {host.address}/24 dev {host.device}",
-            f"addr del {new_address(lab.a)}/24 dev {host.device}",
-        )
-        wait_moved(lab, lab.a, wire)
+    mark = lab.b.mark()
+    host.ns.ip(
+        f"addr add {host.address}/24 dev {host.device}",
+        f"addr del {new_address(lab.a)}/24 dev {host.device}",
+    )
+    wait_moved(lab, lab.a, mark)
     assert tokens_given(lab.b) == [host.address, new_address(lab.a), host.address]
     lab.b.restart()
     assert_recovers(lab, lab.b)

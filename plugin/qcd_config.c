@@ -389,14 +389,13 @@ static bool takeover_is_whole(qcd_config_t *this)
 	return FALSE;
 }
 
-/* RFC 6290 section 8.1: each role is the user's to switch, also for a single
- * connection */
 METHOD(qcd_config_t, role_enabled, bool,
 	qcd_config_t *this, char *name, char *role)
 {
 	char *value;
 	bool enabled;
 
+	/* RFC 6290 section 8.1: the user's to switch, also for one connection */
 	value = lib->settings->get_str(lib->settings,
 								   "%s.plugins.qcd.connections.%s.%s", "yes",
 								   lib->ns, name, role);

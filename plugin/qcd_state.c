@@ -607,6 +607,12 @@ static bool open_store(private_qcd_state_t *this)
 	{
 		DBG1(DBG_CFG, "QCD: %s", report.text);
 	}
+	if (!identity.len)
+	{
+		DBG1(DBG_CFG, "QCD: this machine has no %s: if a copy of it ran, nobody "
+			 "would notice, and tokens of live SAs would be shown",
+			 QCD_STORE_MACHINE_ID);
+	}
 	this->age_offset = qcd_store_age(this->store, time(NULL));
 	this->age_since = qcd_now();
 	secrets = qcd_store_secrets(this->store);

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Two gateways that take turns at one address, RFC 6290 section 6.
+
+They share their secrets by the procedure of qcd-secret(8). While the active one
+has the shared address, nothing that is sent there reaches the standby: that is
+what makes its answers safe, and why whoever moves the address must be sure that
+the other one is dead.
+"""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from lab import ike
+from lab.admin import ask, counters
+from lab.ask import Asker
+from lab.config import SECRET, Config
+from lab.control import REPO, Section
+from lab.gateway import Gateway, Sa
+from lab.scenario import Lab
+from lab.traffic import Probe
+from lab.wire import Forger, Sniffer
+
+NewLab = Callable[..., Lab]
+TOOL = Path(os.environ.get("QCD_TOOL", REPO / "build" / "tool" / "qcd"))
+SOON = 1.0
+SHARED = "10.0.77.1"
+INSIDE = "10.1.2.0/24"  # behind both of them
+NAMES = ("a", "b", "c")
+BOTH_SECRET: Section = {
+    "id": "both",
+    "type": "IKE",
+    "data": SECRET,
+    "owners": ["a.lab", "both.lab"],
+}
+BASE = Config(before=(("load-shared", BOTH_SECRET),))
+CLIENT = BASE.but(
+    ike_options={"remote_addrs": [SHARED], "remote": {"id": "both.lab"}},
+    child_options={"remote_ts": [INSIDE]},
+)
+SERVER = BASE.but(
+    ike_options={"local_addrs": [SHARED], "local": {"id": "both.lab"}},
+    child_options={"local_ts": [INSIDE]},
+)
+
+
+def server(node: int, takes_over: int) -> Config:
+    options = {"takes_over": str(takes_over), "takes_over_address": SHARED}
+    return SERVER.but(qcd_options={"node": str(node), **options})
+
+
+def qcd(*arguments: str) -> str:
+    done = subprocess.run([TOOL, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"qcd {' '.join(arguments)}:\n{done.stderr}"
+    return done.stdout
+
+
+def share(lab: Lab, source: Gateway, target: Gateway) -> None:
+    """Give the secrets of one that runs to one that does not."""
+    phrase = lab.folder / "passphrase"
+    phrase.write_text("correct horse battery staple\n")
+    phrase.chmod(0o600)
+    text = lab.folder / "export"
+    secret = ("--passphrase-file", str(phrase))
+    text.write_text(qcd("secret", "export", "--state-dir", str(source.places.state), *secret))
+    qcd("secret", "import", "--state-dir", str(target.places.state), *secret, str(text))
+
+
+def hold(lab: Lab, holder: Gateway) -> None:
+    """Move the shared address to a gateway, as VRRP or a script of its owner does."""
+    for name in ("b", "c"):
+        host = lab[name].host
+        host.ns.run("/bin/sh", "-c", f"ip addr del {SHARED}/32 dev {host.device} || true")
+    device = holder.host.device
+    holder.host.ns.ip(f"addr add {SHARED}/32 dev {device}")
+    lab.network.router.ns.ip(f"route replace {SHARED}/32 via {holder.host.address}")
+
+
+def pair_lab(new_lab: NewLab, *, shared: bool = True) -> tuple[Lab, Sa]:
+    """Client a with a tunnel to b, which is active; c is the standby."""
+    lab = new_lab(names=NAMES, a=CLIENT, b=server(1, 2), c=server(2, 1))
+    # The same network is behind both.
+    lab["c"].host.ns.ip(f"addr add {lab.b.host.inside}/32 dev lo")
+    hold(lab, lab.b)
+    lab.b.start()
+    if shared:
+        share(lab, lab.b, lab["c"])
+    lab["c"].start()
+    lab.a.start()
+    lab.a.initiate("b")
+    return lab, lab.a.established()[0]
+
+
+def assert_taken_over(lab: Lab, old: Sa, by: Gateway) -> Sa:
+    """The peer's next request brings the tunnel up with the other gateway."""
+    with Sniffer(by.host) as wire, Probe(lab.a.host, lab.b.host) as pings:
+        start = time.time()
+        lab.a.nudge()
+        answer = pings.wait_answer(start)
+        new = lab.a.wait_established(other_than=(old,))
+        asked = wire.find(lambda p: (p.message.spi_i, p.message.spi_r) == old.spis)
+    assert answer - start < SOON, lab.a.tail()
+    assert len([p for p in asked if not p.outgoing]) == 1
+    assert [len(p.message.tokens()) for p in asked if p.outgoing] == [1]
+    assert by.wait_established().spis == new.spis
+    return new
+
+
+def test_standby_takes_over(new_lab: NewLab) -> None:
+    """RFC 6290 section 6: the token of the dead one, accepted at once."""
+    lab, old = pair_lab(new_lab)
+    lab.b.kill()
+    hold(lab, lab["c"])
+    assert_taken_over(lab, old, lab["c"])
+    assert counters(lab["c"])["replies"] == 1
+
+
+def test_they_take_turns(new_lab: NewLab) -> None:
+    """And back: the first one, started anew, answers for the second."""
+    lab, old = pair_lab(new_lab)
+    lab.b.kill()
+    hold(lab, lab["c"])
+    second = assert_taken_over(lab, old, lab["c"])
+    lab.b.start()
+    lab["c"].kill()
+    hold(lab, lab.b)
+    third = assert_taken_over(lab, second, lab.b)
+    lab["c"].start()
+    lab.b.kill()
+    hold(lab, lab["c"])
+    assert_taken_over(lab, third, lab["c"])
+
+
+def test_active_that_comes_back_itself(new_lab: NewLab) -> None:
+    """No standby is needed for a mere crash."""
+    lab, old = pair_lab(new_lab)
+    lab.b.restart()
+    assert_taken_over(lab, old, lab.b)
+    assert counters(lab["c"])["replies"] == 0
+
+
+def ask_about(asker: Asker, sa: Sa, times: int = 3) -> None:
+    """Requests on that SA, in either role, from several addresses."""
+    for _ in range(times):
+        for flags in (ike.FLAG_I, 0):
+            asker.send(ike.protected_request(sa.spis, flags=flags))
+
+
+def test_standby_is_silent_at_its_own_address(new_lab: NewLab) -> None:
+    """RFC 6290 section 9.2: the SA lives, on the other; and when it does not, too."""
+    lab, sa = pair_lab(new_lab)
+    with Asker(lab.stranger, lab["c"]) as asker:
+        ask_about(asker, sa)
+        asker.settle()
+        assert asker.replies() == []
+        refused = counters(lab["c"])["refused_no_evidence"]
+        assert refused >= 3
+        lab.b.kill()
+        ask_about(asker, sa)
+        asker.settle()
+        assert asker.replies() == []
+    assert counters(lab["c"])["refused_no_evidence"] > refused
+
+
+def test_active_is_silent_about_its_live_sa(new_lab: NewLab) -> None:
+    """Asked at the shared address, which is the active one's as long as it lives."""
+    lab, sa = pair_lab(new_lab)
+    with (
+        Asker(lab.stranger, lab.b) as asker,
+        Forger(lab.stranger) as forger,
+        Sniffer(lab["c"].host) as standby,
+    ):
+        for flags in (ike.FLAG_I, 0):
+            request = ike.protected_request(sa.spis, flags=flags)
+            forger.send(request, (SHARED, 4500), asker.source())
+        asker.settle()
+        assert asker.replies() == []
+        assert standby.packets == []
+    assert [item.spis for item in lab.a.established()] == [sa.spis]
+
+
+def test_standby_is_silent_about_its_own_live_sa(new_lab: NewLab) -> None:
+    """After it took over: what is at the shared address now lives."""
+    lab, old = pair_lab(new_lab)
+    lab.b.kill()
+    hold(lab, lab["c"])
+    new = assert_taken_over(lab, old, lab["c"])
+    with Asker(lab.stranger, lab["c"]) as asker, Forger(lab.stranger) as forger:
+        for flags in (ike.FLAG_I, 0):
+            request = ike.protected_request(new.spis, flags=flags)
+            forger.send(request, (SHARED, 4500), asker.source())
+        asker.settle()
+        assert asker.replies() == []
+    assert [item.spis for item in lab.a.established()] == [new.spis]
+
+
+def test_standby_with_other_secrets(new_lab: NewLab) -> None:
+    """It can't know whose the SPIs are, and is silent."""
+    lab, old = pair_lab(new_lab, shared=False)
+    lab.b.kill()
+    hold(lab, lab["c"])
+    with Sniffer(lab["c"].host) as wire:
+        lab.a.nudge()
+        wire.wait("the peer's request", lambda p: not p.outgoing)
+        lab["c"].wait_idle()
+        assert wire.find(lambda p: p.outgoing) == []
+    assert [sa.spis for sa in lab.a.established()] == [old.spis]
+
+
+def test_shared_again_after_a_rotation(new_lab: NewLab) -> None:
+    """The active one made a new secret: the standby has to be given it."""
+    lab, _ = pair_lab(new_lab)
+    assert ask(lab.b, "rotate")[0]["ok"]
+    lab["c"].stop()
+    share(lab, lab.b, lab["c"])
+    lab["c"].start()
+    lab.a.terminate(lab.a.established()[0])
+    lab.a.initiate("b")
+    old = lab.a.established()[0]
+    lab.b.kill()
+    hold(lab, lab["c"])
+    with Sniffer(lab["c"].host) as wire:
+        lab.a.nudge()
+        reply = wire.wait("the token", lambda p: bool(p.message.tokens()))
+        lab.a.wait_established(other_than=(old,))
+    assert len(reply.message.tokens()) == 2, "of both generations"
+
+
+def test_a_node_twice(new_lab: NewLab) -> None:
+    """A number that another one has with these secrets turns the maker off."""
+    lab = new_lab(names=NAMES, a=CLIENT, b=server(1, 2), c=server(1, 2))
+    lab.b.start()
+    share(lab, lab.b, lab["c"])
+    lab["c"].start()
+    assert "QCD: token maker is off, token taker is on" in lab["c"].log()
