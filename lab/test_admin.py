@@ -115,6 +115,18 @@ def test_hostile_client(new_lab: NewLab, name: str, octets: bytes) -> None:
     assert counters(lab.b)["generations"] == 1, "nothing behind the line is done"
 
 
+def test_client_that_closes_its_side(new_lab: NewLab) -> None:
+    """As a program does that has nothing more to ask: it still gets its answer."""
+    lab = new_lab(Config())
+    lab.b.start()
+    with connect(lab.b) as sock:
+        sock.sendall(b"status\n")
+        sock.shutdown(socket.SHUT_WR)
+        with sock.makefile("r", encoding="utf-8") as lines:
+            kinds = [json.loads(line).get("type") for line in lines]
+    assert kinds == [None, "gateway", "connection"]
+
+
 def test_clients_that_say_nothing_are_closed(new_lab: NewLab) -> None:
     """All places are taken by clients that are silent; after seconds they're free."""
     lab = new_lab(Config())

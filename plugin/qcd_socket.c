@@ -361,11 +361,12 @@ static void serve(private_qcd_socket_t *this, struct pollfd *fds)
 	{
 		client_t *client = &this->clients[i];
 
-		if (client->phase != FREE && fds[i].revents & POLLOUT)
+		if (client->phase != FREE &&
+			fds[i].revents & (POLLOUT | POLLHUP | POLLERR | POLLNVAL))
 		{
 			write_client(client);
 		}
-		if (client->phase != FREE &&
+		if ((client->phase == ASKING || client->phase == LISTENING) &&
 			fds[i].revents & (POLLIN | POLLHUP | POLLERR | POLLNVAL))
 		{
 			read_client(this, client);
@@ -390,7 +391,9 @@ static void *run(private_qcd_socket_t *this)
 			client_t *client = &this->clients[i];
 
 			fds[i].fd = client->phase == FREE ? -1 : client->fd;
-			fds[i].events = client->out.len ? POLLIN | POLLOUT : POLLIN;
+			/* one that has asked may close its side, and still gets all */
+			fds[i].events = client->phase == ANSWERED ? POLLOUT :
+							client->out.len ? POLLIN | POLLOUT : POLLIN;
 			fds[i].revents = 0;
 		}
 		fds[CLIENTS_MAX] = (struct pollfd){ .fd = this->wake, .events = POLLIN };
