@@ -16,6 +16,12 @@
 #define RETRY_MS 20
 #define WAITING_MAX 256
 
+/**
+ * What is to be started is begun soon after its connection was loaded; who asks
+ * about such a connection waits so long to see it
+ */
+#define SETTLE_TIME_MS 100
+
 typedef struct private_qcd_answer_t private_qcd_answer_t;
 
 /**
@@ -62,9 +68,10 @@ typedef struct {
 	qcd_header request;
 	host_t *src;
 	host_t *dst;
-	/** whether it is counted as waiting, and waited for a connection */
+	/** whether it is counted as waiting */
 	bool waiting;
-	bool ready;
+	/** when its connection was first seen */
+	uint64_t loaded;
 } reply_t;
 
 /**
@@ -143,21 +150,45 @@ static bool names_host(char *addresses, host_t *host)
 }
 
 /**
- * Does the daemon have a connection for this peer already?
+ * Is there anything in a connection that is started when it is loaded?
  */
-static bool has_connection(host_t *peer)
+static bool is_started(peer_cfg_t *peer_cfg)
+{
+	enumerator_t *enumerator;
+	child_cfg_t *child_cfg;
+	bool started = FALSE;
+
+	enumerator = peer_cfg->create_child_cfg_enumerator(peer_cfg);
+	while (enumerator->enumerate(enumerator, &child_cfg))
+	{
+		started |= (child_cfg->get_start_action(child_cfg) & ACTION_START) != 0;
+	}
+	enumerator->destroy(enumerator);
+	return started;
+}
+
+/**
+ * Does the daemon have a connection for this peer already, and one that it
+ * starts itself?
+ */
+static bool has_connection(host_t *peer, bool *started)
 {
 	enumerator_t *enumerator;
 	peer_cfg_t *peer_cfg;
 	ike_cfg_t *ike_cfg;
 	bool found = FALSE;
 
+	*started = FALSE;
 	enumerator = charon->backends->create_peer_cfg_enumerator(charon->backends,
 												NULL, NULL, NULL, NULL, IKEV2);
-	while (!found && enumerator->enumerate(enumerator, &peer_cfg))
+	while (enumerator->enumerate(enumerator, &peer_cfg))
 	{
 		ike_cfg = peer_cfg->get_ike_cfg(peer_cfg);
-		found = names_host(ike_cfg->get_other_addr(ike_cfg), peer);
+		if (names_host(ike_cfg->get_other_addr(ike_cfg), peer))
+		{
+			found = TRUE;
+			*started |= is_started(peer_cfg);
+		}
 	}
 	enumerator->destroy(enumerator);
 	return found;
@@ -181,17 +212,23 @@ static bool is_connecting(host_t *peer)
  */
 static bool is_ready(private_qcd_answer_t *this, reply_t *reply)
 {
-	bool settled;
+	uint64_t now = qcd_now();
+	bool started;
 
-	if (qcd_now() - this->started > START_TIME_MS)
+	if (now - this->started > START_TIME_MS)
 	{
 		return TRUE;
 	}
-	/* what is to be started is begun right after a connection was loaded, so
-	 * who waited for that waits once more */
-	settled = !reply->waiting || reply->ready;
-	reply->ready = has_connection(reply->src);
-	return reply->ready && settled && !is_connecting(reply->src);
+	if (!has_connection(reply->src, &started))
+	{
+		return FALSE;
+	}
+	if (!reply->loaded)
+	{
+		reply->loaded = now;
+	}
+	return (!started || now - reply->loaded >= SETTLE_TIME_MS) &&
+		   !is_connecting(reply->src);
 }
 
 /**
