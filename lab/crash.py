@@ -133,6 +133,13 @@ class Crash:
                 f"{error}\n{self.look()}\n--- wire of {self.victim.name}:\n{seen}\n"
                 f"{self.peer.tail()}\n{self.victim.tail()}"
             ) from None
+        # The answer may be here before the sniffer has got to the handshake.
+        self.sniffer.wait(
+            "the new IKE_AUTH response",
+            lambda p: p.time >= start
+            and p.message.exchange == IKE_AUTH
+            and p.message.is_response,
+        )
         return self.look()
 
     def look(self) -> Recovery:

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from lab import ike
 from lab.config import SECRET
+from lab.gateway import Gateway
 from lab.ike import Message, Notify
 from lab.net import Host
 from lab.wait import LabTimeout, deadline, left
@@ -39,6 +40,7 @@ BLOCK, ICV = 16, 16
 PAD = b"Key Pad for IKEv2"
 
 Payload = tuple[int, bytes]
+Transform = tuple[int, int, bytes]  # type, ID, attribute
 Match = Callable[[Message], bool]
 
 
@@ -64,7 +66,7 @@ def chain(payloads: list[Payload]) -> tuple[int, bytes]:
     return kinds[0], octets
 
 
-def proposal(protocol: int, spi: bytes, transforms: list[tuple[int, int, bytes]]) -> bytes:
+def proposal(protocol: int, spi: bytes, transforms: list[Transform]) -> bytes:
     """The body of an SA payload with one proposal."""
     octets = b""
     for number, (kind, value, attribute) in enumerate(transforms, start=1):
@@ -165,12 +167,12 @@ def tokens(payloads: list[Payload]) -> list[Notify]:
 class Peer:
     """Stands at a host in place of its gateway; use it in a `with`.
 
-        with Peer(lab.b.host, lab.a.host) as peer:
+        with Peer(lab.b.host, lab.a) as peer:
             sa = peer.connect([Notify(ike.QCD_TOKEN, token)])
             peer.show(sa, [Notify(ike.INVALID_IKE_SPI), Notify(ike.QCD_TOKEN, token)])
     """
 
-    def __init__(self, host: Host, gateway: Host) -> None:
+    def __init__(self, host: Host, gateway: Gateway) -> None:
         self.host = host
         self.gateway = gateway
         self._sockets = {port: self._socket(port) for port in (500, 4500)}
@@ -192,7 +194,7 @@ class Peer:
     def send(self, data: Message | bytes, port: int = 4500) -> None:
         octets = data if isinstance(data, bytes) else data.pack()
         marker = b"" if port == 500 else ike.MARKER
-        self._sockets[port].sendto(marker + octets, (self.gateway.address, port))
+        self._sockets[port].sendto(marker + octets, (self.gateway.host.address, port))
 
     def receive(self, what: str, match: Match, timeout: float = 5.0) -> Message:
         """Wait for an IKE message that matches; others are passed over."""
@@ -203,7 +205,10 @@ class Peer:
                 message = self._read(sock)
                 if message and match(message):
                     return message
-        raise LabTimeout(f"peer {self.host.name}: waited {timeout:g} s for {what}")
+        raise LabTimeout(
+            f"peer {self.host.name}: waited {timeout:g} s for {what}\n"
+            f"{self.gateway.tail()}"
+        )
 
     def _read(self, sock: socket.socket) -> Message | None:
         data = sock.recv(65536)
@@ -241,7 +246,9 @@ class Peer:
         """A protected INFORMATIONAL with these notifies."""
         return self.request(sa, ike.INFORMATIONAL, notify_payloads(notifies))
 
-    def show(self, sa: Sa, notifies: list[Notify], request: Message | None = None) -> None:
+    def show(
+        self, sa: Sa, notifies: list[Notify], request: Message | None = None
+    ) -> None:
         """Say these in the clear, as who has lost the SA: to a request, or unasked."""
         asked = request or Message(*sa.spis, ike.INFORMATIONAL)
         self.send(
@@ -260,7 +267,8 @@ class Peer:
         """Establish an SA as its initiator; the notifies stand behind AUTH."""
         sa = Sa(os.urandom(8))
         private = X25519PrivateKey.generate()
-        sa.first[True] = self._init(sa, private, Message(*sa.spis, ike.IKE_SA_INIT, ike.FLAG_I))
+        begin = Message(*sa.spis, ike.IKE_SA_INIT, ike.FLAG_I)
+        sa.first[True] = self._init(sa, private, begin)
         self.send(sa.first[True], 500)
         answer = self.receive(
             "the response to IKE_SA_INIT",
@@ -317,7 +325,9 @@ class Peer:
     def _auth(self, sa: Sa, notifies: list[Notify]) -> list[Payload]:
         """Our IKE_AUTH."""
         ident = identity(self.host.name)
-        ends = (self.host, self.gateway) if sa.initiator else (self.gateway, self.host)
+        ends = [self.host, self.gateway.host]
+        if not sa.initiator:
+            ends.reverse()
         return [
             (ID_I if sa.initiator else ID_R, ident),
             (AUTH, sa.auth(ident)),

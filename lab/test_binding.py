@@ -36,7 +36,8 @@ def other(lab: Lab, gateway: Gateway) -> Gateway:
 def tokens_given(gateway: Gateway) -> list[str]:
     """The addresses for which it gave tokens, in this run."""
     words = "QCD: giving token to "
-    return [line.split(words)[1] for line in gateway.log().splitlines() if words in line]
+    lines = [line for line in gateway.log().splitlines() if words in line]
+    return [line.split(words)[1] for line in lines]
 
 
 def new_address(gateway: Gateway) -> str:
@@ -56,9 +57,8 @@ def change_address(gateway: Gateway) -> None:
 
 def is_busy(gateway: Gateway) -> bool:
     """Has it an exchange on its way, or will it have one?"""
-    return any(
-        sa.get(tasks) for sa in gateway.control.sas() for tasks in ("tasks-active", "tasks-queued")
-    )
+    kinds = ("tasks-active", "tasks-queued")
+    return any(sa.get(kind) for sa in gateway.control.sas() for kind in kinds)
 
 
 def wait_moved(lab: Lab, mover: Gateway, mark: int) -> None:
@@ -72,7 +72,7 @@ def wait_moved(lab: Lab, mover: Gateway, mark: int) -> None:
     both = (lab.a, lab.b)
     for gateway in both * 2:
         gateway.wait_idle()
-        wait_until("the end of all exchanges", lambda: not any(map(is_busy, both)), 10.0)
+        wait_until("the exchanges' end", lambda: not any(map(is_busy, both)), 10.0)
 
 
 def move(lab: Lab, mover: Gateway) -> None:
@@ -118,7 +118,8 @@ def test_token_follows_the_address(new_lab: NewLab, name: str) -> None:
     assert tokens_given(maker) == [mover.host.address, new_address(mover)]
     assert tokens_given(mover) == [maker.host.address], "the maker has not moved"
 
-    carriers = [number for number, rest in informational(maker, "response") if QCD in rest]
+    responses = informational(maker, "response")
+    carriers = [number for number, rest in responses if QCD in rest]
     moving = dict(informational(mover, "request"))
     assert len(carriers) == 1 and MOVES[name] in moving[carriers[0]]
     assert {rest for _, rest in informational(maker, "request")} <= {"D"}, "no more"
@@ -130,8 +131,8 @@ def test_token_follows_the_address(new_lab: NewLab, name: str) -> None:
 
 def test_mover_crashes(new_lab: NewLab) -> None:
     """Its own token is bound to the other's address, and still good."""
-    roadside = bound(MOBILE.but(ike_options={**MOBILE.ike_options, "remote_addrs": ["%any"]}))
-    lab = new_lab(bound(MOBILE), b=roadside)
+    options = {**MOBILE.ike_options, "remote_addrs": ["%any"]}
+    lab = new_lab(bound(MOBILE), b=bound(MOBILE.but(ike_options=options)))
     lab.up()
     move(lab, lab.a)
     lab.a.restart()
@@ -166,6 +167,13 @@ def test_moved_back_and_forth(new_lab: NewLab) -> None:
     assert_recovers(lab, lab.b)
 
 
+def wait_refused(taker: Gateway) -> None:
+    """Wait until it was shown a token that is not the right one."""
+    wait_until(
+        "the refusal", lambda: counters(taker)["failed"] == 1, 5.0, taker.tail
+    )
+
+
 def test_asked_from_another_address(new_lab: NewLab) -> None:
     """Whoever asks from elsewhere gets a token that is of no use to him."""
     lab = new_lab(bound(Config(anywhere=True)))
@@ -176,7 +184,7 @@ def test_asked_from_another_address(new_lab: NewLab) -> None:
         assert shown
         assert asker.tokens(old.spis) != shown, "each address has its own"
         forger.send(ike.token_message(old.spis, shown), (lab.a.host.address, 4500))
-        wait_until("the refusal", lambda: counters(lab.a)["failed"] == 1, 5.0, lab.a.tail)
+        wait_refused(lab.a)
     assert counters(lab.a)["verified"] == 0
     assert [sa.spis for sa in lab.a.established()] == [old.spis]
     lab.a.nudge()
@@ -216,5 +224,5 @@ def test_crash_before_the_token_followed(new_lab: NewLab) -> None:
     nat_after(lab)
     lab.b.start()
     lab.a.nudge()
-    wait_until("the refusal", lambda: counters(lab.a)["failed"] == 1, 5.0, lab.a.tail)
+    wait_refused(lab.a)
     assert [sa.spis for sa in lab.a.established()] == [old.spis]

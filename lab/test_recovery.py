@@ -243,9 +243,9 @@ def test_peer_without_qcd_notices_nothing(new_lab: NewLab) -> None:
 
 def test_both_sides_start(new_lab: NewLab) -> None:
     """The restarted gateway connects by itself: it does not show a token as well."""
-    patient = Config(start_action="start", charon={"retransmit_timeout": "0.1"})
+    quick = Config(charon={"retransmit_timeout": "0.1"})
     for _ in range(4):
-        lab = new_lab(patient)
+        lab = new_lab(quick, b=quick.but(start_action="start"))
         lab.up()
         lab.b.kill()
         lab.a.nudge()

@@ -9,6 +9,7 @@ import pytest
 from lab.admin import ask, events
 from lab.config import Config
 from lab.crash import crash
+from lab.gateway import Gateway
 from lab.scenario import Lab
 from lab.test_rekeying import rekey, wait_tokens
 from lab.traffic import Probe
@@ -36,13 +37,33 @@ def exercise(lab: Lab, rekeyings: int, crashes: int) -> None:
                 crash(lab.b, lab.a, pings)
 
 
+def take_reports(gateway: Gateway) -> str:
+    """What a sanitizer wrote about a gateway, which is then judged here."""
+    paths = sorted(gateway.places.folder.glob(f"{gateway.places.asan.name}.*"))
+    text = "".join(path.read_text() for path in paths)
+    for path in paths:
+        path.unlink()
+    return text
+
+
+def accesses(report: str) -> str:
+    """Both stacks of a race, without where threads and locks were made."""
+    return re.split(r"\n\s+(?:Location|Mutex|Thread) ", report)[0]
+
+
 def test_no_races(new_lab: NewLab, tsan_plugin: None) -> None:
-    """ThreadSanitizer's reports are in the same place as AddressSanitizer's."""
+    """Neither access of any race is ours.
+
+    charon itself is not built for ThreadSanitizer, which so misses the locks
+    that it makes of atomics, and reports races between its own threads.
+    """
     lab = new_lab(Config(tsan=True, log={"default": 0}))
     exercise(lab, rekeyings=10, crashes=6)
     for gateway in (lab.a, lab.b):
         gateway.stop()
-    lab.check()
+        races = take_reports(gateway).split("==================")
+        ours = [race for race in races if OURS.search(accesses(race))]
+        assert not ours, "".join(ours)
 
 
 @pytest.mark.timeout(300)
@@ -56,8 +77,5 @@ def test_no_leaks(new_lab: NewLab, asan_plugin: None) -> None:
     exercise(lab, REKEYINGS, CRASHES)
     lab.b.stop()
     lab.a.stop()
-    reports = list(lab.a.places.folder.glob(f"{lab.a.places.asan.name}.*"))
-    leaks = "".join(report.read_text() for report in reports).split("\n\n")
+    leaks = take_reports(lab.a).split("\n\n")
     assert not [leak for leak in leaks if OURS.search(leak)], "".join(leaks)
-    for report in reports:
-        report.unlink()

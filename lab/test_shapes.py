@@ -21,7 +21,9 @@ from lab.wire import Packet, Sniffer
 NewLab = Callable[..., Lab]
 SOON = 1.0
 QCD = "N(CRASH_DET)"  # as charon names a QCD_TOKEN in short
-AUTH_LINE = re.compile(r"(?:generating|parsed) IKE_AUTH (request|response) \d+ \[(.*)\]")
+AUTH_LINE = re.compile(
+    r"(?:generating|parsed) IKE_AUTH (request|response) \d+ \[(.*)\]"
+)
 
 
 def other(lab: Lab, gateway: Gateway) -> Gateway:

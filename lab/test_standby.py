@@ -52,7 +52,8 @@ def server(node: int, takes_over: int) -> Config:
 
 
 def qcd(*arguments: str) -> str:
-    done = subprocess.run([TOOL, *arguments], capture_output=True, text=True, check=False)
+    argv = [TOOL, *arguments]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"qcd {' '.join(arguments)}:\n{done.stderr}"
     return done.stdout
 
@@ -64,15 +65,17 @@ def share(lab: Lab, source: Gateway, target: Gateway) -> None:
     phrase.chmod(0o600)
     text = lab.folder / "export"
     secret = ("--passphrase-file", str(phrase))
-    text.write_text(qcd("secret", "export", "--state-dir", str(source.places.state), *secret))
-    qcd("secret", "import", "--state-dir", str(target.places.state), *secret, str(text))
+    states = [str(gateway.places.state) for gateway in (source, target)]
+    text.write_text(qcd("secret", "export", "--state-dir", states[0], *secret))
+    qcd("secret", "import", "--state-dir", states[1], *secret, str(text))
 
 
 def hold(lab: Lab, holder: Gateway) -> None:
     """Move the shared address to a gateway, as VRRP or a script of its owner does."""
     for name in ("b", "c"):
         host = lab[name].host
-        host.ns.run("/bin/sh", "-c", f"ip addr del {SHARED}/32 dev {host.device} || true")
+        lose = f"ip addr del {SHARED}/32 dev {host.device} || true"
+        host.ns.run("/bin/sh", "-c", lose)
     device = holder.host.device
     holder.host.ns.ip(f"addr add {SHARED}/32 dev {device}")
     lab.network.router.ns.ip(f"route replace {SHARED}/32 via {holder.host.address}")

@@ -36,7 +36,7 @@ def lab(new_lab: NewLab) -> Lab:
 
 @pytest.fixture
 def peer(lab: Lab) -> Iterator[Peer]:
-    with Peer(lab.b.host, lab.a.host) as made:
+    with Peer(lab.b.host, lab.a) as made:
         yield made
 
 
@@ -54,7 +54,9 @@ def establish(lab: Lab, peer: Peer, given: list[Notify], *, asked: bool = False)
 def assert_recovers(lab: Lab, peer: Peer, lost: Sa) -> None:
     """The gateway drops the lost SA and connects; the peer takes it."""
     new = peer.accept()
-    lab.a.wait_for("just the new SA", lambda: [s.spis for s in lab.a.sas()] == [new.spis])
+    lab.a.wait_for(
+        "just the new SA", lambda: [sa.spis for sa in lab.a.sas()] == [new.spis]
+    )
     assert counters(lab.a)["verified"] == 1
     assert new.spis != lost.spis
 
@@ -88,7 +90,9 @@ FORMS: dict[str, Callable[[Notify], list[Notify]]] = {
 @pytest.mark.parametrize("asked", [False, True], ids=["client", "server"])
 @pytest.mark.parametrize("protocol", [ike.PROTO_NONE, ike.PROTO_IKE])
 @pytest.mark.parametrize("length", [32, 64])
-def test_its_token(lab: Lab, peer: Peer, length: int, protocol: int, asked: bool) -> None:
+def test_its_token(
+    lab: Lab, peer: Peer, length: int, protocol: int, asked: bool
+) -> None:
     """Given in IKE_AUTH, told when the gateway asks, the exchange type echoed."""
     given = token(length, protocol)
     sa = establish(lab, peer, [given], asked=asked)

@@ -129,14 +129,14 @@ class Libreswan:
 
     def start(self) -> None:
         """Start it; return when it knows its connection."""
+        mark = self.mark()
         argv = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount"]
         argv += ["sh", "-ec", SCRIPT, "pluto", self._root, str(self.folder)]
         with self.me.ns.entered(), self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        self.wait_log("listening for IKE messages|seccomp security")
-        self._inside(WHACK, "--listen")
+        self.wait_log("seccomp security|listening for IKE messages", since=mark)
         self._inside(ADDCONN, "--config", f"{PLACE}/ipsec.conf", NAME)
         self._inside(WHACK, "--listen")
 

@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 import pytest
 
 from lab import ike
-from lab.config import Config
+from lab.config import Config, Settings
 from lab.crash import repeated
 from lab.kernel.libreswan import Libreswan
+from lab.kernel.test_esp import power_cut
 from lab.scenario import Lab
 from lab.traffic import Probe
+from lab.wait import wait_until
 from lab.wire import Packet, Sniffer
 
 NewPair = Callable[..., tuple[Lab, Libreswan]]
@@ -28,6 +30,8 @@ EXCHANGES = {
     ike.CREATE_CHILD_SA: "CREATE_CHILD_SA",
     ike.INFORMATIONAL: "INFORMATIONAL",
 }
+# charon takes a peer for dead after 6 s and not 165 s.
+GIVE_UP = {"retransmit_timeout": 2.0, "retransmit_base": 1.0, "retransmit_tries": 2}
 # How a line of pluto's log looks when it doesn't like what it got.
 COMPLAINT = re.compile(r"ignor|malformed|invalid|unexpected|unknown|fail|error", re.I)
 # RFC 6290 section 4.3: our token after our own rekeying, and its empty answer.
@@ -77,19 +81,30 @@ class Teller:
         """One step; it ends when both sides have so many SAs, and are quiet."""
         start = self.wire.count
         act()
-        self.peer.wait_states(ike_sas, ike_sas)
-        self.lab.a.wait_for(
-            f"{ike_sas} SAs after {name}",
-            lambda: len(self.lab.a.sas()) == ike_sas
-            and all(s.installed == 1 and len(s.children) == 1 for s in self.lab.a.sas())
-            and (ike_sas == 0 or bool(self.lab.a.established())),
-            timeout=20,
-        )
-        self.quiet()
+        self.settle(name, ike_sas)
         self.story.steps[name] = by_sa(self.wire.packets[start:])
         self.story.results[name] = self.result()
 
-    def quiet(self, span: float = 0.7) -> None:
+    def settle(self, name: str, ike_sas: int = 1, timeout: float = 20.0) -> None:
+        """Wait until both sides have so many SAs, with a child each."""
+        gateway = self.lab.a
+
+        def settled() -> bool:
+            sas = gateway.sas()
+            return len(sas) == len(gateway.established()) == ike_sas and all(
+                len(sa.children) == 1 for sa in sas
+            )
+
+        # charon doesn't announce every change, e.g. not the end of an old child.
+        wait_until(f"{ike_sas} SAs: {name}", settled, timeout, self.explain)
+        self.peer.wait_states(ike_sas, ike_sas, timeout)
+        self.quiet()
+
+    def explain(self) -> str:
+        packets = "\n".join(str(packet) for packet in self.wire.packets[-30:])
+        return f"{self.lab.a.sas()}\n{packets}\n{self.lab.a.tail()}\n{self.peer.tail()}"
+
+    def quiet(self, span: float = 0.5) -> None:
         """Wait until nothing has been sent for that long."""
         end = time.monotonic() + 20
         while time.monotonic() < end:
@@ -100,7 +115,7 @@ class Teller:
         raise AssertionError("the wire isn't quiet")
 
     def result(self) -> list[object]:
-        """What strongSwan tells of its SAs, without what is random."""
+        """What strongSwan says of its SAs, without what is random."""
         keys = ("encr-alg", "integ-alg", "prf-alg", "dh-group", "state", "remote-id")
         child = ("mode", "protocol", "encr-alg", "encr-keysize", "encap", "state")
         return [
@@ -130,8 +145,15 @@ class Teller:
         return self.story
 
 
-def config(qcd: bool, **more: object) -> Config:
-    return Config(qcd=qcd, kernel_esp=True, **more)  # type: ignore[arg-type]
+def config(qcd: bool, charon: Settings | None = None, **more: object) -> Config:
+    return Config(
+        qcd=qcd,
+        kernel_esp=True,
+        # libreswan asks for no certificate by name.
+        ike_options={"send_cert": "always"},
+        charon={"delete_rekeyed_delay": 1, **(charon or {})},
+        **more,  # type: ignore[arg-type]
+    )
 
 
 def without_follow_up(step: list[list[str]]) -> list[list[str]]:
@@ -164,14 +186,23 @@ def life(
         teller.pings()
         teller.step("libreswan rekeys", peer.rekey_ike)
         teller.pings()
-        other = "libreswan" if initiator == "strongswan" else "strongswan"
         end = {
             "strongswan": lambda: lab.a.terminate(lab.a.established()[0]),
             "libreswan": peer.terminate,
         }
-        teller.step(f"{other} deletes", end[other], ike_sas=0)
-        teller.step("connect again", lambda: connect[initiator](**timeout(initiator)))
         teller.step(f"{initiator} deletes", end[initiator], ike_sas=0)
+        teller.step("connect again", lambda: connect[initiator](**timeout(initiator)))
+        if initiator == "strongswan":
+            teller.step("the responder deletes", end["libreswan"], ike_sas=0)
+        else:  # libreswan keeps up what it was told to bring up
+            before = lab.a.established()[0]
+            teller.step(
+                "the responder deletes",
+                lambda: (
+                    end["strongswan"](),
+                    lab.a.wait_established(other_than=(before,), timeout=20),
+                ),
+            )
     return teller.end()
 
 
@@ -204,3 +235,117 @@ def test_life_of_an_sa(
     assert ours.steps == stock.steps
     assert ours.results == stock.results
     assert ours.complaints == stock.complaints
+
+
+# --- is the peer alive? -------------------------------------------------------
+
+
+def alive(new_pair: NewPair, qcd: bool) -> set[str]:
+    """Both sides ask each second; the kinds of messages seen until each did twice."""
+    options = {"dpddelay": "1", "dpdtimeout": "30", "dpdaction": "clear"}
+    lab, peer = new_pair(config(qcd, dpd_delay="1s"), options=options)
+    lab.a.start()
+    peer.start()
+    with Sniffer(lab.a.host, peer=peer.me) as wire:
+        lab.a.initiate(timeout=30)
+        peer.wait_states(1, 1)
+        old = lab.a.established()[0]
+
+        def asked(outgoing: bool) -> int:
+            return len(
+                {
+                    p.message.message_id
+                    for p in wire.packets
+                    if p.outgoing == outgoing
+                    and p.message.exchange == ike.INFORMATIONAL
+                    and not p.message.is_response
+                }
+            )
+
+        wait_until("questions", lambda: asked(True) > 1 and asked(False) > 1, 30)
+        assert lab.a.established()[0].spis == old.spis
+        peer.wait_states(1, 1)
+        return {re.sub(r" \d+$", "", line(packet)) for packet in wire.packets}
+
+
+def test_both_ask_whether_the_other_lives(new_libreswan: NewPair) -> None:
+    assert alive(new_libreswan, True) == alive(new_libreswan, False)
+
+
+# --- crashes ------------------------------------------------------------------
+
+
+def ours_crashes(new_pair: NewPair, qcd: bool, encap: bool) -> Story:
+    """strongSwan loses the SA; libreswan finds out by asking, and reconnects."""
+    options = {
+        "dpddelay": "1000",
+        "dpdtimeout": "3000",
+        "dpdaction": "restart",
+        "retransmit-timeout": "3s",
+    }
+    lab, peer = new_pair(config(qcd, encap=encap), options=options)
+    lab.a.start()
+    peer.start()
+    teller = Teller(lab, peer)
+    with teller.wire:
+        teller.step("connect", peer.initiate)
+        old = lab.a.established()[0]
+        power_cut(lab.a)
+        lab.a.start()
+        start = teller.wire.count
+        begin = time.monotonic()
+        peer.liveness()
+        if qcd:
+            teller.wire.wait("the token", lambda p: bool(p.message.tokens()))
+            assert peer.states()[0], "libreswan believes no unprotected message"
+        lab.a.wait_established(other_than=(old,), timeout=30)
+        print(f"libreswan is back after {time.monotonic() - begin:.1f} s")
+        teller.settle("recovery")
+        teller.story.steps["recovery"] = by_sa(teller.wire.packets[start:])
+        teller.story.results["recovery"] = teller.result()
+        teller.pings()
+    return teller.end()
+
+
+@pytest.mark.parametrize("encap", [False, True], ids=["esp", "esp-in-udp"])
+def test_our_crash(new_libreswan: NewPair, encap: bool) -> None:
+    """It ignores our answer in the clear: the rest is as if there were none."""
+    stock = ours_crashes(new_libreswan, False, encap)
+    ours = ours_crashes(new_libreswan, True, encap)
+    print(f"with the plugin: {ours}\nwithout: {stock}")
+    dead, *rest = ours.steps["recovery"]
+    in_the_clear = [item for item in dead if item.endswith(" clear")]
+    assert in_the_clear, dead
+    assert all(item.startswith("strongswan INFORMATIONAL resp") for item in in_the_clear)
+    ours.steps["recovery"] = [[i for i in dead if i not in in_the_clear], *rest]
+    assert ours.steps == stock.steps
+    assert ours.results == stock.results
+
+
+def theirs_crashes(new_pair: NewPair, qcd: bool) -> Story:
+    """libreswan loses the SA and can't say so in a way that we would believe."""
+    lab, peer = new_pair(config(qcd, GIVE_UP))
+    lab.a.start()
+    peer.start()
+    teller = Teller(lab, peer)
+    with teller.wire:
+        teller.step("connect", lambda: lab.a.initiate(timeout=30))
+        old = lab.a.established()[0]
+        peer.kill()
+        peer.me.ns.ip("xfrm state flush", "xfrm policy flush")
+        peer.start()
+        start = teller.wire.count
+        lab.a.nudge()
+        lab.a.wait_established(other_than=(old,), timeout=30)
+        teller.settle("recovery")
+        teller.story.steps["recovery"] = by_sa(teller.wire.packets[start:])
+        teller.story.results["recovery"] = teller.result()
+        teller.pings()
+    return teller.end()
+
+
+def test_their_crash(new_libreswan: NewPair) -> None:
+    stock = theirs_crashes(new_libreswan, False)
+    ours = theirs_crashes(new_libreswan, True)
+    print(f"with the plugin: {ours}\nwithout: {stock}")
+    assert ours == stock
