@@ -272,11 +272,6 @@ def test_token_in_eap(new_lab: NewLab) -> None:
         assert_token_first_and_last(gateway, EAP_ROUNDS)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the new SA has no local address yet when its virtual IPs are set: "
-    "it asks for any address, and the old one is taken down",
-)
 def test_client_asks_for_the_address_it_had(new_lab: NewLab) -> None:
     """A server that has lost its leases would give it to another client."""
     lab = client_lab(new_lab, "vip")

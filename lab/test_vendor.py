@@ -151,9 +151,6 @@ def test_shown_token_with_an_spi(lab: Lab, peer: Peer) -> None:
     assert_unmoved(lab, peer, sa)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the plugin reads a notify's data without a look at its SPI"
-)
 def test_given_token_with_an_spi(lab: Lab, peer: Peer) -> None:
     """The same in a protected message: it is not taken for one."""
     sa = establish(lab, peer, [token(spi=b"1234", protocol=ike.PROTO_ESP)])

@@ -140,30 +140,63 @@ static bool is_symmetric(ike_sa_t *ike_sa)
 }
 
 /**
- * Use the host that the configuration names for the peer, or else, as for a
- * peer that may be anywhere, the hosts of the old IKE_SA. initiate() resolves
- * what is left open.
+ * Get the address to reach the peer at: the one that the configuration names,
+ * or, for a peer that may be anywhere, the one it had
+ */
+static host_t *get_other_host(ike_cfg_t *ike_cfg, host_t *old)
+{
+	host_t *host;
+
+	host = ike_cfg->resolve_other(ike_cfg, old->get_family(old));
+	if (!host || host->is_anyaddr(host))
+	{
+		DESTROY_IF(host);
+		host = old->clone(old);
+	}
+	host->set_port(host, ike_cfg->get_other_port(ike_cfg));
+	return host;
+}
+
+/**
+ * Get the address to reach the peer from: the one that the configuration names,
+ * the one we had, or what goes to where the peer is now
+ */
+static host_t *get_my_host(ike_cfg_t *ike_cfg, host_t *old, bool moved,
+						   host_t *other)
+{
+	host_t *host;
+
+	host = ike_cfg->resolve_me(ike_cfg, other->get_family(other));
+	if (host && host->is_anyaddr(host))
+	{
+		host->destroy(host);
+		host = NULL;
+	}
+	if (!host && moved)
+	{
+		host = charon->kernel->get_source_addr(charon->kernel, other, NULL);
+	}
+	if (!host)
+	{
+		host = old->clone(old);
+	}
+	host->set_port(host, ike_cfg->get_my_port(ike_cfg));
+	return host;
+}
+
+/**
+ * Set the hosts of the new IKE_SA
  */
 static void set_hosts(ike_sa_t *old, ike_sa_t *new)
 {
 	ike_cfg_t *ike_cfg = old->get_ike_cfg(old);
-	host_t *me, *other, *resolved;
+	host_t *me, *other, *old_other;
 
-	other = old->get_other_host(old);
-	resolved = ike_cfg->resolve_other(ike_cfg, other->get_family(other));
-	if (resolved && !resolved->is_anyaddr(resolved))
-	{
-		new->set_other_host(new, resolved);
-		return;
-	}
-	DESTROY_IF(resolved);
-
-	other = other->clone(other);
-	other->set_port(other, ike_cfg->get_other_port(ike_cfg));
+	old_other = old->get_other_host(old);
+	other = get_other_host(ike_cfg, old_other);
+	me = get_my_host(ike_cfg, old->get_my_host(old),
+					 !other->ip_equals(other, old_other), other);
 	new->set_other_host(new, other);
-	me = old->get_my_host(old);
-	me = me->clone(me);
-	me->set_port(me, ike_cfg->get_my_port(ike_cfg));
 	new->set_my_host(new, me);
 }
 

@@ -9,6 +9,11 @@
 #include <encoding/payloads/sa_payload.h>
 #include <threading/mutex.h>
 
+/**
+ * Octets of a notify payload before its SPI and its data, RFC 7296 3.10
+ */
+#define NOTIFY_HEADER_LEN 8
+
 typedef struct private_qcd_tokens_t private_qcd_tokens_t;
 
 /**
@@ -139,7 +144,14 @@ static void store_all(private_qcd_tokens_t *this, ike_sa_t *ike_sa, qcd_sa_t *sa
 		}
 		left--;
 		data = notify->get_notification_data(notify);
-		if (qcd_token_read(&token, data.ptr, data.len) == QCD_OK)
+		/* RFC 6290 section 4.1: the SPI size MUST be zero. charon tells just
+		 * the SPIs that it expects, but how long the whole is. */
+		if (payload->get_length(payload) != NOTIFY_HEADER_LEN + data.len)
+		{
+			DBG1(DBG_IKE, "QCD: ignoring token of %H, it has an SPI",
+				 ike_sa->get_other_host(ike_sa));
+		}
+		else if (qcd_token_read(&token, data.ptr, data.len) == QCD_OK)
 		{
 			store(this, sa, &token, next);
 			DBG2(DBG_IKE, "QCD: got token of %H",
