@@ -142,18 +142,6 @@ def test_no_information_beyond_the_token(new_lab: NewLab) -> None:
         assert len(sent) == 1 + extra, [str(packet) for packet in sent]
 
 
-def test_crash_of_ours_is_no_worse(new_lab: NewLab) -> None:
-    """The stock peer ignores what it is shown, and keeps to its DPD."""
-    lab = new_lab(Config(), a=Config(qcd=False))
-    old = lab.up()
-    lab.b.restart()
-    with Sniffer(lab.a.host) as wire:
-        lab.a.nudge()
-        wire.wait("the token", lambda p: bool(p.message.tokens()))
-        lab.a.wait_idle()
-    assert [sa.spis for sa in lab.a.established()] == [old.spis]
-
-
 def test_crash_of_the_stock_peer(new_lab: NewLab) -> None:
     """It shows no token, and our gateway keeps to its DPD."""
     lab = new_lab(Config(), b=Config(qcd=False))

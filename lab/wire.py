@@ -110,6 +110,7 @@ class Sniffer:
         self._sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER)
         self._sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self._sock.bind((host.device, 0x0003))
+        self._sock.setblocking(False)
         self.host = host
         self._packets: list[Packet] = []
         self._changed = threading.Condition()
@@ -130,11 +131,23 @@ class Sniffer:
     def _receive(self) -> None:
         while True:
             ready, _, _ = select.select([self._sock, self._wake], [], [])
-            if self._sock not in ready:
+            self._pull()
+            if self._wake in ready:
                 return
-            frame, ancillary, _, address = self._sock.recvmsg(65536, 128)
-            packet = _parse(frame, kernel_time(ancillary), address[2])
-            with self._changed:
+
+    def _pull(self) -> None:
+        """Take in all that has passed until now, in whatever thread asks for it.
+
+        The kernel hands a packet to us before anybody else acts on it. So who
+        knows of something that charon did finds here what charon sent for it.
+        """
+        with self._changed:
+            while self._sock.fileno() >= 0:
+                try:
+                    frame, ancillary, _, address = self._sock.recvmsg(65536, 128)
+                except BlockingIOError:
+                    return
+                packet = _parse(frame, kernel_time(ancillary), address[2])
                 self._packets.append(packet)
                 self._changed.notify_all()
 
@@ -142,11 +155,14 @@ class Sniffer:
     def packets(self) -> list[Packet]:
         """What was seen until now."""
         with self._changed:
+            self._pull()
             return list(self._packets)
 
     @property
     def count(self) -> int:
-        return len(self._packets)
+        with self._changed:
+            self._pull()
+            return len(self._packets)
 
     def lost(self) -> int:
         """Packets that the kernel could not hand over since the last call."""
@@ -165,6 +181,7 @@ class Sniffer:
         place = since
         with self._changed:
             while True:
+                self._pull()
                 for packet in self._packets[place:]:
                     if match(packet):
                         return packet
