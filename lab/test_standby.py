@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lab import ike
-from lab.admin import ask, counters
+from lab.admin import ask, counters, rows
 from lab.ask import Asker
 from lab.config import SECRET, Config
 from lab.control import REPO, Section
@@ -197,6 +197,21 @@ def test_standby_is_silent_about_its_own_live_sa(new_lab: NewLab) -> None:
         asker.settle()
         assert asker.replies() == []
     assert [item.spis for item in lab.a.established()] == [new.spis]
+
+
+def test_sa_at_an_own_address_gets_no_token(new_lab: NewLab) -> None:
+    """The active gateway takes all SAs of the other for dead, also one like this."""
+    options = {"node": "2", "takes_over": "1", "takes_over_address": SHARED}
+    lab = new_lab(Config(), b=Config(qcd_options=options))
+    old = lab.up()
+    for _ in range(2):
+        assert rows(lab.b, "sa")[0]["token_sent"] is False
+        assert rows(lab.a, "sa")[0]["token_held"] is False
+        # The token is due neither at the start nor after a rekeying of ours.
+        lab.b.command("rekey", {"ike-id": lab.b.established()[0].unique_id})
+        old = lab.a.wait_established(other_than=(old,))
+        lab.b.wait_for("the end of the old SA", lambda: len(lab.b.sas()) == 1)
+        lab.b.wait_idle()
 
 
 def test_standby_with_other_secrets(new_lab: NewLab) -> None:

@@ -108,6 +108,26 @@ static bool get_successor(private_qcd_maker_t *this, qcd_sa_t *old,
 }
 
 /**
+ * Is an IKE_SA one that we may promise to be dead when it is lost?
+ *
+ * In a pair of gateways whoever holds the shared address takes all SAs of the
+ * other for dead (RFC 6290 section 9.2). One that the other has at an address
+ * of its own may live, so its peer is never given a token.
+ */
+static bool is_at_home(private_qcd_maker_t *this, ike_sa_t *ike_sa)
+{
+	qcd_address *shared = &this->config->takeover.address, mine;
+
+	if (!shared->len)
+	{
+		return TRUE;
+	}
+	qcd_address_from_host(ike_sa->get_my_host(ike_sa), &mine);
+	return mine.len == shared->len &&
+		   memeq(mine.octets, shared->octets, mine.len);
+}
+
+/**
  * Add the token that is due, if any, to a message. RFC 6290 section 4.2:
  * whether the peer has sent one does not matter.
  */
@@ -119,6 +139,7 @@ static void add_token(private_qcd_maker_t *this, ike_sa_t *ike_sa, qcd_sa_t *sa,
 
 	if (this->config->role_enabled(this->config, ike_sa->get_name(ike_sa),
 								   "maker") &&
+		is_at_home(this, ike_sa) &&
 		this->state->give(this->state, sa, taker, request, &token))
 	{
 		message->add_notify(message, FALSE, QUICK_CRASH_DETECTION,
@@ -322,7 +343,7 @@ METHOD(listener_t, ike_rekey, bool,
 	/* RFC 6290 section 4.3: the initiator of a rekeying sends its token right
 	 * after; the responder's is in its response, so nothing is due then */
 	if (qcd_sa_identify(old, &old_sa) && qcd_sa_identify(new, &sa) &&
-		sa.role == QCD_INITIATOR &&
+		sa.role == QCD_INITIATOR && is_at_home(this, new) &&
 		this->config->role_enabled(this->config, new->get_name(new), "maker"))
 	{
 		this->state->owe(this->state, &sa);

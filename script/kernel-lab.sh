@@ -24,7 +24,7 @@ readonly kernel_bound=${QCD_KERNEL_LAB_BOUND:-900}
 readonly kernel_host_packages=(
     qemu-system-x86 e2fsprogs kmod cpio busybox-static
 )
-# In the guest. libreswan conflicts with strongSwan: it has a root file system
+# In the guest, with the libraries that the plugin asks for. libreswan conflicts with strongSwan: it has a root file system
 # of its own inside the guest's.
 readonly kernel_guest_packages=(
     charon-systemd strongswan-libcharon strongswan-swanctl
@@ -82,9 +82,11 @@ kernel_release() {
 # Debian with some packages in it, in a folder. The stamp is written last.
 # APT's own files and what only people read stay out.
 prepare_root() { # FOLDER PACKAGES...
-    local folder=$1 stamp=$1.stamp
+    local folder=$1 stamp=$1.stamp made
     shift
-    ! fresh "$stamp" "$release $*" || return 0
+    # With another charon on this machine the plugin fits another one there.
+    made="$release $(dpkg-query -W strongswan-libcharon) $*"
+    ! fresh "$stamp" "$made" || return 0
     rm -rf "$folder" "$stamp"
     make_rootfs "$release" "$folder"
     say "Installing in it: $*"
@@ -99,7 +101,7 @@ prepare_root() { # FOLDER PACKAGES...
         apt-get -q --yes --no-install-recommends install "$@"
     rm -rf "$folder"/var/lib/apt/lists/* "$folder"/var/cache/apt/* \
         "$folder"/usr/share/{doc,man,locale}/*
-    say "$release $*" >"$stamp"
+    say "$made" >"$stamp"
 }
 
 # One sparse file with all of it. No loop device is needed for that.
@@ -151,7 +153,7 @@ prepare_initramfs() {
 }
 
 # What changes from run to run: tar reads it straight off its disk.
-prepare_payload() {
+prepare_payload() { # ARGUMENTS OF PYTEST...
     local tree=$kernel_folder/payload plugin
     plugin=${QCD_PLUGIN:-$root/build/plugin/libstrongswan-qcd.so}
     local client=src/libcharon/plugins/vici/python
@@ -161,43 +163,49 @@ prepare_payload() {
         --exclude='./build-*' --exclude=__pycache__ -cf - . | tar -C "$tree" -xf -
     cp "$plugin" "$tree/build/plugin/libstrongswan-qcd.so"
     cp -r "$(strongswan_src)/$client" "$tree/strongswan/${client%/*}/"
+    [ $# -eq 0 ] || printf '%s\0' "$@" >"$tree/lab/kernel/arguments"
     tar -C "$tree" -cf "$kernel_folder/payload.tar" .
     truncate -s %512 "$kernel_folder/payload.tar"
     rm -rf "$tree"
 }
 
-prepare_kernel_lab() {
+prepare_kernel_lab() { # ARGUMENTS OF PYTEST...
     install_packages "${kernel_host_packages[@]}"
-    [ -f "$kernel_folder/kernel/vmlinuz" ] || mkdir -p "$kernel_folder"
     prepare_kernel
     prepare_image
     prepare_initramfs
-    prepare_payload
+    prepare_payload "$@"
 }
 
 # The guest ends by itself, after it has written its results; `timeout` is for
 # one that hangs. What pytest says comes over the serial console.
-boot_kernel() { # ARGUMENTS OF PYTEST...
-    local out=$kernel_folder/results.img kernel
+boot_kernel() {
+    local out=$kernel_folder/results.img kernel arguments
     kernel=$kernel_folder/kernel/boot/vmlinuz-$(kernel_release)
     rm -rf "$out" "$kernel_results" "$kernel_results.xml"
     mkdir -p "$kernel_results"
     truncate -s 256M "$out"
+    arguments='console=ttyS0 quiet panic=-1 mitigations=off'
+    arguments+=" qcd.bound=$((kernel_bound - 60))"
     # A machine's cores are not all ours: two, and politely.
     timeout --kill-after=10 "$kernel_bound" nice -n 5 qemu-system-x86_64 \
         -accel tcg,thread=multi -cpu max -smp 2 -m 2048 -nodefaults \
         -no-reboot -display none -monitor none -serial stdio -net none \
         -device virtio-rng-pci \
         -kernel "$kernel" -initrd "$kernel_folder/initramfs.gz" \
-        -append "console=ttyS0 quiet panic=-1 mitigations=off qcd.bound=$((kernel_bound - 60)) -- $*" \
+        -append "$arguments" \
         -drive "file=$kernel_folder/root.img,format=raw,if=virtio,snapshot=on" \
         -drive "file=$kernel_folder/payload.tar,format=raw,if=virtio,readonly=on" \
         -drive "file=$out,format=raw,if=virtio" \
         </dev/null 2>&1 | tr -d '\r' | tee "$kernel_console" || true
-    tar -C "$kernel_results" -xf "$out" ||
-        die "the guest left no results. Its console: $kernel_console"
+    # What the guest never wrote to is an empty archive.
+    tar -C "$kernel_results" -xf "$out" || true
     rm -f "$out"
-    mv "$kernel_results/junit.xml" "$kernel_results.xml"
+    [ -f "$kernel_results/status" ] ||
+        die "the guest left no results in $kernel_bound s." \
+            "Its console: $kernel_console"
+    [ ! -f "$kernel_results/junit.xml" ] ||
+        mv "$kernel_results/junit.xml" "$kernel_results.xml"
     [ "$(cat "$kernel_results/status")" = 0 ] ||
         die "pytest ended with status $(cat "$kernel_results/status")." \
             "Logs: $kernel_results"

@@ -79,7 +79,7 @@ class Conformance(unittest.TestCase):
             ("`src/a.c: helper, LIMIT` | `lab/t.py: test_it`", "|", "neither code nor"),
             ("`lab/t.py: test_it`", "", "a MUST without a test"),
             ("src/a.c", "src/b.c", "no file src/b.c"),
-            ("helper", "helpe", "does not define 'helpe'"),
+            ("helper", "helped", "does not define 'helped'"),
             ("helper", "called", "does not define 'called'"),
             ("helper", "declared", "does not define 'declared'"),
             ("test_it", "test_not", "does not define 'test_not'"),
