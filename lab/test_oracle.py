@@ -319,7 +319,11 @@ class Midwife:
         source = (f"198.19.{number >> 8 & 255}.{number & 255}", 4500)
         for flags in (0, ike.FLAG_I):
             for exchange in (ike.IKE_AUTH, ike.CREATE_CHILD_SA, ike.INFORMATIONAL):
-                request = ike.protected_request(spis, exchange=exchange, flags=flags)
+                # charon drops a request while another of the same Message ID is
+                # in work: with the peer's own, its DELETE would get lost.
+                request = ike.protected_request(
+                    spis, exchange=exchange, flags=flags, message_id=7
+                )
                 self._forger.send(request, self._target, source)
                 self.sent += 1
 
