@@ -286,6 +286,39 @@ static void establish(qcd_config_t *config, ike_sa_t *old)
 }
 
 /**
+ * Is another IKE_SA on its way that replaces one which is authenticated anew, as
+ * make_before_break has it? Only its task tells, and one that never came up
+ * leaves the condition behind.
+ *
+ * An SA that a thread has checked out is not looked at: that thread may wait for
+ * the one that we hold.
+ */
+static bool is_replaced(ike_sa_t *old)
+{
+	enumerator_t *enumerator;
+	ike_sa_t *ike_sa;
+	host_t *peer = old->get_other_host(old);
+	bool found = FALSE;
+
+	if (!old->has_condition(old, COND_REAUTHENTICATING))
+	{
+		return FALSE;
+	}
+	enumerator = charon->ike_sa_manager->create_enumerator(
+											charon->ike_sa_manager, FALSE);
+	while (!found && enumerator->enumerate(enumerator, &ike_sa))
+	{
+		found = ike_sa->get_state(ike_sa) == IKE_CONNECTING &&
+				streq(ike_sa->get_name(ike_sa), old->get_name(old)) &&
+				peer->ip_equals(peer, ike_sa->get_other_host(ike_sa)) &&
+				has_task(ike_sa, TASK_QUEUE_QUEUED, TASK_IKE_REAUTH_COMPLETE);
+	}
+	enumerator->destroy(enumerator);
+	charon->bus->set_sa(charon->bus, old);
+	return found;
+}
+
+/**
  * Do for an IKE_SA what has to be done
  */
 static void reestablish(qcd_config_t *config, ike_sa_t *ike_sa)
@@ -295,7 +328,8 @@ static void reestablish(qcd_config_t *config, ike_sa_t *ike_sa)
 #endif
 	bool restart;
 
-	if (has_task(ike_sa, TASK_QUEUE_QUEUED, TASK_IKE_DELETE))
+	if (has_task(ike_sa, TASK_QUEUE_QUEUED, TASK_IKE_DELETE) ||
+		is_replaced(ike_sa))
 	{
 		return;
 	}
