@@ -105,3 +105,19 @@ enum qcd_evidence qcd_evidence_weigh(const qcd_header *request,
                ? QCD_EVIDENCE_TAKEN_OVER
                : QCD_EVIDENCE_NONE;
 }
+
+enum qcd_evidence qcd_evidence_weigh_lost(const qcd_spis *spis,
+                                          enum qcd_role role,
+                                          const qcd_seal *seal,
+                                          const qcd_mint *mint)
+{
+    qcd_origin origin;
+
+    /* RFC 6290 section 8.2: the map may be out of date.  What it names as lost
+     * is that only where our SPI says so: an SA of this run never is. */
+    if (!qcd_spi_open(&origin, seal, local_spi(spis, role)) ||
+        origin.node != mint->node) {
+        return QCD_EVIDENCE_NONE;
+    }
+    return weigh_own(&origin, mint, false);
+}

@@ -14,6 +14,7 @@ enum {
 
     /* Exchange types, RFC 7296 section 3.1 and RFC 5723 section 8 */
     IKE_SA_INIT = 34,
+    INFORMATIONAL = 37,
     IKE_SESSION_RESUME = 38,
 
     /* Payloads, RFC 7296 section 3.2 and RFC 7383 section 2.5 */

@@ -34,7 +34,7 @@ typedef struct indices {
 } indices;
 
 /* What is hashed begins with its kind, so that an SPI is no address. */
-enum kind { KIND_SOURCE = 1, KIND_SA = 2 };
+enum kind { KIND_SOURCE = 1, KIND_SA = 2, KIND_LOST = 3 };
 
 static void find_indices(indices *out, const qcd_hmac *key, enum kind kind,
                          const uint8_t *in, size_t in_len)
@@ -264,5 +264,30 @@ bool qcd_reply_limit_pass(qcd_reply_limit *limit, const qcd_address *source,
         return false;
     }
     sketch_charge(&limit->sources, &from, now);
+    return true;
+}
+
+void qcd_lost_limit_init(qcd_lost_limit *out,
+                         const uint8_t key[QCD_RANDOM_KEY_LEN])
+{
+    memset(out, 0, sizeof(*out));
+    mac_set_key(&out->sas.key, key, QCD_RANDOM_KEY_LEN);
+    out->sas.interval = interval_of(1);
+}
+
+bool qcd_lost_limit_pass(qcd_lost_limit *limit, const qcd_spi *local,
+                         bool is_known, uint64_t now_ms)
+{
+    uint64_t now = now_ms * NS_PER_MS;
+    uint64_t interval = limit->sas.interval;
+    indices at;
+
+    find_indices(&at, &limit->sas.key, KIND_LOST, local->octets, QCD_SPI_LEN);
+    uint64_t busy = sketch_busy(&limit->sas, &at, 0);
+    if (interval == 0 ||
+        now < (is_known || busy == 0 ? busy : busy + interval)) {
+        return false;
+    }
+    sketch_charge(&limit->sas, &at, now);
     return true;
 }

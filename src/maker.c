@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* maker.c: what a token maker does with a request for an IKE SA that it does
- * not have, RFC 6290 sections 3 and 4.5. */
+ * not have, RFC 6290 sections 3 and 4.5, and with ESP of one that it lost,
+ * section 8.2. */
 #include <qcd/qcd.h>
 
 #include <string.h>
@@ -74,18 +75,56 @@ static void reply_header(qcd_header *out, const qcd_header *request)
     }
 }
 
-static enum qcd_err encode_reply(uint8_t *out, size_t *out_len, size_t out_cap,
-                                 const qcd_message *reply, uint32_t request_len)
+static enum qcd_err encode(uint8_t *out, size_t *out_len, size_t out_cap,
+                           const qcd_message *message, size_t max_len)
 {
-    enum qcd_err err = qcd_message_encode(out, out_len, out_cap, reply);
+    enum qcd_err err = qcd_message_encode(out, out_len, out_cap, message);
 
-    if (err == QCD_OK &&
-        *out_len > (size_t)request_len * QCD_AMPLIFICATION_MAX) {
+    if (err == QCD_OK && *out_len > max_len) {
         qcd_wipe(out, *out_len);
         *out_len = 0;
         err = QCD_ERR_NOBUF;
     }
     return err;
+}
+
+/* Encodes `message` with the tokens of an IKE SA, as many as fit: RFC 6290
+ * section 4.5, one of each generation, the newest first. */
+static enum qcd_err encode_with_tokens(uint8_t *out, size_t *out_len,
+                                       size_t out_cap, qcd_message *message,
+                                       enum qcd_role role, size_t max_len,
+                                       const qcd_keys *keys,
+                                       const qcd_address *taker,
+                                       size_t token_len)
+{
+    enum qcd_err err = QCD_OK;
+
+    *out_len = 0;
+    if (out_cap > 0) {
+        memset(out, 0, out_cap);
+    }
+    for (size_t i = 0; i < keys->num_generations && err == QCD_OK; i++) {
+        err = qcd_token_make(&message->tokens[i], keys, i,
+                             &message->header.spis, role, taker, token_len);
+        message->num_tokens++;
+    }
+    if (err == QCD_OK) {
+        err = encode(out, out_len, out_cap, message, max_len);
+    }
+    while (err == QCD_ERR_NOBUF && message->num_tokens > 1) {
+        message->num_tokens--;
+        err = encode(out, out_len, out_cap, message, max_len);
+    }
+    return err;
+}
+
+/* A reply is bounded by what it answers, so that nobody gains by having us
+ * answer to somebody else's address. */
+static size_t max_reply_len(size_t request_len)
+{
+    return request_len > SIZE_MAX / QCD_AMPLIFICATION_MAX
+               ? SIZE_MAX
+               : request_len * QCD_AMPLIFICATION_MAX;
 }
 
 enum qcd_err qcd_maker_reply(uint8_t *out, size_t *out_len, size_t out_cap,
@@ -94,25 +133,61 @@ enum qcd_err qcd_maker_reply(uint8_t *out, size_t *out_len, size_t out_cap,
 {
     enum qcd_role role = qcd_header_local_role(request);
     qcd_message reply = {.cause = QCD_CAUSE_INVALID_IKE_SPI};
-    enum qcd_err err = QCD_OK;
 
-    *out_len = 0;
-    if (out_cap > 0) {
-        memset(out, 0, out_cap);
-    }
     reply_header(&reply.header, request);
-    for (size_t i = 0; i < keys->num_generations && err == QCD_OK; i++) {
-        err = qcd_token_make(&reply.tokens[i], keys, i, &request->spis, role,
-                             taker, token_len);
-        reply.num_tokens++;
-    }
-    if (err == QCD_OK) {
-        err = encode_reply(out, out_len, out_cap, &reply, request->length);
-    }
-    while (err == QCD_ERR_NOBUF && reply.num_tokens > 1) {
-        reply.num_tokens--;
-        err = encode_reply(out, out_len, out_cap, &reply, request->length);
-    }
+    enum qcd_err err = encode_with_tokens(out, out_len, out_cap, &reply, role,
+                                          max_reply_len(request->length), keys,
+                                          taker, token_len);
     qcd_wipe(&reply, sizeof(reply));
+    return err;
+}
+
+enum qcd_judgement
+qcd_maker_judge_lost(qcd_reply_limit *limit, qcd_lost_limit *lost_limit,
+                     const qcd_seal *seal, const qcd_mint *mint,
+                     const qcd_lost *lost, const qcd_address *source,
+                     uint64_t now_ms)
+{
+    const qcd_spi *local = lost->role == QCD_INITIATOR ? &lost->spis.initiator
+                                                       : &lost->spis.responder;
+
+    if (qcd_evidence_weigh_lost(&lost->spis, lost->role, seal, mint) ==
+        QCD_EVIDENCE_NONE) {
+        return QCD_SILENT_NO_EVIDENCE;
+    }
+    if (!qcd_lost_limit_pass(lost_limit, local,
+                             address_equals(source, &lost->peer), now_ms) ||
+        !qcd_reply_limit_pass(limit, source, local, now_ms)) {
+        return QCD_SILENT_LIMIT;
+    }
+    return QCD_ANSWER;
+}
+
+/* RFC 6290 sections 4.5 and 8.2: the parent's IKE SPIs, so that the taker finds
+ * its SA.  RFC 7296 section 1.5: it is no response, and nobody responds to it;
+ * section 3.1: where the SPIs name an SA, the I flag tells whose is whose. */
+static void tell_header(qcd_header *out, const qcd_lost *lost)
+{
+    memset(out, 0, sizeof(*out));
+    out->spis = lost->spis;
+    out->version = IKE_MAJOR_VERSION << 4;
+    out->exchange_type = INFORMATIONAL;
+    out->flags = lost->role == QCD_INITIATOR ? QCD_FLAG_INITIATOR : 0;
+}
+
+enum qcd_err qcd_maker_tell(uint8_t *out, size_t *out_len, size_t out_cap,
+                            const qcd_lost *lost, size_t esp_len,
+                            const qcd_keys *keys, const qcd_address *taker,
+                            size_t token_len)
+{
+    qcd_message message = {.cause = QCD_CAUSE_INVALID_SPI};
+
+    tell_header(&message.header, lost);
+    memcpy(message.child_spi, lost->child_spi, sizeof(message.child_spi));
+    enum qcd_err err =
+        encode_with_tokens(out, out_len, out_cap, &message, lost->role,
+                           esp_len == 0 ? SIZE_MAX : max_reply_len(esp_len),
+                           keys, taker, token_len);
+    qcd_wipe(&message, sizeof(message));
     return err;
 }

@@ -7,7 +7,7 @@
 #include "ike.h"
 
 enum { FIRST_RUN = 20, START_MS = 5000, REQUEST_LEN = 80 };
-enum { IKE_AUTH = 35, INFORMATIONAL = 37, PAYLOAD_NONCE = 40 };
+enum { IKE_AUTH = 35, PAYLOAD_NONCE = 40 };
 
 /* An end of the tunnel, of which each has both roles. */
 typedef struct end {

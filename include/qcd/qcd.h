@@ -422,6 +422,15 @@ QCD_API enum qcd_evidence qcd_evidence_weigh(const qcd_header *request,
                                              const qcd_takeover *takeover,
                                              const qcd_address *destination);
 
+/* qcd_evidence_weigh_lost is the evidence rule for an IKE SA that no request
+ * names but our own memory: a map of child SPIs that outlived a crash (RFC 6290
+ * section 8.2).  `role` is ours in it.  What such a map says is a hint;
+ * evidence is our SPI, and only that of an earlier run of this very node. */
+QCD_API enum qcd_evidence qcd_evidence_weigh_lost(const qcd_spis *spis,
+                                                  enum qcd_role role,
+                                                  const qcd_seal *seal,
+                                                  const qcd_mint *mint);
+
 /* ---- Rate limits, RFC 6290 section 8.1 ----------------------------------- */
 
 #define QCD_RATE_MAX 1000000 /* events a second */
@@ -500,6 +509,25 @@ QCD_API QCD_NODISCARD bool qcd_reply_limit_pass(qcd_reply_limit *limit,
                                                 const qcd_spi *local,
                                                 uint64_t now_ms);
 
+/* qcd_lost_limit lets one answer a second pass for each lost IKE SA.  Its
+ * memory is fixed: SAs share cells as sources do in qcd_source_limit. */
+typedef struct qcd_lost_limit {
+    qcd_source_limit sas;
+} qcd_lost_limit;
+
+/* qcd_lost_limit_init: `key` as above. */
+QCD_API void qcd_lost_limit_init(qcd_lost_limit *out,
+                                 const uint8_t key[QCD_RANDOM_KEY_LEN]);
+
+/* qcd_lost_limit_pass counts an answer for the SA whose SPI `local` is ours,
+ * and tells whether it may be sent.  `is_known` says that it goes to where the
+ * SA's peer was: such an answer may be sent a second after the last one, others
+ * not until two seconds after it, so that who repeats a peer's packets from
+ * elsewhere can't hold back the answer to the peer. */
+QCD_API QCD_NODISCARD bool qcd_lost_limit_pass(qcd_lost_limit *limit,
+                                               const qcd_spi *local,
+                                               bool is_known, uint64_t now_ms);
+
 /* ---- The token maker ----------------------------------------------------- */
 
 /* qcd_judgement is what the maker does with a message for an unknown SA. */
@@ -545,6 +573,110 @@ QCD_API QCD_NODISCARD enum qcd_err
 qcd_maker_reply(uint8_t *out, size_t *out_len, size_t out_cap,
                 const qcd_header *request, const qcd_keys *keys,
                 const qcd_address *taker, size_t token_len);
+
+/* ---- ESP of lost SAs, RFC 6290 section 8.2 --------------------------------
+ */
+
+/* qcd_esp is a packet of ESP, alone or in UDP (RFC 3948). */
+typedef struct qcd_esp {
+    uint8_t child_spi[4];
+    bool encap; /* in UDP */
+    qcd_address source;
+    qcd_address destination;
+    uint16_t source_port; /* of UDP, else 0 */
+    uint16_t destination_port;
+    size_t len; /* octets of ESP itself, all of them */
+} qcd_esp;
+
+/* qcd_esp_decode reads the first `in_len` octets of an IP packet at `in`, which
+ * may have been cut behind the SPI.  IPv6 extension headers before ESP are
+ * passed over.
+ *
+ *   QCD_ERR_TRUNCATED  the octets end before the SPI does
+ *   QCD_ERR_MALFORMED  no ESP: another protocol, a later fragment, IKE or
+ *                      a keepalive in UDP, the reserved SPIs 0 to 255, or
+ *                      lengths that can't be */
+QCD_API QCD_NODISCARD enum qcd_err
+qcd_esp_decode(qcd_esp *out, const uint8_t *in, size_t in_len);
+
+/* qcd_lost is a child SA that was lost in a crash, as the daemon's map has it.
+ * All members are the caller's to set. */
+typedef struct qcd_lost {
+    qcd_spis spis; /* of its IKE SA, in which `role` was ours */
+    enum qcd_role role;
+    uint8_t child_spi[4]; /* the inbound one */
+    qcd_address peer;     /* where the peer was */
+} qcd_lost;
+
+/* qcd_maker_judge_lost decides, at `now_ms`, whether `source` is to be told
+ * that `lost` is lost: because a packet with its child SPI came from there, or,
+ * where `source` is the peer, without being asked.  It needs the same evidence
+ * as the answer to an IKE request.  The result is QCD_ANSWER,
+ * QCD_SILENT_NO_EVIDENCE or QCD_SILENT_LIMIT.  Before it sends, the daemon
+ * looks once more whether it has such an SA. */
+QCD_API QCD_NODISCARD enum qcd_judgement
+qcd_maker_judge_lost(qcd_reply_limit *limit, qcd_lost_limit *lost_limit,
+                     const qcd_seal *seal, const qcd_mint *mint,
+                     const qcd_lost *lost, const qcd_address *source,
+                     uint64_t now_ms);
+
+/* qcd_maker_tell builds the message that tells of `lost`: INVALID_SPI with the
+ * child SPI and a token of each generation, with the IKE SA's SPIs in the
+ * header and no R flag.  `esp_len` is the length of the ESP packet that it
+ * answers, and bounds it as in qcd_maker_reply; 0 where it answers none.
+ * `taker` and `token_len` are as for qcd_token_make.
+ *
+ *   QCD_ERR_NOBUF, QCD_ERR_RANGE  as qcd_maker_reply */
+QCD_API QCD_NODISCARD enum qcd_err
+qcd_maker_tell(uint8_t *out, size_t *out_len, size_t out_cap,
+               const qcd_lost *lost, size_t esp_len, const qcd_keys *keys,
+               const qcd_address *taker, size_t token_len);
+
+/* ---- Pace ---------------------------------------------------------------- */
+
+#define QCD_PACE_HALF_OPEN_MAX                                                 \
+    32 /* handshakes at work, beyond which we wait                             \
+        */
+
+/* qcd_pace tells a maker that has lost many SAs how fast to tell their peers
+ * (RFC 6290 section 8.2), so that the handshakes that follow never outrun it:
+ * it grows faster while few handshakes are at work, and halves its rate when
+ * there are many.  Opaque. */
+typedef struct qcd_pace {
+    uint32_t rate_max;
+    uint32_t rate;
+    uint64_t credit;
+    uint64_t last_ms;
+    uint64_t cut_ms;
+} qcd_pace;
+
+/* qcd_pace_init begins at `now_ms`, with one message due at once and `rate_max`
+ * a second at the most.
+ *
+ *   QCD_ERR_RANGE  `rate_max` above QCD_RATE_MAX */
+QCD_API QCD_NODISCARD enum qcd_err
+qcd_pace_init(qcd_pace *out, uint32_t rate_max, uint64_t now_ms);
+
+/* qcd_pace_due tells how many messages may be sent now, while `num_half_open`
+ * handshakes are at work.  They count as sent. */
+QCD_API QCD_NODISCARD uint32_t qcd_pace_due(qcd_pace *pace,
+                                            uint32_t num_half_open,
+                                            uint64_t now_ms);
+
+#define QCD_SPREAD_MS 5         /* between two recoveries of many, on average */
+#define QCD_SPREAD_MAX_MS 10000 /* longest delay of a recovery */
+
+/* qcd_spread keeps a taker that has lost thousands of SAs at once from coming
+ * back with all of them in the same millisecond.  Opaque. */
+typedef struct qcd_spread {
+    uint64_t busy_until_ms;
+} qcd_spread;
+
+/* qcd_spread_delay returns by how many milliseconds the recovery of one more SA
+ * is to be delayed: 0 for the first one, for those that follow a random part of
+ * the time that all of them take.  `random` is 32 random bits. */
+QCD_API uint32_t qcd_spread_delay(qcd_spread *spread, uint32_t random,
+                                  uint64_t now_ms);
 
 /* ---- The token taker ----------------------------------------------------- */
 

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* esp.c: packets of ESP as the kernel shows them, RFC 6290 section 8.2: IPv4
+ * (RFC 791), IPv6 (RFC 8200), ESP (RFC 4303) and ESP in UDP (RFC 3948). */
+#include <qcd/qcd.h>
+
+#include <string.h>
+
+#include "ike.h"
+
+enum {
+    IPV4_HEADER_LEN = 20,
+    UDP_HEADER_LEN = 8,
+    IPV4_OFFSET = 0x1fff, /* Fragment Offset, in eights of octets */
+    IPV6_OFFSET = 0xfff8, /* likewise, with the flags below it cut off */
+    EXTENSIONS_MAX = 8,   /* more of them are no packet of a gateway's */
+
+    PROTO_HOP_BY_HOP = 0,
+    PROTO_UDP = 17,
+    PROTO_ROUTING = 43,
+    PROTO_FRAGMENT = 44,
+    PROTO_ESP = 50,
+    PROTO_DESTINATION = 60,
+
+    ESP_MIN = 8 /* SPI and sequence number */
+};
+
+/* ip is what is behind an IP header: a protocol, and octets of which `total`
+ * came although the reader may have fewer. */
+typedef struct ip {
+    uint8_t protocol;
+    size_t total;
+} ip;
+
+static void address_read(qcd_address *out, rd *r, uint8_t len)
+{
+    const uint8_t *p = rd_bytes(r, len);
+
+    if (p != NULL) {
+        out->len = len;
+        memcpy(out->octets, p, len);
+    }
+}
+
+static enum qcd_err read_ipv4(qcd_esp *out, ip *behind, rd *r)
+{
+    uint8_t header_len = (uint8_t)((rd_u8(r) & 0x0f) * 4);
+
+    (void)rd_u8(r);
+    uint16_t total = rd_be16(r);
+    (void)rd_be16(r);
+    uint16_t fragment = rd_be16(r);
+    (void)rd_u8(r);
+    behind->protocol = rd_u8(r);
+    (void)rd_be16(r);
+    address_read(&out->source, r, 4);
+    address_read(&out->destination, r, 4);
+    if (r->bad) {
+        return QCD_ERR_TRUNCATED;
+    }
+    if (header_len < IPV4_HEADER_LEN || total < header_len ||
+        (fragment & IPV4_OFFSET) != 0) {
+        return QCD_ERR_MALFORMED;
+    }
+    (void)rd_bytes(r, (size_t)header_len - IPV4_HEADER_LEN);
+    behind->total = (size_t)total - header_len;
+    return r->bad ? QCD_ERR_TRUNCATED : QCD_OK;
+}
+
+/* Reads one extension header and tells what follows it. */
+static enum qcd_err skip_extension(ip *behind, rd *r)
+{
+    bool is_fragment = behind->protocol == PROTO_FRAGMENT;
+
+    behind->protocol = rd_u8(r);
+    size_t len = ((size_t)rd_u8(r) + 1) * 8;
+    uint16_t field = rd_be16(r);
+    if (is_fragment) {
+        len = 8;
+        if ((field & IPV6_OFFSET) != 0) {
+            return QCD_ERR_MALFORMED;
+        }
+    }
+    (void)rd_bytes(r, len - 4);
+    if (r->bad) {
+        return QCD_ERR_TRUNCATED;
+    }
+    if (len > behind->total) {
+        return QCD_ERR_MALFORMED;
+    }
+    behind->total -= len;
+    return QCD_OK;
+}
+
+static bool is_extension(uint8_t protocol)
+{
+    return protocol == PROTO_HOP_BY_HOP || protocol == PROTO_ROUTING ||
+           protocol == PROTO_FRAGMENT || protocol == PROTO_DESTINATION;
+}
+
+static enum qcd_err read_ipv6(qcd_esp *out, ip *behind, rd *r)
+{
+    enum qcd_err err = QCD_OK;
+
+    (void)rd_be32(r);
+    behind->total = rd_be16(r);
+    behind->protocol = rd_u8(r);
+    (void)rd_u8(r);
+    address_read(&out->source, r, 16);
+    address_read(&out->destination, r, 16);
+    if (r->bad) {
+        return QCD_ERR_TRUNCATED;
+    }
+    for (size_t i = 0; i < EXTENSIONS_MAX && err == QCD_OK; i++) {
+        if (!is_extension(behind->protocol)) {
+            return QCD_OK;
+        }
+        err = skip_extension(behind, r);
+    }
+    return err != QCD_OK ? err : QCD_ERR_MALFORMED;
+}
+
+static enum qcd_err read_udp(qcd_esp *out, ip *behind, rd *r)
+{
+    out->encap = true;
+    out->source_port = rd_be16(r);
+    out->destination_port = rd_be16(r);
+    uint16_t len = rd_be16(r);
+    (void)rd_be16(r);
+    if (r->bad) {
+        return QCD_ERR_TRUNCATED;
+    }
+    if (len < UDP_HEADER_LEN || len > behind->total) {
+        return QCD_ERR_MALFORMED;
+    }
+    behind->total = (size_t)len - UDP_HEADER_LEN;
+    return QCD_OK;
+}
+
+static enum qcd_err read_esp(qcd_esp *out, const ip *behind, rd *r)
+{
+    const uint8_t *spi = rd_bytes(r, sizeof(out->child_spi));
+
+    if (behind->total < ESP_MIN) {
+        return QCD_ERR_MALFORMED;
+    }
+    if (spi == NULL) {
+        return QCD_ERR_TRUNCATED;
+    }
+    /* RFC 4303 section 2.1: the SPIs 0 to 255 are reserved.  RFC 3948 section
+     * 2: IKE in UDP begins with four zero octets, and a keepalive has one. */
+    if (spi[0] == 0 && spi[1] == 0 && spi[2] == 0) {
+        return QCD_ERR_MALFORMED;
+    }
+    memcpy(out->child_spi, spi, sizeof(out->child_spi));
+    out->len = behind->total;
+    return QCD_OK;
+}
+
+static enum qcd_err read_packet(qcd_esp *out, rd *r)
+{
+    ip behind = {0};
+    enum qcd_err err;
+
+    if (r->len == 0) {
+        return QCD_ERR_TRUNCATED;
+    }
+    switch (r->p[0] >> 4) {
+    case 4:
+        err = read_ipv4(out, &behind, r);
+        break;
+    case 6:
+        err = read_ipv6(out, &behind, r);
+        break;
+    default:
+        return QCD_ERR_MALFORMED;
+    }
+    if (err == QCD_OK && behind.protocol == PROTO_UDP) {
+        err = read_udp(out, &behind, r);
+    } else if (err == QCD_OK && behind.protocol != PROTO_ESP) {
+        err = QCD_ERR_MALFORMED;
+    }
+    return err == QCD_OK ? read_esp(out, &behind, r) : err;
+}
+
+enum qcd_err qcd_esp_decode(qcd_esp *out, const uint8_t *in, size_t in_len)
+{
+    rd r;
+
+    memset(out, 0, sizeof(*out));
+    rd_init(&r, in, in_len);
+    enum qcd_err err = read_packet(out, &r);
+    if (err != QCD_OK) {
+        memset(out, 0, sizeof(*out));
+    }
+    return err;
+}
