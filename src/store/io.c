@@ -60,6 +60,25 @@ int io_write(int fd, const void *in, size_t in_len)
     return 0;
 }
 
+int io_pwrite(int fd, const void *in, size_t in_len, size_t at)
+{
+    const uint8_t *rest = in;
+    while (in_len > 0) {
+        ssize_t n = sys_pwrite(fd, rest, in_len, at);
+        if (n == 0) {
+            return ENOSPC; /* as in io_write */
+        }
+        if (n > 0) {
+            rest += n;
+            at += (size_t)n;
+            in_len -= (size_t)n;
+        } else if (errno != EINTR) {
+            return errno;
+        }
+    }
+    return 0;
+}
+
 int io_sync(int fd)
 {
     int result;
