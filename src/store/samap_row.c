@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* samap_row.c: a row of the SA map as octets. */
+#include "samap_row.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "../rd.h"
+#include "../wr.h"
+
+#define ROW_VERSION 1
+#define ADDRESS_MAX sizeof(((qcd_address *)NULL)->octets)
+
+uint64_t samap_sum(const uint8_t *in, size_t in_len)
+{
+    uint64_t sum = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < in_len; i++) {
+        sum = (sum ^ in[i]) * 0x100000001b3u;
+    }
+    return sum;
+}
+
+static bool is_address_len(size_t len)
+{
+    return len == 4 || len == ADDRESS_MAX;
+}
+
+static void put_address(wr *w, const qcd_address *address)
+{
+    static const uint8_t zero[ADDRESS_MAX] = {0};
+    assert(is_address_len(address->len));
+    wr_u8(w, address->len);
+    wr_bytes(w, address->octets, address->len);
+    wr_bytes(w, zero, ADDRESS_MAX - address->len);
+}
+
+void samap_row_encode(uint8_t out[SAMAP_ROW_LEN], const qcd_samap_row *row)
+{
+    wr w;
+    wr_init(&w, out, SAMAP_ROW_LEN);
+    wr_u8(&w, ROW_VERSION);
+    wr_bytes(&w, row->child_spi, SAMAP_SPI_LEN);
+    wr_u8(&w, row->protocol);
+    wr_u8(&w, row->encap ? 1 : 0);
+    wr_u8(&w, row->node);
+    wr_be16(&w, row->run);
+    wr_u8(&w, (uint8_t)row->role);
+    wr_bytes(&w, row->spis.initiator.octets, QCD_SPI_LEN);
+    wr_bytes(&w, row->spis.responder.octets, QCD_SPI_LEN);
+    put_address(&w, &row->local);
+    put_address(&w, &row->peer);
+    wr_be16(&w, row->local_port);
+    wr_be16(&w, row->peer_port);
+    wr_bytes(&w, row->peer_id, QCD_SAMAP_PEER_LEN);
+    wr_be64(&w, row->expires);
+    wr_be64(&w, samap_sum(out, w.len));
+    assert(!w.bad && w.len == SAMAP_ROW_LEN);
+}
+
+static void get_bytes(uint8_t *out, rd *r, size_t n)
+{
+    const uint8_t *p = rd_bytes(r, n);
+    if (p != NULL) {
+        memcpy(out, p, n);
+    }
+}
+
+static void get_address(qcd_address *out, rd *r)
+{
+    static const uint8_t zero[ADDRESS_MAX] = {0};
+    uint8_t len = rd_u8(r);
+    const uint8_t *octets = rd_bytes(r, ADDRESS_MAX);
+    if (octets == NULL || !is_address_len(len) ||
+        memcmp(octets + len, zero, ADDRESS_MAX - len) != 0) {
+        r->bad = true;
+        return;
+    }
+    out->len = len;
+    memcpy(out->octets, octets, len);
+}
+
+static void get_fields(qcd_samap_row *out, rd *r)
+{
+    get_bytes(out->child_spi, r, SAMAP_SPI_LEN);
+    out->protocol = rd_u8(r);
+    uint8_t encap = rd_u8(r);
+    out->encap = encap == 1;
+    out->node = rd_u8(r);
+    out->run = rd_be16(r);
+    uint8_t role = rd_u8(r);
+    out->role = role == QCD_INITIATOR ? QCD_INITIATOR : QCD_RESPONDER;
+    get_bytes(out->spis.initiator.octets, r, QCD_SPI_LEN);
+    get_bytes(out->spis.responder.octets, r, QCD_SPI_LEN);
+    get_address(&out->local, r);
+    get_address(&out->peer, r);
+    out->local_port = rd_be16(r);
+    out->peer_port = rd_be16(r);
+    get_bytes(out->peer_id, r, QCD_SAMAP_PEER_LEN);
+    out->expires = rd_be64(r);
+    if (encap > 1 || role != (uint8_t)out->role) {
+        r->bad = true;
+    }
+}
+
+bool samap_row_decode(qcd_samap_row *out, const uint8_t *in, size_t in_len)
+{
+    memset(out, 0, sizeof(*out));
+    if (in_len != SAMAP_ROW_LEN) {
+        return false;
+    }
+    rd r;
+    rd_init(&r, in, in_len);
+    uint8_t version = rd_u8(&r);
+    get_fields(out, &r);
+    uint64_t sum = rd_be64(&r);
+    if (r.bad || version != ROW_VERSION ||
+        sum != samap_sum(in, SAMAP_ROW_LEN - SAMAP_SUM_LEN)) {
+        memset(out, 0, sizeof(*out));
+        return false;
+    }
+    return true;
+}
+
+void samap_row_sa(uint8_t out[SAMAP_SA_KEY_LEN], const qcd_samap_row *row)
+{
+    const qcd_spi *ours = row->role == QCD_INITIATOR ? &row->spis.initiator
+                                                     : &row->spis.responder;
+    wr w;
+    wr_init(&w, out, SAMAP_SA_KEY_LEN);
+    wr_bytes(&w, row->peer_id, QCD_SAMAP_PEER_LEN);
+    wr_bytes(&w, ours->octets, QCD_SPI_LEN);
+    wr_bytes(&w, row->child_spi, SAMAP_SPI_LEN);
+    assert(!w.bad && w.len == SAMAP_SA_KEY_LEN);
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* samap_box.c: what the tests of the SA map share. */
+#include "samap_box.h"
+
+#include <unistd.h>
+
+void samap_box_spi(uint8_t out[SAMAP_SPI_LEN], uint32_t n)
+{
+    for (size_t i = 0; i < SAMAP_SPI_LEN; i++) {
+        out[i] = (uint8_t)(n >> (24 - 8 * i));
+    }
+}
+
+void samap_box_row(qcd_samap_row *out, uint32_t n, uint32_t v)
+{
+    memset(out, 0, sizeof(*out));
+    samap_box_spi(out->child_spi, n);
+    out->protocol = n % 5 == 0 ? 51 : 50;
+    out->encap = n % 3 == 0;
+    out->node = (uint8_t)n;
+    out->run = (uint16_t)(n + v);
+    out->role = n / 4 % 2 == 0 ? QCD_INITIATOR : QCD_RESPONDER;
+    count_up(&out->spis, (uint8_t)(v % 2), sizeof(out->spis));
+    samap_box_spi(out->spis.initiator.octets, n / 4);
+    samap_box_spi(out->spis.responder.octets, n / 4);
+    out->local.len = n % 2 == 0 ? 4 : 16;
+    out->peer.len = n % 2 == 0 ? 16 : 4;
+    count_up(out->local.octets, (uint8_t)n, out->local.len);
+    count_up(out->peer.octets, (uint8_t)(n + 9), out->peer.len);
+    out->local_port = (uint16_t)(500 + n);
+    out->peer_port = (uint16_t)(4500 + n);
+    samap_box_spi(out->peer_id, n / 16);
+    out->expires = 0x1000000000u + v;
+}
+
+bool samap_box_is(const qcd_samap_row *a, const qcd_samap_row *b)
+{
+    uint8_t octets[2][SAMAP_ROW_LEN];
+    samap_row_encode(octets[0], a);
+    samap_row_encode(octets[1], b);
+    return memcmp(octets[0], octets[1], SAMAP_ROW_LEN) == 0;
+}
+
+enum qcd_store_err samap_box_try(qcd_samap **out, qcd_store_report *report,
+                                 const box *b)
+{
+    return qcd_samap_open(out, report, b->folder);
+}
+
+qcd_samap *samap_box_open(const box *b)
+{
+    qcd_samap *map;
+    qcd_store_report report;
+    enum qcd_store_err err = samap_box_try(&map, &report, b);
+    if (err != QCD_STORE_OK || report.text[0] != '\0') {
+        fail_msg("%d: %s", (int)err, report.text);
+    }
+    return map;
+}
+
+void samap_box_put(qcd_samap *map, uint32_t n, uint32_t v)
+{
+    qcd_samap_row row;
+    qcd_store_report report;
+    samap_box_row(&row, n, v);
+    assert_int_equal(qcd_samap_put(map, &report, &row), QCD_STORE_OK);
+    assert_string_equal(report.text, "");
+}
+
+void samap_box_remove(qcd_samap *map, uint32_t n)
+{
+    uint8_t spi[SAMAP_SPI_LEN];
+    qcd_store_report report;
+    samap_box_spi(spi, n);
+    assert_int_equal(qcd_samap_remove(map, &report, spi), QCD_STORE_OK);
+    assert_string_equal(report.text, "");
+}
+
+void samap_box_flush(qcd_samap *map)
+{
+    qcd_store_report report;
+    assert_int_equal(qcd_samap_flush(map, &report), QCD_STORE_OK);
+    assert_string_equal(report.text, "");
+}
+
+bool samap_box_has(qcd_samap *map, uint32_t n, uint32_t v)
+{
+    qcd_samap_row row;
+    qcd_samap_row want;
+    uint8_t spi[SAMAP_SPI_LEN];
+    samap_box_spi(spi, n);
+    samap_box_row(&want, n, v);
+    return qcd_samap_find(map, &row, spi) && samap_box_is(&row, &want);
+}
+
+bool samap_box_lacks(qcd_samap *map, uint32_t n)
+{
+    qcd_samap_row row;
+    uint8_t spi[SAMAP_SPI_LEN];
+    samap_box_spi(spi, n);
+    dirty(&row, sizeof(row));
+    return !qcd_samap_find(map, &row, spi) && is_zero(&row, sizeof(row));
+}
+
+void samap_box_abandon(qcd_samap *map)
+{
+    samap_db_close(&map->db);
+    for (size_t i = 0; i < 2; i++) {
+        (void)close(map->layers[i].log.fd);
+    }
+    folder_close(&map->dir);
+    (void)pthread_mutex_destroy(&map->state);
+    (void)pthread_mutex_destroy(&map->disk);
+    free(map);
+}
