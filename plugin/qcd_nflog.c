@@ -89,7 +89,7 @@ static int end(private_qcd_nflog_t *this, struct nlmsghdr *hdr)
  */
 static int command(private_qcd_nflog_t *this, uint8_t cmd)
 {
-	char buf[256] __attribute__((aligned(NLMSG_ALIGNTO)));
+	char buf[256] __attribute__((aligned(NLMSG_ALIGNTO))) = {};
 	struct nfulnl_msg_config_cmd config = {
 		.command = cmd,
 	};
@@ -104,7 +104,7 @@ static int command(private_qcd_nflog_t *this, uint8_t cmd)
  */
 static int configure(private_qcd_nflog_t *this)
 {
-	char buf[256] __attribute__((aligned(NLMSG_ALIGNTO)));
+	char buf[256] __attribute__((aligned(NLMSG_ALIGNTO))) = {};
 	struct nfulnl_msg_config_mode mode = {
 		.copy_range = htonl(QCD_NFT_COPY),
 		.copy_mode = NFULNL_COPY_PACKET,

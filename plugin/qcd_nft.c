@@ -74,7 +74,8 @@ static int install(private_qcd_nft_t *this)
 		spis[count++] = (uintptr_t)spi;
 	}
 	enumerator->destroy(enumerator);
-	error = this->table->install(this->table, spis, count);
+	error = this->table->install(this->table,
+						this->nflog->get_group(this->nflog), spis, count);
 	free(spis);
 	return error;
 }
@@ -237,14 +238,13 @@ qcd_nft_t *qcd_nft_create(u_int rate, uint16_t nat_port,
 		},
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 		.spis = hashtable_create(hashtable_hash_ptr, hashtable_equals_ptr, 64),
-		.nflog = qcd_nflog_create(packet, user),
+		.table = qcd_nft_table_create(max(rate, 1), nat_port),
 	);
-	if (this->nflog)
-	{
-		this->table = qcd_nft_table_create(max(rate, 1), nat_port,
-									this->nflog->get_group(this->nflog));
+	if (this->table)
+	{	/* only now: the table can tell what was not permitted */
+		this->nflog = qcd_nflog_create(packet, user);
 	}
-	if (!this->table)
+	if (!this->nflog)
 	{
 		destroy(this);
 		return NULL;

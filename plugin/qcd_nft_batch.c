@@ -182,7 +182,8 @@ qcd_nft_batch_t *qcd_nft_batch_create(u_int count)
 		.size = MESSAGES_MAX +
 				parts * (ELEMENTS_HEAD + ELEMENTS_MAX * ELEMENT_LEN),
 	);
-	this->messages.ptr = malloc(this->size);
+	/* libmnl doesn't clear what pads an attribute */
+	this->messages.ptr = calloc(1, this->size);
 	if (this->messages.ptr)
 	{
 		this->last = nftnl_batch_begin((char*)this->messages.ptr, this->seq);

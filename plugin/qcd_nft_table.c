@@ -11,6 +11,12 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 
+/**
+ * SPIs in a transaction where the kernel doesn't allow us a larger message than
+ * anybody: to the root of a container, that is
+ */
+#define SPIS_AT_ONCE 8192
+
 typedef struct private_qcd_nft_table_t private_qcd_nft_table_t;
 
 /**
@@ -28,7 +34,6 @@ struct private_qcd_nft_table_t {
 	 */
 	u_int rate;
 	uint16_t nat_port;
-	uint16_t group;
 
 	/**
 	 * Socket, which owns the table
@@ -39,6 +44,11 @@ struct private_qcd_nft_table_t {
 	 * Whether the kernel knows owners
 	 */
 	bool owner;
+
+	/**
+	 * SPIs in a transaction
+	 */
+	u_int at_once;
 };
 
 /**
@@ -62,44 +72,84 @@ static void add_table(qcd_nft_batch_t *batch, uint16_t type, uint32_t flags)
 /**
  * Append what replaces our table, there or not, by a new one
  */
-static void replace_table(private_qcd_nft_table_t *this, qcd_nft_batch_t *batch)
+static void replace_table(private_qcd_nft_table_t *this, qcd_nft_batch_t *batch,
+						  uint16_t group)
 {
 	/* one can't be deleted that isn't there, so it is added first */
 	add_table(batch, NFT_MSG_NEWTABLE, 0);
 	add_table(batch, NFT_MSG_DELTABLE, 0);
 	add_table(batch, NFT_MSG_NEWTABLE, this->owner ? NFT_TABLE_F_OWNER : 0);
-	qcd_nft_rules_add(batch, this->rate, this->nat_port, this->group);
+	qcd_nft_rules_add(batch, this->rate, this->nat_port, group);
 }
 
-METHOD(qcd_nft_table_t, install, int,
-	private_qcd_nft_table_t *this, uint32_t *spis, u_int count)
+/**
+ * After a transaction that was too large: may it be tried with less?
+ */
+static bool reduce(private_qcd_nft_table_t *this, int error)
 {
-	qcd_nft_batch_t *batch = qcd_nft_batch_create(count);
+	if (error != EMSGSIZE || this->at_once <= SPIS_AT_ONCE)
+	{
+		return FALSE;
+	}
+	this->at_once = SPIS_AT_ONCE;
+	return TRUE;
+}
 
-	replace_table(this, batch);
-	batch->elements(batch, NFT_MSG_NEWSETELEM, QCD_NFT_TABLE, QCD_NFT_SET,
-					spis, count);
-	return batch->commit(batch, this->netlink);
+/**
+ * Add or delete elements, in one transaction if possible
+ *
+ * @param done			set to the number of those for which it was done
+ */
+static int change(private_qcd_nft_table_t *this, uint16_t type, uint32_t *spis,
+				  u_int count, u_int *done)
+{
+	qcd_nft_batch_t *batch;
+	u_int part;
+	int error;
+
+	*done = 0;
+	while (*done < count)
+	{
+		part = min(count - *done, this->at_once);
+		batch = qcd_nft_batch_create(part);
+		batch->elements(batch, type, QCD_NFT_TABLE, QCD_NFT_SET, spis + *done,
+						part);
+		error = batch->commit(batch, this->netlink);
+		if (error && !reduce(this, error))
+		{
+			return error;
+		}
+		*done += error ? 0 : part;
+	}
+	return 0;
 }
 
 METHOD(qcd_nft_table_t, add, int,
 	private_qcd_nft_table_t *this, uint32_t *spis, u_int count)
 {
-	qcd_nft_batch_t *batch = qcd_nft_batch_create(count);
+	u_int done, undone;
+	int error;
 
-	batch->elements(batch, NFT_MSG_NEWSETELEM, QCD_NFT_TABLE, QCD_NFT_SET,
-					spis, count);
-	return batch->commit(batch, this->netlink);
+	error = change(this, NFT_MSG_NEWSETELEM, spis, count, &done);
+	if (error)
+	{
+		change(this, NFT_MSG_DELSETELEM, spis, done, &undone);
+	}
+	return error;
 }
 
 METHOD(qcd_nft_table_t, remove_, int,
 	private_qcd_nft_table_t *this, uint32_t *spis, u_int count)
 {
-	qcd_nft_batch_t *batch = qcd_nft_batch_create(count);
+	u_int done, undone;
+	int error;
 
-	batch->elements(batch, NFT_MSG_DELSETELEM, QCD_NFT_TABLE, QCD_NFT_SET,
-					spis, count);
-	return batch->commit(batch, this->netlink);
+	error = change(this, NFT_MSG_DELSETELEM, spis, count, &done);
+	if (error)
+	{
+		change(this, NFT_MSG_NEWSETELEM, spis, done, &undone);
+	}
+	return error;
 }
 
 METHOD(qcd_nft_table_t, uninstall, int,
@@ -109,6 +159,36 @@ METHOD(qcd_nft_table_t, uninstall, int,
 
 	add_table(batch, NFT_MSG_DELTABLE, 0);
 	return batch->commit(batch, this->netlink);
+}
+
+METHOD(qcd_nft_table_t, install, int,
+	private_qcd_nft_table_t *this, uint16_t group, uint32_t *spis, u_int count)
+{
+	qcd_nft_batch_t *batch;
+	u_int part, done;
+	int error;
+
+	do
+	{
+		part = min(count, this->at_once);
+		batch = qcd_nft_batch_create(part);
+		replace_table(this, batch, group);
+		batch->elements(batch, NFT_MSG_NEWSETELEM, QCD_NFT_TABLE, QCD_NFT_SET,
+						spis, part);
+		error = batch->commit(batch, this->netlink);
+	}
+	while (reduce(this, error));
+
+	if (!error)
+	{
+		error = change(this, NFT_MSG_NEWSETELEM, spis + part, count - part,
+					   &done);
+		if (error)
+		{
+			_uninstall(this);
+		}
+	}
+	return error;
 }
 
 /**
@@ -135,7 +215,7 @@ static void get_owner(void *user, const struct nlmsghdr *hdr)
  */
 static uint32_t find_other(private_qcd_nft_table_t *this)
 {
-	char buf[256] __attribute__((aligned(NLMSG_ALIGNTO)));
+	char buf[256] __attribute__((aligned(NLMSG_ALIGNTO))) = {};
 	struct nlmsghdr *hdr;
 	uint32_t owner = 0;
 
@@ -211,7 +291,7 @@ static int try_out(private_qcd_nft_table_t *this)
 {
 	qcd_nft_batch_t *batch = qcd_nft_batch_create(0);
 
-	replace_table(this, batch);
+	replace_table(this, batch, 0);
 	add_table(batch, NFT_MSG_DELTABLE, 0);
 	return batch->commit(batch, this->netlink);
 }
@@ -219,8 +299,7 @@ static int try_out(private_qcd_nft_table_t *this)
 /*
  * Described in header
  */
-qcd_nft_table_t *qcd_nft_table_create(u_int rate, uint16_t nat_port,
-									  uint16_t group)
+qcd_nft_table_t *qcd_nft_table_create(u_int rate, uint16_t nat_port)
 {
 	private_qcd_nft_table_t *this;
 	int error;
@@ -236,9 +315,9 @@ qcd_nft_table_t *qcd_nft_table_create(u_int rate, uint16_t nat_port,
 		},
 		.rate = rate,
 		.nat_port = nat_port,
-		.group = group,
 		.netlink = qcd_netlink_create(),
 		.owner = TRUE,
+		.at_once = UINT_MAX,
 	);
 	if (!this->netlink)
 	{

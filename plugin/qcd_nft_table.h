@@ -20,18 +20,20 @@ struct qcd_nft_table_t {
 	/**
 	 * Install the table, in the place of one that is there.
 	 *
+	 * @param group			NFLOG group that packets are logged to, is bound
 	 * @param spis			SPIs, each of them once, none of them 0
 	 * @param count			number of SPIs
-	 * @return				0, or an errno, and nothing has changed
+	 * @return				0; or an errno, and there is no new table
 	 */
-	int (*install)(qcd_nft_table_t *this, uint32_t *spis, u_int count);
+	int (*install)(qcd_nft_table_t *this, uint16_t group, uint32_t *spis,
+				   u_int count);
 
 	/**
 	 * Add SPIs to the table that is installed.
 	 *
 	 * @param spis			SPIs, each of them once, none of them 0
 	 * @param count			number of SPIs, at least one
-	 * @return				0, or an errno, and nothing has changed; ENOENT if
+	 * @return				0; or an errno, and nothing has changed; ENOENT if
 	 *						there is no table
 	 */
 	int (*add)(qcd_nft_table_t *this, uint32_t *spis, u_int count);
@@ -41,7 +43,7 @@ struct qcd_nft_table_t {
 	 *
 	 * @param spis			SPIs, each of them once
 	 * @param count			number of SPIs, at least one
-	 * @return				0, or an errno, and nothing has changed; ENOENT if
+	 * @return				0; or an errno, and nothing has changed; ENOENT if
 	 *						there is no table, or not one of the SPIs
 	 */
 	int (*remove)(qcd_nft_table_t *this, uint32_t *spis, u_int count);
@@ -49,7 +51,7 @@ struct qcd_nft_table_t {
 	/**
 	 * Remove the table.
 	 *
-	 * @return				0, or an errno, ENOENT if there is none
+	 * @return				0; or an errno, ENOENT if there is none
 	 */
 	int (*uninstall)(qcd_nft_table_t *this);
 
@@ -71,10 +73,8 @@ struct qcd_nft_table_t {
  *
  * @param rate			packets a second that are logged at most
  * @param nat_port		UDP port that gets ESP in UDP, 0 for none
- * @param group			NFLOG group that packets are logged to, is bound
  * @return				NULL if the kernel refuses the table (logged)
  */
-qcd_nft_table_t *qcd_nft_table_create(u_int rate, uint16_t nat_port,
-									  uint16_t group);
+qcd_nft_table_t *qcd_nft_table_create(u_int rate, uint16_t nat_port);
 
 #endif /** QCD_NFT_TABLE_H_ @}*/
