@@ -72,14 +72,12 @@ static void add_table(qcd_nft_batch_t *batch, uint16_t type, uint32_t flags)
 /**
  * Append what replaces our table, there or not, by a new one
  */
-static void replace_table(private_qcd_nft_table_t *this, qcd_nft_batch_t *batch,
-						  uint16_t group)
+static void replace_table(private_qcd_nft_table_t *this, qcd_nft_batch_t *batch)
 {
 	/* one can't be deleted that isn't there, so it is added first */
 	add_table(batch, NFT_MSG_NEWTABLE, 0);
 	add_table(batch, NFT_MSG_DELTABLE, 0);
 	add_table(batch, NFT_MSG_NEWTABLE, this->owner ? NFT_TABLE_F_OWNER : 0);
-	qcd_nft_rules_add(batch, this->rate, this->nat_port, group);
 }
 
 /**
@@ -172,7 +170,8 @@ METHOD(qcd_nft_table_t, install, int,
 	{
 		part = min(count, this->at_once);
 		batch = qcd_nft_batch_create(part);
-		replace_table(this, batch, group);
+		replace_table(this, batch);
+		qcd_nft_rules_add(batch, this->rate, this->nat_port, group);
 		batch->elements(batch, NFT_MSG_NEWSETELEM, QCD_NFT_TABLE, QCD_NFT_SET,
 						spis, part);
 		error = batch->commit(batch, this->netlink);
@@ -284,14 +283,18 @@ METHOD(qcd_nft_table_t, destroy, void,
 }
 
 /**
- * See whether the kernel takes our table, and remove one that was left, in a
+ * Remove a table that was left, and see whether the kernel takes ours, by a
  * transaction after which there is none
  */
-static int try_out(private_qcd_nft_table_t *this)
+static int try_out(private_qcd_nft_table_t *this, bool rules)
 {
 	qcd_nft_batch_t *batch = qcd_nft_batch_create(0);
 
-	replace_table(this, batch, 0);
+	replace_table(this, batch);
+	if (rules)
+	{
+		qcd_nft_rules_add(batch, this->rate, this->nat_port, 0);
+	}
 	add_table(batch, NFT_MSG_DELTABLE, 0);
 	return batch->commit(batch, this->netlink);
 }
@@ -325,12 +328,12 @@ qcd_nft_table_t *qcd_nft_table_create(u_int rate, uint16_t nat_port)
 		free(this);
 		return NULL;
 	}
-	error = try_out(this);
+	error = try_out(this, FALSE);
 	if (error == EINVAL || error == EOPNOTSUPP)
 	{	/* kernels before 5.12 know no owner */
 		this->owner = FALSE;
-		error = try_out(this);
 	}
+	error = try_out(this, TRUE);
 	if (error)
 	{
 		_complain(this, error);
