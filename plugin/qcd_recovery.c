@@ -440,9 +440,10 @@ static void recovery_destroy(recovery_t *this)
  * Described in header
  */
 void qcd_recovery_queue(qcd_config_t *config, qcd_events_t *events,
-						qcd_sa_t *sa, host_t *src)
+						qcd_sa_t *sa, host_t *src, u_int delay)
 {
 	recovery_t *this;
+	job_t *job;
 
 	INIT(this,
 		.config = config,
@@ -450,7 +451,14 @@ void qcd_recovery_queue(qcd_config_t *config, qcd_events_t *events,
 		.sa = *sa,
 		.src = src->clone(src),
 	);
-	lib->processor->queue_job(lib->processor,
-			(job_t*)callback_job_create_with_prio((void*)execute, this,
-					(void*)recovery_destroy, NULL, JOB_PRIO_HIGH));
+	job = (job_t*)callback_job_create_with_prio((void*)execute, this,
+							(void*)recovery_destroy, NULL, JOB_PRIO_HIGH);
+	if (delay)
+	{
+		lib->scheduler->schedule_job_ms(lib->scheduler, job, delay);
+	}
+	else
+	{
+		lib->processor->queue_job(lib->processor, job);
+	}
 }

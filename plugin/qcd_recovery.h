@@ -21,8 +21,9 @@
  * @param events		events, outlive the job
  * @param sa			IKE_SA whose token was verified
  * @param src			where the token came from, cloned
+ * @param delay			milliseconds to wait before
  */
 void qcd_recovery_queue(qcd_config_t *config, qcd_events_t *events,
-						qcd_sa_t *sa, host_t *src);
+						qcd_sa_t *sa, host_t *src, u_int delay);
 
 #endif /** QCD_RECOVERY_H_ @}*/

@@ -65,7 +65,8 @@ static void handle(private_qcd_taker_t *this, packet_t *packet,
 	outcome = this->tokens->verify(this->tokens, message, src, &sa);
 	if (outcome == QCD_EVENT_VERIFIED)
 	{
-		qcd_recovery_queue(this->config, this->events, &sa, src);
+		qcd_recovery_queue(this->config, this->events, &sa, src,
+						   this->tokens->get_delay(this->tokens));
 	}
 	else if (outcome != QCD_EVENT_MAX)
 	{	/* RFC 6290 section 3: SHOULD log */
@@ -151,7 +152,6 @@ METHOD(qcd_taker_t, holds_token, bool,
 METHOD(qcd_taker_t, destroy, void,
 	private_qcd_taker_t *this)
 {
-	charon->bus->remove_listener(charon->bus, &this->tokens->listener);
 	charon->socket->receive = this->receive;
 	receiving = NULL;
 	this->tokens->destroy(this->tokens);
@@ -184,7 +184,6 @@ qcd_taker_t *qcd_taker_create(qcd_config_t *config, qcd_events_t *events)
 	);
 	receiving = this;
 	charon->socket->receive = receive_and_look;
-	charon->bus->add_listener(charon->bus, &tokens->listener);
 
 	return &this->public;
 }

@@ -2,6 +2,7 @@
 
 #include "qcd_tokens.h"
 #include "qcd_compat.h"
+#include "qcd_outbound.h"
 
 #include <daemon.h>
 #include <collections/hashtable.h>
@@ -46,6 +47,16 @@ struct private_qcd_tokens_t {
 	 * Limit of messages whose tokens are checked
 	 */
 	qcd_source_limit *limit;
+
+	/**
+	 * Spreads the recoveries of many SAs
+	 */
+	qcd_spread spread;
+
+	/**
+	 * IKE_SAs by the SPIs that their CHILD_SAs send to
+	 */
+	qcd_outbound_t *outbound;
 };
 
 /**
@@ -304,39 +315,99 @@ METHOD(listener_t, ike_state_change, bool,
 	return TRUE;
 }
 
+/**
+ * Find the SAs that a message may be about: the one of its IKE SPIs or, where
+ * there is none and it tells of an ESP SPI, those that send to that (RFC 6290
+ * section 8.2)
+ */
+static u_int find_entries(private_qcd_tokens_t *this, qcd_message *message,
+						  entry_t *entries[QCD_OUTBOUND_MAX])
+{
+	qcd_spis spis[QCD_OUTBOUND_MAX];
+	u_int i, found, count = 0;
+
+	entries[0] = this->held->get(this->held, &message->header.spis);
+	if (entries[0])
+	{
+		return 1;
+	}
+	if (message->cause != QCD_CAUSE_INVALID_SPI)
+	{
+		return 0;
+	}
+	found = this->outbound->find(this->outbound, message->child_spi, spis);
+	for (i = 0; i < found; i++)
+	{
+		entries[count] = this->held->get(this->held, &spis[i]);
+		count += entries[count] != NULL;
+	}
+	return count;
+}
+
+/**
+ * Find the one of some SAs whose peer gave us a token of a message
+ */
+static entry_t *find_match(private_qcd_tokens_t *this, qcd_message *message,
+						   entry_t **entries, u_int count)
+{
+	u_int i;
+
+	for (i = 0; i < count; i++)
+	{
+		if (qcd_held_verify(&entries[i]->held, &this->key,
+							message) == QCD_MATCH)
+		{
+			return entries[i];
+		}
+	}
+	return NULL;
+}
+
 METHOD(qcd_tokens_t, verify, qcd_event_t,
 	private_qcd_tokens_t *this, qcd_message *message, host_t *src, qcd_sa_t *sa)
 {
 	qcd_event_t outcome = QCD_EVENT_UNKNOWN;
+	entry_t *entries[QCD_OUTBOUND_MAX], *entry;
 	qcd_address source;
-	entry_t *entry;
+	u_int count;
 
 	/* RFC 6290 section 3: from any address, it is just the limit's key
 	 * (RFC 6290 sections 8.1 and 8.2, RFC 7296 section 2.4) */
 	qcd_address_from_host(src, &source);
 
 	this->mutex->lock(this->mutex);
-	entry = this->held->get(this->held, &message->header.spis);
-	if (entry)
+	count = find_entries(this, message, entries);
+	if (count && !qcd_source_limit_pass(this->limit, &source, qcd_now()))
 	{
-		*sa = entry->sa;
-		if (!qcd_source_limit_pass(this->limit, &source, qcd_now()))
+		outcome = QCD_EVENT_UNCHECKED;
+	}
+	else if (count)
+	{
+		entry = find_match(this, message, entries, count);
+		outcome = !entry ? QCD_EVENT_REFUSED :
+				  entry->verified ? QCD_EVENT_MAX : QCD_EVENT_VERIFIED;
+		if (entry)
 		{
-			outcome = QCD_EVENT_UNCHECKED;
-		}
-		else if (qcd_held_verify(&entry->held, &this->key,
-								 message) == QCD_MATCH)
-		{
-			outcome = entry->verified ? QCD_EVENT_MAX : QCD_EVENT_VERIFIED;
 			entry->verified = TRUE;
-		}
-		else
-		{
-			outcome = QCD_EVENT_REFUSED;
+			*sa = entry->sa;
 		}
 	}
 	this->mutex->unlock(this->mutex);
 	return outcome;
+}
+
+METHOD(qcd_tokens_t, get_delay, u_int,
+	private_qcd_tokens_t *this)
+{
+	uint32_t random = 0;
+	u_int delay;
+
+	/* without random numbers, the delays are just not spread */
+	ignore_result(qcd_random((uint8_t*)&random, sizeof(random)));
+	this->mutex->lock(this->mutex);
+	delay = qcd_spread_delay(&this->spread, random, qcd_now());
+	this->mutex->unlock(this->mutex);
+	return delay;
 }
 
 METHOD(qcd_tokens_t, holds, bool,
@@ -357,6 +428,10 @@ METHOD(qcd_tokens_t, destroy, void,
 {
 	enumerator_t *enumerator;
 	entry_t *entry;
+
+	charon->bus->remove_listener(charon->bus, &this->outbound->listener);
+	charon->bus->remove_listener(charon->bus, &this->public.listener);
+	this->outbound->destroy(this->outbound);
 
 	enumerator = this->held->create_enumerator(this->held);
 	while (enumerator->enumerate(enumerator, NULL, &entry))
@@ -410,12 +485,14 @@ qcd_tokens_t *qcd_tokens_create(qcd_config_t *config)
 				.ike_state_change = _ike_state_change,
 			},
 			.verify = _verify,
+			.get_delay = _get_delay,
 			.holds = _holds,
 			.destroy = _destroy,
 		},
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 		.held = hashtable_create(qcd_spis_hash, qcd_spis_equals, 32),
 		.limit = calloc(1, sizeof(*this->limit)),
+		.outbound = qcd_outbound_create(),
 	);
 
 	if (!init_keys(this, config))
@@ -423,5 +500,7 @@ qcd_tokens_t *qcd_tokens_create(qcd_config_t *config)
 		destroy(this);
 		return NULL;
 	}
+	charon->bus->add_listener(charon->bus, &this->public.listener);
+	charon->bus->add_listener(charon->bus, &this->outbound->listener);
 	return &this->public;
 }

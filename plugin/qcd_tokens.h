@@ -32,13 +32,21 @@ struct qcd_tokens_t {
 	 *
 	 * @param message		message
 	 * @param src			where it came from
-	 * @param sa			receives the SA, unless it is unknown
+	 * @param sa			receives the SA if the peer has lost it
 	 * @return				QCD_EVENT_VERIFIED if the peer has lost the SA,
 	 *						QCD_EVENT_MAX if that was known before, or else
 	 *						QCD_EVENT_REFUSED, _UNCHECKED or _UNKNOWN
 	 */
 	qcd_event_t (*verify)(qcd_tokens_t *this, qcd_message *message,
 						  host_t *src, qcd_sa_t *sa);
+
+	/**
+	 * Get how long the recovery of an SA is to be put off, so that those of many
+	 * don't all come at once.
+	 *
+	 * @return				milliseconds, 0 for a single one
+	 */
+	u_int (*get_delay)(qcd_tokens_t *this);
 
 	/**
 	 * Check if we hold a token of an IKE_SA's peer.
