@@ -47,6 +47,9 @@ class Config:
     tsan: bool = False
     leaks: bool = False  # count what is leaked at a clean end; with asan
     kernel_esp: bool = False  # the kernel has to be able to: see lab/kernel
+    # Answer ESP of lost SAs, as is qcd's default: off here, since most scenarios
+    # are about IKE and let traffic flow to see when it is back.
+    esp: bool = False
     encap: bool = True  # ESP in UDP even where no NAT asks for it
     # Octets of room in charon's UDP sockets; None: the machine's default, about
     # 270 packets. Administrators of big gateways raise net.core.rmem_default,
@@ -132,6 +135,7 @@ def strongswan_conf(config: Config, places: Places) -> str:
         plugins["qcd"] = {
             "state_dir": places.state,
             "socket": f"unix://{places.qcd_socket}",
+            "esp": config.esp,
             **config.qcd_options,
         }
     charon: Settings = {

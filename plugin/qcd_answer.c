@@ -3,6 +3,7 @@
 #include "qcd_answer.h"
 
 #include <daemon.h>
+#include <collections/hashtable.h>
 #include <processing/jobs/callback_job.h>
 #include <threading/mutex.h>
 
@@ -55,20 +56,34 @@ struct private_qcd_answer_t {
 	mutex_t *mutex;
 
 	/**
-	 * Replies that wait for the daemon to be ready
+	 * Replies that wait for the daemon to be ready, as reply_t by the SPIs of
+	 * the IKE_SA
 	 */
-	u_int waiting;
+	hashtable_t *waiting;
+
+	/**
+	 * Number of connections when they were last counted, and when it changed
+	 */
+	u_int connections;
+	uint64_t changed;
 };
 
 /**
- * A request that deserves an answer
+ * A reply that is due
  */
 typedef struct {
 	private_qcd_answer_t *this;
-	qcd_header request;
+	qcd_spis spis;
+	/** who is told, and at which of our addresses it asked */
 	host_t *src;
 	host_t *dst;
-	/** whether it is counted as waiting */
+	/** to a request... */
+	qcd_header request;
+	/** ...or to ESP of that many octets, or to nothing at all */
+	bool is_lost;
+	qcd_lost lost;
+	size_t esp_len;
+	/** whether it is among those that wait */
 	bool waiting;
 	/** when its connection was first seen */
 	uint64_t loaded;
@@ -79,7 +94,7 @@ typedef struct {
  * us? It never should have, once there is evidence that the SA is dead
  * (RFC 6290 section 9.2).
  */
-static bool is_alive(qcd_header *request)
+static bool is_alive(qcd_spis *spis)
 {
 	enum qcd_role roles[] = { QCD_INITIATOR, QCD_RESPONDER };
 	ike_sa_t *ike_sa;
@@ -88,7 +103,7 @@ static bool is_alive(qcd_header *request)
 	for (i = 0; i < countof(roles); i++)
 	{
 		qcd_sa_t sa = {
-			.spis = request->spis,
+			.spis = *spis,
 			.role = roles[i],
 		};
 
@@ -110,18 +125,23 @@ static void send_reply(private_qcd_answer_t *this, reply_t *reply)
 {
 	packet_t *packet;
 	chunk_t data;
+	bool built;
 
-	if (!this->state->build_reply(this->state, &reply->request, reply->src,
-								  &data))
+	built = reply->is_lost ?
+			this->state->build_tell(this->state, &reply->lost, reply->esp_len,
+									reply->src, &data) :
+			this->state->build_reply(this->state, &reply->request, reply->src,
+									 &data);
+	if (!built)
 	{
-		DBG2(DBG_IKE, "QCD: request from %#H is too short for a token",
+		DBG2(DBG_IKE, "QCD: what came from %#H is too short for a token",
 			 reply->src);
 		return;
 	}
 	packet = packet_create_from_data(reply->dst->clone(reply->dst),
 									 reply->src->clone(reply->src), data);
 	charon->sender->send(charon->sender, packet);
-	this->events->raise(this->events, QCD_EVENT_TOLD, &reply->request.spis,
+	this->events->raise(this->events, QCD_EVENT_TOLD, &reply->spis,
 						reply->src, NULL);
 }
 
@@ -232,15 +252,18 @@ static bool is_ready(private_qcd_answer_t *this, reply_t *reply)
 }
 
 /**
- * Have a reply wait, unless too many do
+ * Have a reply wait, unless too many do, or one for the same SA: a peer that
+ * repeats itself is told once
  */
 static bool may_wait(private_qcd_answer_t *this, reply_t *reply)
 {
 	this->mutex->lock(this->mutex);
-	if (!reply->waiting && this->waiting < WAITING_MAX)
+	if (!reply->waiting &&
+		this->waiting->get_count(this->waiting) < WAITING_MAX &&
+		!this->waiting->get(this->waiting, &reply->spis))
 	{
 		reply->waiting = TRUE;
-		this->waiting++;
+		this->waiting->put(this->waiting, &reply->spis, reply);
 	}
 	this->mutex->unlock(this->mutex);
 	return reply->waiting;
@@ -261,10 +284,10 @@ static job_requeue_t answer(reply_t *reply)
 		}
 		return JOB_REQUEUE_NONE;
 	}
-	if (is_alive(&reply->request))
+	if (is_alive(&reply->spis))
 	{
-		this->events->raise(this->events, QCD_EVENT_ALIVE,
-							&reply->request.spis, reply->src, NULL);
+		this->events->raise(this->events, QCD_EVENT_ALIVE, &reply->spis,
+							reply->src, NULL);
 		return JOB_REQUEUE_NONE;
 	}
 	send_reply(this, reply);
@@ -281,7 +304,7 @@ static void reply_destroy(reply_t *reply)
 	if (reply->waiting)
 	{
 		this->mutex->lock(this->mutex);
-		this->waiting--;
+		this->waiting->remove(this->waiting, &reply->spis);
 		this->mutex->unlock(this->mutex);
 	}
 	reply->src->destroy(reply->src);
@@ -290,36 +313,59 @@ static void reply_destroy(reply_t *reply)
 }
 
 /**
- * Queue an answer: this runs on the bus, where nobody may wait for an SA
+ * Create a reply to a host
  */
-static void queue_answer(private_qcd_answer_t *this, qcd_header *request,
-						 message_t *message)
+static reply_t *create_reply(private_qcd_answer_t *this, const qcd_spis *spis,
+							 host_t *src, host_t *dst)
 {
-	host_t *src, *dst;
 	reply_t *reply;
 
-	src = message->get_source(message);
-	dst = message->get_destination(message);
 	INIT(reply,
 		.this = this,
-		.request = *request,
+		.spis = *spis,
 		.src = src->clone(src),
 		.dst = dst->clone(dst),
 	);
+	return reply;
+}
+
+/**
+ * Queue a reply: we may be on the bus, where nobody may wait for an SA
+ */
+static void queue_reply(reply_t *reply)
+{
 	lib->processor->queue_job(lib->processor,
 			(job_t*)callback_job_create_with_prio((void*)answer, reply,
 					(void*)reply_destroy, NULL, JOB_PRIO_MEDIUM));
+}
+
+METHOD(qcd_answer_t, tell, void,
+	private_qcd_answer_t *this, const qcd_lost *lost, size_t esp_len,
+	host_t *peer, host_t *me)
+{
+	reply_t *reply;
+
+	reply = create_reply(this, &lost->spis, peer, me);
+	reply->is_lost = TRUE;
+	reply->lost = *lost;
+	reply->esp_len = esp_len;
+	queue_reply(reply);
 }
 
 METHOD(qcd_answer_t, handle, void,
 	private_qcd_answer_t *this, message_t *message)
 {
 	qcd_header request;
+	reply_t *reply;
 
 	switch (this->state->judge(this->state, message, &request))
 	{
 		case QCD_ANSWER:
-			queue_answer(this, &request, message);
+			reply = create_reply(this, &request.spis,
+								 message->get_source(message),
+								 message->get_destination(message));
+			reply->request = request;
+			queue_reply(reply);
 			break;
 		case QCD_SILENT_LIMIT:
 			this->events->raise(this->events, QCD_EVENT_LIMITED, NULL,
@@ -334,13 +380,45 @@ METHOD(qcd_answer_t, handle, void,
 	}
 }
 
+METHOD(qcd_answer_t, is_settled, bool,
+	private_qcd_answer_t *this)
+{
+	enumerator_t *enumerator;
+	peer_cfg_t *peer_cfg;
+	uint64_t now = qcd_now();
+	u_int count = 0;
+	bool settled;
+
+	if (now - this->started > START_TIME_MS)
+	{
+		return TRUE;
+	}
+	enumerator = charon->backends->create_peer_cfg_enumerator(charon->backends,
+												NULL, NULL, NULL, NULL, IKEV2);
+	while (enumerator->enumerate(enumerator, &peer_cfg))
+	{
+		count++;
+	}
+	enumerator->destroy(enumerator);
+
+	this->mutex->lock(this->mutex);
+	if (this->connections != count)
+	{
+		this->connections = count;
+		this->changed = now;
+	}
+	settled = count && now - this->changed >= SETTLE_TIME_MS;
+	this->mutex->unlock(this->mutex);
+	return settled;
+}
+
 METHOD(qcd_answer_t, get_waiting, u_int,
 	private_qcd_answer_t *this)
 {
 	u_int waiting;
 
 	this->mutex->lock(this->mutex);
-	waiting = this->waiting;
+	waiting = this->waiting->get_count(this->waiting);
 	this->mutex->unlock(this->mutex);
 	return waiting;
 }
@@ -348,6 +426,7 @@ METHOD(qcd_answer_t, get_waiting, u_int,
 METHOD(qcd_answer_t, destroy, void,
 	private_qcd_answer_t *this)
 {
+	this->waiting->destroy(this->waiting);
 	this->mutex->destroy(this->mutex);
 	free(this);
 }
@@ -362,6 +441,8 @@ qcd_answer_t *qcd_answer_create(qcd_state_t *state, qcd_events_t *events)
 	INIT(this,
 		.public = {
 			.handle = _handle,
+			.tell = _tell,
+			.is_settled = _is_settled,
 			.get_waiting = _get_waiting,
 			.destroy = _destroy,
 		},
@@ -369,6 +450,7 @@ qcd_answer_t *qcd_answer_create(qcd_state_t *state, qcd_events_t *events)
 		.events = events,
 		.started = qcd_now(),
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
+		.waiting = hashtable_create(qcd_spis_hash, qcd_spis_equals, 32),
 	);
 
 	return &this->public;

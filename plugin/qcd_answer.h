@@ -14,7 +14,8 @@
 typedef struct qcd_answer_t qcd_answer_t;
 
 /**
- * Answers requests for IKE_SAs that were lost, RFC 6290 sections 3 and 4.5.
+ * Answers requests for IKE_SAs that were lost, RFC 6290 sections 3 and 4.5, and
+ * tells of lost CHILD_SAs, section 8.2.
  */
 struct qcd_answer_t {
 
@@ -27,7 +28,26 @@ struct qcd_answer_t {
 	void (*handle)(qcd_answer_t *this, message_t *message);
 
 	/**
-	 * Get the number of requests that wait for the daemon to be ready.
+	 * Tell a peer that a CHILD_SA is lost, as soon as it would be welcome. Who
+	 * calls has asked the state whether that may be done.
+	 *
+	 * @param lost			CHILD_SA, cloned
+	 * @param esp_len		octets of its ESP packet that we answer, 0 if none
+	 * @param peer			where to, cloned
+	 * @param me			where from, cloned
+	 */
+	void (*tell)(qcd_answer_t *this, const qcd_lost *lost, size_t esp_len,
+				 host_t *peer, host_t *me);
+
+	/**
+	 * Check if the daemon has loaded its connections, as far as one can see.
+	 *
+	 * @return				FALSE if it has just started and more may follow
+	 */
+	bool (*is_settled)(qcd_answer_t *this);
+
+	/**
+	 * Get the number of replies that wait for the daemon to be ready.
 	 */
 	u_int (*get_waiting)(qcd_answer_t *this);
 

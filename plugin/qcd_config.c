@@ -66,6 +66,8 @@ static const setting_t settings[] = {
 		"2000", .min = 0, .max = QCD_RATE_MAX },
 	{ "reply_rate_source", offsetof(qcd_config_t, reply_rate_source), MAKER,
 		KIND_NUMBER, "10", .min = 0, .max = QCD_RATE_MAX },
+	{ "esp", offsetof(qcd_config_t, esp), MAKER, KIND_BOOL, "yes" },
+	{ "announce", offsetof(qcd_config_t, announce), MAKER, KIND_BOOL, "no" },
 	{ "verify_rate_source", offsetof(qcd_config_t, verify_rate_source), TAKER,
 		KIND_NUMBER, "100", .min = 0, .max = QCD_RATE_MAX },
 	{ "socket", offsetof(qcd_config_t, socket), 0, KIND_SOCKET,
@@ -408,6 +410,33 @@ METHOD(qcd_config_t, role_enabled, bool,
 	return FALSE;
 }
 
+/**
+ * Is an IKE_SA where all of our IKE_SAs have to be?
+ *
+ * In a pair of gateways whoever holds the shared address takes all SAs of the
+ * other for dead (RFC 6290 section 9.2). One that the other has at an address
+ * of its own may live, so its peer is never given a token.
+ */
+static bool is_at_home(qcd_config_t *this, ike_sa_t *ike_sa)
+{
+	qcd_address *shared = &this->takeover.address, mine;
+
+	if (!shared->len)
+	{
+		return TRUE;
+	}
+	qcd_address_from_host(ike_sa->get_my_host(ike_sa), &mine);
+	return mine.len == shared->len &&
+		   memeq(mine.octets, shared->octets, mine.len);
+}
+
+METHOD(qcd_config_t, makes_for, bool,
+	qcd_config_t *this, ike_sa_t *ike_sa)
+{
+	return role_enabled(this, ike_sa->get_name(ike_sa), "maker") &&
+		   is_at_home(this, ike_sa);
+}
+
 METHOD(qcd_config_t, destroy, void,
 	qcd_config_t *this)
 {
@@ -427,6 +456,7 @@ qcd_config_t *qcd_config_create()
 
 	INIT(this,
 		.role_enabled = _role_enabled,
+		.makes_for = _makes_for,
 		.destroy = _destroy,
 	);
 

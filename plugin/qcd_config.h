@@ -11,6 +11,7 @@
 #include <qcd/qcd.h>
 
 #include <library.h>
+#include <sa/ike_sa.h>
 
 typedef struct qcd_config_t qcd_config_t;
 typedef enum qcd_recover_t qcd_recover_t;
@@ -86,6 +87,12 @@ struct qcd_config_t {
 	uint32_t verify_rate_source;
 
 	/**
+	 * Answer ESP of lost CHILD_SAs, and tell their peers without being asked
+	 */
+	bool esp;
+	bool announce;
+
+	/**
 	 * Path of the socket that serves the qcd command
 	 */
 	char *socket;
@@ -104,6 +111,16 @@ struct qcd_config_t {
 	 * @return				FALSE if it is off, or set to a bad value
 	 */
 	bool (*role_enabled)(qcd_config_t *this, char *name, char *role);
+
+	/**
+	 * Check if the peer of an IKE_SA may be told that the SA is dead, when it
+	 * is lost: if the maker is on for its connection, and if, in a pair of
+	 * gateways, the SA is at the shared address.
+	 *
+	 * @param ike_sa		IKE_SA
+	 * @return				TRUE if so
+	 */
+	bool (*makes_for)(qcd_config_t *this, ike_sa_t *ike_sa);
 
 	/**
 	 * Destroy a qcd_config_t.

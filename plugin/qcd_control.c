@@ -61,6 +61,7 @@ static void add_gateway(private_qcd_control_t *this, qcd_json_t *json)
 		{ "refused_limit", QCD_EVENT_LIMITED },
 		{ "refused_no_evidence", QCD_EVENT_NO_EVIDENCE },
 		{ "refused_alive", QCD_EVENT_ALIVE },
+		{ "esp_passed_over", QCD_EVENT_ESP_PASSED_OVER },
 		{ "verified", QCD_EVENT_VERIFIED },
 		{ "failed", QCD_EVENT_REFUSED },
 		{ "unknown", QCD_EVENT_UNKNOWN },

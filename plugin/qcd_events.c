@@ -80,6 +80,7 @@ static const struct {
 	[QCD_EVENT_ALIVE] = { "alive",
 		"request for an IKE_SA that should be dead but lives, no answer" },
 	[QCD_EVENT_TOLD] = { "told", "telling peer that it uses a lost IKE_SA" },
+	[QCD_EVENT_ESP_PASSED_OVER] = { "esp-passed-over", NULL },
 	[QCD_EVENT_UNKNOWN] = { "unknown",
 		"token for an IKE_SA of which we hold none, nothing done" },
 	[QCD_EVENT_UNCHECKED] = { "unchecked", "too many tokens, not checked" },

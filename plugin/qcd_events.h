@@ -28,6 +28,9 @@ enum qcd_event_t {
 	QCD_EVENT_ALIVE,
 	/** peer was told that an IKE_SA is lost */
 	QCD_EVENT_TOLD,
+	/** ESP of a lost CHILD_SA whose peer was told just now, or over the rate
+	 * limits */
+	QCD_EVENT_ESP_PASSED_OVER,
 	/** token for an IKE_SA of which we hold none */
 	QCD_EVENT_UNKNOWN,
 	/** token not checked, too many came from there */

@@ -3,6 +3,7 @@
 #include "qcd_maker.h"
 #include "qcd_answer.h"
 #include "qcd_compat.h"
+#include "qcd_esp.h"
 #include "qcd_state.h"
 
 #include <daemon.h>
@@ -52,6 +53,11 @@ struct private_qcd_maker_t {
 	 * Answers to requests for lost SAs
 	 */
 	qcd_answer_t *answer;
+
+	/**
+	 * Answers to ESP of lost SAs, and announcements, NULL if there are none
+	 */
+	qcd_esp_t *esp;
 
 	/**
 	 * Mutex for what follows
@@ -108,26 +114,6 @@ static bool get_successor(private_qcd_maker_t *this, qcd_sa_t *old,
 }
 
 /**
- * Is an IKE_SA one that we may promise to be dead when it is lost?
- *
- * In a pair of gateways whoever holds the shared address takes all SAs of the
- * other for dead (RFC 6290 section 9.2). One that the other has at an address
- * of its own may live, so its peer is never given a token.
- */
-static bool is_at_home(private_qcd_maker_t *this, ike_sa_t *ike_sa)
-{
-	qcd_address *shared = &this->config->takeover.address, mine;
-
-	if (!shared->len)
-	{
-		return TRUE;
-	}
-	qcd_address_from_host(ike_sa->get_my_host(ike_sa), &mine);
-	return mine.len == shared->len &&
-		   memeq(mine.octets, shared->octets, mine.len);
-}
-
-/**
  * Add the token that is due, if any, to a message. RFC 6290 section 4.2:
  * whether the peer has sent one does not matter.
  */
@@ -137,9 +123,7 @@ static void add_token(private_qcd_maker_t *this, ike_sa_t *ike_sa, qcd_sa_t *sa,
 	host_t *taker = ike_sa->get_other_host(ike_sa);
 	qcd_token token;
 
-	if (this->config->role_enabled(this->config, ike_sa->get_name(ike_sa),
-								   "maker") &&
-		is_at_home(this, ike_sa) &&
+	if (this->config->makes_for(this->config, ike_sa) &&
 		this->state->give(this->state, sa, taker, request, &token))
 	{
 		message->add_notify(message, FALSE, QUICK_CRASH_DETECTION,
@@ -343,8 +327,7 @@ METHOD(listener_t, ike_rekey, bool,
 	/* RFC 6290 section 4.3: the initiator of a rekeying sends its token right
 	 * after; the responder's is in its response, so nothing is due then */
 	if (qcd_sa_identify(old, &old_sa) && qcd_sa_identify(new, &sa) &&
-		sa.role == QCD_INITIATOR && is_at_home(this, new) &&
-		this->config->role_enabled(this->config, new->get_name(new), "maker"))
+		sa.role == QCD_INITIATOR && this->config->makes_for(this->config, new))
 	{
 		this->state->owe(this->state, &sa);
 		if (!wait_for_old(this, &old_sa, &sa))
@@ -478,6 +461,10 @@ METHOD(qcd_maker_t, describe, void,
 				  this->state->get_generations(this->state, made_at));
 	json->add_num(json, "newest_age", this->state->get_age(this->state));
 	json->add_num(json, "waiting", this->answer->get_waiting(this->answer));
+	if (this->esp)
+	{
+		this->esp->describe(this->esp, json);
+	}
 }
 
 METHOD(qcd_maker_t, describe_secrets, void,
@@ -516,6 +503,7 @@ METHOD(qcd_maker_t, destroy, void,
 	}
 	enumerator->destroy(enumerator);
 	this->rekeyings->destroy(this->rekeyings);
+	DESTROY_IF(this->esp);
 	this->answer->destroy(this->answer);
 	this->state->destroy(this->state);
 	this->mutex->destroy(this->mutex);
@@ -562,6 +550,7 @@ qcd_maker_t *qcd_maker_create(qcd_config_t *config, qcd_events_t *events)
 	);
 	charon->ike_sa_manager->set_spi_cb(charon->ike_sa_manager, get_spi, this);
 	charon->bus->add_listener(charon->bus, &this->public.listener);
+	this->esp = qcd_esp_create(config, events, state, this->answer);
 	if (config->rotate)
 	{
 		lib->scheduler->schedule_job(lib->scheduler,

@@ -75,6 +75,16 @@ void qcd_address_from_host(host_t *host, qcd_address *address)
 /*
  * Described in header
  */
+host_t *qcd_address_to_host(const qcd_address *address, uint16_t port)
+{
+	return host_create_from_chunk(address->len == 4 ? AF_INET : AF_INET6,
+						chunk_create((u_char*)address->octets, address->len),
+						port);
+}
+
+/*
+ * Described in header
+ */
 bool qcd_random(uint8_t *out, size_t len)
 {
 	bool success;

@@ -59,6 +59,15 @@ bool qcd_spis_equals(const void *key, const void *other);
 void qcd_address_from_host(host_t *host, qcd_address *address);
 
 /**
+ * Convert an IP address.
+ *
+ * @param address		address
+ * @param port			port
+ * @return				host, NULL if the address is none
+ */
+host_t *qcd_address_to_host(const qcd_address *address, uint16_t port);
+
+/**
  * Get strong random octets.
  *
  * @param out			receives octets

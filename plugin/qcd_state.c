@@ -78,9 +78,11 @@ struct private_qcd_state_t {
 	qcd_graveyard *graveyard;
 
 	/**
-	 * Rate limits of replies
+	 * Rate limits of replies, and of those about lost SAs that IKE doesn't ask
+	 * for
 	 */
 	qcd_reply_limit *limit;
+	qcd_lost_limit *lost_limit;
 };
 
 /**
@@ -352,6 +354,21 @@ METHOD(qcd_state_t, judge, enum qcd_judgement,
 	return judgement;
 }
 
+/**
+ * Allocate a built message, and wipe what it was built in
+ */
+static bool take_message(uint8_t *octets, size_t len, enum qcd_err err,
+						 chunk_t *message)
+{
+	if (err != QCD_OK)
+	{
+		return FALSE;
+	}
+	*message = chunk_clone(chunk_create(octets, len));
+	qcd_wipe(octets, len);
+	return TRUE;
+}
+
 METHOD(qcd_state_t, build_reply, bool,
 	private_qcd_state_t *this, qcd_header *request, host_t *taker,
 	chunk_t *reply)
@@ -365,13 +382,58 @@ METHOD(qcd_state_t, build_reply, bool,
 	err = qcd_maker_reply(octets, &len, sizeof(octets), request, &this->keys,
 						  bound, this->config->token_length);
 	this->mutex->unlock(this->mutex);
-	if (err != QCD_OK)
-	{
-		return FALSE;
-	}
-	*reply = chunk_clone(chunk_create(octets, len));
-	qcd_wipe(octets, sizeof(octets));
-	return TRUE;
+	return take_message(octets, len, err, reply);
+}
+
+METHOD(qcd_state_t, owns, bool,
+	private_qcd_state_t *this, qcd_sa_t *sa)
+{
+	bool owns;
+
+	this->mutex->lock(this->mutex);
+	owns = qcd_mint_owns(&this->mint, &this->seal, local_spi(sa));
+	this->mutex->unlock(this->mutex);
+	return owns;
+}
+
+METHOD(qcd_state_t, is_lost, bool,
+	private_qcd_state_t *this, const qcd_spis *spis, enum qcd_role role)
+{
+	bool lost;
+
+	this->mutex->lock(this->mutex);
+	lost = qcd_evidence_weigh_lost(spis, role, &this->seal,
+								   &this->mint) != QCD_EVIDENCE_NONE;
+	this->mutex->unlock(this->mutex);
+	return lost;
+}
+
+METHOD(qcd_state_t, judge_lost, enum qcd_judgement,
+	private_qcd_state_t *this, const qcd_lost *lost, const qcd_address *source)
+{
+	enum qcd_judgement judgement;
+
+	this->mutex->lock(this->mutex);
+	judgement = qcd_maker_judge_lost(this->limit, this->lost_limit, &this->seal,
+									 &this->mint, lost, source, qcd_now());
+	this->mutex->unlock(this->mutex);
+	return judgement;
+}
+
+METHOD(qcd_state_t, build_tell, bool,
+	private_qcd_state_t *this, const qcd_lost *lost, size_t esp_len,
+	host_t *taker, chunk_t *message)
+{
+	qcd_address buf, *bound = bound_to(this, taker, &buf);
+	uint8_t octets[QCD_MESSAGE_MAX];
+	enum qcd_err err;
+	size_t len;
+
+	this->mutex->lock(this->mutex);
+	err = qcd_maker_tell(octets, &len, sizeof(octets), lost, esp_len,
+						 &this->keys, bound, this->config->token_length);
+	this->mutex->unlock(this->mutex);
+	return take_message(octets, len, err, message);
 }
 
 /**
@@ -527,6 +589,7 @@ METHOD(qcd_state_t, destroy, void,
 	this->store_mutex->destroy(this->store_mutex);
 	free(this->graveyard);
 	free(this->limit);
+	free(this->lost_limit);
 	qcd_store_close(this->store);
 	qcd_keys_wipe(&this->keys);
 	qcd_seal_wipe(&this->seal);
@@ -636,6 +699,7 @@ static bool init_limit(private_qcd_state_t *this)
 									   this->config->reply_burst,
 									   this->config->reply_rate_source,
 									   key) == QCD_OK;
+		qcd_lost_limit_init(this->lost_limit, key);
 	}
 	else
 	{
@@ -663,6 +727,10 @@ qcd_state_t *qcd_state_create(qcd_config_t *config)
 			.bury = _bury,
 			.judge = _judge,
 			.build_reply = _build_reply,
+			.owns = _owns,
+			.is_lost = _is_lost,
+			.judge_lost = _judge_lost,
+			.build_tell = _build_tell,
 			.rotate = _rotate,
 			.get_outdated = _get_outdated,
 			.get_age = _get_age,
@@ -678,6 +746,7 @@ qcd_state_t *qcd_state_create(qcd_config_t *config)
 									 32),
 		.graveyard = calloc(1, sizeof(*this->graveyard)),
 		.limit = calloc(1, sizeof(*this->limit)),
+		.lost_limit = calloc(1, sizeof(*this->lost_limit)),
 	);
 
 	if (!spis_are_ours() || !sas_are_ours() || !open_store(this) || !init_limit(this))

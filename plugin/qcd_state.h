@@ -101,6 +101,46 @@ struct qcd_state_t {
 						chunk_t *reply);
 
 	/**
+	 * Check if an IKE_SA has an SPI that this process minted.
+	 *
+	 * @param sa			IKE_SA
+	 * @return				TRUE if so, which is evidence that it is not lost
+	 */
+	bool (*owns)(qcd_state_t *this, qcd_sa_t *sa);
+
+	/**
+	 * Check if an IKE_SA died with an earlier run of this gateway.
+	 *
+	 * @param spis			SPIs
+	 * @param role			which of them is ours
+	 * @return				TRUE if there is evidence
+	 */
+	bool (*is_lost)(qcd_state_t *this, const qcd_spis *spis,
+					enum qcd_role role);
+
+	/**
+	 * Decide if somebody is told that a CHILD_SA is lost.
+	 *
+	 * @param lost			CHILD_SA
+	 * @param source		who used it, or its peer without being asked
+	 * @return				what to do
+	 */
+	enum qcd_judgement (*judge_lost)(qcd_state_t *this, const qcd_lost *lost,
+									 const qcd_address *source);
+
+	/**
+	 * Build the message that tells that a CHILD_SA is lost.
+	 *
+	 * @param lost			CHILD_SA
+	 * @param esp_len		octets of the ESP packet that it answers, or 0
+	 * @param taker			host that is told
+	 * @param message		receives allocated octets of an IKE message
+	 * @return				FALSE if the packet is too short to be answered
+	 */
+	bool (*build_tell)(qcd_state_t *this, const qcd_lost *lost, size_t esp_len,
+					   host_t *taker, chunk_t *message);
+
+	/**
 	 * Make a new generation of secrets.
 	 *
 	 * @param error			receives a sentence on failure

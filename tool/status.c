@@ -39,10 +39,10 @@ static void take_member(table *t, const json_t *object, const char *key,
         table_add(t, text);
         return;
     }
-    bool is_role = json_is_boolean(value);
+    bool is_role = strcmp(key, "maker") == 0 || strcmp(key, "taker") == 0;
     (void)snprintf(text, sizeof(text), "%s%s", is_role ? "token " : "", name);
     table_add(t, text);
-    if (is_role) {
+    if (json_is_boolean(value)) {
         table_add(t, json_is_true(value) ? "on" : "off");
     } else {
         answer_text(t, object, key);

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/**
+ * @defgroup qcd_announcer qcd_announcer
+ * @{ @ingroup qcd
+ */
+
+#ifndef QCD_ANNOUNCER_H_
+#define QCD_ANNOUNCER_H_
+
+#include "qcd_answer.h"
+#include "qcd_children.h"
+#include "qcd_config.h"
+#include "qcd_state.h"
+
+typedef struct qcd_announcer_t qcd_announcer_t;
+
+/**
+ * Tells the peers of lost SAs that they are lost, without being asked, as fast
+ * as we can take them back.
+ */
+struct qcd_announcer_t {
+
+	/**
+	 * Get the number of messages that were sent.
+	 */
+	u_int (*get_count)(qcd_announcer_t *this);
+
+	/**
+	 * Destroy a qcd_announcer_t. There are no jobs any more.
+	 */
+	void (*destroy)(qcd_announcer_t *this);
+};
+
+/**
+ * Begin to tell, once the daemon has loaded its connections.
+ *
+ * @param config		settings; all objects outlive it
+ * @param state			state of the maker
+ * @param answer		answers
+ * @param children		CHILD_SAs
+ * @return				instance
+ */
+qcd_announcer_t *qcd_announcer_create(qcd_config_t *config, qcd_state_t *state,
+							qcd_answer_t *answer, qcd_children_t *children);
+
+#endif /** QCD_ANNOUNCER_H_ @}*/

@@ -1,0 +1,658 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "qcd_children.h"
+
+#include <nettle/sha2.h>
+#include <time.h>
+
+#include <daemon.h>
+#include <processing/jobs/callback_job.h>
+#include <threading/mutex.h>
+
+/**
+ * Seconds between two writes to the disk, and between two looks for CHILD_SAs
+ * whose time is up
+ */
+#define FLUSH_INTERVAL 1
+#define EXPIRY_INTERVAL 600
+
+/**
+ * Seconds for which a lost CHILD_SA is remembered that had no end of its own
+ */
+#define LOST_LIFETIME 86400
+
+/**
+ * CHILD_SAs of one peer that are looked at when it is back
+ */
+#define RETIRED_MAX 4096
+
+typedef struct private_qcd_children_t private_qcd_children_t;
+
+/**
+ * Private data
+ */
+struct private_qcd_children_t {
+
+	/**
+	 * Public interface
+	 */
+	qcd_children_t public;
+
+	/**
+	 * Settings
+	 */
+	qcd_config_t *config;
+
+	/**
+	 * State of the maker
+	 */
+	qcd_state_t *state;
+
+	/**
+	 * The map
+	 */
+	qcd_samap *map;
+
+	/**
+	 * Mutex for what follows. Listeners take it while they hold the bus.
+	 */
+	mutex_t *mutex;
+
+	/**
+	 * Number of lost CHILD_SAs
+	 */
+	u_int lost;
+
+	/**
+	 * Who watches for their packets, or NULL
+	 */
+	qcd_nft_t *nft;
+
+	/**
+	 * Whether the last change could not be written
+	 */
+	bool failed;
+};
+
+/**
+ * Name the peer of an IKE_SA: by the connection and both identities, so that it
+ * is known again when it comes back
+ */
+static void name_peer(ike_sa_t *ike_sa, uint8_t out[QCD_SAMAP_PEER_LEN])
+{
+	char text[1024];
+	struct sha256_ctx ctx;
+	int len;
+
+	len = snprintf(text, sizeof(text), "%s\n%Y\n%Y", ike_sa->get_name(ike_sa),
+				   ike_sa->get_my_id(ike_sa),
+				   ike_sa->get_other_eap_id(ike_sa));
+	sha256_init(&ctx);
+	sha256_update(&ctx, min(max(len, 0), sizeof(text) - 1), text);
+	sha256_digest(&ctx, QCD_SAMAP_PEER_LEN, out);
+}
+
+/**
+ * Describe a CHILD_SA of an IKE_SA between two hosts, FALSE if its peer is none
+ * whom we could tell that it is lost
+ */
+static bool describe(private_qcd_children_t *this, ike_sa_t *ike_sa, host_t *me,
+					 host_t *other, child_sa_t *child_sa, qcd_samap_row *row)
+{
+	uint32_t spi = child_sa->get_spi(child_sa, TRUE);
+	time_t end = child_sa->get_lifetime(child_sa, TRUE);
+	qcd_sa_t sa;
+
+	if (!spi || child_sa->get_protocol(child_sa) != PROTO_ESP ||
+		!qcd_sa_identify(ike_sa, &sa) || !this->state->owns(this->state, &sa) ||
+		!this->config->makes_for(this->config, ike_sa))
+	{
+		return FALSE;
+	}
+	memset(row, 0, sizeof(*row));
+	memcpy(row->child_spi, &spi, sizeof(row->child_spi));
+	row->protocol = IPPROTO_ESP;
+	row->encap = child_sa->has_encap(child_sa);
+	row->node = this->config->node;
+	row->run = this->state->get_run(this->state);
+	row->role = sa.role;
+	row->spis = sa.spis;
+	qcd_address_from_host(me, &row->local);
+	qcd_address_from_host(other, &row->peer);
+	row->local_port = me->get_port(me);
+	row->peer_port = other->get_port(other);
+	name_peer(ike_sa, row->peer_id);
+	if (end)
+	{	/* by the clock on the wall, the other one ends with the machine */
+		row->expires = time(NULL) + max(end - time_monotonic(NULL), 0);
+	}
+	return TRUE;
+}
+
+/**
+ * Log once that the map can't be written, and once that it can be again
+ */
+static void note_result(private_qcd_children_t *this, enum qcd_store_err err,
+						qcd_store_report *report)
+{
+	bool failed = err != QCD_STORE_OK, changed;
+
+	this->mutex->lock(this->mutex);
+	changed = this->failed != failed;
+	this->failed = failed;
+	this->mutex->unlock(this->mutex);
+	if (changed)
+	{
+		DBG1(DBG_CFG, "QCD: the SA map %s%s", failed ? "can't be written, ESP "
+			 "of new CHILD_SAs will not be known after a crash: " :
+			 "can be written again", failed ? report->text : "");
+	}
+}
+
+/**
+ * CHILD_SAs are lost no more
+ */
+static void forget_lost(private_qcd_children_t *this, uint32_t *spis,
+						u_int count)
+{
+	if (!count)
+	{
+		return;
+	}
+	this->mutex->lock(this->mutex);
+	this->lost -= min(this->lost, count);
+	if (this->nft)
+	{
+		this->nft->remove(this->nft, spis, count);
+	}
+	this->mutex->unlock(this->mutex);
+}
+
+/**
+ * Is a CHILD_SA lost? Its IKE_SA must have died with an earlier run.
+ */
+static bool is_lost(private_qcd_children_t *this, const qcd_samap_row *row)
+{
+	return this->state->is_lost(this->state, &row->spis, row->role);
+}
+
+/**
+ * Is a CHILD_SA one of this run?
+ */
+static bool is_ours(private_qcd_children_t *this, const qcd_samap_row *row)
+{
+	qcd_sa_t sa = {
+		.spis = row->spis,
+		.role = row->role,
+	};
+
+	return this->state->owns(this->state, &sa);
+}
+
+METHOD(qcd_children_t, get_lost, u_int,
+	private_qcd_children_t *this)
+{
+	u_int lost;
+
+	this->mutex->lock(this->mutex);
+	lost = this->lost;
+	this->mutex->unlock(this->mutex);
+	return lost;
+}
+
+METHOD(qcd_children_t, find, bool,
+	private_qcd_children_t *this, const uint8_t spi[4], qcd_samap_row *row)
+{
+	return qcd_samap_find(this->map, row, spi) && is_lost(this, row);
+}
+
+METHOD(qcd_children_t, next, bool,
+	private_qcd_children_t *this, qcd_samap_place *place, qcd_samap_row *row)
+{
+	while (qcd_samap_next_sa(this->map, row, place))
+	{
+		if (is_lost(this, row))
+		{
+			return TRUE;
+		}
+	}
+	return FALSE;
+}
+
+/**
+ * Write a row. Where it takes the SPI of a lost CHILD_SA again, packets with it
+ * are of a live one from now on.
+ */
+static void put(private_qcd_children_t *this, const qcd_samap_row *row)
+{
+	qcd_store_report report = {};
+	qcd_samap_row old;
+	uint32_t spi;
+	bool taken;
+
+	taken = get_lost(this) && find(this, row->child_spi, &old);
+	note_result(this, qcd_samap_put(this->map, &report, row), &report);
+	if (taken)
+	{
+		memcpy(&spi, row->child_spi, sizeof(spi));
+		forget_lost(this, &spi, 1);
+	}
+}
+
+/**
+ * SPIs, a growing list
+ */
+typedef struct {
+	uint32_t *spis;
+	u_int count, room;
+} spis_t;
+
+/**
+ * Add an SPI to a list
+ */
+static void add_spi(spis_t *list, const uint8_t spi[4])
+{
+	if (list->count == list->room)
+	{
+		list->room = list->room ? list->room * 2 : 256;
+		list->spis = realloc(list->spis, list->room * sizeof(*list->spis));
+	}
+	memcpy(&list->spis[list->count++], spi, sizeof(*list->spis));
+}
+
+/**
+ * A peer that is back
+ */
+typedef struct {
+	private_qcd_children_t *this;
+	uint8_t peer_id[QCD_SAMAP_PEER_LEN];
+	qcd_address peer;
+	/** the CHILD_SAs that it had */
+	spis_t old;
+} return_t;
+
+/**
+ * Note a CHILD_SA that the peer had before our crash
+ */
+static enum qcd_samap_fate collect_old(void *user, qcd_samap_row *row)
+{
+	return_t *ret = user;
+
+	/* somebody else may have the same name elsewhere */
+	if (is_lost(ret->this, row) && row->peer.len == ret->peer.len &&
+		memeq(row->peer.octets, ret->peer.octets, row->peer.len))
+	{
+		add_spi(&ret->old, row->child_spi);
+	}
+	return QCD_SAMAP_KEEP;
+}
+
+/**
+ * Remove a lost CHILD_SA, unless its SPI was taken again meanwhile
+ */
+static bool remove_lost(private_qcd_children_t *this, uint32_t spi)
+{
+	qcd_store_report report = {};
+	qcd_samap_row row;
+	uint8_t octets[sizeof(spi)];
+
+	memcpy(octets, &spi, sizeof(octets));
+	if (!find(this, octets, &row))
+	{
+		return FALSE;
+	}
+	note_result(this, qcd_samap_remove(this->map, &report, octets), &report);
+	return TRUE;
+}
+
+/**
+ * Job for a peer that is back: what it had before our crash is replaced
+ */
+static job_requeue_t retire(return_t *ret)
+{
+	private_qcd_children_t *this = ret->this;
+	u_int i, count = 0;
+
+	qcd_samap_walk_peer(this->map, ret->peer_id, RETIRED_MAX, collect_old, ret);
+	for (i = 0; i < ret->old.count; i++)
+	{
+		if (remove_lost(this, ret->old.spis[i]))
+		{
+			ret->old.spis[count++] = ret->old.spis[i];
+		}
+	}
+	forget_lost(this, ret->old.spis, count);
+	return JOB_REQUEUE_NONE;
+}
+
+/**
+ * Destroy a return_t
+ */
+static void return_destroy(return_t *ret)
+{
+	free(ret->old.spis);
+	free(ret);
+}
+
+/**
+ * Queue what follows from a peer being back, if anything is lost
+ */
+static void queue_retire(private_qcd_children_t *this, const qcd_samap_row *row)
+{
+	return_t *ret;
+
+	if (!get_lost(this))
+	{
+		return;
+	}
+	INIT(ret,
+		.this = this,
+		.peer = row->peer,
+	);
+	memcpy(ret->peer_id, row->peer_id, sizeof(ret->peer_id));
+	lib->processor->queue_job(lib->processor,
+			(job_t*)callback_job_create((void*)retire, ret,
+										(void*)return_destroy, NULL));
+}
+
+/**
+ * Write down a CHILD_SA that was installed
+ */
+static void installed(private_qcd_children_t *this, ike_sa_t *ike_sa,
+					  child_sa_t *child_sa)
+{
+	qcd_samap_row row;
+
+	if (describe(this, ike_sa, ike_sa->get_my_host(ike_sa),
+				 ike_sa->get_other_host(ike_sa), child_sa, &row))
+	{
+		put(this, &row);
+		queue_retire(this, &row);
+	}
+}
+
+/**
+ * Remove a CHILD_SA that is gone
+ */
+static void gone(private_qcd_children_t *this, child_sa_t *child_sa)
+{
+	uint32_t spi = child_sa->get_spi(child_sa, TRUE);
+	uint8_t octets[sizeof(spi)];
+	qcd_store_report report = {};
+	qcd_samap_row row;
+
+	memcpy(octets, &spi, sizeof(octets));
+	/* it may never have got as far as being written, and then the SPI may be
+	 * that of a lost one */
+	if (spi && qcd_samap_find(this->map, &row, octets) && !is_lost(this, &row))
+	{
+		note_result(this, qcd_samap_remove(this->map, &report, octets),
+					&report);
+	}
+}
+
+METHOD(listener_t, child_state_change, bool,
+	private_qcd_children_t *this, ike_sa_t *ike_sa, child_sa_t *child_sa,
+	child_sa_state_t state)
+{
+	if (state == CHILD_DESTROYING)
+	{
+		gone(this, child_sa);
+	}
+	else if (state == CHILD_INSTALLED && ike_sa &&
+			 child_sa->get_state(child_sa) == CHILD_INSTALLING)
+	{
+		installed(this, ike_sa, child_sa);
+	}
+	return TRUE;
+}
+
+/**
+ * Write the CHILD_SAs of an IKE_SA anew
+ */
+static void rewrite(private_qcd_children_t *this, ike_sa_t *ike_sa, host_t *me,
+					host_t *other)
+{
+	enumerator_t *enumerator;
+	child_sa_t *child_sa;
+	qcd_samap_row row;
+
+	enumerator = ike_sa->create_child_sa_enumerator(ike_sa);
+	while (enumerator->enumerate(enumerator, &child_sa))
+	{
+		if (describe(this, ike_sa, me, other, child_sa, &row))
+		{
+			put(this, &row);
+		}
+	}
+	enumerator->destroy(enumerator);
+}
+
+METHOD(listener_t, ike_rekey, bool,
+	private_qcd_children_t *this, ike_sa_t *old, ike_sa_t *new)
+{
+	/* it has the CHILD_SAs by now */
+	rewrite(this, new, new->get_my_host(new), new->get_other_host(new));
+	return TRUE;
+}
+
+METHOD(listener_t, children_migrate, bool,
+	private_qcd_children_t *this, ike_sa_t *ike_sa, ike_sa_id_t *new,
+	uint32_t unique)
+{
+	if (!new)
+	{	/* they have arrived */
+		rewrite(this, ike_sa, ike_sa->get_my_host(ike_sa),
+				ike_sa->get_other_host(ike_sa));
+	}
+	return TRUE;
+}
+
+METHOD(listener_t, ike_update, bool,
+	private_qcd_children_t *this, ike_sa_t *ike_sa, host_t *local,
+	host_t *remote)
+{
+	rewrite(this, ike_sa, local, remote);
+	return TRUE;
+}
+
+/**
+ * What a walk through the map finds
+ */
+typedef struct {
+	private_qcd_children_t *this;
+	time_t now;
+	/** lost ones, and those of them whose time was up */
+	spis_t lost;
+	spis_t expired;
+} census_t;
+
+/**
+ * Count a lost CHILD_SA. One whose time is up is dropped, and so is one of which
+ * we can't know that it is dead: nobody will ever ask for it.
+ */
+static enum qcd_samap_fate visit(void *user, qcd_samap_row *row)
+{
+	census_t *census = user;
+	private_qcd_children_t *this = census->this;
+
+	if (!is_lost(this, row))
+	{
+		return is_ours(this, row) ? QCD_SAMAP_KEEP : QCD_SAMAP_DROP;
+	}
+	if (row->expires && row->expires <= census->now)
+	{
+		add_spi(&census->expired, row->child_spi);
+		return QCD_SAMAP_DROP;
+	}
+	add_spi(&census->lost, row->child_spi);
+	if (!row->expires)
+	{
+		row->expires = census->now + LOST_LIFETIME;
+		return QCD_SAMAP_UPDATE;
+	}
+	return QCD_SAMAP_KEEP;
+}
+
+/**
+ * Walk through the map
+ */
+static bool take_census(private_qcd_children_t *this, census_t *census)
+{
+	qcd_store_report report = {};
+	enum qcd_store_err err;
+
+	*census = (census_t){
+		.this = this,
+		.now = time(NULL),
+	};
+	err = qcd_samap_walk(this->map, &report, visit, census);
+	note_result(this, err, &report);
+	return err == QCD_STORE_OK;
+}
+
+/**
+ * Free what a walk has found
+ */
+static void census_free(census_t *census)
+{
+	free(census->lost.spis);
+	free(census->expired.spis);
+}
+
+/**
+ * Job that forgets lost CHILD_SAs whose time is up
+ */
+static job_requeue_t expire(private_qcd_children_t *this)
+{
+	census_t census;
+
+	if (get_lost(this))
+	{
+		if (take_census(this, &census))
+		{
+			forget_lost(this, census.expired.spis, census.expired.count);
+		}
+		census_free(&census);
+	}
+	return JOB_RESCHEDULE(EXPIRY_INTERVAL);
+}
+
+/**
+ * Job that makes durable what was written in the last second
+ */
+static job_requeue_t flush(private_qcd_children_t *this)
+{
+	qcd_store_report report = {};
+
+	note_result(this, qcd_samap_flush(this->map, &report), &report);
+	return JOB_RESCHEDULE(FLUSH_INTERVAL);
+}
+
+METHOD(qcd_children_t, watch, void,
+	private_qcd_children_t *this, qcd_nft_t *nft)
+{
+	census_t census;
+
+	this->mutex->lock(this->mutex);
+	this->nft = nft;
+	this->mutex->unlock(this->mutex);
+	if (nft && get_lost(this))
+	{
+		if (take_census(this, &census))
+		{
+			nft->add(nft, census.lost.spis, census.lost.count);
+		}
+		census_free(&census);
+	}
+}
+
+/**
+ * Drop a CHILD_SA of this run
+ */
+static enum qcd_samap_fate drop_ours(void *user, qcd_samap_row *row)
+{
+	return is_ours(user, row) ? QCD_SAMAP_DROP : QCD_SAMAP_KEEP;
+}
+
+METHOD(qcd_children_t, destroy, void,
+	private_qcd_children_t *this)
+{
+	qcd_store_report report = {};
+
+	charon->bus->remove_listener(charon->bus, &this->public.listener);
+	note_result(this, qcd_samap_walk(this->map, &report, drop_ours, this),
+				&report);
+	qcd_samap_close(this->map);
+	this->mutex->destroy(this->mutex);
+	free(this);
+}
+
+/*
+ * Described in header
+ */
+void qcd_lost_from_row(qcd_lost *lost, const qcd_samap_row *row)
+{
+	*lost = (qcd_lost){
+		.spis = row->spis,
+		.role = row->role,
+		.peer = row->peer,
+	};
+	memcpy(lost->child_spi, row->child_spi, sizeof(lost->child_spi));
+}
+
+/*
+ * Described in header
+ */
+qcd_children_t *qcd_children_create(qcd_config_t *config, qcd_state_t *state)
+{
+	private_qcd_children_t *this;
+	qcd_store_report report = {};
+	qcd_samap *map;
+	census_t census;
+
+	if (qcd_samap_open(&map, &report, config->state_dir) != QCD_STORE_OK)
+	{
+		DBG1(DBG_CFG, "QCD: no SA map, ESP of lost CHILD_SAs gets no answer: "
+			 "%s", report.text);
+		return NULL;
+	}
+	if (*report.text)
+	{
+		DBG1(DBG_CFG, "QCD: %s", report.text);
+	}
+
+	INIT(this,
+		.public = {
+			.listener = {
+				.child_state_change = _child_state_change,
+				.ike_rekey = _ike_rekey,
+				.children_migrate = _children_migrate,
+				.ike_update = _ike_update,
+			},
+			.find = _find,
+			.next = _next,
+			.watch = _watch,
+			.get_lost = _get_lost,
+			.destroy = _destroy,
+		},
+		.config = config,
+		.state = state,
+		.map = map,
+		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
+	);
+
+	if (take_census(this, &census))
+	{
+		this->lost = census.lost.count;
+	}
+	census_free(&census);
+	charon->bus->add_listener(charon->bus, &this->public.listener);
+	lib->scheduler->schedule_job(lib->scheduler,
+			(job_t*)callback_job_create((void*)flush, this, NULL, NULL),
+			FLUSH_INTERVAL);
+	lib->scheduler->schedule_job(lib->scheduler,
+			(job_t*)callback_job_create((void*)expire, this, NULL, NULL),
+			EXPIRY_INTERVAL);
+	return &this->public;
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "qcd_esp.h"
+#include "qcd_announcer.h"
+#include "qcd_children.h"
+#include "qcd_nft.h"
+
+#include <daemon.h>
+#include <processing/jobs/callback_job.h>
+
+typedef struct private_qcd_esp_t private_qcd_esp_t;
+
+/**
+ * Private data
+ */
+struct private_qcd_esp_t {
+
+	/**
+	 * Public interface
+	 */
+	qcd_esp_t public;
+
+	/**
+	 * Events
+	 */
+	qcd_events_t *events;
+
+	/**
+	 * State of the maker
+	 */
+	qcd_state_t *state;
+
+	/**
+	 * Answers
+	 */
+	qcd_answer_t *answer;
+
+	/**
+	 * CHILD_SAs
+	 */
+	qcd_children_t *children;
+
+	/**
+	 * Shows us packets of the lost ones, NULL if nobody does
+	 */
+	qcd_nft_t *nft;
+
+	/**
+	 * Tells peers without being asked, NULL if nobody does
+	 */
+	qcd_announcer_t *announcer;
+};
+
+/**
+ * Answer a packet: to where it came from, from where it went. In UDP that is
+ * known with the ports (RFC 7296 section 1.5), else IKE's ports are those that
+ * the SA had.
+ */
+static void answer_packet(private_qcd_esp_t *this, const qcd_esp *packet,
+						  const qcd_lost *lost, const qcd_samap_row *row)
+{
+	host_t *peer, *me;
+
+	if (packet->encap)
+	{
+		peer = qcd_address_to_host(&packet->source, packet->source_port);
+		me = qcd_address_to_host(&packet->destination, packet->destination_port);
+	}
+	else
+	{
+		peer = qcd_address_to_host(&packet->source, row->peer_port);
+		me = qcd_address_to_host(&packet->destination, row->local_port);
+	}
+	if (peer && me)
+	{
+		this->answer->tell(this->answer, lost, packet->len, peer, me);
+	}
+	DESTROY_IF(peer);
+	DESTROY_IF(me);
+}
+
+/**
+ * Look at an IP packet whose SPI seems to be that of a lost CHILD_SA
+ */
+static void handle(private_qcd_esp_t *this, chunk_t data)
+{
+	qcd_samap_row row;
+	qcd_lost lost;
+	qcd_esp packet;
+
+	if (qcd_esp_decode(&packet, data.ptr, data.len) != QCD_OK ||
+		!this->children->find(this->children, packet.child_spi, &row))
+	{
+		return;
+	}
+	qcd_lost_from_row(&lost, &row);
+	switch (this->state->judge_lost(this->state, &lost, &packet.source))
+	{
+		case QCD_ANSWER:
+			answer_packet(this, &packet, &lost, &row);
+			break;
+		case QCD_SILENT_LIMIT:
+			/* so it is for all packets of a flow but one a second */
+			this->events->raise(this->events, QCD_EVENT_ESP_PASSED_OVER, NULL,
+								NULL, NULL);
+			break;
+		default:
+			break;
+	}
+}
+
+/**
+ * Job that begins to watch for packets
+ */
+static job_requeue_t watch(private_qcd_esp_t *this)
+{
+	this->children->watch(this->children, this->nft);
+	return JOB_REQUEUE_NONE;
+}
+
+METHOD(qcd_esp_t, describe, void,
+	private_qcd_esp_t *this, qcd_json_t *json)
+{
+	json->add_bool(json, "esp", this->nft != NULL);
+	json->add_bool(json, "announce", this->announcer != NULL);
+	json->add_num(json, "lost_children",
+				  this->children->get_lost(this->children));
+	json->add_num(json, "announced", this->announcer ?
+				  this->announcer->get_count(this->announcer) : 0);
+}
+
+METHOD(qcd_esp_t, destroy, void,
+	private_qcd_esp_t *this)
+{
+	DESTROY_IF(this->announcer);
+	this->children->watch(this->children, NULL);
+	DESTROY_IF(this->nft);
+	this->children->destroy(this->children);
+	free(this);
+}
+
+/*
+ * Described in header
+ */
+qcd_esp_t *qcd_esp_create(qcd_config_t *config, qcd_events_t *events,
+						  qcd_state_t *state, qcd_answer_t *answer)
+{
+	private_qcd_esp_t *this;
+	qcd_children_t *children;
+
+	if (!config->esp && !config->announce)
+	{
+		return NULL;
+	}
+	children = qcd_children_create(config, state);
+	if (!children)
+	{
+		return NULL;
+	}
+
+	INIT(this,
+		.public = {
+			.describe = _describe,
+			.destroy = _destroy,
+		},
+		.events = events,
+		.state = state,
+		.answer = answer,
+		.children = children,
+	);
+
+	if (config->esp && config->reply_rate)
+	{
+		this->nft = qcd_nft_create(config->reply_rate,
+							charon->socket->get_port(charon->socket, TRUE),
+							(qcd_nft_packet_t)handle, this);
+	}
+	if (this->nft && children->get_lost(children))
+	{	/* the kernel takes its time with many SPIs */
+		lib->processor->queue_job(lib->processor,
+				(job_t*)callback_job_create_with_prio((void*)watch, this, NULL,
+													  NULL, JOB_PRIO_HIGH));
+	}
+	if (config->announce)
+	{
+		this->announcer = qcd_announcer_create(config, state, answer, children);
+	}
+	return &this->public;
+}
