@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A lab for one scenario: a network and its gateways, cleaned up at the end."""
 
+import fcntl
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,19 +15,46 @@ from lab.gateway import Gateway, Sa
 from lab.net import Host, Network
 
 
-FOLDER = "qcd-lab-"
+FOLDER = "qcdlab-"
 
 
-def _new_folder() -> Path:
-    """A folder of our own; those of labs that were killed are cleared away.
+def _lock(folder: Path, wait: bool) -> int | None:
+    """Lock a folder, as the lab does whose it is; None if that can't be."""
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return None  # gone meanwhile, or not a lab's
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        if os.path.samestat(os.fstat(fd), os.lstat(folder)):
+            return fd
+    except OSError:
+        pass  # another has it, or has cleared it away
+    os.close(fd)
+    return None
 
-    It stands in /tmp because its path has to fit into a socket's address.
-    """
-    for old in Path("/tmp").glob(f"{FOLDER}*"):
-        owner = old.name.removeprefix(FOLDER).split("-")[0]
-        if not Path("/proc", owner).exists():
+
+def _clear(folders: Iterable[Path]) -> None:
+    """Clear away the folders that no lab holds."""
+    for old in folders:
+        fd = _lock(old, wait=False)
+        if fd is not None:
             shutil.rmtree(old, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=f"{FOLDER}{os.getpid()}-", dir="/tmp"))
+            os.close(fd)
+
+
+def _new_folder() -> tuple[Path, int]:
+    """A folder of our own and its lock; those of killed labs are cleared away.
+
+    It stands in /tmp because its path has to fit into a socket's address. Labs
+    beside ours may have process IDs of their own, so a lock tells who lives.
+    """
+    _clear(Path("/tmp").glob(f"{FOLDER}*"))
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=FOLDER, dir="/tmp"))
+        fd = _lock(folder, wait=True)
+        if fd is not None:  # else another cleared it before we had the lock
+            return folder, fd
 
 
 class Lab:
@@ -46,7 +75,8 @@ class Lab:
         **configs: Config,
     ) -> None:
         self._stack = ExitStack()
-        self.folder = _new_folder()
+        self.folder, lock = _new_folder()
+        self._stack.callback(os.close, lock)
         self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
         self.gateways: dict[str, Gateway] = {}
         try:

@@ -3,16 +3,18 @@
 
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from lab import ike
+from lab import ike, scenario
 from lab.config import Config
 from lab.control import REPO
 from lab.crash import Crash
@@ -220,6 +222,53 @@ def test_nothing_is_left_behind(how: str) -> None:
         for fd in gateways:
             assert select.select([fd], [], [], 10)[0], "a gateway outlives its lab"
             os.close(fd)
+
+
+HOLDS_A_FOLDER = """
+from lab.scenario import _new_folder
+print(_new_folder()[0], flush=True)
+input()
+"""
+
+
+def test_folders_of_killed_labs_only_are_cleared() -> None:
+    """A lab in another PID namespace, whose process ID is none of ours."""
+    argv = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    argv += [sys.executable, "-c", HOLDS_A_FOLDER]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, cwd=REPO, stdin=pipe, stdout=pipe, text=True) as other:
+        assert other.stdout is not None
+        folder = Path(other.stdout.readline().strip())
+        with Lab(STOCK):
+            assert folder.is_dir(), "its lab lives"
+        other.kill()
+
+    def cleared() -> bool:
+        with Lab(STOCK):
+            return not folder.exists()
+
+    wait_until("the end of the other's folder", cleared)
+
+
+def test_new_folder_that_another_lab_clears(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be taken for a killed lab's before it is locked."""
+    made: list[Path] = []
+    mkdtemp = tempfile.mkdtemp
+
+    def make(**where: str) -> str:
+        made.append(Path(mkdtemp(**where)))
+        if len(made) == 1:
+            scenario._clear(made)
+            assert not made[0].exists()
+        return str(made[-1])
+
+    monkeypatch.setattr(tempfile, "mkdtemp", make)
+    folder, lock = scenario._new_folder()
+    assert folder == made[1] and folder.is_dir()
+    scenario._clear([folder])
+    assert folder.is_dir(), "it is locked"
+    shutil.rmtree(folder)
+    os.close(lock)
 
 
 def test_gateway_that_died_is_noticed() -> None:
