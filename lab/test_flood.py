@@ -115,7 +115,9 @@ def lost_spis(lab: Lab) -> list[bytes]:
     """SPIs that the gateway has minted, and whose SAs it loses in its next crash."""
     with Sniffer(lab.b.host, peer=lab.a.host) as wire:
         lab.up()
-        init = wire.find(lambda p: p.message.exchange == ike.IKE_SA_INIT)[0].message
+        init = wire.wait(
+            "IKE_SA_INIT", lambda p: p.message.exchange == ike.IKE_SA_INIT
+        ).message
     spis = []
     with Asker(lab.stranger, lab.b) as asker:
         for _ in range(LOST):
