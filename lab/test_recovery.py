@@ -15,6 +15,7 @@ from lab import ike
 from lab.ask import Asker
 from lab.config import Config
 from lab.crash import Crash, Recovery, crash
+from lab.gateway import Sa
 from lab.scenario import Lab
 from lab.traffic import Probe
 from lab.wait import wait_until
@@ -277,3 +278,80 @@ def test_names_are_not_looked_up(new_lab: NewLab) -> None:
             3.0,
             lab.b.tail,
         )
+
+
+# make_before_break, the default from strongSwan 6.0 on
+EAGER = Config(charon={"make_before_break": True})
+
+
+def reauthenticate(lab: Lab) -> Sa:
+    """Have `a` begin to replace its SA; returns that one."""
+    old = lab.a.established()[0]
+    lab.a.command("rekey", {"ike-id": old.unique_id, "reauth": "yes"})
+    return old
+
+
+def assert_comes_back(lab: Lab, running: Crash, old: Sa) -> None:
+    """`b` is up again and `a` asks on the old SA: a single new one takes over."""
+    lab.a.nudge(old)
+    recovery = running.wait()
+    assert recovery.request_to_answer is not None, str(recovery)
+    assert recovery.request_to_answer < SOON, str(recovery)
+    assert_one_sa(lab)
+    assert lab.a.sas()[0].spis != old.spis
+
+
+@pytest.mark.parametrize("lost", [ike.IKE_SA_INIT, ike.IKE_AUTH])
+def test_crash_while_reauthenticating(new_lab: NewLab, lost: int) -> None:
+    """The new SA was not answered yet, or begun with the daemon that died."""
+    lab = new_lab(EAGER)
+    lab.up()
+    router, a, b = lab.network.router, lab.a.host, lab.b.host
+    with probe(lab) as pings, Crash(lab.b, lab.a, pings) as running:
+        pings.wait_answer()
+        with router.drop_ike(a, b, exchange=lost) as drop:  # from 4500 to 4500
+            old = reauthenticate(lab)
+            wait_until("the lost request", lambda: drop.count, 5.0, lab.a.tail)
+            running.kill()
+        running.restart()
+        assert_comes_back(lab, running, old)
+
+
+def test_crash_after_a_reauthentication_that_failed(new_lab: NewLab) -> None:
+    """The old SA goes on, and is one that has to come back."""
+    impatient = {"retransmit_tries": "1", "retransmit_timeout": "0.2"}
+    lab = new_lab(EAGER.but(charon={**EAGER.charon, **impatient}))
+    lab.up()
+    router, a, b = lab.network.router, lab.a.host, lab.b.host
+    with probe(lab) as pings, Crash(lab.b, lab.a, pings) as running:
+        pings.wait_answer()
+        with router.drop_ike(a, b, exchange=ike.IKE_AUTH):
+            old = reauthenticate(lab)
+            lab.a.wait_log("establishing IKE_SA failed")
+        running.kill()
+        running.restart()
+        assert_comes_back(lab, running, old)
+
+
+def test_newer_sa_with_other_children_is_no_replacement(new_lab: NewLab) -> None:
+    """One beside it of the same connection, where each child has its own IKE SA."""
+    impatient = {"retransmit_tries": "1", "retransmit_timeout": "0.2"}
+    apart = {**EAGER.charon, **impatient, "reuse_ikesa": False}
+    lab = new_lab(EAGER.but(children=2, charon=apart))
+    for gateway in (lab.a, lab.b):
+        gateway.start()
+    for child in range(2):
+        lab.a.initiate("b", child)
+    old, _ = sorted(lab.a.sas(), key=lambda sa: sa.unique_id)
+    router, a, b = lab.network.router, lab.a.host, lab.b.host
+    with probe(lab) as pings, Crash(lab.b, lab.a, pings) as running:
+        pings.wait_answer()
+        with router.drop_ike(a, b, exchange=ike.IKE_AUTH):
+            lab.a.command("rekey", {"ike-id": old.unique_id, "reauth": "yes"})
+            lab.a.wait_log("establishing IKE_SA failed")
+        running.kill()
+        running.restart()
+        lab.a.nudge(old)
+        recovery = running.wait()
+        assert recovery.request_to_answer is not None, str(recovery)
+        assert recovery.request_to_answer < SOON, str(recovery)

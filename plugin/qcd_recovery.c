@@ -6,6 +6,7 @@
 #include <daemon.h>
 #include <processing/jobs/callback_job.h>
 #include <sa/ikev2/tasks/child_create.h>
+#include <sa/ikev2/tasks/ike_dpd.h>
 
 /**
  * An IKE_SA to recover
@@ -286,39 +287,6 @@ static void establish(qcd_config_t *config, ike_sa_t *old)
 }
 
 /**
- * Is another IKE_SA on its way that replaces one which is authenticated anew, as
- * make_before_break has it? Only its task tells, and one that never came up
- * leaves the condition behind.
- *
- * An SA that a thread has checked out is not looked at: that thread may wait for
- * the one that we hold.
- */
-static bool is_replaced(ike_sa_t *old)
-{
-	enumerator_t *enumerator;
-	ike_sa_t *ike_sa;
-	host_t *peer = old->get_other_host(old);
-	bool found = FALSE;
-
-	if (!old->has_condition(old, COND_REAUTHENTICATING))
-	{
-		return FALSE;
-	}
-	enumerator = charon->ike_sa_manager->create_enumerator(
-											charon->ike_sa_manager, FALSE);
-	while (!found && enumerator->enumerate(enumerator, &ike_sa))
-	{
-		found = ike_sa->get_state(ike_sa) == IKE_CONNECTING &&
-				streq(ike_sa->get_name(ike_sa), old->get_name(old)) &&
-				peer->ip_equals(peer, ike_sa->get_other_host(ike_sa)) &&
-				has_task(ike_sa, TASK_QUEUE_QUEUED, TASK_IKE_REAUTH_COMPLETE);
-	}
-	enumerator->destroy(enumerator);
-	charon->bus->set_sa(charon->bus, old);
-	return found;
-}
-
-/**
  * Do for an IKE_SA what has to be done
  */
 static void reestablish(qcd_config_t *config, ike_sa_t *ike_sa)
@@ -328,8 +296,7 @@ static void reestablish(qcd_config_t *config, ike_sa_t *ike_sa)
 #endif
 	bool restart;
 
-	if (has_task(ike_sa, TASK_QUEUE_QUEUED, TASK_IKE_DELETE) ||
-		is_replaced(ike_sa))
+	if (has_task(ike_sa, TASK_QUEUE_QUEUED, TASK_IKE_DELETE))
 	{
 		return;
 	}
@@ -382,7 +349,7 @@ static bool should_be_up(ike_sa_t *ike_sa)
  * Recover a checked out IKE_SA: RFC 6290 sections 3 and 4.5, it is deleted with
  * its CHILD_SAs and nothing is sent on it
  */
-static void recover(recovery_t *this, ike_sa_t *ike_sa)
+static void recover(recovery_t *this, ike_sa_t *ike_sa, bool replaced)
 {
 	ike_sa_state_t state = ike_sa->get_state(ike_sa);
 
@@ -392,7 +359,10 @@ static void recover(recovery_t *this, ike_sa_t *ike_sa)
 	if (should_be_up(ike_sa))
 	{
 		this->events->expect(this->events, ike_sa->get_name(ike_sa));
-		reestablish(this->config, ike_sa);
+		if (!replaced)
+		{
+			reestablish(this->config, ike_sa);
+		}
 	}
 	/* as charon does where an SA is given up after retransmissions */
 	if (state != IKE_CONNECTING && state != IKE_REKEYED)
@@ -403,11 +373,188 @@ static void recover(recovery_t *this, ike_sa_t *ike_sa)
 }
 
 /**
+ * What is known of an IKE_SA that is not checked out
+ */
+typedef struct {
+	uint32_t unique_id;
+	char *name;
+	host_t *peer;
+	/** names of its CHILD_SAs that are up */
+	linked_list_t *children;
+} known_t;
+
+/**
+ * Is there a CHILD_SA of that name that is up?
+ */
+static bool has_child(ike_sa_t *ike_sa, char *name)
+{
+	enumerator_t *enumerator;
+	child_sa_t *child_sa;
+	bool found = FALSE;
+
+	enumerator = ike_sa->create_child_sa_enumerator(ike_sa);
+	while (!found && enumerator->enumerate(enumerator, &child_sa))
+	{
+		found = is_child_up(child_sa) &&
+				streq(child_sa->get_name(child_sa), name);
+	}
+	enumerator->destroy(enumerator);
+	return found;
+}
+
+/**
+ * Does an IKE_SA replace an older one, or is it about to? While it comes up,
+ * only its task tells; the task is gone a moment before the older one is. One
+ * beside it with other CHILD_SAs does not count.
+ */
+static bool is_replacement(known_t *old, ike_sa_t *ike_sa)
+{
+	enumerator_t *enumerator;
+	char *child;
+	bool found;
+
+	if (ike_sa->get_unique_id(ike_sa) <= old->unique_id ||
+		!streq(ike_sa->get_name(ike_sa), old->name) ||
+		!old->peer->ip_equals(old->peer, ike_sa->get_other_host(ike_sa)))
+	{
+		return FALSE;
+	}
+	if (has_task(ike_sa, TASK_QUEUE_QUEUED, TASK_IKE_REAUTH_COMPLETE))
+	{
+		return TRUE;
+	}
+	found = ike_sa->get_state(ike_sa) == IKE_ESTABLISHED;
+	enumerator = old->children->create_enumerator(old->children);
+	while (found && enumerator->enumerate(enumerator, &child))
+	{
+		found = has_child(ike_sa, child);
+	}
+	enumerator->destroy(enumerator);
+	return found;
+}
+
+/**
+ * Find the IKE_SA that replaces another one
+ *
+ * @return				its unique ID, 0 if there is none
+ */
+static uint32_t find_replacement(known_t *old)
+{
+	enumerator_t *enumerator;
+	ike_sa_t *ike_sa;
+	uint32_t unique_id = 0;
+
+	enumerator = charon->ike_sa_manager->create_enumerator(
+											charon->ike_sa_manager, TRUE);
+	while (!unique_id && enumerator->enumerate(enumerator, &ike_sa))
+	{
+		if (is_replacement(old, ike_sa))
+		{
+			unique_id = ike_sa->get_unique_id(ike_sa);
+		}
+	}
+	enumerator->destroy(enumerator);
+	return unique_id;
+}
+
+/**
+ * Have an IKE_SA that replaces another one go on, with a peer that has crashed
+ * meanwhile: it may have been asked while the peer was down, and would repeat
+ * itself in seconds only.
+ *
+ * @return				FALSE if it can't take the place of the other one
+ */
+static bool hurry(uint32_t unique_id)
+{
+	ike_sa_t *ike_sa;
+	ike_sa_id_t *id;
+	status_t status = FAILED;
+
+	ike_sa = charon->ike_sa_manager->checkout_by_id(charon->ike_sa_manager,
+													unique_id);
+	if (!ike_sa)
+	{
+		return FALSE;
+	}
+	id = ike_sa->get_id(ike_sa);
+	switch (ike_sa->get_state(ike_sa))
+	{
+		case IKE_CONNECTING:
+			/* once it was answered, this may be by the daemon that died: then
+			 * nobody would ever tell us */
+			status = id->get_responder_spi(id) ? DESTROY_ME
+											   : ike_sa->retransmit(ike_sa, 0);
+			break;
+		case IKE_ESTABLISHED:
+		case IKE_REKEYING:
+			/* if the peer has lost it as well, it will show that token too */
+			ike_sa->queue_task(ike_sa, (task_t*)ike_dpd_create(TRUE));
+			status = ike_sa->initiate(ike_sa, NULL, NULL);
+			break;
+		default:
+			break;
+	}
+	if (status == DESTROY_ME)
+	{
+		charon->ike_sa_manager->checkin_and_destroy(charon->ike_sa_manager,
+													ike_sa);
+		return FALSE;
+	}
+	charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
+	return status == SUCCESS;
+}
+
+/**
+ * Is an IKE_SA that is authenticated anew replaced by another one, as
+ * make_before_break has it, so that ours would be one too many? The condition
+ * alone doesn't say: an attempt that failed leaves it behind.
+ *
+ * Looks at all others, which may wait for this one: it is checked in meanwhile.
+ *
+ * @return				the IKE_SA checked out again, NULL if it is gone
+ */
+static ike_sa_t *look_for_replacement(recovery_t *this, ike_sa_t *ike_sa,
+									  bool *replaced)
+{
+	enumerator_t *enumerator;
+	child_sa_t *child_sa;
+	host_t *peer = ike_sa->get_other_host(ike_sa);
+	known_t old = {
+		.unique_id = ike_sa->get_unique_id(ike_sa),
+		.name = strdup(ike_sa->get_name(ike_sa)),
+		.peer = peer->clone(peer),
+		.children = linked_list_create(),
+	};
+	uint32_t unique_id;
+
+	enumerator = ike_sa->create_child_sa_enumerator(ike_sa);
+	while (enumerator->enumerate(enumerator, &child_sa))
+	{
+		if (is_child_up(child_sa))
+		{
+			old.children->insert_last(old.children,
+									  strdup(child_sa->get_name(child_sa)));
+		}
+	}
+	enumerator->destroy(enumerator);
+	charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
+
+	unique_id = find_replacement(&old);
+	*replaced = unique_id && hurry(unique_id);
+
+	old.children->destroy_function(old.children, free);
+	old.peer->destroy(old.peer);
+	free(old.name);
+	return qcd_sa_checkout(&this->sa);
+}
+
+/**
  * Job that recovers an IKE_SA
  */
 static job_requeue_t execute(recovery_t *this)
 {
 	ike_sa_t *ike_sa;
+	bool replaced = FALSE;
 	char *name;
 
 	ike_sa = qcd_sa_checkout(&this->sa);
@@ -416,13 +563,18 @@ static job_requeue_t execute(recovery_t *this)
 		return JOB_REQUEUE_NONE;
 	}
 	name = ike_sa->get_name(ike_sa);
-	if (this->config->role_enabled(this->config, name, "taker"))
-	{
-		recover(this, ike_sa);
-	}
-	else
+	if (!this->config->role_enabled(this->config, name, "taker"))
 	{
 		charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
+		return JOB_REQUEUE_NONE;
+	}
+	if (ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING))
+	{
+		ike_sa = look_for_replacement(this, ike_sa, &replaced);
+	}
+	if (ike_sa)
+	{
+		recover(this, ike_sa, replaced);
 	}
 	return JOB_REQUEUE_NONE;
 }
