@@ -4,6 +4,7 @@
 RFC 6290 section 4.5 with erratum 3449, RFC 7296 sections 1.5 and 2.21.4.
 """
 
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -75,19 +76,30 @@ REQUESTS = {
     "rekey": {"exchange": ike.CREATE_CHILD_SA, "size": 300},
     "auth": {"exchange": ike.IKE_AUTH, "message_id": 1, "size": 250},
     # charon takes an INFORMATIONAL in fragments for a connectivity check.
-    "fragment": {"payload": ike.SKF, "exchange": ike.CREATE_CHILD_SA, "size": 500},
+    "fragment": {"payload": ike.SKF, "size": 500},
+    "fragment of a rekey": {
+        "payload": ike.SKF,
+        "exchange": ike.CREATE_CHILD_SA,
+        "size": 500,
+    },
     "first message": {"message_id": 0},
     "last message": {"message_id": 0xFFFFFFFF},
     "higher version": {"flags": ike.FLAG_V},
 }
 
 
+def fragment(request: ike.Message, number: int, total: int) -> ike.Message:
+    """The same as a fragment, RFC 7383 section 2.5."""
+    body = request.body[:4] + struct.pack("!HH", number, total) + request.body[8:]
+    return request.but(next_payload=ike.SKF, body=body)
+
+
 def built(lost: Lost, changes: dict[str, object]) -> ike.Message:
     options = dict(changes)
     flags = lost.flags | int(options.pop("flags", 0))  # type: ignore[call-overload]
     request = lost.request(flags=flags, **options)
-    if request.next_payload == ike.SKF:  # the first of two fragments
-        return request.but(body=request.body[:4] + b"\0\1\0\2" + request.body[8:])
+    if request.next_payload == ike.SKF:
+        return fragment(request, 1, 2)
     return request
 
 
@@ -137,6 +149,22 @@ def test_reply_comes_from_where_the_request_went(responder: Lost) -> None:
         assert answer.source == (responder.lab.b.host.address, port)
 
 
+@pytest.mark.parametrize("exchange", [ike.INFORMATIONAL, ike.CREATE_CHILD_SA])
+def test_one_reply_to_all_fragments(responder: Lost, exchange: int) -> None:
+    """RFC 6290 section 3, one for a Message ID; in whatever order they come."""
+    asker = responder.asker
+    request = responder.request(exchange=exchange, message_id=5, size=300)
+    for order in ((1, 2, 3), (3, 1, 2)):
+        since, source = asker.wire.count, asker.source()
+        for number in order:
+            asker.send(fragment(request, number, 3), source=source)
+        asker.settle()
+        answers = [p for p in asker.wire.packets[since:] if p.target == source]
+        assert len(answers) == 1
+        assert answers[0].message.message_id == 5
+        assert answers[0].message.tokens()
+
+
 def test_reply_is_at_most_three_times_the_request(responder: Lost) -> None:
     """RFC 6290 section 4.5 with RFC 7296 section 2.4: nothing to amplify with."""
     asker = responder.asker
@@ -176,10 +204,17 @@ def _silent(lost: Lost) -> dict[str, ike.Message | bytes]:
             lost.spis, [ike.Notify(ike.INVALID_SPI, b"\1\2\3\4")], flags=good.flags
         ),
         "another payload before SK": good.but(next_payload=40),
-        "a later fragment": good.but(
-            exchange=ike.CREATE_CHILD_SA,
-            next_payload=ike.SKF, body=good.body[:4] + b"\0\2\0\2" + good.body[8:]
+        "a later fragment": fragment(good, 2, 2),
+        "a later fragment of a rekey": fragment(
+            good.but(exchange=ike.CREATE_CHILD_SA), 2, 2
         ),
+        "a fragment without a number": good.but(
+            next_payload=ike.SKF, body=good.body[:4]
+        ),
+        "a fragment of a response": fragment(good, 1, 2).but(
+            flags=good.flags | ike.FLAG_R
+        ),
+        "a fragment for an SPI that is not ours": fragment(good, 1, 2).but(**not_ours),
         "IKEv1": good.but(version=0x10),
         "a length that is too long": good.but(length=len(good.pack()) + 1),
         "a length that is too short": good.but(length=27),

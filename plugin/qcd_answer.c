@@ -330,7 +330,8 @@ static reply_t *create_reply(private_qcd_answer_t *this, const qcd_spis *spis,
 }
 
 /**
- * Queue a reply: we may be on the bus, where nobody may wait for an SA
+ * Queue a reply: we may be on the bus or in the receiver, where nobody may wait
+ * for an SA
  */
 static void queue_reply(reply_t *reply)
 {
@@ -353,27 +354,29 @@ METHOD(qcd_answer_t, tell, void,
 }
 
 METHOD(qcd_answer_t, handle, void,
-	private_qcd_answer_t *this, message_t *message)
+	private_qcd_answer_t *this, chunk_t message, host_t *src, host_t *dst,
+	bool unknown)
 {
 	qcd_header request;
 	reply_t *reply;
 
-	switch (this->state->judge(this->state, message, &request))
+	switch (this->state->judge(this->state, message, src, dst, &request))
 	{
 		case QCD_ANSWER:
-			reply = create_reply(this, &request.spis,
-								 message->get_source(message),
-								 message->get_destination(message));
+			reply = create_reply(this, &request.spis, src, dst);
 			reply->request = request;
 			queue_reply(reply);
 			break;
 		case QCD_SILENT_LIMIT:
-			this->events->raise(this->events, QCD_EVENT_LIMITED, NULL,
-								message->get_source(message), NULL);
+			this->events->raise(this->events, QCD_EVENT_LIMITED, NULL, src,
+								NULL);
 			break;
 		case QCD_SILENT_NO_EVIDENCE:
-			this->events->raise(this->events, QCD_EVENT_NO_EVIDENCE, NULL, NULL,
-								NULL);
+			if (unknown)
+			{
+				this->events->raise(this->events, QCD_EVENT_NO_EVIDENCE, NULL,
+									NULL, NULL);
+			}
 			break;
 		case QCD_SILENT_NO_REQUEST:
 			break;

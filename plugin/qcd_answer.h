@@ -20,12 +20,16 @@ typedef struct qcd_answer_t qcd_answer_t;
 struct qcd_answer_t {
 
 	/**
-	 * Handle a message for which the daemon found no IKE_SA. May be called in
-	 * a listener.
+	 * Handle a message for whose IKE_SA there may be evidence that it is dead.
+	 * May be called in a listener.
 	 *
-	 * @param message		message, cloned where it is needed later
+	 * @param message		octets of the message
+	 * @param src			its source, cloned where it is needed later
+	 * @param dst			its destination, likewise
+	 * @param unknown		TRUE if the daemon found no such IKE_SA
 	 */
-	void (*handle)(qcd_answer_t *this, message_t *message);
+	void (*handle)(qcd_answer_t *this, chunk_t message, host_t *src,
+				   host_t *dst, bool unknown);
 
 	/**
 	 * Tell a peer that a CHILD_SA is lost, as soon as it would be welcome. Who

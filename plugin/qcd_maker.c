@@ -396,12 +396,51 @@ METHOD(listener_t, ike_state_change, bool,
 METHOD(listener_t, alert_hook, bool,
 	private_qcd_maker_t *this, ike_sa_t *ike_sa, alert_t alert, va_list args)
 {
+	message_t *message;
+
 	if (alert == ALERT_INVALID_IKE_SPI)
 	{
-		this->answer->handle(this->answer, va_arg(args, message_t*));
+		message = va_arg(args, message_t*);
+		this->answer->handle(this->answer, message->get_packet_data(message),
+							 message->get_source(message),
+							 message->get_destination(message), TRUE);
 	}
 	return TRUE;
 }
+
+#ifdef ME
+/**
+ * Octets of an IKE header that tell what a message is, RFC 7296 3.1
+ */
+#define FIRST_PAYLOAD 16
+#define EXCHANGE_TYPE 18
+
+/**
+ * Answer a fragment of a request for a lost SA, of which charon would tell
+ * nobody: built with the mediation extension it takes an INFORMATIONAL for a
+ * connectivity check, unless it begins with an Encrypted payload. It gets the
+ * packet in any case.
+ *
+ * No look-up is needed: without evidence that its SA is dead it is nothing to
+ * us.
+ */
+CALLBACK(answer_fragment, bool,
+	private_qcd_maker_t *this, packet_t *packet, chunk_t data)
+{
+	host_t *dst = packet->get_destination(packet);
+
+	if (data.len > EXCHANGE_TYPE &&
+		data.ptr[EXCHANGE_TYPE] == INFORMATIONAL &&
+		data.ptr[FIRST_PAYLOAD] == PLV2_FRAGMENT &&
+		(charon->kernel->all_interfaces_usable(charon->kernel) ||
+		 charon->kernel->get_interface(charon->kernel, dst, NULL)))
+	{
+		this->answer->handle(this->answer, data, packet->get_source(packet),
+							 dst, FALSE);
+	}
+	return FALSE;
+}
+#endif /* ME */
 
 /**
  * Send new tokens to the peers that hold one of the oldest generation
@@ -513,7 +552,8 @@ METHOD(qcd_maker_t, destroy, void,
 /*
  * Described in header
  */
-qcd_maker_t *qcd_maker_create(qcd_config_t *config, qcd_events_t *events)
+qcd_maker_t *qcd_maker_create(qcd_config_t *config, qcd_events_t *events,
+							  qcd_receiver_t *receiver)
 {
 	private_qcd_maker_t *this;
 	qcd_state_t *state;
@@ -551,6 +591,9 @@ qcd_maker_t *qcd_maker_create(qcd_config_t *config, qcd_events_t *events)
 	charon->ike_sa_manager->set_spi_cb(charon->ike_sa_manager, get_spi, this);
 	charon->bus->add_listener(charon->bus, &this->public.listener);
 	this->esp = qcd_esp_create(config, events, state, this->answer);
+#ifdef ME
+	receiver->add(receiver, answer_fragment, this);
+#endif
 	if (config->rotate)
 	{
 		lib->scheduler->schedule_job(lib->scheduler,

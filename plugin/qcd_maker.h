@@ -11,6 +11,7 @@
 #include "qcd_config.h"
 #include "qcd_events.h"
 #include "qcd_json.h"
+#include "qcd_receiver.h"
 #include "qcd_sa.h"
 
 #include <bus/listeners/listener.h>
@@ -72,8 +73,10 @@ struct qcd_maker_t {
  *
  * @param config		settings, outlive the maker
  * @param events		events, outlive the maker
+ * @param receiver		receiver, calls the maker until it is destroyed
  * @return				token maker, NULL if it can't be safe here (logged)
  */
-qcd_maker_t *qcd_maker_create(qcd_config_t *config, qcd_events_t *events);
+qcd_maker_t *qcd_maker_create(qcd_config_t *config, qcd_events_t *events,
+							  qcd_receiver_t *receiver);
 
 #endif /** QCD_MAKER_H_ @}*/

@@ -6,6 +6,7 @@
 #include "qcd_control.h"
 #include "qcd_events.h"
 #include "qcd_maker.h"
+#include "qcd_receiver.h"
 #include "qcd_socket.h"
 #include "qcd_taker.h"
 
@@ -32,6 +33,11 @@ struct private_qcd_plugin_t {
 	 * Events of both roles
 	 */
 	qcd_events_t *events;
+
+	/**
+	 * Shows packets to both roles
+	 */
+	qcd_receiver_t *receiver;
 
 	/**
 	 * Token maker, NULL if off
@@ -68,13 +74,16 @@ static void start(private_qcd_plugin_t *this)
 {
 	this->config = qcd_config_create();
 	this->events = qcd_events_create();
+	this->receiver = qcd_receiver_create();
 	if (this->config->maker)
 	{
-		this->maker = qcd_maker_create(this->config, this->events);
+		this->maker = qcd_maker_create(this->config, this->events,
+									   this->receiver);
 	}
 	if (this->config->taker)
 	{
-		this->taker = qcd_taker_create(this->config, this->events);
+		this->taker = qcd_taker_create(this->config, this->events,
+									   this->receiver);
 	}
 	this->control = qcd_control_create(this->events, this->maker, this->taker);
 	this->socket = qcd_socket_create(this->config->socket, this->control,
@@ -90,12 +99,14 @@ static void stop(private_qcd_plugin_t *this)
 {
 	DESTROY_IF(this->socket);
 	DESTROY_IF(this->control);
+	DESTROY_IF(this->receiver);
 	DESTROY_IF(this->taker);
 	DESTROY_IF(this->maker);
 	DESTROY_IF(this->events);
 	DESTROY_IF(this->config);
 	this->socket = NULL;
 	this->control = NULL;
+	this->receiver = NULL;
 	this->taker = NULL;
 	this->maker = NULL;
 	this->events = NULL;

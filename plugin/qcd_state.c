@@ -334,18 +334,17 @@ METHOD(qcd_state_t, bury, void,
 }
 
 METHOD(qcd_state_t, judge, enum qcd_judgement,
-	private_qcd_state_t *this, message_t *message, qcd_header *request)
+	private_qcd_state_t *this, chunk_t message, host_t *src, host_t *dst,
+	qcd_header *request)
 {
-	chunk_t data = message->get_packet_data(message);
 	enum qcd_judgement judgement;
 	qcd_packet packet = {
-		.octets = data.ptr,
-		.len = data.len,
+		.octets = message.ptr,
+		.len = message.len,
 	};
 
-	qcd_address_from_host(message->get_source(message), &packet.source);
-	qcd_address_from_host(message->get_destination(message),
-						  &packet.destination);
+	qcd_address_from_host(src, &packet.source);
+	qcd_address_from_host(dst, &packet.destination);
 	this->mutex->lock(this->mutex);
 	judgement = qcd_maker_judge(request, this->limit, this->graveyard,
 								&this->seal, &this->mint,

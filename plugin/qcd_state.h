@@ -80,14 +80,16 @@ struct qcd_state_t {
 	void (*bury)(qcd_state_t *this, uint32_t unique_id);
 
 	/**
-	 * Decide on a message for which the daemon has no IKE_SA.
+	 * Decide on a message for which the daemon should have no IKE_SA.
 	 *
-	 * @param message		message
+	 * @param message		octets of the message
+	 * @param src			its source
+	 * @param dst			its destination
 	 * @param request		receives what build_reply() needs
 	 * @return				what to do
 	 */
-	enum qcd_judgement (*judge)(qcd_state_t *this, message_t *message,
-								qcd_header *request);
+	enum qcd_judgement (*judge)(qcd_state_t *this, chunk_t message,
+								host_t *src, host_t *dst, qcd_header *request);
 
 	/**
 	 * Build the answer to a request for a lost IKE_SA.

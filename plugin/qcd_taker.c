@@ -6,11 +6,6 @@
 
 #include <daemon.h>
 
-/**
- * Octets that tell IKE from ESP where neither port is 500, RFC 7296 2.23
- */
-#define NON_ESP_MARKER_LEN 4
-
 typedef struct private_qcd_taker_t private_qcd_taker_t;
 
 /**
@@ -37,18 +32,7 @@ struct private_qcd_taker_t {
 	 * Tokens that we hold
 	 */
 	qcd_tokens_t *tokens;
-
-	/**
-	 * charon's own receive method, which ours has replaced
-	 */
-	status_t (*receive)(socket_manager_t *sockets, packet_t **packet);
 };
-
-/**
- * The taker that receives: charon's receive method has no place for more than
- * the socket manager itself
- */
-static private_qcd_taker_t *receiving;
 
 /**
  * Handle a message with tokens. Whatever it brings, it gets no response, and
@@ -76,36 +60,13 @@ static void handle(private_qcd_taker_t *this, packet_t *packet,
 }
 
 /**
- * Get the IKE message in a packet as it came from the socket
+ * Take a packet that shows tokens, and only that. It would reach neither an
+ * IKE_SA nor a listener, with the mediation extension charon takes it for a
+ * connectivity check.
  */
-static chunk_t get_message(packet_t *packet)
+CALLBACK(consume, bool,
+	private_qcd_taker_t *this, packet_t *packet, chunk_t data)
 {
-	chunk_t data = packet->get_data(packet);
-	host_t *src, *dst;
-
-	src = packet->get_source(packet);
-	dst = packet->get_destination(packet);
-	if (src->get_port(src) != IKEV2_UDP_PORT &&
-		dst->get_port(dst) != IKEV2_UDP_PORT)
-	{
-		static const char marker[NON_ESP_MARKER_LEN];
-
-		if (data.len < sizeof(marker) ||
-			!memeq(data.ptr, marker, sizeof(marker)))
-		{
-			return chunk_empty;
-		}
-		data = chunk_skip(data, sizeof(marker));
-	}
-	return data;
-}
-
-/**
- * Take a packet that shows tokens, and only that
- */
-static bool consume(private_qcd_taker_t *this, packet_t *packet)
-{
-	chunk_t data = get_message(packet);
 	qcd_message message;
 	bool consumed = FALSE;
 
@@ -122,27 +83,6 @@ static bool consume(private_qcd_taker_t *this, packet_t *packet)
 	return consumed;
 }
 
-/**
- * Replaces receive() of the socket manager: an unprotected message reaches
- * neither an IKE_SA nor a listener, with the mediation extension it is taken
- * for a connectivity check.
- */
-static status_t receive_and_look(socket_manager_t *sockets, packet_t **packet)
-{
-	private_qcd_taker_t *this = receiving;
-	status_t status;
-
-	while (TRUE)
-	{
-		status = this->receive(sockets, packet);
-		if (status != SUCCESS || !consume(this, *packet))
-		{
-			return status;
-		}
-		(*packet)->destroy(*packet);
-	}
-}
-
 METHOD(qcd_taker_t, holds_token, bool,
 	private_qcd_taker_t *this, qcd_sa_t *sa)
 {
@@ -152,8 +92,6 @@ METHOD(qcd_taker_t, holds_token, bool,
 METHOD(qcd_taker_t, destroy, void,
 	private_qcd_taker_t *this)
 {
-	charon->socket->receive = this->receive;
-	receiving = NULL;
 	this->tokens->destroy(this->tokens);
 	free(this);
 }
@@ -161,7 +99,8 @@ METHOD(qcd_taker_t, destroy, void,
 /*
  * Described in header
  */
-qcd_taker_t *qcd_taker_create(qcd_config_t *config, qcd_events_t *events)
+qcd_taker_t *qcd_taker_create(qcd_config_t *config, qcd_events_t *events,
+							  qcd_receiver_t *receiver)
 {
 	private_qcd_taker_t *this;
 	qcd_tokens_t *tokens;
@@ -180,10 +119,8 @@ qcd_taker_t *qcd_taker_create(qcd_config_t *config, qcd_events_t *events)
 		.config = config,
 		.events = events,
 		.tokens = tokens,
-		.receive = charon->socket->receive,
 	);
-	receiving = this;
-	charon->socket->receive = receive_and_look;
+	receiver->add(receiver, consume, this);
 
 	return &this->public;
 }

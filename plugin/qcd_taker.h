@@ -10,6 +10,7 @@
 
 #include "qcd_config.h"
 #include "qcd_events.h"
+#include "qcd_receiver.h"
 #include "qcd_sa.h"
 
 typedef struct qcd_taker_t qcd_taker_t;
@@ -35,12 +36,14 @@ struct qcd_taker_t {
 };
 
 /**
- * Create a token taker, and put it before charon's receiver.
+ * Create a token taker.
  *
  * @param config		settings, outlive the taker
  * @param events		events, outlive the taker
+ * @param receiver		receiver, calls the taker until it is destroyed
  * @return				token taker, NULL on failure (logged)
  */
-qcd_taker_t *qcd_taker_create(qcd_config_t *config, qcd_events_t *events);
+qcd_taker_t *qcd_taker_create(qcd_config_t *config, qcd_events_t *events,
+							  qcd_receiver_t *receiver);
 
 #endif /** QCD_TAKER_H_ @}*/

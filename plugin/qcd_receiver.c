@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "qcd_receiver.h"
+
+#include <daemon.h>
+
+/**
+ * Octets that tell IKE from ESP where neither port is 500, RFC 7296 2.23
+ */
+#define NON_ESP_MARKER_LEN 4
+
+/**
+ * Functions that may look at packets
+ */
+#define CALLBACKS_MAX 2
+
+typedef struct private_qcd_receiver_t private_qcd_receiver_t;
+
+/**
+ * Private data
+ */
+struct private_qcd_receiver_t {
+
+	/**
+	 * Public interface
+	 */
+	qcd_receiver_t public;
+
+	/**
+	 * Functions that look at packets, constant once packets are received
+	 */
+	struct {
+		qcd_receiver_cb_t cb;
+		void *data;
+	} callbacks[CALLBACKS_MAX];
+
+	/**
+	 * Number of these
+	 */
+	int count;
+
+	/**
+	 * charon's own receive method, which ours has replaced
+	 */
+	status_t (*receive)(socket_manager_t *sockets, packet_t **packet);
+};
+
+/**
+ * The instance that receives: charon's receive method has no place for more
+ * than the socket manager itself
+ */
+static private_qcd_receiver_t *receiving;
+
+/**
+ * Get the IKE message in a packet as it came from the socket
+ */
+static chunk_t get_message(packet_t *packet)
+{
+	chunk_t data = packet->get_data(packet);
+	host_t *src, *dst;
+
+	src = packet->get_source(packet);
+	dst = packet->get_destination(packet);
+	if (src->get_port(src) != IKEV2_UDP_PORT &&
+		dst->get_port(dst) != IKEV2_UDP_PORT)
+	{
+		static const char marker[NON_ESP_MARKER_LEN];
+
+		if (data.len < sizeof(marker) ||
+			!memeq(data.ptr, marker, sizeof(marker)))
+		{
+			return chunk_empty;
+		}
+		data = chunk_skip(data, sizeof(marker));
+	}
+	return data;
+}
+
+/**
+ * Show a packet to all that look at packets
+ */
+static bool is_consumed(private_qcd_receiver_t *this, packet_t *packet)
+{
+	chunk_t message = get_message(packet);
+	int i;
+
+	for (i = 0; i < this->count; i++)
+	{
+		if (this->callbacks[i].cb(this->callbacks[i].data, packet, message))
+		{
+			return TRUE;
+		}
+	}
+	return FALSE;
+}
+
+/**
+ * Replaces receive() of the socket manager
+ */
+static status_t receive_and_look(socket_manager_t *sockets, packet_t **packet)
+{
+	private_qcd_receiver_t *this = receiving;
+	status_t status;
+
+	while (TRUE)
+	{
+		status = this->receive(sockets, packet);
+		if (status != SUCCESS || !is_consumed(this, *packet))
+		{
+			return status;
+		}
+		(*packet)->destroy(*packet);
+	}
+}
+
+METHOD(qcd_receiver_t, add, void,
+	private_qcd_receiver_t *this, qcd_receiver_cb_t cb, void *data)
+{
+	if (this->count < CALLBACKS_MAX)
+	{
+		this->callbacks[this->count].cb = cb;
+		this->callbacks[this->count].data = data;
+		this->count++;
+	}
+}
+
+METHOD(qcd_receiver_t, destroy, void,
+	private_qcd_receiver_t *this)
+{
+	charon->socket->receive = this->receive;
+	receiving = NULL;
+	free(this);
+}
+
+/*
+ * Described in header
+ */
+qcd_receiver_t *qcd_receiver_create(void)
+{
+	private_qcd_receiver_t *this;
+
+	INIT(this,
+		.public = {
+			.add = _add,
+			.destroy = _destroy,
+		},
+		.receive = charon->socket->receive,
+	);
+	receiving = this;
+	charon->socket->receive = receive_and_look;
+
+	return &this->public;
+}
