@@ -46,6 +46,7 @@ class Config:
     asan: bool = False
     tsan: bool = False
     leaks: bool = False  # count what is leaked at a clean end; with asan
+    machine_id: str | None = None  # its /etc/machine-id; None: this machine's
     kernel_esp: bool = False  # the kernel has to be able to: see lab/kernel
     # Answer ESP of lost SAs, as is qcd's default: off here, since most scenarios
     # are about IKE and let traffic flow to see when it is back.
@@ -88,6 +89,11 @@ class Places:
     def state(self) -> Path:
         """Our plugin's state_dir."""
         return self.folder / "state"
+
+    @property
+    def machine_id(self) -> Path:
+        """What the gateway has for /etc/machine-id, if it has one of its own."""
+        return self.folder / "machine-id"
 
     @property
     def asan(self) -> Path:

@@ -4,6 +4,7 @@
 import os
 import re
 import signal
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,12 +18,13 @@ from lab.config import (
     shared_secret,
     strongswan_conf,
 )
-from lab.control import CommandException, Control, Section
+from lab.control import REPO, CommandException, Control, Section
 from lab.net import Host
-from lab.process import Charon
+from lab.process import Charon, on_machine
 from lab.wait import LabTimeout, wait_until
 
 TAIL = 60
+TOOL = Path(os.environ.get("QCD_TOOL", REPO / "build" / "tool" / "qcd"))
 CARRYING = ("INSTALLED", "REKEYING")
 UPDOWN = ("ike-updown", "child-updown", "ike-rekey", "child-rekey")
 
@@ -325,6 +327,13 @@ class Gateway:
             if current.unique_id == sa.unique_id:
                 return current
         raise AssertionError(f"gateway {self.name} has lost {sa}\n{self.tail()}")
+
+    def tool(self, *arguments: str) -> str:
+        """What the qcd command says on its machine; fails as that does."""
+        argv = [*on_machine(self.config, self.places), str(TOOL), *arguments]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"qcd {' '.join(arguments)}:\n{done.stderr}"
+        return done.stdout
 
     # --- its log --------------------------------------------------------
 

@@ -73,6 +73,16 @@ def _plugins_for(config: Config, shared: Path) -> Path:
     return folder
 
 
+def on_machine(config: Config, places: Places) -> list[str]:
+    """What runs a program on the gateway's machine, in mounts of its own."""
+    argv = ["unshare", "--mount"]
+    if config.machine_id is not None:
+        places.machine_id.write_text(config.machine_id + "\n")
+        script = 'mount --bind "$0" /etc/machine-id && exec "$@"'
+        argv += ["sh", "-c", script, str(places.machine_id)]
+    return argv
+
+
 class Charon:
     """One run of the daemon, from its start to its death."""
 
@@ -89,7 +99,7 @@ class Charon:
             preload = f"LD_PRELOAD={runtime}"
         plugins = str(_plugins_for(config, shared))
         self._leaks = config.leaks
-        argv = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount"]
+        argv = ["setpriv", "--pdeathsig", "KILL", *on_machine(config, places)]
         if config.tsan:
             # ThreadSanitizer's shadow has its places, where nothing else may be.
             argv = ["setarch", "--addr-no-randomize", *argv]

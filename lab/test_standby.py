@@ -7,24 +7,20 @@ what makes its answers safe, and why whoever moves the address must be sure that
 the other one is dead.
 """
 
-import os
-import subprocess
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from lab import ike
 from lab.admin import ask, counters, rows
 from lab.ask import Asker
 from lab.config import SECRET, Config
-from lab.control import REPO, Section
+from lab.control import Section
 from lab.gateway import Gateway, Sa
 from lab.scenario import Lab
 from lab.traffic import Probe
 from lab.wire import Forger, Sniffer
 
 NewLab = Callable[..., Lab]
-TOOL = Path(os.environ.get("QCD_TOOL", REPO / "build" / "tool" / "qcd"))
 SOON = 1.0
 SHARED = "10.0.77.1"
 INSIDE = "10.1.2.0/24"  # behind both of them
@@ -51,13 +47,6 @@ def server(node: int, takes_over: int) -> Config:
     return SERVER.but(qcd_options={"node": str(node), **options})
 
 
-def qcd(*arguments: str) -> str:
-    argv = [TOOL, *arguments]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"qcd {' '.join(arguments)}:\n{done.stderr}"
-    return done.stdout
-
-
 def share(lab: Lab, source: Gateway, target: Gateway) -> None:
     """Give the secrets of one that runs to one that does not."""
     phrase = lab.folder / "passphrase"
@@ -66,8 +55,8 @@ def share(lab: Lab, source: Gateway, target: Gateway) -> None:
     text = lab.folder / "export"
     secret = ("--passphrase-file", str(phrase))
     states = [str(gateway.places.state) for gateway in (source, target)]
-    text.write_text(qcd("secret", "export", "--state-dir", states[0], *secret))
-    qcd("secret", "import", "--state-dir", states[1], *secret, str(text))
+    text.write_text(source.tool("secret", "export", "--state-dir", states[0], *secret))
+    target.tool("secret", "import", "--state-dir", states[1], *secret, str(text))
 
 
 def hold(lab: Lab, holder: Gateway) -> None:
