@@ -10,9 +10,13 @@
 enum {
     IPV4_HEADER_LEN = 20,
     UDP_HEADER_LEN = 8,
+    IPV4_MORE = 0x2000,   /* More Fragments */
     IPV4_OFFSET = 0x1fff, /* Fragment Offset, in eights of octets */
+    IPV6_MORE = 0x0001,
     IPV6_OFFSET = 0xfff8, /* likewise, with the flags below it cut off */
     EXTENSIONS_MAX = 8,   /* more of them are no packet of a gateway's */
+    SEGMENTS_LEFT = 0x00ff,
+    IKE_PORT = 500,
 
     PROTO_HOP_BY_HOP = 0,
     PROTO_UDP = 17,
@@ -25,10 +29,12 @@ enum {
 };
 
 /* ip is what is behind an IP header: a protocol, and octets of which `total`
- * came although the reader may have fewer. */
+ * came although the reader may have fewer.  With `has_more` they are the first
+ * fragment of a datagram. */
 typedef struct ip {
     uint8_t protocol;
     size_t total;
+    bool has_more;
 } ip;
 
 static void address_read(qcd_address *out, rd *r, uint8_t len)
@@ -63,29 +69,35 @@ static enum qcd_err read_ipv4(qcd_esp *out, ip *behind, rd *r)
     }
     (void)rd_bytes(r, (size_t)header_len - IPV4_HEADER_LEN);
     behind->total = (size_t)total - header_len;
+    behind->has_more = (fragment & IPV4_MORE) != 0;
     return r->bad ? QCD_ERR_TRUNCATED : QCD_OK;
 }
 
 /* Reads one extension header and tells what follows it. */
 static enum qcd_err skip_extension(ip *behind, rd *r)
 {
-    bool is_fragment = behind->protocol == PROTO_FRAGMENT;
+    uint8_t type = behind->protocol;
 
     behind->protocol = rd_u8(r);
     size_t len = ((size_t)rd_u8(r) + 1) * 8;
     uint16_t field = rd_be16(r);
-    if (is_fragment) {
+    if (type == PROTO_FRAGMENT) {
         len = 8;
         if ((field & IPV6_OFFSET) != 0) {
             return QCD_ERR_MALFORMED;
         }
+        behind->has_more = (field & IPV6_MORE) != 0;
+    }
+    /* RFC 8200 section 4.4: with segments left, this is not where it goes. */
+    if (type == PROTO_ROUTING && (field & SEGMENTS_LEFT) != 0) {
+        return QCD_ERR_MALFORMED;
+    }
+    if (!r->bad && len > behind->total) {
+        return QCD_ERR_MALFORMED;
     }
     (void)rd_bytes(r, len - 4);
     if (r->bad) {
         return QCD_ERR_TRUNCATED;
-    }
-    if (len > behind->total) {
-        return QCD_ERR_MALFORMED;
     }
     behind->total -= len;
     return QCD_OK;
@@ -110,13 +122,11 @@ static enum qcd_err read_ipv6(qcd_esp *out, ip *behind, rd *r)
     if (r->bad) {
         return QCD_ERR_TRUNCATED;
     }
-    for (size_t i = 0; i < EXTENSIONS_MAX && err == QCD_OK; i++) {
-        if (!is_extension(behind->protocol)) {
-            return QCD_OK;
-        }
-        err = skip_extension(behind, r);
+    for (size_t i = 0; err == QCD_OK && is_extension(behind->protocol); i++) {
+        err =
+            i < EXTENSIONS_MAX ? skip_extension(behind, r) : QCD_ERR_MALFORMED;
     }
-    return err != QCD_OK ? err : QCD_ERR_MALFORMED;
+    return err;
 }
 
 static enum qcd_err read_udp(qcd_esp *out, ip *behind, rd *r)
@@ -129,10 +139,23 @@ static enum qcd_err read_udp(qcd_esp *out, ip *behind, rd *r)
     if (r->bad) {
         return QCD_ERR_TRUNCATED;
     }
-    if (len < UDP_HEADER_LEN || len > behind->total) {
+    if (len < UDP_HEADER_LEN || behind->total < UDP_HEADER_LEN) {
         return QCD_ERR_MALFORMED;
     }
-    behind->total = (size_t)len - UDP_HEADER_LEN;
+    /* RFC 7296 section 2.23: what goes to port 500 is IKE, without the zero
+     * octets that would tell. */
+    if (out->destination_port == IKE_PORT) {
+        return QCD_ERR_MALFORMED;
+    }
+    /* The length is that of the whole datagram, of which a fragment is less.
+     * What counts is what came: an answer is bounded by it. */
+    if (len > behind->total && !behind->has_more) {
+        return QCD_ERR_MALFORMED;
+    }
+    if (behind->total > len) {
+        behind->total = len;
+    }
+    behind->total -= UDP_HEADER_LEN;
     return QCD_OK;
 }
 
@@ -156,6 +179,24 @@ static enum qcd_err read_esp(qcd_esp *out, const ip *behind, rd *r)
     return QCD_OK;
 }
 
+/* An answer goes to the source: what names no host (RFC 1122 section 3.2.1.3,
+ * RFC 4291 section 2) would have it sent to many, and an IPv4 address in an
+ * IPv6 header is one of another host's choice. */
+static bool is_a_host(const qcd_address *a)
+{
+    static const uint8_t mapped[12] = {0, 0, 0, 0, 0,    0,
+                                       0, 0, 0, 0, 0xff, 0xff};
+    static const uint8_t none[16] = {0};
+    static const uint8_t all[4] = {0xff, 0xff, 0xff, 0xff};
+
+    if (a->len == 4) {
+        return a->octets[0] != 0 && a->octets[0] >> 4 != 0xe &&
+               memcmp(a->octets, all, sizeof(all)) != 0;
+    }
+    return a->octets[0] != 0xff && memcmp(a->octets, none, sizeof(none)) != 0 &&
+           memcmp(a->octets, mapped, sizeof(mapped)) != 0;
+}
+
 static enum qcd_err read_packet(qcd_esp *out, rd *r)
 {
     ip behind = {0};
@@ -173,6 +214,9 @@ static enum qcd_err read_packet(qcd_esp *out, rd *r)
         break;
     default:
         return QCD_ERR_MALFORMED;
+    }
+    if (err == QCD_OK && !is_a_host(&out->source)) {
+        err = QCD_ERR_MALFORMED;
     }
     if (err == QCD_OK && behind.protocol == PROTO_UDP) {
         err = read_udp(out, &behind, r);

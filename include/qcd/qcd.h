@@ -585,17 +585,21 @@ typedef struct qcd_esp {
     qcd_address destination;
     uint16_t source_port; /* of UDP, else 0 */
     uint16_t destination_port;
-    size_t len; /* octets of ESP itself, all of them */
+    size_t len; /* octets of ESP itself, all that came in this packet */
 } qcd_esp;
 
 /* qcd_esp_decode reads the first `in_len` octets of an IP packet at `in`, which
- * may have been cut behind the SPI.  IPv6 extension headers before ESP are
- * passed over.
+ * may have been cut behind the SPI.  IPv6 extension headers before ESP, eight
+ * at most, are passed over.  A first fragment is read, and counts as long as it
+ * is.  `len` is what the packet says of itself; that so many octets arrived is
+ * what the kernel has made sure of.
  *
  *   QCD_ERR_TRUNCATED  the octets end before the SPI does
  *   QCD_ERR_MALFORMED  no ESP: another protocol, a later fragment, IKE or
- *                      a keepalive in UDP, the reserved SPIs 0 to 255, or
- *                      lengths that can't be */
+ *                      a keepalive in UDP, the reserved SPIs 0 to 255, lengths
+ *                      that can't be, IPv6 that is to be routed on, or from no
+ *                      single host: multicast, broadcast, unspecified, IPv4 in
+ *                      an IPv6 address */
 QCD_API QCD_NODISCARD enum qcd_err
 qcd_esp_decode(qcd_esp *out, const uint8_t *in, size_t in_len);
 
