@@ -113,6 +113,12 @@ enum qcd_evidence qcd_evidence_weigh_lost(const qcd_spis *spis,
 {
     qcd_origin origin;
 
+    /* The map is read from a disk: a role may be none, and half an SA never had
+     * a child. */
+    if ((role != QCD_INITIATOR && role != QCD_RESPONDER) ||
+        spi_is_zero(remote_spi(spis, role))) {
+        return QCD_EVIDENCE_NONE;
+    }
     /* RFC 6290 section 8.2: the map may be out of date.  What it names as lost
      * is that only where our SPI says so: an SA of this run never is. */
     if (!qcd_spi_open(&origin, seal, local_spi(spis, role)) ||

@@ -55,6 +55,11 @@ bool spi_is_zero(const qcd_spi *spi)
     return memcmp(spi, &zero, sizeof(zero)) == 0;
 }
 
+bool address_is_valid(const qcd_address *a)
+{
+    return a->len == 4 || a->len == 16;
+}
+
 bool address_equals(const qcd_address *a, const qcd_address *b)
 {
     return a->len == b->len && memcmp(a->octets, b->octets, a->len) == 0;

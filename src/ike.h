@@ -40,6 +40,9 @@ bool header_exchange_is_clear(const qcd_header *header);
 /* spi_is_zero tells whether `spi` stands for no SPI. */
 bool spi_is_zero(const qcd_spi *spi);
 
+/* address_is_valid tells whether `a` has a length that an address can have. */
+bool address_is_valid(const qcd_address *a);
+
 /* address_equals compares two addresses, of which either may be none. */
 bool address_equals(const qcd_address *a, const qcd_address *b);
 

@@ -151,8 +151,10 @@ qcd_maker_judge_lost(qcd_reply_limit *limit, qcd_lost_limit *lost_limit,
     const qcd_spi *local = lost->role == QCD_INITIATOR ? &lost->spis.initiator
                                                        : &lost->spis.responder;
 
-    if (qcd_evidence_weigh_lost(&lost->spis, lost->role, seal, mint) ==
-        QCD_EVIDENCE_NONE) {
+    /* `source` may be the peer's address as the map has it, from a disk. */
+    if (!address_is_valid(source) ||
+        qcd_evidence_weigh_lost(&lost->spis, lost->role, seal, mint) ==
+            QCD_EVIDENCE_NONE) {
         return QCD_SILENT_NO_EVIDENCE;
     }
     if (!qcd_lost_limit_pass(lost_limit, local,

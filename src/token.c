@@ -56,11 +56,6 @@ void qcd_keys_wipe(qcd_keys *keys)
     qcd_wipe(keys, sizeof(*keys));
 }
 
-static bool address_is_valid(const qcd_address *a)
-{
-    return a->len == 4 || a->len == 16;
-}
-
 enum qcd_err qcd_token_make(qcd_token *out, const qcd_keys *keys,
                             size_t generation, const qcd_spis *spis,
                             enum qcd_role role, const qcd_address *taker,

@@ -214,6 +214,64 @@ static void test_zero_state_is_no_evidence(void **state)
     }
 }
 
+/* ---- What a map names as lost, RFC 6290 section 8.2 ---- */
+
+/* Each kind of SPI against each, in each role and in what is none: an earlier
+ * run of ours, and a peer's SPI that is one. */
+static void test_lost_of_every_pair(void **state)
+{
+    static const unsigned roles[] = {0, 1, 2, 3, 255, UINT32_MAX};
+    const qcd_seal seal = make_seal(1);
+    const qcd_mint mint = make_mint();
+
+    (void)state;
+    for (size_t i = 0; i < NUM_ROWS(spi_rows); i++) {
+        for (size_t r = 0; r < NUM_ROWS(spi_rows); r++) {
+            const qcd_spis spis = {make_spi(&spi_rows[i]),
+                                   make_spi(&spi_rows[r])};
+
+            for (size_t n = 0; n < NUM_ROWS(roles); n++) {
+                const struct spi_row *local = &spi_rows[roles[n] == 1 ? i : r];
+                const struct spi_row *remote = &spi_rows[roles[n] == 1 ? r : i];
+                bool is_role = roles[n] == 1 || roles[n] == 2;
+
+                CHECK_INT(local->name,
+                          qcd_evidence_weigh_lost(
+                              &spis, (enum qcd_role)roles[n], &seal, &mint),
+                          is_role && remote->kind != ZERO ? local->want
+                                                          : QCD_EVIDENCE_NONE);
+            }
+        }
+    }
+}
+
+static void test_lost_of_every_run(void **state)
+{
+    const qcd_seal seal = make_seal(1);
+    const qcd_mint mint = make_mint();
+    const qcd_mint no_mint = {0};
+    const qcd_seal no_seal = {{0}};
+
+    (void)state;
+    for (uint32_t run = 0; run <= UINT16_MAX; run++) {
+        const qcd_origin origin = {NODE, (uint16_t)run, 5};
+        qcd_spis spis;
+
+        count_up(&spis.initiator, 1, QCD_SPI_LEN);
+        assert_int_equal(qcd_spi_seal(&spis.responder, &seal, &origin), QCD_OK);
+        assert_int_equal(
+            qcd_evidence_weigh_lost(&spis, QCD_RESPONDER, &seal, &mint),
+            run >= 1 && run < FIRST_RUN ? QCD_EVIDENCE_EARLIER_RUN
+                                        : QCD_EVIDENCE_NONE);
+        assert_int_equal(
+            qcd_evidence_weigh_lost(&spis, QCD_RESPONDER, &seal, &no_mint),
+            QCD_EVIDENCE_NONE);
+        assert_int_equal(
+            qcd_evidence_weigh_lost(&spis, QCD_RESPONDER, &no_seal, &mint),
+            QCD_EVIDENCE_NONE);
+    }
+}
+
 /* ---- The graveyard ---- */
 
 static qcd_spis sa(uint8_t set, uint8_t n)
@@ -479,6 +537,8 @@ int main(void)
         cmocka_unit_test(test_random_headers_are_no_evidence),
         cmocka_unit_test(test_zero_state_is_no_evidence),
         cmocka_unit_test(test_takeover),
+        cmocka_unit_test(test_lost_of_every_pair),
+        cmocka_unit_test(test_lost_of_every_run),
         cmocka_unit_test_setup(test_holds_just_that_sa, empty_graveyard),
         cmocka_unit_test_setup(test_empty_graveyard_holds_nothing,
                                empty_graveyard),

@@ -425,7 +425,9 @@ QCD_API enum qcd_evidence qcd_evidence_weigh(const qcd_header *request,
 /* qcd_evidence_weigh_lost is the evidence rule for an IKE SA that no request
  * names but our own memory: a map of child SPIs that outlived a crash (RFC 6290
  * section 8.2).  `role` is ours in it.  What such a map says is a hint;
- * evidence is our SPI, and only that of an earlier run of this very node. */
+ * evidence is our SPI, and only that of an earlier run of this very node.  It
+ * may come from a disk as it is: of another role, or with a zero SPI, it is no
+ * evidence. */
 QCD_API enum qcd_evidence qcd_evidence_weigh_lost(const qcd_spis *spis,
                                                   enum qcd_role role,
                                                   const qcd_seal *seal,
@@ -604,7 +606,8 @@ QCD_API QCD_NODISCARD enum qcd_err
 qcd_esp_decode(qcd_esp *out, const uint8_t *in, size_t in_len);
 
 /* qcd_lost is a child SA that was lost in a crash, as the daemon's map has it.
- * All members are the caller's to set. */
+ * All members are the caller's to set, to whatever the map says: what can't be
+ * is judged QCD_SILENT_NO_EVIDENCE. */
 typedef struct qcd_lost {
     qcd_spis spis; /* of its IKE SA, in which `role` was ours */
     enum qcd_role role;
@@ -616,7 +619,8 @@ typedef struct qcd_lost {
  * that `lost` is lost: because a packet with its child SPI came from there, or,
  * where `source` is the peer, without being asked.  It needs the same evidence
  * as the answer to an IKE request.  The result is QCD_ANSWER,
- * QCD_SILENT_NO_EVIDENCE or QCD_SILENT_LIMIT.  Before it sends, the daemon
+ * QCD_SILENT_NO_EVIDENCE (also where `source` is no address) or
+ * QCD_SILENT_LIMIT.  Before it sends, the daemon
  * looks once more whether it has such an SA. */
 QCD_API QCD_NODISCARD enum qcd_judgement
 qcd_maker_judge_lost(qcd_reply_limit *limit, qcd_lost_limit *lost_limit,
