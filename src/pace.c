@@ -8,13 +8,16 @@
 
 enum {
     MS_PER_S = 1000,
-    RATE_FIRST = 100, /* a second */
-    GROWTH_MS = 500,  /* in which the rate doubles */
-    CUT_MS = 100,     /* between two halvings: what they bring has to show */
-    BURST_MS = 20     /* that may come at once after a pause */
+    /* Fine enough for the least rate to grow in a millisecond. */
+    RATE_UNIT = 1000000,            /* of a rate, in a message a second */
+    CREDIT_UNIT = 1000 * RATE_UNIT, /* of credit, in a message */
+    RATE_FIRST = 100,               /* a second */
+    GROWTH_MS = 500, /* the rate doubles, or grows by e if asked often */
+    CUT_MS = 100,    /* between two halvings: what they bring has to show */
+    BURST_MS = 20    /* that may come at once after a pause */
 };
 
-static uint32_t min32(uint32_t a, uint32_t b)
+static uint64_t lesser(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
 }
@@ -25,9 +28,9 @@ enum qcd_err qcd_pace_init(qcd_pace *out, uint32_t rate_max, uint64_t now_ms)
     if (rate_max > QCD_RATE_MAX) {
         return QCD_ERR_RANGE;
     }
-    out->rate_max = rate_max;
-    out->rate = min32(RATE_FIRST, rate_max);
-    out->credit = rate_max > 0 ? MS_PER_S : 0;
+    out->rate_max = (uint64_t)rate_max * RATE_UNIT;
+    out->rate = lesser((uint64_t)RATE_FIRST * RATE_UNIT, out->rate_max);
+    out->credit = rate_max > 0 ? CREDIT_UNIT : 0;
     out->last_ms = now_ms;
     out->cut_ms = now_ms;
     return QCD_OK;
@@ -38,29 +41,22 @@ static void slow_down(qcd_pace *pace, uint64_t now_ms)
     pace->credit = 0;
     if (now_ms - pace->cut_ms >= CUT_MS) {
         pace->cut_ms = now_ms;
-        if (pace->rate > 1) {
-            pace->rate /= 2;
+        pace->rate /= 2;
+        if (pace->rate < RATE_UNIT) {
+            pace->rate = RATE_UNIT;
         }
     }
 }
 
-/* Credit is in thousandths of a message. */
 static void go_on(qcd_pace *pace, uint32_t num_half_open, uint64_t passed_ms)
 {
-    uint64_t rate = pace->rate;
-
     if (num_half_open <= QCD_PACE_HALF_OPEN_MAX / 4) {
-        rate += rate * passed_ms / GROWTH_MS;
+        uint64_t grown = pace->rate + pace->rate * passed_ms / GROWTH_MS;
+        pace->rate = lesser(grown, pace->rate_max);
     }
-    pace->rate = (uint32_t)(rate < pace->rate_max ? rate : pace->rate_max);
-    uint64_t burst = (uint64_t)pace->rate * BURST_MS;
-    if (burst < MS_PER_S) {
-        burst = MS_PER_S;
-    }
-    pace->credit += pace->rate * passed_ms;
-    if (pace->credit > burst) {
-        pace->credit = burst;
-    }
+    /* And one, or what is left of a message would be lost with each. */
+    uint64_t burst = pace->rate * BURST_MS + CREDIT_UNIT;
+    pace->credit = lesser(pace->credit + pace->rate * passed_ms, burst);
 }
 
 uint32_t qcd_pace_due(qcd_pace *pace, uint32_t num_half_open, uint64_t now_ms)
@@ -78,11 +74,11 @@ uint32_t qcd_pace_due(qcd_pace *pace, uint32_t num_half_open, uint64_t now_ms)
         slow_down(pace, now_ms);
         return 0;
     }
-    go_on(pace, num_half_open, passed_ms < MS_PER_S ? passed_ms : MS_PER_S);
-    uint32_t due = min32((uint32_t)(pace->credit / MS_PER_S),
-                         QCD_PACE_HALF_OPEN_MAX - num_half_open);
-    pace->credit -= (uint64_t)due * MS_PER_S;
-    return due;
+    go_on(pace, num_half_open, lesser(passed_ms, MS_PER_S));
+    uint64_t due = lesser(pace->credit / CREDIT_UNIT,
+                          QCD_PACE_HALF_OPEN_MAX - num_half_open);
+    pace->credit -= due * CREDIT_UNIT;
+    return (uint32_t)due;
 }
 
 uint32_t qcd_spread_delay(qcd_spread *spread, uint32_t random, uint64_t now_ms)

@@ -651,8 +651,8 @@ qcd_maker_tell(uint8_t *out, size_t *out_len, size_t out_cap,
  * it grows faster while few handshakes are at work, and halves its rate when
  * there are many.  Opaque. */
 typedef struct qcd_pace {
-    uint32_t rate_max;
-    uint32_t rate;
+    uint64_t rate_max;
+    uint64_t rate;
     uint64_t credit;
     uint64_t last_ms;
     uint64_t cut_ms;
@@ -666,7 +666,9 @@ QCD_API QCD_NODISCARD enum qcd_err
 qcd_pace_init(qcd_pace *out, uint32_t rate_max, uint64_t now_ms);
 
 /* qcd_pace_due tells how many messages may be sent now, while `num_half_open`
- * handshakes are at work.  They count as sent. */
+ * handshakes are at work.  They count as sent.  What is due is for 20 ms at the
+ * most: who asks less often is slower.  Ask only while there is somebody to
+ * tell: the rate grows with the time in which few handshakes are at work. */
 QCD_API QCD_NODISCARD uint32_t qcd_pace_due(qcd_pace *pace,
                                             uint32_t num_half_open,
                                             uint64_t now_ms);
