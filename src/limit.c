@@ -275,7 +275,7 @@ void qcd_lost_limit_init(qcd_lost_limit *out,
     out->sas.interval = interval_of(1);
 }
 
-bool qcd_lost_limit_pass(qcd_lost_limit *limit, const qcd_spi *local,
+bool lost_limit_conforms(const qcd_lost_limit *limit, const qcd_spi *local,
                          bool is_known, uint64_t now_ms)
 {
     uint64_t now = now_ms * NS_PER_MS;
@@ -284,10 +284,25 @@ bool qcd_lost_limit_pass(qcd_lost_limit *limit, const qcd_spi *local,
 
     find_indices(&at, &limit->sas.key, KIND_LOST, local->octets, QCD_SPI_LEN);
     uint64_t busy = sketch_busy(&limit->sas, &at, 0);
-    if (interval == 0 ||
-        now < (is_known || busy == 0 ? busy : busy + interval)) {
+    return interval != 0 &&
+           now >= (is_known || busy == 0 ? busy : busy + interval);
+}
+
+void lost_limit_charge(qcd_lost_limit *limit, const qcd_spi *local,
+                       uint64_t now_ms)
+{
+    indices at;
+
+    find_indices(&at, &limit->sas.key, KIND_LOST, local->octets, QCD_SPI_LEN);
+    sketch_charge(&limit->sas, &at, now_ms * NS_PER_MS);
+}
+
+bool qcd_lost_limit_pass(qcd_lost_limit *limit, const qcd_spi *local,
+                         bool is_known, uint64_t now_ms)
+{
+    if (!lost_limit_conforms(limit, local, is_known, now_ms)) {
         return false;
     }
-    sketch_charge(&limit->sas, &at, now);
+    lost_limit_charge(limit, local, now_ms);
     return true;
 }

@@ -157,11 +157,15 @@ qcd_maker_judge_lost(qcd_reply_limit *limit, qcd_lost_limit *lost_limit,
             QCD_EVIDENCE_NONE) {
         return QCD_SILENT_NO_EVIDENCE;
     }
-    if (!qcd_lost_limit_pass(lost_limit, local,
+    /* The SA's second is used up by an answer alone.  Were it by what the other
+     * limits refuse, who is over his own could hold back the answer to the peer
+     * for nothing. */
+    if (!lost_limit_conforms(lost_limit, local,
                              address_equals(source, &lost->peer), now_ms) ||
         !qcd_reply_limit_pass(limit, source, local, now_ms)) {
         return QCD_SILENT_LIMIT;
     }
+    lost_limit_charge(lost_limit, local, now_ms);
     return QCD_ANSWER;
 }
 

@@ -1,0 +1,594 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_lost.c: what src/maker.c does for SAs that a crash took, RFC 6290
+ * section 8.2. */
+#include "test.h"
+
+#include "ike.h"
+
+enum { NODE = 7, FIRST_RUN = 10, RUN = 12, START_MS = 123456789, NO_ROLE = 3 };
+
+static qcd_seal seal;
+static qcd_mint mint;
+static qcd_keys keys;
+static qcd_reply_limit limit;
+static qcd_lost_limit lost_limit;
+static uint8_t key[QCD_RANDOM_KEY_LEN];
+static const qcd_address peer = {4, {192, 0, 2, 1}};
+static const qcd_address stranger = {4, {198, 51, 100, 1}};
+
+static void set_limits(uint32_t rate, uint32_t burst, uint32_t rate_source)
+{
+    assert_int_equal(
+        qcd_reply_limit_init(&limit, rate, burst, rate_source, key), QCD_OK);
+    qcd_lost_limit_init(&lost_limit, key);
+}
+
+static int set_up(void **state)
+{
+    qcd_secret secrets[QCD_GENERATIONS_MAX];
+
+    (void)state;
+    count_up(key, 1, sizeof(key));
+    qcd_seal_init(&seal, key);
+    qcd_mint_init(&mint, NODE, FIRST_RUN);
+    assert_int_equal(qcd_mint_next_run(&mint, RUN), QCD_OK);
+    mint.counter = 1000;
+    count_up(secrets, 0, sizeof(secrets));
+    assert_int_equal(qcd_keys_init(&keys, secrets, QCD_GENERATIONS_MAX),
+                     QCD_OK);
+    set_limits(QCD_RATE_MAX, QCD_RATE_MAX, QCD_RATE_MAX);
+    return 0;
+}
+
+static qcd_spi sealed(uint8_t node, uint16_t run, uint32_t counter)
+{
+    const qcd_origin origin = {node, run, counter};
+    qcd_spi spi;
+
+    assert_int_equal(qcd_spi_seal(&spi, &seal, &origin), QCD_OK);
+    return spi;
+}
+
+enum which { PEER, ZERO, DEAD, LIVE, OLDER_LIVE, FUTURE, OTHER_NODE, NUM_SPIS };
+
+static const char *const which_names[] = {
+    "peer", "zero", "dead", "live", "older live", "future", "other node"};
+
+static qcd_spi spi_which(enum which which)
+{
+    qcd_spi spi = {{0}};
+
+    switch (which) {
+    case ZERO:
+        return spi;
+    case DEAD:
+        return sealed(NODE, FIRST_RUN - 1, 3);
+    case LIVE:
+        return sealed(NODE, RUN, 3);
+    case OLDER_LIVE:
+        return sealed(NODE, FIRST_RUN, 3);
+    case FUTURE:
+        return sealed(NODE, RUN + 1, 3);
+    case OTHER_NODE:
+        return sealed(NODE + 1, FIRST_RUN - 1, 3);
+    case PEER:
+    case NUM_SPIS:
+    default:
+        count_up(&spi, 0x21, sizeof(spi));
+        return spi;
+    }
+}
+
+/* A child of an SA that died with its run, in which we had `role`. */
+static qcd_lost lost_in(enum qcd_role role)
+{
+    qcd_lost lost = {.spis = {spi_which(PEER), spi_which(DEAD)},
+                     .role = role,
+                     .child_spi = {0xc1, 0xc2, 0xc3, 0xc4},
+                     .peer = peer};
+
+    if (role == QCD_INITIATOR) {
+        lost.spis = (qcd_spis){spi_which(DEAD), spi_which(PEER)};
+    }
+    return lost;
+}
+
+static qcd_lost lost_numbered(uint32_t n)
+{
+    qcd_lost lost = lost_in(QCD_RESPONDER);
+
+    lost.spis.responder = sealed(NODE, FIRST_RUN - 1, n);
+    return lost;
+}
+
+static enum qcd_judgement judge(const qcd_lost *lost, const qcd_address *source,
+                                uint64_t ms)
+{
+    return qcd_maker_judge_lost(&limit, &lost_limit, &seal, &mint, lost, source,
+                                START_MS + ms);
+}
+
+/* ---- Evidence, RFC 6290 section 9.2 ---- */
+
+/* Each kind of SPI with each, in each role and in what is none: only ours of an
+ * earlier run is evidence, where the map says that it is ours. */
+static void test_every_pair_in_every_role(void **state)
+{
+    unsigned num_answers = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < NUM_SPIS * NUM_SPIS * 4; i++) {
+        enum which initiator = i / 4 % NUM_SPIS;
+        enum which responder = i / 4 / NUM_SPIS;
+        qcd_lost lost = lost_in(QCD_RESPONDER);
+
+        lost.role = (enum qcd_role)(i % 4);
+        lost.spis.initiator = spi_which(initiator);
+        lost.spis.responder = spi_which(responder);
+        bool is_dead = (lost.role == QCD_INITIATOR && initiator == DEAD &&
+                        responder != ZERO) ||
+                       (lost.role == QCD_RESPONDER && responder == DEAD &&
+                        initiator != ZERO);
+        set_limits(QCD_RATE_MAX, QCD_RATE_MAX, QCD_RATE_MAX);
+        CHECK_INT(which_names[initiator], judge(&lost, &peer, 0),
+                  is_dead ? QCD_ANSWER : QCD_SILENT_NO_EVIDENCE);
+        num_answers += is_dead;
+    }
+    assert_int_equal(num_answers, 2 * (NUM_SPIS - 1));
+}
+
+static void test_zero_is_no_evidence(void **state)
+{
+    const qcd_lost zero = {0};
+    const qcd_lost lost = lost_in(QCD_RESPONDER);
+    const qcd_mint no_mint = {0};
+
+    (void)state;
+    assert_int_equal(judge(&zero, &peer, 0), QCD_SILENT_NO_EVIDENCE);
+    assert_int_equal(qcd_maker_judge_lost(&limit, &lost_limit, &seal, &no_mint,
+                                          &lost, &peer, START_MS),
+                     QCD_SILENT_NO_EVIDENCE);
+}
+
+/* The map may hold any octets: without being asked, the peer's address is the
+ * one that stands there. */
+static void test_addresses_of_the_map(void **state)
+{
+    (void)state;
+    for (unsigned len = 0; len < 256; len++) {
+        qcd_lost lost = lost_numbered(len);
+        bool is_address = len == 4 || len == 16;
+
+        lost.peer.len = (uint8_t)len;
+        assert_int_equal(judge(&lost, &lost.peer, 0),
+                         is_address ? QCD_ANSWER : QCD_SILENT_NO_EVIDENCE);
+        lost = lost_numbered(1000 + len);
+        lost.peer.len = (uint8_t)len;
+        assert_int_equal(judge(&lost, &peer, 0), QCD_ANSWER);
+    }
+}
+
+static bool shows(const uint8_t *out, size_t out_len, const qcd_token *token)
+{
+    for (size_t i = 0; i + token->len <= out_len; i++) {
+        if (memcmp(out + i, token->octets, token->len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* In either role, of each generation, with each remote SPI, bound or not. */
+static void check_shows_no_live_token(const uint8_t *out, size_t out_len)
+{
+    static const qcd_address *const takers[] = {NULL, &peer, &stranger};
+
+    for (unsigned i = 0; i < NUM_SPIS * 2 * 2 * QCD_GENERATIONS_MAX * 3; i++) {
+        qcd_spi remote = spi_which(i % NUM_SPIS);
+        unsigned rest = i / NUM_SPIS;
+        enum qcd_role role = rest % 2 == 0 ? QCD_INITIATOR : QCD_RESPONDER;
+        qcd_spi local = spi_which(rest / 2 % 2 == 0 ? LIVE : OLDER_LIVE);
+        size_t generation = rest / 4 % QCD_GENERATIONS_MAX;
+        const qcd_address *taker = takers[rest / 4 / QCD_GENERATIONS_MAX];
+        const qcd_spis spis = role == QCD_INITIATOR ? (qcd_spis){local, remote}
+                                                    : (qcd_spis){remote, local};
+        qcd_token token;
+
+        assert_int_equal(qcd_token_make(&token, &keys, generation, &spis, role,
+                                        taker, QCD_TOKEN_MIN),
+                         QCD_OK);
+        assert_false(shows(out, out_len, &token));
+    }
+}
+
+/* RFC 6290 section 9.2: whatever a map that is out of date or forged says, what
+ * is told shows no token of an SA that lives. */
+static void test_no_message_shows_a_live_token(void **state)
+{
+    static const qcd_address *const takers[] = {NULL, &peer, &stranger};
+    unsigned num_told = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < NUM_SPIS * NUM_SPIS * 4; i++) {
+        qcd_lost lost = lost_in(QCD_RESPONDER);
+
+        lost.role = (enum qcd_role)(i % 4);
+        lost.spis.initiator = spi_which(i / 4 % NUM_SPIS);
+        lost.spis.responder = spi_which(i / 4 / NUM_SPIS);
+        for (size_t t = 0; t < NUM_ROWS(takers); t++) {
+            uint8_t out[QCD_MESSAGE_MAX];
+            size_t out_len;
+
+            set_limits(QCD_RATE_MAX, QCD_RATE_MAX, QCD_RATE_MAX);
+            if (judge(&lost, &peer, 0) != QCD_ANSWER) {
+                continue;
+            }
+            assert_int_equal(qcd_maker_tell(out, &out_len, sizeof(out), &lost,
+                                            0, &keys, takers[t], 32),
+                             QCD_OK);
+            check_shows_no_live_token(out, out_len);
+            num_told++;
+        }
+    }
+    assert_int_equal(num_told, 3 * 2 * (NUM_SPIS - 1));
+}
+
+/* ---- Limits, RFC 6290 section 8.1 ---- */
+
+/* Once a second to the peer; to others two seconds after the last one. */
+static void test_once_a_second(void **state)
+{
+    const qcd_lost lost = lost_in(QCD_RESPONDER);
+
+    (void)state;
+    assert_int_equal(judge(&lost, &peer, 0), QCD_ANSWER);
+    assert_int_equal(judge(&lost, &peer, 0), QCD_SILENT_LIMIT);
+    assert_int_equal(judge(&lost, &peer, 999), QCD_SILENT_LIMIT);
+    assert_int_equal(judge(&lost, &stranger, 1999), QCD_SILENT_LIMIT);
+    assert_int_equal(judge(&lost, &stranger, 2000), QCD_ANSWER);
+    assert_int_equal(judge(&lost, &peer, 2999), QCD_SILENT_LIMIT);
+    assert_int_equal(judge(&lost, &stranger, 3000), QCD_SILENT_LIMIT);
+    assert_int_equal(judge(&lost, &peer, 3000), QCD_ANSWER);
+}
+
+/* An address of the other family is none of the peer's, an IPv4 address within
+ * an IPv6 one included. */
+static void test_known_is_one_address(void **state)
+{
+    const qcd_address mapped = {16, {[10] = 0xff, 0xff, 192, 0, 2, 1}};
+    const qcd_address same_octets = {16, {192, 0, 2, 1}};
+    const qcd_address tail = {4, {192, 0, 2, 1, 9}};
+    const qcd_lost lost = lost_in(QCD_RESPONDER);
+
+    (void)state;
+    assert_int_equal(judge(&lost, &peer, 0), QCD_ANSWER);
+    assert_int_equal(judge(&lost, &mapped, 1000), QCD_SILENT_LIMIT);
+    assert_int_equal(judge(&lost, &same_octets, 1000), QCD_SILENT_LIMIT);
+    assert_int_equal(judge(&lost, &tail, 1000), QCD_ANSWER);
+}
+
+/* Who repeats a peer's packets, and gets nothing since he is over his own
+ * limit, takes nothing from the peer. */
+static void test_refused_stranger_takes_nothing(void **state)
+{
+    const qcd_lost other = lost_numbered(4);
+    const qcd_lost lost = lost_in(QCD_RESPONDER);
+
+    (void)state;
+    set_limits(1000, 1000, 1);
+    assert_int_equal(judge(&other, &stranger, 0), QCD_ANSWER);
+    for (uint64_t ms = 0; ms < 1000; ms++) {
+        assert_int_equal(judge(&lost, &stranger, ms), QCD_SILENT_LIMIT);
+    }
+    assert_int_equal(judge(&lost, &peer, 999), QCD_ANSWER);
+}
+
+/* Nor do SAs that must wait for the total: after a crash of 5,000 with traffic,
+ * those that the total allows are told, each in turn. */
+static void test_many_at_once(void **state)
+{
+    enum { NUM_SAS = 5000, STEP_MS = 100, END_MS = 12000 };
+    static bool is_told[NUM_SAS];
+    unsigned num_told = 0;
+
+    (void)state;
+    set_limits(1000, 1000, 10);
+    for (uint64_t ms = 0; ms < END_MS; ms += STEP_MS) {
+        for (uint32_t n = 0; n < NUM_SAS; n++) {
+            qcd_lost lost = lost_numbered(n);
+
+            lost.peer.octets[2] = (uint8_t)(n >> 8);
+            lost.peer.octets[3] = (uint8_t)n;
+            if (!is_told[n] && judge(&lost, &lost.peer, ms) == QCD_ANSWER) {
+                is_told[n] = true;
+                num_told++;
+            }
+        }
+    }
+    assert_in_range(num_told, NUM_SAS * 98 / 100, NUM_SAS);
+}
+
+/* What gets no answer leaves the limits as they are. */
+static void test_silence_costs_nothing(void **state)
+{
+    static qcd_reply_limit before;
+    static qcd_lost_limit lost_before;
+    qcd_lost lost = lost_in(QCD_RESPONDER);
+
+    (void)state;
+    lost.spis.responder = spi_which(LIVE);
+    before = limit;
+    lost_before = lost_limit;
+    assert_int_equal(judge(&lost, &peer, 0), QCD_SILENT_NO_EVIDENCE);
+    lost = lost_in((enum qcd_role)NO_ROLE);
+    assert_int_equal(judge(&lost, &peer, 0), QCD_SILENT_NO_EVIDENCE);
+    assert_memory_equal(&limit, &before, sizeof(limit));
+    assert_memory_equal(&lost_limit, &lost_before, sizeof(lost_limit));
+}
+
+static void test_zero_limits(void **state)
+{
+    const qcd_lost lost = lost_in(QCD_RESPONDER);
+
+    (void)state;
+    memset(&lost_limit, 0, sizeof(lost_limit));
+    assert_int_equal(judge(&lost, &peer, 0), QCD_SILENT_LIMIT);
+    set_up(state);
+    memset(&limit, 0, sizeof(limit));
+    assert_int_equal(judge(&lost, &peer, 0), QCD_SILENT_LIMIT);
+}
+
+/* ---- The message ---- */
+
+/* RFC 6290 sections 4.5 and 8.2: INVALID_SPI whose data is the child SPI, then
+ * the tokens; the IKE SA's SPIs, Message ID 0, no R flag, I if we were its
+ * original initiator.  The tokens are Python's, 16 octets long. */
+/* clang-format off */
+static const uint8_t known_of_responder[] = {
+    0x21, 0x22, 0x23, 0x24, 0x25, 0x26, 0x27, 0x28,
+    0x7d, 0x07, 0xdf, 0x89, 0x0e, 0xaa, 0xf6, 0x2b,
+    0x29, 0x20, 0x25, 0x00, 0x00, 0x00, 0x00, 0x00,
+    0x00, 0x00, 0x00, 0x58,
+    0x29, 0x00, 0x00, 0x0c, 0x00, 0x00, 0x00, 0x0b,
+    0xc1, 0xc2, 0xc3, 0xc4,
+    0x29, 0x00, 0x00, 0x18, 0x00, 0x00, 0x40, 0x23,
+    0x26, 0xae, 0xc8, 0x2c, 0x30, 0x56, 0xda, 0x25,
+    0x1d, 0x98, 0xb7, 0x90, 0x37, 0xc1, 0xe2, 0x7d,
+    0x00, 0x00, 0x00, 0x18, 0x00, 0x00, 0x40, 0x23,
+    0xc8, 0x6b, 0x08, 0x16, 0xbf, 0x28, 0x3f, 0xaa,
+    0x59, 0x9d, 0xb1, 0xc2, 0xf5, 0xd7, 0x5d, 0x9c,
+};
+static const uint8_t known_of_initiator[] = {
+    0x7d, 0x07, 0xdf, 0x89, 0x0e, 0xaa, 0xf6, 0x2b,
+    0x21, 0x22, 0x23, 0x24, 0x25, 0x26, 0x27, 0x28,
+    0x29, 0x20, 0x25, 0x08, 0x00, 0x00, 0x00, 0x00,
+    0x00, 0x00, 0x00, 0x58,
+    0x29, 0x00, 0x00, 0x0c, 0x00, 0x00, 0x00, 0x0b,
+    0xc1, 0xc2, 0xc3, 0xc4,
+    0x29, 0x00, 0x00, 0x18, 0x00, 0x00, 0x40, 0x23,
+    0x82, 0x98, 0xb4, 0x48, 0x5c, 0x58, 0xdc, 0xae,
+    0x58, 0x83, 0xd2, 0xfb, 0x0d, 0x14, 0xe1, 0x0b,
+    0x00, 0x00, 0x00, 0x18, 0x00, 0x00, 0x40, 0x23,
+    0x6a, 0x9c, 0x84, 0x3d, 0x98, 0xdc, 0x90, 0xa8,
+    0x55, 0x90, 0xc2, 0xd2, 0x9e, 0xbc, 0x16, 0x66,
+};
+/* clang-format on */
+
+_Static_assert(sizeof(known_of_responder) == 0x58, "its length field");
+_Static_assert(sizeof(known_of_initiator) == 0x58, "its length field");
+
+static void test_octets(void **state)
+{
+    const qcd_lost as_responder = lost_in(QCD_RESPONDER);
+    const qcd_lost as_initiator = lost_in(QCD_INITIATOR);
+    qcd_secret secrets[2];
+    uint8_t out[QCD_MESSAGE_MAX];
+    size_t out_len;
+
+    (void)state;
+    count_up(secrets, 0, sizeof(secrets));
+    assert_int_equal(qcd_keys_init(&keys, secrets, 2), QCD_OK);
+    assert_int_equal(qcd_maker_tell(out, &out_len, sizeof(out), &as_responder,
+                                    0, &keys, NULL, 16),
+                     QCD_OK);
+    assert_int_equal(out_len, sizeof(known_of_responder));
+    CHECK_OCTETS("responder", out, known_of_responder, out_len);
+    assert_int_equal(qcd_maker_tell(out, &out_len, sizeof(out), &as_initiator,
+                                    0, &keys, NULL, 16),
+                     QCD_OK);
+    assert_int_equal(out_len, sizeof(known_of_initiator));
+    CHECK_OCTETS("initiator", out, known_of_initiator, out_len);
+}
+
+/* The peer's own way: what it was given is what it is told, whichever role it
+ * has, whichever generation it was of, with and without its address; and the
+ * header names the SA to it. */
+static void test_verified_by_the_taker(void **state)
+{
+    static const qcd_address *const takers[] = {NULL, &peer};
+    const uint8_t octets[QCD_RANDOM_KEY_LEN] = {9};
+    qcd_digest_key digest_key;
+
+    (void)state;
+    qcd_digest_key_init(&digest_key, octets);
+    for (unsigned i = 0; i < 2 * 2 * QCD_GENERATIONS_MAX; i++) {
+        enum qcd_role role = i % 2 == 0 ? QCD_INITIATOR : QCD_RESPONDER;
+        const qcd_address *taker = takers[i / 2 % 2];
+        const qcd_lost lost = lost_in(role);
+        uint8_t out[QCD_MESSAGE_MAX];
+        qcd_held held = {0};
+        qcd_message m;
+        qcd_token token;
+        size_t out_len;
+
+        assert_int_equal(
+            qcd_token_make(&token, &keys, i / 4, &lost.spis, role, taker, 20),
+            QCD_OK);
+        qcd_held_store(&held, &digest_key, &token);
+        assert_int_equal(qcd_maker_tell(out, &out_len, sizeof(out), &lost, 100,
+                                        &keys, taker, 20),
+                         QCD_OK);
+        assert_true(qcd_message_is_candidate(out, out_len));
+        assert_int_equal(qcd_message_decode(&m, out, out_len), QCD_OK);
+        assert_int_equal(m.cause, QCD_CAUSE_INVALID_SPI);
+        assert_memory_equal(m.child_spi, lost.child_spi, 4);
+        assert_memory_equal(&m.header.spis, &lost.spis, sizeof(lost.spis));
+        assert_int_equal(m.num_tokens, QCD_GENERATIONS_MAX);
+        assert_int_equal(qcd_held_verify(&held, &digest_key, &m), QCD_MATCH);
+        /* The other end's role is the other one. */
+        assert_int_equal(qcd_header_local_role(&m.header),
+                         role == QCD_INITIATOR ? QCD_RESPONDER : QCD_INITIATOR);
+        /* A taker that moved holds a token that no longer fits. */
+        assert_int_equal(qcd_maker_tell(out, &out_len, sizeof(out), &lost, 100,
+                                        &keys, &stranger, 20),
+                         QCD_OK);
+        assert_int_equal(qcd_message_decode(&m, out, out_len), QCD_OK);
+        assert_int_equal(qcd_held_verify(&held, &digest_key, &m), QCD_NO_MATCH);
+    }
+}
+
+/* RFC 7296 section 1.5: nobody responds to it.  Our own maker doesn't. */
+static void test_is_not_answered(void **state)
+{
+    static const enum qcd_role roles[] = {QCD_INITIATOR, QCD_RESPONDER};
+    static qcd_graveyard graveyard;
+
+    (void)state;
+    for (size_t i = 0; i < NUM_ROWS(roles); i++) {
+        const qcd_lost lost = lost_in(roles[i]);
+        uint8_t out[QCD_MESSAGE_MAX];
+        qcd_header h;
+        size_t out_len;
+
+        assert_int_equal(qcd_maker_tell(out, &out_len, sizeof(out), &lost, 0,
+                                        &keys, NULL, 32),
+                         QCD_OK);
+        const qcd_packet packet = {
+            .octets = out, .len = out_len, .source = peer};
+        assert_int_equal(qcd_maker_judge(&h, &limit, &graveyard, &seal, &mint,
+                                         NULL, &packet, START_MS),
+                         QCD_SILENT_NO_REQUEST);
+    }
+}
+
+/* How many tokens fit under three times each size of a packet, the newest
+ * generations first. */
+static void test_amplification(void **state)
+{
+    static const size_t token_lens[] = {16, 20, 32};
+
+    (void)state;
+    for (size_t i = 0; i < 300 * NUM_ROWS(token_lens); i++) {
+        size_t token_len = token_lens[i % NUM_ROWS(token_lens)];
+        size_t esp_len = 1 + i / NUM_ROWS(token_lens);
+        size_t each = 8 + token_len;
+        size_t fit = esp_len * 3 < 40 ? 0 : (esp_len * 3 - 40) / each;
+        size_t want = fit < QCD_GENERATIONS_MAX ? fit : QCD_GENERATIONS_MAX;
+        const qcd_lost lost = lost_in(QCD_RESPONDER);
+        uint8_t out[QCD_MESSAGE_MAX];
+        size_t out_len = 99;
+        qcd_message m;
+
+        dirty(out, sizeof(out));
+        assert_int_equal(qcd_maker_tell(out, &out_len, sizeof(out), &lost,
+                                        esp_len, &keys, NULL, token_len),
+                         want > 0 ? QCD_OK : QCD_ERR_NOBUF);
+        assert_int_equal(out_len, want > 0 ? 40 + want * each : 0);
+        assert_true(is_zero(out + out_len, sizeof(out) - out_len));
+        if (want == 0) {
+            continue;
+        }
+        assert_int_equal(qcd_message_decode(&m, out, out_len), QCD_OK);
+        assert_int_equal(m.num_tokens, want);
+        for (size_t g = 0; g < want; g++) {
+            qcd_token token;
+
+            assert_int_equal(qcd_token_make(&token, &keys, g, &lost.spis,
+                                            QCD_RESPONDER, NULL, token_len),
+                             QCD_OK);
+            assert_memory_equal(&m.tokens[g], &token, sizeof(token));
+        }
+    }
+}
+
+static const struct {
+    const char *name;
+    size_t token_len;
+    uint8_t address_len; /* 0xff: none */
+    size_t num_generations;
+    size_t cap;
+    size_t esp_len;
+    enum qcd_err want;
+} tell_errors[] = {
+    {"token of 15", 15, 0xff, 4, 584, 80, QCD_ERR_RANGE},
+    {"token of 16", 16, 0xff, 4, 584, 80, QCD_OK},
+    {"token of 32", 32, 0xff, 4, 584, 80, QCD_OK},
+    {"token of 33", 33, 0xff, 4, 584, 80, QCD_ERR_RANGE},
+    {"address of 4", 32, 4, 4, 584, 80, QCD_OK},
+    {"address of 5", 32, 5, 4, 584, 80, QCD_ERR_RANGE},
+    {"address of 16", 32, 16, 4, 584, 80, QCD_OK},
+    {"room for one token", 32, 0xff, 4, 80, 80, QCD_OK},
+    {"room for less", 32, 0xff, 4, 79, 80, QCD_ERR_NOBUF},
+    {"no room", 32, 0xff, 4, 0, 80, QCD_ERR_NOBUF},
+    {"one token under the bound", 32, 0xff, 4, 584, 27, QCD_OK},
+    {"none under the bound", 32, 0xff, 4, 584, 26, QCD_ERR_NOBUF},
+    {"shortest ESP", 16, 0xff, 4, 584, 8, QCD_ERR_NOBUF},
+    {"largest", 32, 0xff, 4, 584, SIZE_MAX, QCD_OK},
+    {"a third of the largest", 32, 0xff, 4, 584, SIZE_MAX / 3, QCD_OK},
+    {"more than a third", 32, 0xff, 4, 584, SIZE_MAX / 3 + 1, QCD_OK},
+    {"no bound", 32, 0xff, 4, 584, 0, QCD_OK},
+    {"no bound, room for all", 32, 0xff, 4, 200, 0, QCD_OK},
+    {"no bound, no keys, no room", 32, 0xff, 0, 39, 0, QCD_ERR_NOBUF},
+};
+
+static void test_errors(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < NUM_ROWS(tell_errors); i++) {
+        const char *name = tell_errors[i].name;
+        size_t cap = tell_errors[i].cap;
+        qcd_address address = {.len = tell_errors[i].address_len};
+        uint8_t *out = malloc(cap + 1);
+        const qcd_lost lost = lost_in(QCD_RESPONDER);
+        size_t out_len = 99;
+
+        assert_non_null(out);
+        dirty(out, cap + 1);
+        keys.num_generations = tell_errors[i].num_generations;
+        CHECK_INT(name,
+                  qcd_maker_tell(out, &out_len, cap, &lost,
+                                 tell_errors[i].esp_len, &keys,
+                                 address.len == 0xff ? NULL : &address,
+                                 tell_errors[i].token_len),
+                  tell_errors[i].want);
+        CHECK_INT(name, out[cap], 0xa5);
+        CHECK(name, (out_len > 0) == (tell_errors[i].want == QCD_OK));
+        CHECK(name, is_zero(out + out_len, cap - out_len));
+        free(out);
+    }
+}
+
+#define TEST(f) cmocka_unit_test_setup(f, set_up)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_every_pair_in_every_role),
+        TEST(test_zero_is_no_evidence),
+        TEST(test_addresses_of_the_map),
+        TEST(test_no_message_shows_a_live_token),
+        TEST(test_once_a_second),
+        TEST(test_known_is_one_address),
+        TEST(test_refused_stranger_takes_nothing),
+        TEST(test_many_at_once),
+        TEST(test_silence_costs_nothing),
+        TEST(test_zero_limits),
+        TEST(test_octets),
+        TEST(test_verified_by_the_taker),
+        TEST(test_is_not_answered),
+        TEST(test_amplification),
+        TEST(test_errors),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
