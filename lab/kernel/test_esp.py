@@ -77,7 +77,7 @@ def test_power_cut_far_away(new_lab: NewLab) -> None:
     lab.up()
     for name in "ab":
         lab.network.router.ns.run(
-            *"/sbin/tc qdisc add root netem delay 50ms dev".split(), f"to-{name}"
+            *f"/sbin/tc qdisc add dev to-{name} root netem delay 50ms".split()
         )
     with probe(lab) as pings, Crash(lab.b, lab.a, pings) as running:
         pings.wait_answer(count=3)
