@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lab.wait import LabTimeout, deadline, left
+from lab.wait import PATIENCE, LabTimeout, deadline, left
 
 REPO = Path(__file__).resolve().parent.parent
 SOURCE = Path(
@@ -53,7 +53,7 @@ class Control:
 
     def __init__(self, path: Path, timeout: float = 10.0) -> None:
         self._path = path
-        self._timeout = timeout
+        self._timeout = timeout * PATIENCE
         self._session = self._connect()
 
     def _connect(self) -> "vici.Session":

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Waiting for an event with a bound: a wait that runs out says what it waited for."""
 
+import os
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -8,6 +9,8 @@ from typing import TypeVar
 T = TypeVar("T")
 
 POLL = 0.003
+# All bounds are so many times as long: an emulated machine is slow.
+PATIENCE = float(os.environ.get("QCD_LAB_PATIENCE", "1"))
 
 
 class LabTimeout(AssertionError):
@@ -16,7 +19,7 @@ class LabTimeout(AssertionError):
 
 def deadline(timeout: float) -> float:
     """The monotonic time at which a wait of that many seconds ends."""
-    return time.monotonic() + timeout
+    return time.monotonic() + timeout * PATIENCE
 
 
 def left(until: float) -> float:
@@ -29,6 +32,7 @@ def wait_until(
     check: Callable[[], T],
     timeout: float = 5.0,
     explain: Callable[[], str] | None = None,
+    poll: float = POLL,
 ) -> T:
     """Call check until it returns something true, and return that.
 
@@ -42,5 +46,5 @@ def wait_until(
             return result
         if left(until) <= 0:
             tail = f"\n{explain()}" if explain else ""
-            raise LabTimeout(f"waited {timeout:g} s for {what}{tail}")
-        time.sleep(POLL)
+            raise LabTimeout(f"waited {timeout * PATIENCE:g} s for {what}{tail}")
+        time.sleep(poll)

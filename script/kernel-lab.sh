@@ -18,7 +18,7 @@ readonly kernel_results=$logs/kernel-lab
 readonly kernel_package=linux-image-cloud-amd64
 readonly kernel_console=$logs/kernel-lab-console.log
 # Seconds for everything between the start of qemu and its end.
-readonly kernel_bound=${QCD_KERNEL_LAB_BOUND:-900}
+readonly kernel_bound=${QCD_KERNEL_LAB_BOUND:-1800}
 
 # On this machine. kmod, cpio and busybox make the initramfs.
 readonly kernel_host_packages=(
