@@ -12,12 +12,14 @@ from pathlib import Path
 
 from lab.config import SECRET
 from lab.scenario import Lab
-from lab.wait import LabTimeout, wait_until
+from lab.wait import PATIENCE, LabTimeout, wait_until
 
 PLUTO = "/usr/libexec/ipsec/pluto"
 WHACK = "/usr/libexec/ipsec/whack"
 ADDCONN = "/usr/libexec/ipsec/addconn"
 NAME = "lab"
+# Each look is a process, and an emulated machine is slow.
+POLL = 0.2
 # /run of pluto's mount namespace, where all of its files are.
 PLACE = "/run/lab"
 
@@ -34,16 +36,27 @@ exec chroot . {PLUTO} --nofork --stderrlog --config {PLACE}/ipsec.conf \
 """
 
 
+_database: dict[str, bytes] = {}
+
+
+def conn_name(child: int = 0) -> str:
+    """The name of the connection for that child."""
+    return f"{NAME}{child}" if child else NAME
+
+
 class Libreswan:
-    """pluto with one connection, to gateway a of the lab."""
+    """pluto with a connection to gateway a of the lab, one for each of its children.
+
+    Where two have the same ends, pluto puts them into one IKE SA.
+    """
 
     def __init__(
         self, lab: Lab, *, options: dict[str, str] | None = None, timeout: float = 30.0
     ) -> None:
         self.me, self.peer = lab.network["b"], lab.network["a"]
-        self._auth = lab.a.config.auth
         self._identity = lab.b._identity
         self._encap = lab.a.config.encap
+        self._children = lab.a.config.children
         self._options = options or {}
         self._root = os.environ["QCD_LIBRESWAN_ROOT"]
         self._timeout = timeout
@@ -53,30 +66,41 @@ class Libreswan:
         self.log_file = self.folder / "pluto.log"
         # Without it the packets would end before XFRM looks at them.
         self.me.ns.ip(
-            f"route add {self.peer.inside_net()} via {self.me.gateway} "
-            f"src {self.me.inside}"
+            *(
+                f"route add {self.peer.inside_net(child)} via {self.me.gateway} "
+                f"src {self.me.inside_of(child)}"
+                for child in range(self._children)
+            )
         )
         self._write()
 
     def _write(self) -> None:
-        (self.folder / "nss").mkdir()
         (self.folder / "ipsec.conf").write_text(self._conf())
         ids = f"@{self.me.name}.lab @{self.peer.name}.lab"
         (self.folder / "ipsec.secrets").write_text(f'{ids} : PSK "{SECRET}"\n')
-        self._chroot("certutil", "-N", "--empty-password", "-d", "sql:NSS")
+        self._make_database()
         if self._identity:
             self._import()
 
     def _conf(self) -> str:
-        cert = self._auth == "cert"
-        settings = {
+        lines = ["config setup", "    dnssec-enable=no"]
+        for child in range(self._children):
+            lines.append(f"conn {conn_name(child)}")
+            settings = self._settings(child)
+            lines += [f"    {key}={value}" for key, value in settings.items() if value]
+        return "\n".join(lines) + "\n"
+
+    def _settings(self, child: int) -> dict[str, str]:
+        """A connection's; an option that is empty takes one away."""
+        cert = self._identity is not None
+        return {
             "left": self.me.address,
             "leftid": f"@{self.me.name}.lab",
-            "leftsubnet": self.me.inside_net(),
+            "leftsubnet": self.me.inside_net(child),
             "leftupdown": "%disabled",
             "right": self.peer.address,
             "rightid": f"@{self.peer.name}.lab",
-            "rightsubnet": self.peer.inside_net(),
+            "rightsubnet": self.peer.inside_net(child),
             "authby": "ecdsa-sha2_256" if cert else "secret",
             "ikev2": "insist",
             "ike": "aes128-sha2_256-dh31",
@@ -87,9 +111,6 @@ class Libreswan:
             **({"leftcert": "b", "leftsendcert": "always"} if cert else {}),
             **self._options,
         }
-        lines = ["config setup", "    dnssec-enable=no", f"conn {NAME}"]
-        lines += [f"    {key}={value}" for key, value in settings.items()]
-        return "\n".join(lines) + "\n"
 
     def _chroot(self, *argv: str) -> str:
         """Run a program of libreswan's root; NSS stands for its database."""
@@ -109,21 +130,31 @@ class Libreswan:
             ("key.pem", self._identity.key),
             ("cert.pem", self._identity.cert),
             ("ca.pem", self._identity.ca_cert),
+            *((f"{n}.pem", pem) for n, pem in enumerate(self._identity.between)),
         ):
             (self.folder / name).write_bytes(data)
         path = f"{PLACE}/"
         self._chroot(
             *("openssl", "pkcs12", "-export", "-name", "b", "-passout", "pass:lab"),
             *("-inkey", f"{path}key.pem", "-in", f"{path}cert.pem"),
-            *("-out", f"{path}b.p12"),
+            *("-iter", "1", "-out", f"{path}b.p12"),
         )
-        self._chroot(
-            *("pk12util", "-i", f"{path}b.p12", "-d", "sql:NSS"), *("-W", "lab")
-        )
-        self._chroot(
-            *("certutil", "-A", "-n", "ca", "-t", "CT,,", "-d", "sql:NSS"),
-            *("-i", f"{path}ca.pem"),
-        )
+        self._chroot("pk12util", "-i", f"{path}b.p12", "-d", "sql:NSS", "-W", "lab")
+        batch = [f"-A -n ca -t CT,, -i {path}ca.pem"]
+        for number in range(len(self._identity.between)):
+            batch.append(f"-A -n between{number} -t ,, -i {path}{number}.pem")
+        (self.folder / "batch").write_text("\n".join(batch) + "\n")
+        self._chroot("certutil", "-B", "-d", "sql:NSS", "-i", f"{path}batch")
+
+    def _make_database(self) -> None:
+        """An empty database; the first one is kept, since NSS takes seconds for it."""
+        folder = self.folder / "nss"
+        folder.mkdir()
+        if not _database:
+            self._chroot("certutil", "-N", "--empty-password", "-d", "sql:NSS")
+            _database.update({p.name: p.read_bytes() for p in folder.iterdir()})
+        for name, data in _database.items():
+            (folder / name).write_bytes(data)
 
     # --- its life -------------------------------------------------------
 
@@ -137,7 +168,8 @@ class Libreswan:
                 argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         self.wait_log("seccomp security|listening for IKE messages", since=mark)
-        self._inside(ADDCONN, "--config", f"{PLACE}/ipsec.conf", NAME)
+        names = [conn_name(child) for child in range(self._children)]
+        self._inside(ADDCONN, "--config", f"{PLACE}/ipsec.conf", *names)
         self._inside(WHACK, "--listen")
 
     @property
@@ -159,7 +191,7 @@ class Libreswan:
         assert self._process
         head = ["nsenter", "--target", str(self._process.pid), "--all", "--root"]
         try:
-            return _run(*head, "--wd=/", *argv, check=check, timeout=self._timeout)
+            return _run(*head, "--wd=/", *argv, check=check, timeout=self._timeout * PATIENCE)
         except (RuntimeError, subprocess.TimeoutExpired) as error:
             raise AssertionError(f"libreswan: {error}\n{self.tail()}") from None
 
@@ -168,17 +200,23 @@ class Libreswan:
 
     # --- what it is made to do ------------------------------------------
 
-    def initiate(self) -> None:
-        self.whack("--initiate", "--name", NAME)
+    def initiate(self, child: int = 0) -> None:
+        self.whack("--initiate", "--name", conn_name(child))
 
     def rekey_ike(self) -> None:
-        self.whack("--rekey-ike", "--name", NAME)
+        """Of the connections that share the IKE SA it belongs to the newest."""
+        shown = self.whack("--showstates", check=False)
+        owner = re.search(r'#\d+: "(\w+)".*ESTABLISHED_IKE_SA', shown)
+        assert owner, f"{shown}\n{self.tail()}"
+        self.whack("--rekey-ike", "--name", owner[1])
 
-    def rekey_child(self) -> None:
-        self.whack("--rekey-ipsec", "--name", NAME)
+    def rekey_child(self, child: int = 0) -> None:
+        self.whack("--rekey-ipsec", "--name", conn_name(child))
 
     def terminate(self) -> None:
-        self.whack("--terminate", "--name", NAME)
+        # The first one last: the IKE SA that it brought up ends with it.
+        for child in reversed(range(self._children)):
+            self.whack("--terminate", "--name", conn_name(child))
 
     def liveness(self) -> None:
         """Ask the peer now whether it is alive, and wait for an answer or the end."""
@@ -205,6 +243,7 @@ class Libreswan:
             lambda: tuple(map(len, self.states())) == (ike, children),
             timeout,
             lambda: self.whack("--showstates", check=False) + self.tail(),
+            POLL,
         )
 
     def log(self) -> str:
@@ -221,14 +260,14 @@ class Libreswan:
                 raise LabTimeout(f"libreswan has ended\n{self.tail()}")
             return bool(re.search(pattern, self.log()[since:]))
 
-        wait_until(f"{pattern!r} in libreswan's log", found, timeout, self.tail)
+        wait_until(f"{pattern!r} in libreswan's log", found, timeout, self.tail, 0.05)
 
     def tail(self, lines: int = 60) -> str:
         shown = self.log().splitlines()[-lines:]
         return "\n".join(["--- libreswan's log:", *shown])
 
 
-def _run(*argv: str, check: bool = True, timeout: float = 60.0) -> str:
+def _run(*argv: str, check: bool = True, timeout: float = 240.0) -> str:
     done = subprocess.run(
         argv, capture_output=True, text=True, check=False, timeout=timeout
     )
