@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bench.c: what the core costs, in time and memory.  Each figure is the median
- * of rounds that take turns, so that what disturbs the machine disturbs all of
- * them; ratios are between figures of the same run.
+/* bench.c: what the core and the SA map cost, in time and memory.  Each figure
+ * is the median of rounds that take turns, so that what disturbs the machine
+ * disturbs all of them; ratios are between figures of the same run.
  *
  *   qcd-bench [--json]                                                       */
 #define _POSIX_C_SOURCE 200809L
@@ -16,6 +16,8 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <qcd/qcd.h>
+
+#include "bench_samap.h"
 
 enum { NUM_ROUNDS = 31, ROUND_NS = 4000000, REQUEST_LEN = 80 };
 
@@ -366,7 +368,7 @@ static double ratio_of(const struct row *row)
     return 0;
 }
 
-static void print_table(void)
+static void print_table(const bench_figure *map, size_t num_map)
 {
     printf("%-38s %10s  %s\n", "", "ns", "ratio");
     for (size_t i = 0; i < NUM_ROWS; i++) {
@@ -376,18 +378,24 @@ static void print_table(void)
         }
         printf("\n");
     }
+    for (size_t i = 0; i < num_map; i++) {
+        printf("%-38s %10.1f\n", map[i].name, map[i].ns);
+    }
     printf("\n%-38s %10s\n", "", "octets");
     for (size_t i = 0; i < NUM_SIZES; i++) {
         printf("%-38s %10zu\n", sizes[i].name, sizes[i].octets);
     }
 }
 
-static void print_json(void)
+static void print_json(const bench_figure *map, size_t num_map)
 {
     printf("{\n  \"ns\": {");
     for (size_t i = 0; i < NUM_ROWS; i++) {
         printf("%s\n    \"%s\": %.1f", i > 0 ? "," : "", rows[i].name,
                rows[i].ns);
+    }
+    for (size_t i = 0; i < num_map; i++) {
+        printf(",\n    \"%s\": %.1f", map[i].name, map[i].ns);
     }
     printf("\n  },\n  \"ratio\": {");
     const char *comma = "";
@@ -418,10 +426,12 @@ int main(int argc, char **argv)
     set_up_taker();
     set_up_openssl();
     measure();
+    size_t num_map;
+    const bench_figure *map = bench_samap(&num_map);
     if (json) {
-        print_json();
+        print_json(map, num_map);
     } else {
-        print_table();
+        print_table(map, num_map);
     }
     EVP_MAC_CTX_free(b.evp);
     return 0;

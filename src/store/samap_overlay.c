@@ -32,6 +32,9 @@ static size_t find_slot(const samap_overlay *overlay,
 const samap_change *samap_overlay_find(const samap_overlay *overlay,
                                        const uint8_t spi[SAMAP_SPI_LEN])
 {
+    if (overlay->num == 0) { /* most of the time: don't touch the slots */
+        return NULL;
+    }
     size_t num = overlay->slots[find_slot(overlay, spi)];
     return num == 0 ? NULL : &overlay->changes[num - 1];
 }
