@@ -20,6 +20,7 @@
 #include "bench_samap.h"
 
 enum { NUM_ROUNDS = 31, ROUND_NS = 4000000, REQUEST_LEN = 80 };
+enum { ESP_LEN = 100, ESP_CUT = 20 + 8 + 8 }; /* in UDP, as a log shows it */
 
 static struct {
     qcd_keys keys;
@@ -27,6 +28,9 @@ static struct {
     qcd_mint mint;
     qcd_graveyard graveyard;
     qcd_reply_limit limit;
+    qcd_lost_limit lost_limit;
+    qcd_lost lost;
+    qcd_lost living;
     qcd_digest_key digest_key;
     qcd_held held;
     qcd_spis spis;
@@ -34,6 +38,7 @@ static struct {
     uint8_t secret[QCD_SECRET_LEN];
     uint8_t dead[REQUEST_LEN];
     uint8_t foreign[REQUEST_LEN];
+    uint8_t esp[ESP_CUT];
     uint8_t reply[QCD_MESSAGE_MAX];
     size_t reply_len;
     uint64_t now_ms;
@@ -188,6 +193,55 @@ static void judge_answer(void)
     sink += reply[len - 1];
 }
 
+static void esp_decode(void)
+{
+    qcd_esp esp;
+
+    b.num++;
+    memcpy(b.esp + 26, &b.num, 2); /* a checksum that nobody reads */
+    DEMAND(qcd_esp_decode(&esp, b.esp, sizeof(b.esp)) == QCD_OK);
+    sink += esp.child_spi[0];
+}
+
+static enum qcd_judgement judge_lost(const qcd_lost *lost)
+{
+    return qcd_maker_judge_lost(&b.limit, &b.lost_limit, &b.seal, &b.mint, lost,
+                                &lost->peer, b.now_ms);
+}
+
+/* What a packet costs whose SA the map takes for lost, and that lives. */
+static void judge_lost_living(void)
+{
+    sink += (uint64_t)judge_lost(&b.living);
+}
+
+/* What a packet costs of a peer that was told within the second. */
+static void judge_lost_told(void)
+{
+    sink += (uint64_t)judge_lost(&b.lost);
+}
+
+/* A second later, from another peer each time. */
+static void judge_lost_answer(void)
+{
+    b.num++;
+    b.now_ms += 1000;
+    memcpy(b.lost.peer.octets, &b.num, sizeof(b.num));
+    DEMAND(judge_lost(&b.lost) == QCD_ANSWER);
+}
+
+static void maker_tell(void)
+{
+    uint8_t message[QCD_MESSAGE_MAX];
+    size_t len;
+
+    b.num++;
+    memcpy(b.lost.spis.initiator.octets, &b.num, sizeof(b.num));
+    DEMAND(qcd_maker_tell(message, &len, sizeof(message), &b.lost, ESP_LEN,
+                          &b.keys, NULL, 32) == QCD_OK);
+    sink += message[len - 1];
+}
+
 static struct row {
     const char *name;
     void (*run)(void);
@@ -221,6 +275,21 @@ static struct row {
      0,
      {0},
      0},
+    {"ESP in UDP, decoded", esp_decode, NULL, 0, {0}, 0},
+    {"ESP of a living SA, silence", judge_lost_living, NULL, 0, {0}, 0},
+    {"ESP of a lost SA, told just now",
+     judge_lost_told,
+     "ESP of a living SA, silence",
+     0,
+     {0},
+     0},
+    {"ESP of a lost SA, to be answered",
+     judge_lost_answer,
+     "ESP of a living SA, silence",
+     0,
+     {0},
+     0},
+    {"message of 4 tokens for ESP, built", maker_tell, NULL, 0, {0}, 0},
 };
 
 #define NUM_ROWS (sizeof(rows) / sizeof(rows[0]))
@@ -237,6 +306,7 @@ static const struct {
     {"qcd_graveyard", sizeof(qcd_graveyard)},
     {"qcd_source_limit", sizeof(qcd_source_limit)},
     {"qcd_reply_limit", sizeof(qcd_reply_limit)},
+    {"qcd_lost_limit", sizeof(qcd_lost_limit)},
 };
 
 #define NUM_SIZES (sizeof(sizes) / sizeof(sizes[0]))
@@ -283,6 +353,32 @@ static void set_up_maker(void)
     DEMAND(judge(&h, b.dead) == QCD_ANSWER);
     DEMAND(qcd_maker_reply(b.reply, &b.reply_len, sizeof(b.reply), &h, &b.keys,
                            NULL, 32) == QCD_OK);
+}
+
+static void set_up_lost(void)
+{
+    static const uint8_t ip[] = {0x45, 0,          0,    20 + 8 + ESP_LEN,
+                                 0,    1,          0,    0,
+                                 64,   17,         0,    0,
+                                 192,  0,          2,    1,
+                                 192,  0,          2,    2,
+                                 0x11, 0x94,       0x11, 0x94,
+                                 0,    8 + ESP_LEN};
+    const qcd_origin dead = {7, 9, 3};
+    const qcd_origin living = {7, 10, 3};
+    uint8_t key[QCD_RANDOM_KEY_LEN];
+
+    fill(key, sizeof(key), 5);
+    qcd_lost_limit_init(&b.lost_limit, key);
+    fill(b.esp, sizeof(b.esp), 0xc1);
+    memcpy(b.esp, ip, sizeof(ip));
+    b.lost = (qcd_lost){.role = QCD_RESPONDER,
+                        .child_spi = {0xc1, 0xc2, 0xc3, 0xc4},
+                        .peer = {.len = 4}};
+    fill(&b.lost.spis.initiator, QCD_SPI_LEN, 0x21);
+    b.living = b.lost;
+    DEMAND(qcd_spi_seal(&b.lost.spis.responder, &b.seal, &dead) == QCD_OK);
+    DEMAND(qcd_spi_seal(&b.living.spis.responder, &b.seal, &living) == QCD_OK);
 }
 
 static void set_up_taker(void)
@@ -423,6 +519,7 @@ int main(int argc, char **argv)
         return 2;
     }
     set_up_maker();
+    set_up_lost();
     set_up_taker();
     set_up_openssl();
     measure();
