@@ -482,8 +482,10 @@ static void check_reference(const char *name, const uint8_t *in, size_t in_len)
 {
     qcd_esp got;
     qcd_esp want;
-    enum qcd_err err = decode(&got, in, in_len);
     uint8_t *exact = copy_exact(in, in_len);
+
+    dirty(&got, sizeof(got));
+    enum qcd_err err = qcd_esp_decode(&got, exact, in_len);
     bool is_esp = reference_decode(&want, exact, in_len);
 
     free(exact);
@@ -533,7 +535,7 @@ static void test_random_changes(void **state)
     uint64_t random = 8;
 
     (void)state;
-    for (int i = 0; i < 200000; i++) {
+    for (int i = 0; i < 50000; i++) {
         const packet *p = &packets[random64(&random) % NUM_ROWS(packets)];
         uint8_t whole[PACKET_MAX];
         size_t begin;
