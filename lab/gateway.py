@@ -21,7 +21,7 @@ from lab.config import (
 from lab.control import REPO, CommandException, Control, Section
 from lab.net import Host
 from lab.process import Charon, on_machine
-from lab.wait import LabTimeout, wait_until
+from lab.wait import PATIENCE, LabTimeout, wait_until
 
 TAIL = 60
 TOOL = Path(os.environ.get("QCD_TOOL", REPO / "build" / "tool" / "qcd"))
@@ -265,11 +265,11 @@ class Gateway:
     # --- what it is made to do ------------------------------------------
 
     def initiate(
-        self, peer: str | None = None, child: int = 0, timeout: float = 10.0
+        self, peer: str | None = None, child: int | None = 0, timeout: float = 10.0
     ) -> None:
-        """Bring up a child, and its IKE SA if there is none."""
+        """Bring up a child, and its IKE SA if there is none; or that one alone."""
         message = {
-            "child": child_name(child),
+            **({} if child is None else {"child": child_name(child)}),
             "ike": peer or self.peers[0].name,
             "timeout": int(timeout * 1000),
             "loglevel": -1,
@@ -295,7 +295,10 @@ class Gateway:
 
     def _streamed(self, name: str, message: Section) -> None:
         # charon itself ends the command after its timeout.
-        bound = max(0, int(message["timeout"])) / 1000 + 5
+        timeout = int(message["timeout"])
+        if timeout > 0:
+            message = {**message, "timeout": int(timeout * PATIENCE)}
+        bound = max(0.0, timeout / 1000 + 5) * PATIENCE
         try:
             self.control.stream(name, "control-log", message, bound)
         except (CommandException, LabTimeout, OSError) as error:

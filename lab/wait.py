@@ -16,6 +16,11 @@ PATIENCE = float(os.environ.get("QCD_LAB_PATIENCE", "1"))
 class LabTimeout(AssertionError):
     """A wait ran out; the text names what was waited for."""
 
+    def __init__(self, text: str) -> None:
+        more = f" (times {PATIENCE:g}: QCD_LAB_PATIENCE)" if PATIENCE != 1 else ""
+        first, *rest = text.split("\n", 1)
+        super().__init__("\n".join([first + more, *rest]))
+
 
 def deadline(timeout: float) -> float:
     """The monotonic time at which a wait of that many seconds ends."""
@@ -46,5 +51,5 @@ def wait_until(
             return result
         if left(until) <= 0:
             tail = f"\n{explain()}" if explain else ""
-            raise LabTimeout(f"waited {timeout * PATIENCE:g} s for {what}{tail}")
+            raise LabTimeout(f"waited {timeout:g} s for {what}{tail}")
         time.sleep(poll)
