@@ -44,7 +44,7 @@ def life(
     teller = Teller(lab, peer)
     with teller.wire:
         connect = {"strongswan": lab.a.initiate, "libreswan": peer.initiate}
-        teller.step("connect", lambda: connect[initiator](**timeout(initiator)))
+        teller.step("connect", connect[initiator])
         teller.pings()
         if qcd:
             lab.a.wait_log("QCD: giving token")
@@ -60,7 +60,7 @@ def life(
             "libreswan": peer.terminate,
         }
         teller.step(f"{initiator} deletes", end[initiator], ike_sas=0)
-        teller.step("connect again", lambda: connect[initiator](**timeout(initiator)))
+        teller.step("connect again", connect[initiator])
         if initiator == "strongswan":
             teller.step("the responder deletes", end["libreswan"], ike_sas=0)
         else:  # libreswan keeps up what it was told to bring up
@@ -73,10 +73,6 @@ def life(
                 ),
             )
     return teller.end()
-
-
-def timeout(initiator: str) -> dict[str, float]:
-    return {"timeout": 90} if initiator == "strongswan" else {}
 
 
 def rekey(lab: Lab) -> None:
@@ -116,7 +112,7 @@ def alive(new_pair: NewPair, qcd: bool, who: str) -> set[str]:
     lab.a.start()
     peer.start()
     with Sniffer(lab.a.host, peer=peer.me) as wire:
-        lab.a.initiate(timeout=90)
+        lab.a.initiate()
         old = lab.a.established()[0]
 
         def answers() -> int:
@@ -203,7 +199,7 @@ def theirs_crashes(new_pair: NewPair, qcd: bool) -> Story:
     peer.start()
     teller = Teller(lab, peer)
     with teller.wire:
-        teller.step("connect", lambda: lab.a.initiate(timeout=90))
+        teller.step("connect", lab.a.initiate)
         old = lab.a.established()[0]
         peer.kill()
         peer.me.ns.ip("xfrm state flush", "xfrm policy flush")
