@@ -205,8 +205,10 @@ static void esp_decode(void)
 
 static enum qcd_judgement judge_lost(const qcd_lost *lost)
 {
+    const qcd_esp packet = {.source = lost->peer, .len = 100};
+
     return qcd_maker_judge_lost(&b.limit, &b.lost_limit, &b.seal, &b.mint, lost,
-                                &lost->peer, b.now_ms);
+                                &packet, QCD_TOKEN_MADE_MAX, b.now_ms);
 }
 
 /* What a packet costs whose SA the map takes for lost, and that lives. */

@@ -3,7 +3,6 @@
 #include "qcd_announcer.h"
 
 #include <daemon.h>
-#include <collections/linked_list.h>
 #include <processing/jobs/callback_job.h>
 
 /**
@@ -15,11 +14,6 @@
  * IKE_SAs that are looked at in one step
  */
 #define LOOKS_MAX 1000
-
-/**
- * IKE_SAs whose turn is put off because of the limit of their source
- */
-#define PUT_OFF_MAX 1024
 
 /**
  * Messages get lost: seconds after which those whose peers did not come back
@@ -66,14 +60,15 @@ struct private_qcd_announcer_t {
 	bool at_end;
 
 	/**
+	 * CHILD_SA whose turn it is, but there were too many replies just now
+	 */
+	qcd_samap_row held;
+	bool is_held;
+
+	/**
 	 * Rounds that are over
 	 */
 	u_int rounds;
-
-	/**
-	 * CHILD_SAs whose turn comes later, as qcd_samap_row
-	 */
-	linked_list_t *put_off;
 
 	/**
 	 * Number of messages
@@ -82,88 +77,71 @@ struct private_qcd_announcer_t {
 };
 
 /**
- * Tell the peer of a lost CHILD_SA
- *
- * @return				FALSE if that has to wait
+ * Send the message to the peer of a lost CHILD_SA
  */
-static bool tell(private_qcd_announcer_t *this, const qcd_samap_row *row)
+static void send_message(private_qcd_announcer_t *this, const qcd_lost *lost,
+						 const qcd_samap_row *row)
 {
 	host_t *peer, *me;
-	qcd_lost lost;
 
-	qcd_lost_from_row(&lost, row);
-	switch (this->state->judge_lost(this->state, &lost, &row->peer))
-	{
-		case QCD_ANSWER:
-			break;
-		case QCD_SILENT_LIMIT:
-			return FALSE;
-		default:
-			return TRUE;
-	}
 	peer = qcd_address_to_host(&row->peer, row->peer_port);
 	me = qcd_address_to_host(&row->local, row->local_port);
 	if (peer && me)
 	{
-		this->answer->tell(this->answer, &lost, 0, peer, me);
+		this->answer->tell(this->answer, lost, 0, peer, me);
 		ref_get(&this->count);
 	}
 	DESTROY_IF(peer);
 	DESTROY_IF(me);
-	return TRUE;
 }
 
 /**
- * Put a CHILD_SA off
+ * Get the next CHILD_SA that is still lost
  */
-static void put_off(private_qcd_announcer_t *this, const qcd_samap_row *row)
+static bool next(private_qcd_announcer_t *this, qcd_samap_row *row)
 {
-	qcd_samap_row *copy;
-
-	copy = malloc_thing(qcd_samap_row);
-	*copy = *row;
-	this->put_off->insert_last(this->put_off, copy);
-}
-
-/**
- * Get the next CHILD_SA that was put off and whose peer has not come back
- * meanwhile
- */
-static bool next_put_off(private_qcd_announcer_t *this, qcd_samap_row *row)
-{
-	qcd_samap_row *copy;
-	bool found = FALSE;
-
-	while (!found &&
-		   this->put_off->remove_first(this->put_off, (void**)&copy) == SUCCESS)
+	if (this->is_held)
 	{
-		found = this->children->find(this->children, copy->child_spi, row);
-		free(copy);
-	}
-	return found;
-}
-
-/**
- * Get the next CHILD_SA, each of those that were put off once in a step
- */
-static bool next(private_qcd_announcer_t *this, u_int *again,
-				 qcd_samap_row *row)
-{
-	while (*again)
-	{
-		(*again)--;
-		if (next_put_off(this, row))
+		this->is_held = FALSE;
+		if (this->children->find(this->children, this->held.child_spi, row))
 		{
 			return TRUE;
 		}
 	}
-	if (this->at_end ||
-		this->put_off->get_count(this->put_off) >= PUT_OFF_MAX)
+	this->at_end = !this->children->next(this->children, &this->place, row);
+	return !this->at_end;
+}
+
+/**
+ * Tell the peer of the next CHILD_SA, unless it was told just now
+ *
+ * @param told			set if it was told by this
+ * @return				FALSE if there is none, or none may be told now
+ */
+static bool tell_next(private_qcd_announcer_t *this, bool *told)
+{
+	qcd_samap_row row;
+	qcd_lost lost;
+
+	*told = FALSE;
+	if (!next(this, &row))
 	{
 		return FALSE;
 	}
-	this->at_end = !this->children->next(this->children, &this->place, row);
-	return !this->at_end;
+	qcd_lost_from_row(&lost, &row);
+	switch (this->state->judge_lost(this->state, &lost, NULL))
+	{
+		case QCD_ANSWER:
+			send_message(this, &lost, &row);
+			*told = TRUE;
+			return TRUE;
+		case QCD_SILENT_LIMIT:
+			this->held = row;
+			this->is_held = TRUE;
+			return FALSE;
+		default:
+			return TRUE;
+	}
 }
 
 /**
@@ -172,27 +150,19 @@ static bool next(private_qcd_announcer_t *this, u_int *again,
 static void step(private_qcd_announcer_t *this)
 {
 	ike_sa_manager_t *manager = charon->ike_sa_manager;
-	u_int due, looks, again;
-	qcd_samap_row row;
+	u_int due, looks;
+	bool told;
 
-	again = this->put_off->get_count(this->put_off);
 	due = qcd_pace_due(&this->pace,
 					   manager->get_half_open_count(manager, NULL, TRUE),
 					   qcd_now());
 	for (looks = 0; due && looks < LOOKS_MAX; looks++)
 	{
-		if (!next(this, &again, &row))
+		if (!tell_next(this, &told))
 		{
 			break;
 		}
-		if (tell(this, &row))
-		{
-			due--;
-		}
-		else
-		{
-			put_off(this, &row);
-		}
+		due -= told;
 	}
 }
 
@@ -206,7 +176,7 @@ static job_requeue_t announce(private_qcd_announcer_t *this)
 		return JOB_RESCHEDULE_MS(STEP_MS * 2);
 	}
 	step(this);
-	if (!this->at_end || this->put_off->get_count(this->put_off))
+	if (!this->at_end)
 	{
 		return JOB_RESCHEDULE_MS(STEP_MS);
 	}
@@ -229,7 +199,6 @@ METHOD(qcd_announcer_t, get_count, u_int,
 METHOD(qcd_announcer_t, destroy, void,
 	private_qcd_announcer_t *this)
 {
-	this->put_off->destroy_function(this->put_off, free);
 	free(this);
 }
 
@@ -249,7 +218,6 @@ qcd_announcer_t *qcd_announcer_create(qcd_config_t *config, qcd_state_t *state,
 		.state = state,
 		.answer = answer,
 		.children = children,
-		.put_off = linked_list_create(),
 	);
 
 	/* half of the replies are left to those who ask */

@@ -379,6 +379,7 @@ METHOD(qcd_answer_t, handle, void,
 			}
 			break;
 		case QCD_SILENT_NO_REQUEST:
+		case QCD_SILENT_TOLD:
 			break;
 	}
 }

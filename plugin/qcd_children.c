@@ -17,9 +17,14 @@
 #define EXPIRY_INTERVAL 600
 
 /**
- * Seconds for which a lost CHILD_SA is remembered that had no end of its own
+ * Seconds for which a lost CHILD_SA is remembered at most, whatever its end was
  */
 #define LOST_LIFETIME 86400
+
+/**
+ * Seconds for which one is remembered at least that was lost in the last crash
+ */
+#define LOST_LIFETIME_MIN 600
 
 /**
  * CHILD_SAs of one peer that are looked at when it is back
@@ -54,7 +59,13 @@ struct private_qcd_children_t {
 	qcd_samap *map;
 
 	/**
-	 * Mutex for what follows. Listeners take it while they hold the bus.
+	 * Mutex of jobs that remove what is lost: one after the other
+	 */
+	mutex_t *jobs;
+
+	/**
+	 * Mutex for what follows. Listeners take it while they hold the bus, so
+	 * nobody does more than to look and to count with it.
 	 */
 	mutex_t *mutex;
 
@@ -69,10 +80,39 @@ struct private_qcd_children_t {
 	qcd_nft_t *nft;
 
 	/**
-	 * Whether the last change could not be written
+	 * Whether the last change, and the last write to the disk, failed
 	 */
-	bool failed;
+	bool failed[2];
 };
+
+/**
+ * What may fail
+ */
+enum {
+	CHANGE,
+	WRITE,
+};
+
+/**
+ * SPIs, a growing list
+ */
+typedef struct {
+	uint32_t *spis;
+	u_int count, room;
+} spis_t;
+
+/**
+ * Add an SPI to a list
+ */
+static void add_spi(spis_t *list, const uint8_t spi[4])
+{
+	if (list->count == list->room)
+	{
+		list->room = list->room ? list->room * 2 : 256;
+		list->spis = realloc(list->spis, list->room * sizeof(*list->spis));
+	}
+	memcpy(&list->spis[list->count++], spi, sizeof(*list->spis));
+}
 
 /**
  * Name the peer of an IKE_SA: by the connection and both identities, so that it
@@ -132,14 +172,14 @@ static bool describe(private_qcd_children_t *this, ike_sa_t *ike_sa, host_t *me,
 /**
  * Log once that the map can't be written, and once that it can be again
  */
-static void note_result(private_qcd_children_t *this, enum qcd_store_err err,
-						qcd_store_report *report)
+static void note_result(private_qcd_children_t *this, int what,
+						enum qcd_store_err err, qcd_store_report *report)
 {
 	bool failed = err != QCD_STORE_OK, changed;
 
 	this->mutex->lock(this->mutex);
-	changed = this->failed != failed;
-	this->failed = failed;
+	changed = this->failed[what] != failed;
+	this->failed[what] = failed;
 	this->mutex->unlock(this->mutex);
 	if (changed)
 	{
@@ -150,22 +190,31 @@ static void note_result(private_qcd_children_t *this, enum qcd_store_err err,
 }
 
 /**
- * CHILD_SAs are lost no more
+ * Count CHILD_SAs that are lost no more, and get who watches for their packets
+ */
+static qcd_nft_t *count_off(private_qcd_children_t *this, u_int count)
+{
+	qcd_nft_t *nft;
+
+	this->mutex->lock(this->mutex);
+	this->lost -= min(this->lost, count);
+	nft = this->nft;
+	this->mutex->unlock(this->mutex);
+	return nft;
+}
+
+/**
+ * CHILD_SAs are lost no more. The kernel may take its time, so not in a listener.
  */
 static void forget_lost(private_qcd_children_t *this, uint32_t *spis,
 						u_int count)
 {
-	if (!count)
+	qcd_nft_t *nft = count_off(this, count);
+
+	if (nft && count)
 	{
-		return;
+		nft->remove(nft, spis, count);
 	}
-	this->mutex->lock(this->mutex);
-	this->lost -= min(this->lost, count);
-	if (this->nft)
-	{
-		this->nft->remove(this->nft, spis, count);
-	}
-	this->mutex->unlock(this->mutex);
 }
 
 /**
@@ -220,44 +269,45 @@ METHOD(qcd_children_t, next, bool,
 }
 
 /**
+ * A lost CHILD_SA whose SPI was taken again
+ */
+typedef struct {
+	private_qcd_children_t *this;
+	uint32_t spi;
+} taken_t;
+
+/**
+ * Job that has nobody watch for packets with such an SPI any more
+ */
+static job_requeue_t unwatch(taken_t *taken)
+{
+	forget_lost(taken->this, &taken->spi, 1);
+	return JOB_REQUEUE_NONE;
+}
+
+/**
  * Write a row. Where it takes the SPI of a lost CHILD_SA again, packets with it
- * are of a live one from now on.
+ * are of a live one from now on: find() knows that at once.
  */
 static void put(private_qcd_children_t *this, const qcd_samap_row *row)
 {
 	qcd_store_report report = {};
 	qcd_samap_row old;
-	uint32_t spi;
-	bool taken;
+	taken_t *taken = NULL;
 
-	taken = get_lost(this) && find(this, row->child_spi, &old);
-	note_result(this, qcd_samap_put(this->map, &report, row), &report);
+	if (get_lost(this) && find(this, row->child_spi, &old))
+	{
+		INIT(taken,
+			.this = this,
+		);
+		memcpy(&taken->spi, row->child_spi, sizeof(taken->spi));
+	}
+	note_result(this, CHANGE, qcd_samap_put(this->map, &report, row), &report);
 	if (taken)
 	{
-		memcpy(&spi, row->child_spi, sizeof(spi));
-		forget_lost(this, &spi, 1);
+		lib->processor->queue_job(lib->processor,
+				(job_t*)callback_job_create((void*)unwatch, taken, free, NULL));
 	}
-}
-
-/**
- * SPIs, a growing list
- */
-typedef struct {
-	uint32_t *spis;
-	u_int count, room;
-} spis_t;
-
-/**
- * Add an SPI to a list
- */
-static void add_spi(spis_t *list, const uint8_t spi[4])
-{
-	if (list->count == list->room)
-	{
-		list->room = list->room ? list->room * 2 : 256;
-		list->spis = realloc(list->spis, list->room * sizeof(*list->spis));
-	}
-	memcpy(&list->spis[list->count++], spi, sizeof(*list->spis));
 }
 
 /**
@@ -301,7 +351,7 @@ static bool remove_lost(private_qcd_children_t *this, uint32_t spi)
 	{
 		return FALSE;
 	}
-	note_result(this, qcd_samap_remove(this->map, &report, octets), &report);
+	note_result(this, CHANGE, qcd_samap_remove(this->map, &report, octets), &report);
 	return TRUE;
 }
 
@@ -313,6 +363,7 @@ static job_requeue_t retire(return_t *ret)
 	private_qcd_children_t *this = ret->this;
 	u_int i, count = 0;
 
+	this->jobs->lock(this->jobs);
 	qcd_samap_walk_peer(this->map, ret->peer_id, RETIRED_MAX, collect_old, ret);
 	for (i = 0; i < ret->old.count; i++)
 	{
@@ -322,6 +373,7 @@ static job_requeue_t retire(return_t *ret)
 		}
 	}
 	forget_lost(this, ret->old.spis, count);
+	this->jobs->unlock(this->jobs);
 	return JOB_REQUEUE_NONE;
 }
 
@@ -386,7 +438,7 @@ static void gone(private_qcd_children_t *this, child_sa_t *child_sa)
 	 * that of a lost one */
 	if (spi && qcd_samap_find(this->map, &row, octets) && !is_lost(this, &row))
 	{
-		note_result(this, qcd_samap_remove(this->map, &report, octets),
+		note_result(this, CHANGE, qcd_samap_remove(this->map, &report, octets),
 					&report);
 	}
 }
@@ -462,10 +514,27 @@ METHOD(listener_t, ike_update, bool,
 typedef struct {
 	private_qcd_children_t *this;
 	time_t now;
+	/** run before ours, when we have just started */
+	u_int last_run;
 	/** lost ones, and those of them whose time was up */
 	spis_t lost;
 	spis_t expired;
 } census_t;
+
+/**
+ * Get the time until which a lost CHILD_SA is remembered. It was written by
+ * a clock that may have been wrong, and is read by one that may be.
+ */
+static uint64_t get_expiry(census_t *census, qcd_samap_row *row)
+{
+	uint64_t expires = row->expires ?: UINT64_MAX;
+
+	if (row->run == census->last_run)
+	{	/* lost just now */
+		expires = max(expires, census->now + LOST_LIFETIME_MIN);
+	}
+	return min(expires, census->now + LOST_LIFETIME);
+}
 
 /**
  * Count a lost CHILD_SA. One whose time is up is dropped, and so is one of which
@@ -475,20 +544,22 @@ static enum qcd_samap_fate visit(void *user, qcd_samap_row *row)
 {
 	census_t *census = user;
 	private_qcd_children_t *this = census->this;
+	uint64_t expires;
 
 	if (!is_lost(this, row))
 	{
 		return is_ours(this, row) ? QCD_SAMAP_KEEP : QCD_SAMAP_DROP;
 	}
-	if (row->expires && row->expires <= census->now)
+	expires = get_expiry(census, row);
+	if (expires <= census->now)
 	{
 		add_spi(&census->expired, row->child_spi);
 		return QCD_SAMAP_DROP;
 	}
 	add_spi(&census->lost, row->child_spi);
-	if (!row->expires)
+	if (expires != row->expires)
 	{
-		row->expires = census->now + LOST_LIFETIME;
+		row->expires = expires;
 		return QCD_SAMAP_UPDATE;
 	}
 	return QCD_SAMAP_KEEP;
@@ -497,7 +568,8 @@ static enum qcd_samap_fate visit(void *user, qcd_samap_row *row)
 /**
  * Walk through the map
  */
-static bool take_census(private_qcd_children_t *this, census_t *census)
+static bool take_census(private_qcd_children_t *this, census_t *census,
+						u_int last_run)
 {
 	qcd_store_report report = {};
 	enum qcd_store_err err;
@@ -505,9 +577,10 @@ static bool take_census(private_qcd_children_t *this, census_t *census)
 	*census = (census_t){
 		.this = this,
 		.now = time(NULL),
+		.last_run = last_run,
 	};
 	err = qcd_samap_walk(this->map, &report, visit, census);
-	note_result(this, err, &report);
+	note_result(this, WRITE, err, &report);
 	return err == QCD_STORE_OK;
 }
 
@@ -529,10 +602,12 @@ static job_requeue_t expire(private_qcd_children_t *this)
 
 	if (get_lost(this))
 	{
-		if (take_census(this, &census))
+		this->jobs->lock(this->jobs);
+		if (take_census(this, &census, 0))
 		{
 			forget_lost(this, census.expired.spis, census.expired.count);
 		}
+		this->jobs->unlock(this->jobs);
 		census_free(&census);
 	}
 	return JOB_RESCHEDULE(EXPIRY_INTERVAL);
@@ -545,25 +620,49 @@ static job_requeue_t flush(private_qcd_children_t *this)
 {
 	qcd_store_report report = {};
 
-	note_result(this, qcd_samap_flush(this->map, &report), &report);
+	note_result(this, WRITE, qcd_samap_flush(this->map, &report), &report);
 	return JOB_RESCHEDULE(FLUSH_INTERVAL);
+}
+
+/**
+ * Have packets with the SPIs of all lost CHILD_SAs watched for
+ */
+static void watch_all(private_qcd_children_t *this, qcd_nft_t *nft)
+{
+	census_t census;
+	spis_t gone = {};
+	u_int i;
+
+	if (take_census(this, &census, 0) &&
+		nft->add(nft, census.lost.spis, census.lost.count))
+	{
+		/* peers have come back meanwhile */
+		for (i = 0; i < census.lost.count; i++)
+		{
+			uint8_t spi[sizeof(uint32_t)];
+			qcd_samap_row row;
+
+			memcpy(spi, &census.lost.spis[i], sizeof(spi));
+			if (!find(this, spi, &row))
+			{
+				add_spi(&gone, spi);
+			}
+		}
+		nft->remove(nft, gone.spis, gone.count);
+		free(gone.spis);
+	}
+	census_free(&census);
 }
 
 METHOD(qcd_children_t, watch, void,
 	private_qcd_children_t *this, qcd_nft_t *nft)
 {
-	census_t census;
-
 	this->mutex->lock(this->mutex);
 	this->nft = nft;
 	this->mutex->unlock(this->mutex);
 	if (nft && get_lost(this))
 	{
-		if (take_census(this, &census))
-		{
-			nft->add(nft, census.lost.spis, census.lost.count);
-		}
-		census_free(&census);
+		watch_all(this, nft);
 	}
 }
 
@@ -581,9 +680,10 @@ METHOD(qcd_children_t, destroy, void,
 	qcd_store_report report = {};
 
 	charon->bus->remove_listener(charon->bus, &this->public.listener);
-	note_result(this, qcd_samap_walk(this->map, &report, drop_ours, this),
+	note_result(this, WRITE, qcd_samap_walk(this->map, &report, drop_ours, this),
 				&report);
 	qcd_samap_close(this->map);
+	this->jobs->destroy(this->jobs);
 	this->mutex->destroy(this->mutex);
 	free(this);
 }
@@ -597,6 +697,7 @@ void qcd_lost_from_row(qcd_lost *lost, const qcd_samap_row *row)
 		.spis = row->spis,
 		.role = row->role,
 		.peer = row->peer,
+		.peer_port = row->peer_port,
 	};
 	memcpy(lost->child_spi, row->child_spi, sizeof(lost->child_spi));
 }
@@ -639,10 +740,11 @@ qcd_children_t *qcd_children_create(qcd_config_t *config, qcd_state_t *state)
 		.config = config,
 		.state = state,
 		.map = map,
+		.jobs = mutex_create(MUTEX_TYPE_DEFAULT),
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 	);
 
-	if (take_census(this, &census))
+	if (take_census(this, &census, state->get_run(state) - 1))
 	{
 		this->lost = census.lost.count;
 	}

@@ -94,13 +94,14 @@ static void handle(private_qcd_esp_t *this, chunk_t data)
 		return;
 	}
 	qcd_lost_from_row(&lost, &row);
-	switch (this->state->judge_lost(this->state, &lost, &packet.source))
+	switch (this->state->judge_lost(this->state, &lost, &packet))
 	{
 		case QCD_ANSWER:
 			answer_packet(this, &packet, &lost, &row);
 			break;
-		case QCD_SILENT_LIMIT:
+		case QCD_SILENT_TOLD:
 			/* so it is for all packets of a flow but one a second */
+		case QCD_SILENT_LIMIT:
 			this->events->raise(this->events, QCD_EVENT_ESP_PASSED_OVER, NULL,
 								NULL, NULL);
 			break;
@@ -148,7 +149,8 @@ qcd_esp_t *qcd_esp_create(qcd_config_t *config, qcd_events_t *events,
 	private_qcd_esp_t *this;
 	qcd_children_t *children;
 
-	if (!config->esp && !config->announce)
+	if ((!config->esp && !config->announce) || !config->reply_rate ||
+		!config->reply_burst)
 	{
 		return NULL;
 	}
@@ -169,7 +171,7 @@ qcd_esp_t *qcd_esp_create(qcd_config_t *config, qcd_events_t *events,
 		.children = children,
 	);
 
-	if (config->esp && config->reply_rate)
+	if (config->esp)
 	{
 		this->nft = qcd_nft_create(config->reply_rate,
 							charon->socket->get_port(charon->socket, TRUE),

@@ -408,13 +408,14 @@ METHOD(qcd_state_t, is_lost, bool,
 }
 
 METHOD(qcd_state_t, judge_lost, enum qcd_judgement,
-	private_qcd_state_t *this, const qcd_lost *lost, const qcd_address *source)
+	private_qcd_state_t *this, const qcd_lost *lost, const qcd_esp *packet)
 {
 	enum qcd_judgement judgement;
 
 	this->mutex->lock(this->mutex);
 	judgement = qcd_maker_judge_lost(this->limit, this->lost_limit, &this->seal,
-									 &this->mint, lost, source, qcd_now());
+									 &this->mint, lost, packet,
+									 this->config->token_length, qcd_now());
 	this->mutex->unlock(this->mutex);
 	return judgement;
 }

@@ -124,11 +124,12 @@ struct qcd_state_t {
 	 * Decide if somebody is told that a CHILD_SA is lost.
 	 *
 	 * @param lost			CHILD_SA
-	 * @param source		who used it, or its peer without being asked
+	 * @param packet		ESP that somebody sent with its SPI, or NULL if it is
+	 *						the peer, without being asked
 	 * @return				what to do
 	 */
 	enum qcd_judgement (*judge_lost)(qcd_state_t *this, const qcd_lost *lost,
-									 const qcd_address *source);
+									 const qcd_esp *packet);
 
 	/**
 	 * Build the message that tells that a CHILD_SA is lost.

@@ -139,7 +139,8 @@ static enum qcd_err read_udp(qcd_esp *out, ip *behind, rd *r)
     if (r->bad) {
         return QCD_ERR_TRUNCATED;
     }
-    if (len < UDP_HEADER_LEN || behind->total < UDP_HEADER_LEN) {
+    if (len < UDP_HEADER_LEN || behind->total < UDP_HEADER_LEN ||
+        out->source_port == 0) { /* nothing can be sent to that */
         return QCD_ERR_MALFORMED;
     }
     /* RFC 7296 section 2.23: what goes to port 500 is IKE, without the zero

@@ -25,6 +25,7 @@ enum {
     PAYLOAD_HEADER_LEN = 4,
     PAYLOAD_CRITICAL = 0x80,
     NOTIFY_HEADER_LEN = 4, /* Protocol ID to Notify Message Type */
+    CHILD_SPI_LEN = 4,
 };
 
 /* header_read reads an IKE header; the caller looks at `r->bad`. */
@@ -69,6 +70,9 @@ void mac_digest(uint8_t *out, size_t out_len, const qcd_hmac *hmac,
                 const uint8_t *in, size_t in_len);
 
 #define HMAC_LEN 32
+
+/* reply_limit_pass_unasked counts a message that nobody asked for. */
+bool reply_limit_pass_unasked(qcd_reply_limit *limit, uint64_t now_ms);
 
 /* lost_limit_conforms and lost_limit_charge are the two halves of
  * qcd_lost_limit_pass: whether an answer may be sent, and that it is. */

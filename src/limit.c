@@ -267,6 +267,12 @@ bool qcd_reply_limit_pass(qcd_reply_limit *limit, const qcd_address *source,
     return true;
 }
 
+bool reply_limit_pass_unasked(qcd_reply_limit *limit, uint64_t now_ms)
+{
+    /* A source can't be forged that is our own memory. */
+    return pool_pass(&limit->common, now_ms * NS_PER_MS);
+}
+
 void qcd_lost_limit_init(qcd_lost_limit *out,
                          const uint8_t key[QCD_RANDOM_KEY_LEN])
 {

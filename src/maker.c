@@ -142,17 +142,39 @@ enum qcd_err qcd_maker_reply(uint8_t *out, size_t *out_len, size_t out_cap,
     return err;
 }
 
+/* Is the packet long enough for an answer with a token? */
+static bool has_room_for_token(const qcd_esp *packet, size_t token_len)
+{
+    const size_t notify_len = PAYLOAD_HEADER_LEN + NOTIFY_HEADER_LEN;
+    size_t least =
+        QCD_HEADER_LEN + notify_len + CHILD_SPI_LEN + notify_len + token_len;
+
+    return max_reply_len(packet->len) >= least;
+}
+
+/* Does the packet come from where the map has the peer?  Others behind the same
+ * address of a NAT have other ports. */
+static bool is_from_peer(const qcd_lost *lost, const qcd_esp *packet)
+{
+    return address_equals(&packet->source, &lost->peer) &&
+           (!packet->encap || packet->source_port == lost->peer_port);
+}
+
 enum qcd_judgement
 qcd_maker_judge_lost(qcd_reply_limit *limit, qcd_lost_limit *lost_limit,
                      const qcd_seal *seal, const qcd_mint *mint,
-                     const qcd_lost *lost, const qcd_address *source,
-                     uint64_t now_ms)
+                     const qcd_lost *lost, const qcd_esp *packet,
+                     size_t token_len, uint64_t now_ms)
 {
     const qcd_spi *local = lost->role == QCD_INITIATOR ? &lost->spis.initiator
                                                        : &lost->spis.responder;
+    const qcd_address *target = packet != NULL ? &packet->source : &lost->peer;
 
-    /* `source` may be the peer's address as the map has it, from a disk. */
-    if (!address_is_valid(source) ||
+    if (packet != NULL && !has_room_for_token(packet, token_len)) {
+        return QCD_SILENT_NO_REQUEST;
+    }
+    /* The peer's address is as the map has it, from a disk. */
+    if (!address_is_valid(target) ||
         qcd_evidence_weigh_lost(&lost->spis, lost->role, seal, mint) ==
             QCD_EVIDENCE_NONE) {
         return QCD_SILENT_NO_EVIDENCE;
@@ -161,8 +183,12 @@ qcd_maker_judge_lost(qcd_reply_limit *limit, qcd_lost_limit *lost_limit,
      * limits refuse, who is over his own could hold back the answer to the peer
      * for nothing. */
     if (!lost_limit_conforms(lost_limit, local,
-                             address_equals(source, &lost->peer), now_ms) ||
-        !qcd_reply_limit_pass(limit, source, local, now_ms)) {
+                             packet == NULL || is_from_peer(lost, packet),
+                             now_ms)) {
+        return QCD_SILENT_TOLD;
+    }
+    if (packet == NULL ? !reply_limit_pass_unasked(limit, now_ms)
+                       : !qcd_reply_limit_pass(limit, target, local, now_ms)) {
         return QCD_SILENT_LIMIT;
     }
     lost_limit_charge(lost_limit, local, now_ms);

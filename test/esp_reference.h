@@ -103,7 +103,7 @@ static inline bool reference_udp(qcd_esp *out, reference *r)
     out->destination_port = (uint16_t)reference_get(r, r->at + 2, 2);
     r->at += 8;
     if (r->at > r->end || r->at > udp_end || out->destination_port == 500 ||
-        (r->is_whole && udp_end > r->end)) {
+        out->source_port == 0 || (r->is_whole && udp_end > r->end)) {
         return false;
     }
     r->end = udp_end < r->end ? udp_end : r->end;

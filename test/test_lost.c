@@ -13,6 +13,7 @@ static qcd_keys keys;
 static qcd_reply_limit limit;
 static qcd_lost_limit lost_limit;
 static uint8_t key[QCD_RANDOM_KEY_LEN];
+enum { TOKEN_LEN = 32, PEER_PORT = 4500 };
 static const qcd_address peer = {4, {192, 0, 2, 1}};
 static const qcd_address stranger = {4, {198, 51, 100, 1}};
 
@@ -85,7 +86,8 @@ static qcd_lost lost_in(enum qcd_role role)
     qcd_lost lost = {.spis = {spi_which(PEER), spi_which(DEAD)},
                      .role = role,
                      .child_spi = {0xc1, 0xc2, 0xc3, 0xc4},
-                     .peer = peer};
+                     .peer = peer,
+                     .peer_port = PEER_PORT};
 
     if (role == QCD_INITIATOR) {
         lost.spis = (qcd_spis){spi_which(DEAD), spi_which(PEER)};
@@ -101,11 +103,21 @@ static qcd_lost lost_numbered(uint32_t n)
     return lost;
 }
 
+static enum qcd_judgement judge_packet(const qcd_lost *lost,
+                                       const qcd_esp *packet, uint64_t ms)
+{
+    return qcd_maker_judge_lost(&limit, &lost_limit, &seal, &mint, lost, packet,
+                                TOKEN_LEN, START_MS + ms);
+}
+
+/* Without being asked where the source is the peer itself as the map has it. */
 static enum qcd_judgement judge(const qcd_lost *lost, const qcd_address *source,
                                 uint64_t ms)
 {
-    return qcd_maker_judge_lost(&limit, &lost_limit, &seal, &mint, lost, source,
-                                START_MS + ms);
+    const qcd_esp packet = {
+        .encap = true, .source = *source, .source_port = PEER_PORT, .len = 100};
+
+    return judge_packet(lost, source == &lost->peer ? NULL : &packet, ms);
 }
 
 /* ---- Evidence, RFC 6290 section 9.2 ---- */
@@ -146,7 +158,7 @@ static void test_zero_is_no_evidence(void **state)
     (void)state;
     assert_int_equal(judge(&zero, &peer, 0), QCD_SILENT_NO_EVIDENCE);
     assert_int_equal(qcd_maker_judge_lost(&limit, &lost_limit, &seal, &no_mint,
-                                          &lost, &peer, START_MS),
+                                          &lost, NULL, TOKEN_LEN, START_MS),
                      QCD_SILENT_NO_EVIDENCE);
 }
 
@@ -242,12 +254,12 @@ static void test_once_a_second(void **state)
 
     (void)state;
     assert_int_equal(judge(&lost, &peer, 0), QCD_ANSWER);
-    assert_int_equal(judge(&lost, &peer, 0), QCD_SILENT_LIMIT);
-    assert_int_equal(judge(&lost, &peer, 999), QCD_SILENT_LIMIT);
-    assert_int_equal(judge(&lost, &stranger, 1999), QCD_SILENT_LIMIT);
+    assert_int_equal(judge(&lost, &peer, 0), QCD_SILENT_TOLD);
+    assert_int_equal(judge(&lost, &peer, 999), QCD_SILENT_TOLD);
+    assert_int_equal(judge(&lost, &stranger, 1999), QCD_SILENT_TOLD);
     assert_int_equal(judge(&lost, &stranger, 2000), QCD_ANSWER);
-    assert_int_equal(judge(&lost, &peer, 2999), QCD_SILENT_LIMIT);
-    assert_int_equal(judge(&lost, &stranger, 3000), QCD_SILENT_LIMIT);
+    assert_int_equal(judge(&lost, &peer, 2999), QCD_SILENT_TOLD);
+    assert_int_equal(judge(&lost, &stranger, 3000), QCD_SILENT_TOLD);
     assert_int_equal(judge(&lost, &peer, 3000), QCD_ANSWER);
 }
 
@@ -262,9 +274,59 @@ static void test_known_is_one_address(void **state)
 
     (void)state;
     assert_int_equal(judge(&lost, &peer, 0), QCD_ANSWER);
-    assert_int_equal(judge(&lost, &mapped, 1000), QCD_SILENT_LIMIT);
-    assert_int_equal(judge(&lost, &same_octets, 1000), QCD_SILENT_LIMIT);
+    assert_int_equal(judge(&lost, &mapped, 1000), QCD_SILENT_TOLD);
+    assert_int_equal(judge(&lost, &same_octets, 1000), QCD_SILENT_TOLD);
     assert_int_equal(judge(&lost, &tail, 1000), QCD_ANSWER);
+}
+
+/* Behind one address of a NAT there may be others, with other ports.  ESP alone
+ * has none. */
+static void test_known_is_one_port(void **state)
+{
+    const qcd_lost lost = lost_in(QCD_RESPONDER);
+    qcd_esp packet = {.encap = true, .source = peer, .len = 100};
+
+    (void)state;
+    packet.source_port = PEER_PORT;
+    assert_int_equal(judge_packet(&lost, &packet, 0), QCD_ANSWER);
+    packet.source_port = PEER_PORT + 1;
+    assert_int_equal(judge_packet(&lost, &packet, 1000), QCD_SILENT_TOLD);
+    packet.source_port = PEER_PORT;
+    assert_int_equal(judge_packet(&lost, &packet, 1000), QCD_ANSWER);
+    packet.source_port = PEER_PORT + 1;
+    assert_int_equal(judge_packet(&lost, &packet, 3000), QCD_ANSWER);
+    packet.encap = false;
+    packet.source_port = 0;
+    assert_int_equal(judge_packet(&lost, &packet, 4000), QCD_ANSWER);
+}
+
+/* A packet is judged by the room that it gives the message: what can't be
+ * answered uses up nobody's second, however often it comes, in whoever's name.
+ */
+static void test_room_for_a_token(void **state)
+{
+    const size_t message_len = 28 + 12 + 8 + TOKEN_LEN;
+    const size_t least =
+        (message_len + QCD_AMPLIFICATION_MAX - 1) / QCD_AMPLIFICATION_MAX;
+    const qcd_lost lost = lost_in(QCD_RESPONDER);
+    uint8_t out[QCD_MESSAGE_MAX];
+    size_t out_len;
+
+    (void)state;
+    for (size_t len = 0; len < 2 * least; len++) {
+        qcd_esp packet = {.source = peer, .len = len};
+        enum qcd_judgement want = QCD_SILENT_NO_REQUEST;
+
+        if (len >= least) {
+            want = len == least ? QCD_ANSWER : QCD_SILENT_TOLD;
+        }
+        assert_int_equal(judge_packet(&lost, &packet, 0), want);
+        if (len > 0) {
+            assert_int_equal(qcd_maker_tell(out, &out_len, sizeof(out), &lost,
+                                            len, &keys, NULL, TOKEN_LEN),
+                             len < least ? QCD_ERR_NOBUF : QCD_OK);
+        }
+    }
 }
 
 /* Who repeats a peer's packets, and gets nothing since he is over his own
@@ -308,6 +370,24 @@ static void test_many_at_once(void **state)
     assert_in_range(num_told, NUM_SAS * 98 / 100, NUM_SAS);
 }
 
+/* Without being asked, a source has no limit: thousands may be behind one. What
+ * is left to those who repeat themselves is half of the total. */
+static void test_unasked(void **state)
+{
+    (void)state;
+    set_limits(1000, 100, 1);
+    for (uint32_t n = 0; n < 200; n++) {
+        const qcd_lost lost = lost_numbered(n);
+
+        assert_int_equal(judge(&lost, &lost.peer, 0),
+                         n < 50 ? QCD_ANSWER : QCD_SILENT_LIMIT);
+    }
+    const qcd_lost first = lost_numbered(0);
+
+    assert_int_equal(judge(&first, &first.peer, 999), QCD_SILENT_TOLD);
+    assert_int_equal(judge(&first, &first.peer, 1000), QCD_ANSWER);
+}
+
 /* What gets no answer leaves the limits as they are. */
 static void test_silence_costs_nothing(void **state)
 {
@@ -332,7 +412,7 @@ static void test_zero_limits(void **state)
 
     (void)state;
     memset(&lost_limit, 0, sizeof(lost_limit));
-    assert_int_equal(judge(&lost, &peer, 0), QCD_SILENT_LIMIT);
+    assert_int_equal(judge(&lost, &peer, 0), QCD_SILENT_TOLD);
     set_up(state);
     memset(&limit, 0, sizeof(limit));
     assert_int_equal(judge(&lost, &peer, 0), QCD_SILENT_LIMIT);
@@ -579,8 +659,11 @@ int main(void)
         TEST(test_no_message_shows_a_live_token),
         TEST(test_once_a_second),
         TEST(test_known_is_one_address),
+        TEST(test_known_is_one_port),
+        TEST(test_room_for_a_token),
         TEST(test_refused_stranger_takes_nothing),
         TEST(test_many_at_once),
+        TEST(test_unasked),
         TEST(test_silence_costs_nothing),
         TEST(test_zero_limits),
         TEST(test_octets),

@@ -537,7 +537,8 @@ enum qcd_judgement {
     QCD_SILENT_NO_REQUEST = 0,  /* no protected request, or a copy of one */
     QCD_SILENT_NO_EVIDENCE = 1, /* nothing proves that the SA is dead */
     QCD_SILENT_LIMIT = 2,       /* dead, but over the rate limits */
-    QCD_ANSWER = 3
+    QCD_ANSWER = 3,
+    QCD_SILENT_TOLD = 4 /* of qcd_maker_judge_lost: dead, and told just now */
 };
 
 /* qcd_packet is a received message: `len` octets of IKE at `octets`, behind
@@ -613,20 +614,28 @@ typedef struct qcd_lost {
     enum qcd_role role;
     uint8_t child_spi[4]; /* the inbound one */
     qcd_address peer;     /* where the peer was */
+    uint16_t peer_port;   /* and the port of its IKE and ESP in UDP */
 } qcd_lost;
 
-/* qcd_maker_judge_lost decides, at `now_ms`, whether `source` is to be told
- * that `lost` is lost: because a packet with its child SPI came from there, or,
- * where `source` is the peer, without being asked.  It needs the same evidence
- * as the answer to an IKE request.  The result is QCD_ANSWER,
- * QCD_SILENT_NO_EVIDENCE (also where `source` is no address) or
- * QCD_SILENT_LIMIT.  Before it sends, the daemon
- * looks once more whether it has such an SA. */
+/* qcd_maker_judge_lost decides, at `now_ms`, whether somebody is to be told
+ * that `lost` is lost: whoever sent the ESP packet `packet` with its child SPI
+ * or, where `packet` is NULL, the peer, without being asked.  It needs the same
+ * evidence as the answer to an IKE request.  `token_len` is as for
+ * qcd_token_make.  The result is
+ *
+ *   QCD_SILENT_NO_REQUEST   the packet is so short that qcd_maker_tell would
+ * find no room for one token QCD_SILENT_NO_EVIDENCE  nothing proves that the SA
+ * is dead, or where it would go is no address QCD_SILENT_TOLD         it was
+ * told within the last second, or two (qcd_lost_limit_pass) QCD_SILENT_LIMIT
+ * over the rate limits; without being asked, only the one of all together
+ * counts, in which it has the share of those who repeat themselves QCD_ANSWER
+ * only this counts against the limits.  Before it sends, the daemon looks once
+ * more whether it has such an SA. */
 QCD_API QCD_NODISCARD enum qcd_judgement
 qcd_maker_judge_lost(qcd_reply_limit *limit, qcd_lost_limit *lost_limit,
                      const qcd_seal *seal, const qcd_mint *mint,
-                     const qcd_lost *lost, const qcd_address *source,
-                     uint64_t now_ms);
+                     const qcd_lost *lost, const qcd_esp *packet,
+                     size_t token_len, uint64_t now_ms);
 
 /* qcd_maker_tell builds the message that tells of `lost`: INVALID_SPI with the
  * child SPI and a token of each generation, with the IKE SA's SPIs in the

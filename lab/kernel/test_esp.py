@@ -6,12 +6,15 @@ from collections.abc import Callable
 
 import pytest
 
+from lab import esp
+from lab.admin import counters
 from lab.config import Config
 from lab.crash import Crash
 from lab.gateway import Gateway
 from lab.scenario import Lab
 from lab.test_shapes import lay_ipv6, over_ipv6
 from lab.traffic import Probe
+from lab.wait import wait_until
 
 NewLab = Callable[..., Lab]
 # No timer was waited for: charon's first retransmission comes after 4 s. How
@@ -134,3 +137,79 @@ def test_crash_over_ipv6(new_lab: NewLab, encap: bool) -> None:
         assert back - begin < SOON, lab.a.tail()
         assert lab.a.wait_established(other_than=(old,))
         assert "retransmit" not in lab.a.log(), lab.a.tail()
+
+
+def assert_esp_was_enough(lab: Lab, began: float) -> None:
+    """Nobody asked by IKE: the peer's ESP was answered, by one message."""
+    log = lab.b.log()
+    assert "telling peer that it uses a lost IKE_SA" in log, lab.b.tail()
+    assert counters(lab.b)["replies"] == 1, lab.b.tail()
+    assert "retransmit" not in lab.a.log(), lab.a.tail()
+    wait_until("the table to go", lambda: not esp.table(lab.b), 10, lab.b.tail)
+    print(f"back {time.time() - began:.3f} s after the restart")
+
+
+@pytest.mark.parametrize("encap", [False, True], ids=["esp", "esp-in-udp"])
+def test_esp_is_enough(new_lab: NewLab, encap: bool) -> None:
+    """DPD is off and nobody is nudged: the peer's ESP brings the tunnel back."""
+    lab = new_lab(kernel(encap).but(esp=True))
+    lab.up()
+    with probe(lab) as pings, Crash(lab.b, lab.a, pings) as running:
+        pings.wait_answer(count=3)
+        running.lose(lambda: power_cut(lab.b))
+        running.restart()
+        recovery = running.wait()
+        assert recovery.requests == [], str(recovery)
+        assert recovery.retransmitted == 0, str(recovery)
+        assert_esp_was_enough(lab, recovery.restarted)
+        assert_one_sa(lab)
+        assert_kernel_esp(lab.a, encap)
+        assert_kernel_esp(lab.b, encap)
+
+
+@pytest.mark.parametrize("encap", [False, True], ids=["esp", "esp-in-udp"])
+def test_esp_is_enough_over_ipv6(new_lab: NewLab, encap: bool) -> None:
+    lab = new_lab(
+        a=kernel(encap, over_ipv6(1, 2)).but(esp=True),
+        b=kernel(encap, over_ipv6(2, 1)).but(esp=True),
+    )
+    lay_ipv6(lab)
+    old = lab.up()
+    assert_kernel_esp(lab.a, encap)
+    with probe(lab) as pings:
+        pings.wait_answer(count=3)
+        power_cut(lab.b)
+        lab.b.start()
+        began = time.time()
+        pings.wait_answer(began)
+        assert lab.a.wait_established(other_than=(old,))
+        assert_esp_was_enough(lab, began)
+
+
+def test_esp_that_the_kernel_still_takes(new_lab: NewLab) -> None:
+    """charon alone crashed. The kernel goes on with SAs that nobody will rekey or
+    delete any more, so the peer is told, and gets new ones."""
+    lab = new_lab(kernel(encap=False).but(esp=True))
+    old = lab.up()
+    with probe(lab) as pings:
+        pings.wait_answer(count=3)
+        lab.b.kill()
+        pings.wait_answer()
+        lab.b.start()
+        lab.a.wait_established(other_than=(old,))
+        pings.wait_answer(count=3)
+        assert_one_sa(lab)
+        assert all(gap.length < SOON for gap in pings.gaps()), str(pings.gaps())
+
+
+def test_announcement(new_lab: NewLab) -> None:
+    """No traffic at all."""
+    config = kernel(encap=False).but(esp=True, qcd_options={"announce": "yes"})
+    lab = new_lab(config)
+    old = lab.up()
+    power_cut(lab.b)
+    lab.b.start()
+    lab.a.wait_established(other_than=(old,))
+    assert counters(lab.b)["announced"] == 1, lab.b.tail()
+    with probe(lab) as pings:
+        pings.wait_answer()
