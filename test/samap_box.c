@@ -4,6 +4,13 @@
 
 #include <unistd.h>
 
+void samap_box_in_memory(void)
+{
+    if (access("/dev/shm", R_OK | W_OK | X_OK) == 0) {
+        (void)setenv("TMPDIR", "/dev/shm", 0);
+    }
+}
+
 void samap_box_spi(uint8_t out[SAMAP_SPI_LEN], uint32_t n)
 {
     for (size_t i = 0; i < SAMAP_SPI_LEN; i++) {

@@ -7,6 +7,10 @@
 #include "store/samap_map.h"
 #include "store_box.h"
 
+/* samap_box_in_memory makes the boxes of a program that writes a lot and loses
+ * no power in memory, where that can be had. */
+void samap_box_in_memory(void);
+
 /* samap_box_spi writes the SPI of row `n`; SPIs are in the order of n. */
 void samap_box_spi(uint8_t out[SAMAP_SPI_LEN], uint32_t n);
 

@@ -13,20 +13,9 @@ static const char magic[8] = {'Q', 'C', 'D', 's', 'a', 'm', 'a', 'p'};
 #define FORMAT_VERSION 1
 #define NUM_TABLES 3
 
-/* val is `len` octets at `octets` as LMDB takes them; it doesn't write there,
- * though its type says so. */
-static MDB_val val(const void *octets, size_t len)
-{
-    union {
-        const void *in;
-        void *out;
-    } cast = {.in = octets};
-    return (MDB_val){.mv_size = len, .mv_data = cast.out};
-}
-
 static MDB_val meta_key(void)
 {
-    return val("meta", 4);
+    return samap_db_val("meta", 4);
 }
 
 int samap_db_errno(int rc)
@@ -88,7 +77,7 @@ static int put_meta(const samap_db *db, MDB_txn *txn, const samap_meta *meta)
     uint8_t octets[SAMAP_META_LEN];
     samap_meta_encode(octets, meta);
     MDB_val key = meta_key();
-    MDB_val data = val(octets, sizeof(octets));
+    MDB_val data = samap_db_val(octets, sizeof(octets));
     return mdb_put(txn, db->table_of_meta, &key, &data, 0);
 }
 
@@ -201,7 +190,7 @@ bool samap_db_find(samap_db *db, qcd_samap_row *out,
     if (!begin_read(db)) {
         return false;
     }
-    MDB_val key = val(spi, SAMAP_SPI_LEN);
+    MDB_val key = samap_db_val(spi, SAMAP_SPI_LEN);
     MDB_val data;
     bool is_found = mdb_get(db->reader, db->children, &key, &data) == 0 &&
                     samap_row_decode(out, data.mv_data, data.mv_size);
@@ -214,7 +203,7 @@ bool samap_db_holds(samap_db *db, const uint8_t spi[SAMAP_SPI_LEN])
     if (!begin_read(db)) {
         return false;
     }
-    MDB_val key = val(spi, SAMAP_SPI_LEN);
+    MDB_val key = samap_db_val(spi, SAMAP_SPI_LEN);
     MDB_val data;
     bool is_found = mdb_get(db->reader, db->children, &key, &data) == 0;
     end_read(db);
@@ -230,7 +219,7 @@ size_t samap_db_rows(samap_db *db, qcd_samap_row *out, size_t out_cap,
         return 0;
     }
     if (mdb_cursor_open(db->reader, db->children, &cursor) == 0) {
-        MDB_val key = val(from, SAMAP_SPI_LEN);
+        MDB_val key = samap_db_val(from, SAMAP_SPI_LEN);
         MDB_val data;
         MDB_cursor_op op = MDB_SET_RANGE;
         while (num < out_cap && mdb_cursor_get(cursor, &key, &data, op) == 0) {
@@ -253,7 +242,7 @@ bool samap_db_seek(samap_db *db, uint8_t key[SAMAP_SA_KEY_LEN])
         return false;
     }
     if (mdb_cursor_open(db->reader, db->sas, &cursor) == 0) {
-        MDB_val at = val(key, SAMAP_SA_KEY_LEN);
+        MDB_val at = samap_db_val(key, SAMAP_SA_KEY_LEN);
         MDB_val data;
         is_found = mdb_cursor_get(cursor, &at, &data, MDB_SET_RANGE) == 0 &&
                    at.mv_size == SAMAP_SA_KEY_LEN;
@@ -274,7 +263,7 @@ static int remove_sa(const samap_db *db, MDB_txn *txn, bool *is_there,
                      const uint8_t spi[SAMAP_SPI_LEN])
 {
     *is_there = false;
-    MDB_val key = val(spi, SAMAP_SPI_LEN);
+    MDB_val key = samap_db_val(spi, SAMAP_SPI_LEN);
     MDB_val data;
     int rc = mdb_get(txn, db->children, &key, &data);
     if (rc != 0) {
@@ -287,7 +276,7 @@ static int remove_sa(const samap_db *db, MDB_txn *txn, bool *is_there,
     *is_there = true;
     uint8_t sa[SAMAP_SA_KEY_LEN];
     samap_row_sa(sa, &row);
-    MDB_val sa_key = val(sa, sizeof(sa));
+    MDB_val sa_key = samap_db_val(sa, sizeof(sa));
     rc = mdb_del(txn, db->sas, &sa_key, NULL);
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
@@ -298,12 +287,12 @@ static int put_row(const samap_db *db, MDB_txn *txn, const qcd_samap_row *row)
     uint8_t sa[SAMAP_SA_KEY_LEN];
     samap_row_encode(octets, row);
     samap_row_sa(sa, row);
-    MDB_val key = val(row->child_spi, SAMAP_SPI_LEN);
-    MDB_val data = val(octets, sizeof(octets));
+    MDB_val key = samap_db_val(row->child_spi, SAMAP_SPI_LEN);
+    MDB_val data = samap_db_val(octets, sizeof(octets));
     int rc = mdb_put(txn, db->children, &key, &data, 0);
     if (rc == 0) {
-        key = val(sa, sizeof(sa));
-        data = val("", 0);
+        key = samap_db_val(sa, sizeof(sa));
+        data = samap_db_val("", 0);
         rc = mdb_put(txn, db->sas, &key, &data, 0);
     }
     return rc;
@@ -318,7 +307,7 @@ static int apply_one(const samap_db *db, MDB_txn *txn,
         return put_row(db, txn, &change->row);
     }
     if (rc == 0 && is_there) {
-        MDB_val key = val(change->row.child_spi, SAMAP_SPI_LEN);
+        MDB_val key = samap_db_val(change->row.child_spi, SAMAP_SPI_LEN);
         return mdb_del(txn, db->children, &key, NULL);
     }
     return rc;

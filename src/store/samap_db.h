@@ -60,6 +60,17 @@ void samap_db_close(samap_db *db);
 /* samap_db_errno returns the errno value that says best what `rc` is. */
 int samap_db_errno(int rc);
 
+/* samap_db_val is `len` octets at `octets` as LMDB takes them: it doesn't write
+ * there, though its type says so. */
+static inline MDB_val samap_db_val(const void *octets, size_t len)
+{
+    union {
+        const void *in;
+        void *out;
+    } cast = {.in = octets};
+    return (MDB_val){.mv_size = len, .mv_data = cast.out};
+}
+
 /* ---- Reading: one thread at a time ---------------------------------------
  * They find nothing in a closed map. */
 

@@ -13,9 +13,12 @@
 
 uint64_t samap_sum(const uint8_t *in, size_t in_len)
 {
-    uint64_t sum = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < in_len; i++) {
-        sum = (sum ^ in[i]) * 0x100000001b3u;
+    uint64_t sum = 0xcbf29ce484222325u ^ in_len;
+    for (size_t i = 0; i < in_len; i += 8) {
+        uint64_t word = 0;
+        memcpy(&word, in + i, in_len - i < 8 ? in_len - i : 8);
+        sum = (sum ^ word) * 0x9e3779b97f4a7c15u;
+        sum ^= sum >> 32;
     }
     return sum;
 }

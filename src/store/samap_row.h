@@ -34,9 +34,11 @@
 #define SAMAP_SA_LEN (QCD_SAMAP_PEER_LEN + QCD_SPI_LEN)
 #define SAMAP_SA_KEY_LEN (SAMAP_SA_LEN + SAMAP_SPI_LEN)
 
-/* samap_sum is FNV-1a of 64 bits: against damage, not against an attacker, who
- * cannot write to the folder.  One octet that is another one always shows.  Not
- * SHA-256 as in the other files: a start looks at a million rows. */
+/* samap_sum is a checksum against damage, not against an attacker, who cannot
+ * write to the folder.  Damage within eight octets always shows, since each
+ * step can be undone.  Not SHA-256 as in the other files: a start looks at a
+ * million rows.  It takes octets as words of the machine, as LMDB's own file
+ * has them. */
 uint64_t samap_sum(const uint8_t *in, size_t in_len);
 
 /* samap_row_encode writes `row`; what is behind the end of an address is

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* crash_samap.c: the SA map of a process that is killed at random moments, and
+ * of a machine that loses its power. */
+#include "test.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "samap_box.h"
+
+enum { NUM = 400, NUM_KILLS = 100, NUM_CUTS = 60, KILL_WITHIN_NS = 20000000 };
+
+/* told is what a process tells, in memory that outlives it.  `versions` has for
+ * each row the version that was put, or 0: it is written when the map's
+ * function has returned.  In between `row` may be as it was or as it becomes.
+ */
+typedef struct told {
+    _Atomic uint32_t versions[NUM];
+    _Atomic uint32_t row;
+    _Atomic uint32_t version;
+    _Atomic bool is_under_way;
+    _Atomic bool is_dropping; /* a walk drops rows of an odd version */
+    _Atomic uint32_t num_changes;
+} told;
+
+static told *shared(void)
+{
+    told *t = mmap(NULL, sizeof(*t), PROT_READ | PROT_WRITE,
+                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(t != MAP_FAILED);
+    return t;
+}
+
+/* change makes one change, and tells. */
+static void change(qcd_samap *map, told *t, uint32_t n, uint32_t version)
+{
+    qcd_store_report report;
+    qcd_samap_row row;
+    enum qcd_store_err err;
+    t->row = n;
+    t->version = version;
+    t->is_under_way = true;
+    samap_box_row(&row, n, version);
+    err = version != 0 ? qcd_samap_put(map, &report, &row)
+                       : qcd_samap_remove(map, &report, row.child_spi);
+    if (err != QCD_STORE_OK) {
+        _exit(1);
+    }
+    t->versions[n] = version;
+    t->is_under_way = false;
+    t->num_changes++;
+}
+
+static enum qcd_samap_fate drop_odd(void *user, qcd_samap_row *row)
+{
+    (void)user;
+    return row->expires % 2 == 1 ? QCD_SAMAP_DROP : QCD_SAMAP_KEEP;
+}
+
+static void drop_all_odd(qcd_samap *map, told *t)
+{
+    qcd_store_report report;
+    t->is_dropping = true;
+    if (qcd_samap_walk(map, &report, drop_odd, NULL) != QCD_STORE_OK) {
+        _exit(1);
+    }
+    for (uint32_t n = 0; n < NUM; n++) {
+        if (t->versions[n] % 2 == 1) {
+            t->versions[n] = 0;
+        }
+    }
+    t->is_dropping = false;
+}
+
+/* live opens, changes, flushes, closes until it is killed. */
+static void live(const box *b, told *t, uint64_t seed)
+{
+    for (;;) {
+        qcd_samap *map;
+        qcd_store_report report;
+        if (samap_box_try(&map, &report, b) != QCD_STORE_OK ||
+            report.text[0] != '\0') {
+            _exit(1);
+        }
+        for (int i = 0; i < 500; i++) {
+            uint32_t n = (uint32_t)(random64(&seed) % NUM);
+            bool is_put = random64(&seed) % 3 != 0;
+            change(map, t, n,
+                   is_put ? 1 + (uint32_t)(random64(&seed) % 1000000) : 0);
+            if (random64(&seed) % 40 == 0 &&
+                qcd_samap_flush(map, &report) != QCD_STORE_OK) {
+                _exit(1);
+            }
+            if (random64(&seed) % 150 == 0) {
+                drop_all_odd(map, t);
+            }
+        }
+        qcd_samap_close(map);
+    }
+}
+
+/* is_row tells whether row `n` is of `version`, or is not there with 0. */
+static bool is_row(qcd_samap *map, uint32_t n, uint32_t version)
+{
+    return version == 0 ? samap_box_lacks(map, n)
+                        : samap_box_has(map, n, version);
+}
+
+/* check_and_take_over holds the map against what was told, and notes what
+ * became of the change that was under way. */
+static void check_and_take_over(qcd_samap *map, told *t)
+{
+    size_t count = 0;
+    for (uint32_t n = 0; n < NUM; n++) {
+        if (!is_row(map, n, t->versions[n])) {
+            bool is_open =
+                t->is_under_way && t->row == n && is_row(map, n, t->version);
+            bool is_dropped = t->is_dropping && t->versions[n] % 2 == 1 &&
+                              samap_box_lacks(map, n);
+            assert_true(is_open || is_dropped);
+            t->versions[n] = is_dropped ? 0 : t->version;
+        }
+        count += t->versions[n] != 0;
+    }
+    assert_int_equal(qcd_samap_count(map), count);
+    t->is_under_way = false;
+    t->is_dropping = false;
+}
+
+/* wait_for_changes waits until the process has opened the map. */
+static void wait_for_changes(const told *t)
+{
+    const struct timespec moment = {.tv_nsec = 100000};
+    uint32_t before = t->num_changes;
+    for (int i = 0; i < 100000 && t->num_changes == before; i++) {
+        (void)nanosleep(&moment, NULL);
+    }
+}
+
+/* kill_once kills a process at a random moment, `in_use` or while it opens. */
+static void kill_once(const box *b, told *t, uint64_t *seed, bool in_use)
+{
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        live(b, t, *seed);
+    }
+    if (in_use) {
+        wait_for_changes(t);
+    }
+    struct timespec moment = {.tv_nsec =
+                                  (long)(random64(seed) % KILL_WITHIN_NS)};
+    (void)nanosleep(&moment, NULL);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status)); /* else it had met an error */
+    qcd_samap *map = samap_box_open(b);
+    check_and_take_over(map, t);
+    samap_box_abandon(map);
+}
+
+static void test_killed_at_random(void **state)
+{
+    const box *b = *state;
+    uint64_t seed = 6290;
+    told *t = shared();
+    for (int i = 0; i < NUM_KILLS; i++) {
+        kill_once(b, t, &seed, i % 3 != 0);
+    }
+    assert_true(t->num_changes > NUM_KILLS);
+    (void)munmap(t, sizeof(*t));
+}
+
+/* ---- Power ------------------------------------------------------------- */
+
+static void copy(const char *from, const char *to, size_t len_max)
+{
+    static uint8_t octets[1 << 20];
+    int in = open(from, O_RDONLY);
+    int out = open(to, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_true(in >= 0 && out >= 0);
+    ssize_t len = read(in, octets, sizeof(octets));
+    assert_true(len >= 0);
+    if ((size_t)len > len_max) {
+        len = (ssize_t)len_max;
+    }
+    assert_int_equal(write(out, octets, (size_t)len), len);
+    assert_int_equal(close(in), 0);
+    assert_int_equal(close(out), 0);
+}
+
+/* lose_power makes the folder of `lost` what a disk may have of that of `b`:
+ * the map, which is written with fsync, and of the journals any part. */
+static void lose_power(const box *b, const box *lost, uint64_t *seed)
+{
+    static const char *const names[] = {"samap", "samap.log.0", "samap.log.1"};
+    (void)mkdir(lost->folder, 0700);
+    for (size_t i = 0; i < NUM_ROWS(names); i++) {
+        char from[BOX_PATH_MAX];
+        char to[BOX_PATH_MAX];
+        struct stat st;
+        box_path(from, b, names[i]);
+        box_path(to, lost, names[i]);
+        assert_int_equal(stat(from, &st), 0);
+        size_t len = (size_t)st.st_size;
+        bool is_log = i > 0 && len > 0;
+        copy(from, to, is_log ? random64(seed) % (len + 1) : len);
+        if (is_log && random64(seed) % 3 == 0) { /* a page not written */
+            int fd = open(to, O_WRONLY);
+            assert_int_equal(ftruncate(fd, (off_t)(random64(seed) % len)), 0);
+            assert_int_equal(ftruncate(fd, (off_t)len), 0);
+            assert_int_equal(close(fd), 0);
+        }
+    }
+}
+
+/* past is what was true of the rows after each change since the last flush. */
+typedef struct past {
+    uint32_t flushed[NUM];
+    uint32_t now[NUM];
+} past;
+
+/* check_lost holds that each row is as it was at the last flush or after one of
+ * the changes since: those are of versions above `floor`. */
+static void check_lost(qcd_samap *map, const past *p, uint32_t floor)
+{
+    for (uint32_t n = 0; n < NUM; n++) {
+        qcd_samap_row row;
+        uint8_t spi[SAMAP_SPI_LEN];
+        samap_box_spi(spi, n);
+        bool is_there = qcd_samap_find(map, &row, spi);
+        if (p->flushed[n] == p->now[n]) {
+            assert_true(is_row(map, n, p->now[n]));
+        } else if (is_there) {
+            uint32_t version = (uint32_t)(row.expires & 0xffffffff);
+            assert_true(samap_box_has(map, n, version));
+            assert_true(version == p->flushed[n] || version > floor);
+        }
+    }
+}
+
+static void test_power(void **state)
+{
+    const box *b = *state;
+    box lost = *b;
+    uint64_t seed = 7;
+    uint32_t version = 0;
+    past p = {.flushed = {0}};
+    (void)snprintf(lost.folder, sizeof(lost.folder), "%.400s/lost", b->root);
+    qcd_samap *map = samap_box_open(b);
+    for (int i = 0; i < NUM_CUTS; i++) {
+        uint32_t floor = version;
+        samap_box_flush(map);
+        memcpy(p.flushed, p.now, sizeof(p.now));
+        /* Rows that were changed stay changed, but for a few versions. */
+        size_t num = random64(&seed) % 100;
+        for (size_t k = 0; k < num; k++) {
+            uint32_t n = (uint32_t)(random64(&seed) % NUM);
+            bool is_put = random64(&seed) % 4 != 0;
+            version++;
+            p.now[n] = is_put ? version : 0;
+            if (is_put) {
+                samap_box_put(map, n, version);
+            } else {
+                samap_box_remove(map, n);
+            }
+            if (p.now[n] == p.flushed[n]) { /* put and removed again */
+                samap_box_put(map, n, ++version);
+                p.now[n] = version;
+            }
+        }
+        lose_power(b, &lost, &seed);
+        qcd_samap *after = samap_box_open(&lost);
+        check_lost(after, &p, floor);
+        qcd_samap_close(after);
+        box_clear(&lost);
+    }
+    qcd_samap_close(map);
+}
+
+int main(void)
+{
+    samap_box_in_memory(); /* what a kill leaves is the same there */
+    const struct CMUnitTest tests[] = {
+        BOX_TEST(test_killed_at_random),
+        BOX_TEST(test_power),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
