@@ -51,6 +51,17 @@ def test_all_children_carry_traffic(new_lab: NewLab) -> None:
             pings.wait_answer()
 
 
+def test_probes_do_not_mix(new_lab: NewLab) -> None:
+    """Answers to one probe are none to another, nor to one after it."""
+    lab = new_lab(STOCK)
+    lab.up()
+    with Probe(lab.a.host, lab.b.host, interval=60) as slow, probe(lab) as pings:
+        slow.wait_answer(0.0)
+        pings.wait_answer(count=50)
+        with pytest.raises(LabTimeout, match="1 came"):
+            slow.wait_answer(0.0, count=2, timeout=0.05)
+
+
 def test_several_peers(new_lab: NewLab) -> None:
     lab = new_lab(STOCK, names=("a", "b", "c"))
     lab.up()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A steady probe through the tunnel: pings, and what became of each of them."""
 
+import itertools
 import os
 import select
 import socket
@@ -17,6 +18,7 @@ IP_HEADER = 20
 SO_TIMESTAMPNS = 35
 _HEADER = struct.Struct("!BBHHH")
 _NUMBER = struct.Struct("!I")
+_numbers = itertools.count(os.getpid())
 
 
 def checksum(data: bytes) -> int:
@@ -64,7 +66,8 @@ class Probe:
         )
         self._sock.bind((source.inside_of(child), 0))
         self._sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-        self._id = os.getpid() & 0xFFFF
+        # Each has its own: answers to an earlier one may still be on their way.
+        self._id = next(_numbers) & 0xFFFF
         self._changed = threading.Condition()
         self._sent: list[float] = []
         self._answered: dict[int, float] = {}
