@@ -13,6 +13,18 @@ from lab.wait import LabTimeout
 from lab.wire import Packet, Sniffer
 
 
+# What a recovery took, in seconds; all else in it is a point in time.
+DERIVED = (
+    "dead",
+    "dead_after_restart",
+    "detect",
+    "reconnect",
+    "request_to_answer",
+    "lost_to_answer",
+    "restart_to_up",
+)
+
+
 @dataclass
 class Recovery:
     """When each step happened, in seconds since the epoch; None: it didn't."""
@@ -24,7 +36,9 @@ class Recovery:
     token_reply: float | None = None
     sa_init: float | None = None  # the peer's
     ike_auth: float | None = None  # our response, the tunnel stands
+    first_lost: float | None = None  # the first packet after the restart that is
     first_answer: float | None = None
+    messages: int = 0  # of IKE, since the crash
     retransmitted: int = 0  # messages of the new handshake sent twice
     requests: list[float] = field(default_factory=list)  # all of the peer's on dead SAs
 
@@ -58,10 +72,25 @@ class Recovery:
         """From the peer's first IKE request after the restart to the first answer."""
         return self._from(self.first_request, self.first_answer)
 
+    @property
+    def lost_to_answer(self) -> float | None:
+        """From the first packet lost after the restart to the first answer.
+
+        The gateway may answer before we know that it has restarted. Where no
+        packet was lost from then on, the restart is what is counted from.
+        """
+        start = self.restarted if self.first_lost is None else self.first_lost
+        spent = self._from(start, self.first_answer)
+        return None if spent is None else max(spent, 0.0)
+
+    @property
+    def restart_to_up(self) -> float | None:
+        """From the restart to the IKE_AUTH response: the tunnel stands again."""
+        spent = self._from(self.restarted, self.ike_auth)
+        return None if spent is None else max(spent, 0.0)
+
     def as_dict(self) -> dict[str, object]:
-        derived = ("dead", "dead_after_restart", "detect", "reconnect")
-        values = {name: getattr(self, name) for name in (*derived, "request_to_answer")}
-        return {**asdict(self), **values}
+        return {**asdict(self), **{name: getattr(self, name) for name in DERIVED}}
 
     def __str__(self) -> str:
         return json.dumps(self.as_dict(), indent=1)
@@ -91,9 +120,13 @@ class Crash:
             crash.restart()
             lab.a.nudge()
             recovery = crash.wait()
+
+    Without a probe nothing flows, and `wait_up` is what there is to wait for.
     """
 
-    def __init__(self, victim: Gateway, peer: Gateway, probe: Probe) -> None:
+    def __init__(
+        self, victim: Gateway, peer: Gateway, probe: Probe | None = None
+    ) -> None:
         self.victim = victim
         self.peer = peer
         self.probe = probe
@@ -116,7 +149,8 @@ class Crash:
         how()
         # Only now are they gone: what is sent from here on gets no old answer.
         now = time.time()
-        self.recovery = Recovery(now, self.probe.last_answer(now), restarted=now)
+        answer = self.probe.last_answer(now) if self.probe else None
+        self.recovery = Recovery(now, answer, restarted=now)
 
     def restart(self, *, load: bool = True) -> None:
         self.victim.start(load=load)
@@ -124,6 +158,7 @@ class Crash:
 
     def wait(self, timeout: float = 10.0) -> Recovery:
         """Wait for traffic, and return what happened when."""
+        assert self.probe, "without a probe there is no traffic"
         start = self.recovery.killed
         try:
             self.recovery.first_answer = self.probe.wait_answer(start, timeout=timeout)
@@ -134,18 +169,29 @@ class Crash:
                 f"{self.peer.tail()}\n{self.victim.tail()}"
             ) from None
         # The answer may be here before the sniffer has got to the handshake.
+        return self.wait_up()
+
+    def wait_up(self, timeout: float = 5.0) -> Recovery:
+        """Wait for the new tunnel, whether anything flows or not."""
+        start = self.recovery.killed
         self.sniffer.wait(
             "the new IKE_AUTH response",
             lambda p: p.time >= start
             and p.message.exchange == IKE_AUTH
             and p.message.is_response,
+            timeout,
         )
         return self.look()
 
     def look(self) -> Recovery:
         """Return what happened until now."""
         self._read(self.sniffer.packets)
-        return self.recovery
+        recovery = self.recovery
+        if self.probe:
+            recovery.first_lost = self.probe.first_lost(
+                recovery.restarted, recovery.first_answer
+            )
+        return recovery
 
     def _read(self, packets: list[Packet]) -> None:
         recovery = self.recovery
@@ -167,6 +213,7 @@ class Crash:
             p.time for p in late if _incoming_request(p) and on_dead(p.message)
         ]
         recovery.first_request = self._first_request()
+        recovery.messages = len(late)
         handshake = [p for p in late if not on_dead(p.message)]
         recovery.retransmitted = len(repeated(handshake))
 

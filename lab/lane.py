@@ -12,7 +12,7 @@ import sys
 import time
 
 from lab.config import Config
-from lab.crash import Crash, Recovery
+from lab.crash import DERIVED, Crash, Recovery
 from lab.scenario import Lab
 from lab.traffic import Probe
 from lab.wait import LabTimeout
@@ -32,13 +32,12 @@ def say(**what: object) -> None:
 
 def relative(recovery: Recovery) -> dict[str, object]:
     """The recovery with its times counted from the crash."""
-    derived = {"dead", "dead_after_restart", "detect", "reconnect", "request_to_answer"}
     begin = recovery.killed
     result: dict[str, object] = {}
     for key, value in recovery.as_dict().items():
         if isinstance(value, list):
             result[key] = [round(item - begin, 6) for item in value]
-        elif isinstance(value, float) and key not in derived:
+        elif isinstance(value, float) and key not in DERIVED:
             result[key] = round(value - begin, 6)
         else:
             result[key] = value

@@ -37,6 +37,19 @@ def kernel_time(ancillary: list[tuple[int, int, bytes]]) -> float:
     return time.time()
 
 
+def first_lost(
+    sent: list[float], answered: set[int], after: float, before: float
+) -> float | None:
+    """The first of these times, None if that packet was answered.
+
+    What was sent behind an answered one may have its answer on the way.
+    """
+    for number, when in enumerate(sent):
+        if after <= when < before:
+            return None if number in answered else when
+    return None
+
+
 @dataclass(frozen=True)
 class Gap:
     """A time without answers: from the first unanswered packet to the next answer."""
@@ -139,6 +152,12 @@ class Probe:
         with self._changed:
             times = [when for when in self._answered.values() if when <= before]
         return max(times, default=None)
+
+    def first_lost(self, after: float, before: float | None = None) -> float | None:
+        """When the first packet of that time was sent, unless it was answered."""
+        until = time.time() if before is None else before
+        with self._changed:
+            return first_lost(self._sent[:], set(self._answered), after, until)
 
     def wait_answer(
         self, after: float | None = None, count: int = 1, timeout: float = 10.0
