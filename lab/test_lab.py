@@ -221,7 +221,8 @@ ENDINGS = {
 def test_nothing_is_left_behind(how: str) -> None:
     """However the lab's own process ends, its daemons end with it."""
     # what runs in the background of a script may have been told to ignore it
-    argv = ["env", "--default-signal=INT", sys.executable, "-m", "lab.lane", "stock"]
+    argv = ["env", "--default-signal=INT", sys.executable, "-m", "lab.lane"]
+    argv += ["stock", "dpd"]
     with subprocess.Popen(argv, cwd=REPO, stdout=subprocess.PIPE, text=True) as lane:
         assert lane.stdout is not None
         while "gateway killed" not in lane.stdout.readline():

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The picture of the demo as SVG: two lanes of time, and the recovery magnified."""
+"""The picture of the demo as SVG: pairs of lanes of time, and recoveries magnified."""
 
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 WIDTH = 960
 LEFT, RIGHT = 150, 930
-LANE_HEIGHT = 34
+LANE_HEIGHT = 28
+TITLE = "A gateway is killed at 0 s: when does the tunnel work again?"
+SUBTITLE = "The same crash in three situations, without and with qcd."
+ZOOMED = "How it comes back with qcd: the median crash, in milliseconds"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 
 LIGHT = {
@@ -53,6 +57,19 @@ text {{ font-family: {FONT}; font-size: 13px; }}
 Crash = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Pair:
+    """A crash without and with qcd, and the recovery that is magnified."""
+
+    title: str
+    begin: str  # what the magnified recovery is counted from
+    stock: Crash
+    qcd: Crash
+    back: str  # the key of the moment at which the tunnel works again
+    magnified: Crash | None
+    steps: tuple[tuple[str, str], ...]  # keys and words; 0 is at the first
+
+
 def _text(x: float, y: float, words: str, kind: str = "", anchor: str = "start") -> str:
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}" text-anchor="{anchor}">'
@@ -93,49 +110,75 @@ def _step(span: float) -> float:
         size *= 10
 
 
-def _axis(scale: Scale, y: float, top: float, unit: str) -> list[str]:
-    parts = []
+def _ticks(scale: Scale) -> list[float]:
     step = _step(scale.high - max(scale.low, 0.0))
-    value = 0.0
-    while value <= scale.high + step / 1000:
-        x = scale(value)
-        parts.append(_line(x, top, x, y, "axis"))
-        parts.append(_text(x, y + 16, f"{value:g} {unit}", "soft", "middle"))
-        value += step
-    return parts
+    return [step * number for number in range(int(scale.high / step + 0.001) + 1)]
 
 
-def _lane(name: str, below: str, crash: Crash, scale: Scale, y: float) -> list[str]:
-    """A lane: traffic, the time while the gateway is away, dead time, traffic."""
-    killed = scale(0.0)
-    back = scale(crash["restarted"])
-    answered = crash["first_answer"]
-    end = scale(answered) if answered is not None else RIGHT
-    parts = [
-        _text(LEFT - 12, y + 15, name, "lane", "end"),
-        _text(LEFT - 12, y + 30, below, "soft", "end"),
-        _bar(LEFT, killed, y, "up", "traffic passes"),
-        _bar(killed, back, y, "down", "gateway away"),
-        _bar(back, end, y, "dead", "gateway back, tunnel dead"),
+def _grid(scale: Scale, top: float, bottom: float) -> list[str]:
+    places = [scale(value) for value in _ticks(scale)]
+    return [_line(x, top, x, bottom, "axis") for x in places]
+
+
+def _numbers(scale: Scale, y: float, unit: str) -> list[str]:
+    return [
+        _text(scale(value), y, f"{value:g} {unit}", "soft", "middle")
+        for value in _ticks(scale)
     ]
-    if answered is not None:
-        parts.append(_bar(end, RIGHT, y, "up", "traffic passes"))
+
+
+def _label(y: float, name: str) -> str:
+    return _text(LEFT - 12, y + LANE_HEIGHT / 2 + 4.5, name, "", "end")
+
+
+def _arrow(x: float, y: float, kind: str, says: str) -> str:
+    """The end of a bar that goes on."""
+    middle = y + LANE_HEIGHT / 2
+    points = f"{x:.2f},{y} {x + 12:.2f},{middle} {x:.2f},{y + LANE_HEIGHT}"
+    return f'<polygon points="{points}" class="{kind}"><title>{says}</title></polygon>'
+
+
+def _lane(name: str, crash: Crash, back: str, scale: Scale, y: float) -> list[str]:
+    """A lane: a tunnel, the time while the gateway is away, dead time, a tunnel."""
+    killed = scale(0.0)
+    returned = scale(crash["restarted"])
+    again = crash[back]
+    end = scale(crash["watched"] if again is None else again)
+    parts = [
+        _label(y, name),
+        _bar(LEFT, killed, y, "up", "the tunnel works"),
+        _bar(killed, returned, y, "down", "gateway away"),
+        _bar(returned, end, y, "dead", "gateway back, tunnel dead"),
+    ]
+    if again is None:
+        parts.append(_arrow(end, y, "dead", "still dead"))
+    else:
+        parts.append(_bar(end, RIGHT, y, "up", "the tunnel works"))
     for when in crash["requests"]:
         x = scale(when)
-        parts.append(_line(x, y + LANE_HEIGHT - 9, x, y + LANE_HEIGHT, "tick"))
-    parts += _lane_words(crash, back, end, y)
-    return parts
+        parts.append(_line(x, y + LANE_HEIGHT - 6, x, y + LANE_HEIGHT, "tick"))
+    return parts + _lane_words(crash, again, (returned, end), y)
 
 
-def _lane_words(crash: Crash, back: float, end: float, y: float) -> list[str]:
-    if crash["first_answer"] is None:
-        words = "still dead when the run ended"
-    else:
-        words = f"dead for {crash['dead']:.1f} s"
-    if end - back > 180:
-        return [_text((back + end) / 2, y + 21, words, "inside", "middle")]
-    if RIGHT - end > 180:
-        return [_text(end + 10, y + 21, words, "inside")]
+def _spent(value: float) -> str:
+    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"
+
+
+def _lane_words(
+    crash: Crash, again: float | None, dead: tuple[float, float], y: float
+) -> list[str]:
+    """What the lane says, in its dead time or behind it, where there is room."""
+    after = "after the gateway is back"
+    base = y + LANE_HEIGHT / 2 + 4.5
+    if again is None:
+        words = f"still dead {int(crash['watched'] - crash['restarted'])} s {after}"
+        return [_text(sum(dead) / 2, base, words, "inside", "middle")]
+    spent = _spent(max(again - crash["restarted"], 0.0))
+    if dead[1] - dead[0] > 330:
+        words = f"dead until {spent} {after}"
+        return [_text(sum(dead) / 2, base, words, "inside", "middle")]
+    if RIGHT - dead[1] > 330:
+        return [_text(dead[1] + 10, base, f"works again {spent} {after}", "inside")]
     return []
 
 
@@ -143,12 +186,13 @@ def _legend(y: float) -> list[str]:
     parts = []
     x = float(LEFT)
     for kind, words in (
-        ("up", "traffic passes"),
+        ("up", "the tunnel works"),
         ("down", "gateway away"),
         ("dead", "gateway back, tunnel dead"),
     ):
         parts.append(
-            f'<rect x="{x}" y="{y - 10}" width="12" height="12" rx="2" class="{kind}"/>'
+            f'<rect x="{x:.1f}" y="{y - 10}" width="12" height="12" rx="2" '
+            f'class="{kind}"/>'
         )
         parts.append(_text(x + 18, y, words, "soft"))
         x += 40 + 6.6 * len(words)
@@ -157,83 +201,100 @@ def _legend(y: float) -> list[str]:
     return parts
 
 
-STEPS = (
-    ("first_request", "IKE request"),
-    ("token_reply", "token shown"),
-    ("sa_init", "IKE_SA_INIT"),
-    ("ike_auth", "IKE_AUTH"),
-    ("first_answer", "traffic"),
-)
+def _pairs(pairs: list[Pair], top: float) -> tuple[list[str], float]:
+    """The lanes of all situations on one axis, and where they end."""
+    ends = [
+        crash[pair.back] or crash["watched"]
+        for pair in pairs
+        for crash in (pair.stock, pair.qcd)
+    ]
+    shown = max(ends)
+    scale = Scale(-0.03 * shown, shown * 1.06)
+    parts = []
+    y = top
+    for pair in pairs:
+        first, second = y + 26, y + 26 + LANE_HEIGHT + 5
+        bottom = second + LANE_HEIGHT
+        parts.append(_text(24, y + 15, pair.title, "lane"))
+        parts += _grid(scale, first - 4, bottom + 4)
+        parts += _lane("stock", pair.stock, pair.back, scale, first)
+        parts += _lane("with qcd", pair.qcd, pair.back, scale, second)
+        y = bottom + 20
+    return [*parts, *_numbers(scale, y, "s")], y
 
 
-def _labels(scale: Scale, at: dict[str, float]) -> list[tuple[float, float, str]]:
+def _labels(
+    scale: Scale, at: dict[str, float], steps: tuple[tuple[str, str], ...]
+) -> list[tuple[float, float, str]]:
     """Each step's place, its label's height and its label.
 
     A label stands higher than all those to its right that it reaches, so that
     no line crosses a label.
     """
     placed: list[tuple[float, int, str]] = []
-    for key, words in reversed(STEPS):
-        if key in at:
-            label = words if key == "first_request" else f"{words} {at[key]:.1f}"
-            x = scale(at[key])
-            reached = [lvl for start, lvl, _ in placed if start < x + 7.0 * len(label)]
-            placed.append((x, max(reached, default=-1) + 1, label))
+    late = sorted((at[key], key) for key, _ in steps if key in at)
+    words = dict(steps)
+    for when, key in reversed(late):
+        label = f"{words[key]} {when:.1f}" if when else words[key]
+        x = scale(when)
+        reached = [lvl for start, lvl, _ in placed if start < x + 7.4 * len(label)]
+        placed.append((x, max(reached, default=-1) + 1, label))
     return [(x, 8.0 + 15 * level, label) for x, level, label in placed]
 
 
-def _zoom(crash: Crash, y: float) -> list[str]:
-    """The steps of one recovery in milliseconds after the first IKE request."""
-    begin = crash["first_request"]
+def _zoom(pair: Pair, top: float) -> tuple[list[str], float]:
+    """The steps of one recovery in milliseconds, and where that ends."""
+    crash = pair.magnified
+    if crash is None:
+        return [], top
+    steps = pair.steps
+    zero = crash[steps[0][0]]
+    begin = crash["restarted"] if zero is None else zero
     at = {
-        key: (crash[key] - begin) * 1000 for key, _ in STEPS if crash[key] is not None
+        key: (crash[key] - begin) * 1000 for key, _ in steps if crash[key] is not None
     }
-    last = at["first_answer"]
-    scale = Scale(-0.04 * last, last * 1.17)
+    last = max(at.values())
+    scale = Scale(min(0.0, *at.values()) - 0.03 * last, last * 1.17)
+    labels = _labels(scale, at, steps)
+    y = top + 34 + max(above for _, above, _ in labels)
+    bottom = y + LANE_HEIGHT
+    end = scale(at[pair.back])
     parts = [
-        _bar(LEFT, scale(last), y, "dead", "recovering"),
-        _bar(scale(last), RIGHT, y, "up", "traffic passes"),
-        _text(LEFT - 12, y + 15, "with qcd", "lane", "end"),
-        _text(LEFT - 12, y + 30, "magnified", "soft", "end"),
+        _text(24, top + 15, pair.begin, "lane"),
+        *_grid(scale, y - 4, bottom + 4),
+        _bar(LEFT, end, y, "dead", "recovering"),
+        _bar(end, RIGHT, y, "up", "the tunnel works"),
+        _label(y, "with qcd"),
     ]
-    for x, above, label in _labels(scale, at):
-        parts.append(_line(x, y - above - 5, x, y + LANE_HEIGHT, "tick"))
+    for x, above, label in labels:
+        parts.append(_line(x, y - above - 5, x, bottom, "tick"))
         parts.append(_text(x + 3, y - above, label, "soft"))
-    parts += _axis(scale, y + LANE_HEIGHT + 12, y + LANE_HEIGHT, "ms")
-    return parts
+    return [*parts, *_numbers(scale, bottom + 18, "ms")], bottom + 18
 
 
-def timeline(
-    stock: Crash, qcd: Crash, magnified: Crash | None, notes: list[str]
-) -> str:
-    """The whole picture, from one crash of each lane and the one to magnify."""
-    ends = [crash["first_answer"] or 0.0 for crash in (stock, qcd)]
-    shown = max(*ends, stock.get("watched") or 0.0)
-    scale = Scale(-0.03 * shown, shown * 1.06)
-    first, second, zoom = 108, 160, 340
-    height = zoom + 92 + 18 * len(notes)
-    parts = [
+def timeline(pairs: list[Pair], notes: list[str]) -> str:
+    """The whole picture."""
+    parts, y = _pairs(pairs, 104)
+    y += 40
+    parts.append(_text(24, y, ZOOMED, "title"))
+    y += 12
+    for pair in pairs:
+        zoom, y = _zoom(pair, y)
+        parts += zoom
+        y += 16
+    y += 14
+    for number, words in enumerate(notes):
+        parts.append(_text(24, y + 17 * number, words, "soft"))
+    height = int(y + 17 * len(notes) + 4)
+    head = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
         f'width="{WIDTH}" height="{height}" role="img">',
         "<title>A crashed VPN gateway, with and without qcd</title>",
         f"<style>{STYLE}</style>",
         f'<rect x="0.5" y="0.5" width="{WIDTH - 1}" height="{height - 1}" rx="10" '
         'class="card"/>',
-        _text(24, 36, "A gateway is killed at 0 s and restarted", "title"),
-        _text(24, 57, "The same tunnel, the same crash, the same settings.", "soft"),
-        *_legend(86),
-        *_axis(scale, second + LANE_HEIGHT + 12, first, "s"),
-        *_lane("stock", "strongSwan", stock, scale, first),
-        *_lane("with qcd", "strongSwan + qcd", qcd, scale, second),
-        _text(
-            24,
-            252,
-            "From the peer's first IKE request after the restart, in milliseconds",
-            "lane",
-        ),
-        *(_zoom(magnified, zoom) if magnified else []),
+        _text(24, 36, TITLE, "title"),
+        _text(24, 57, SUBTITLE, "soft"),
+        *_legend(84),
     ]
-    for number, words in enumerate(notes):
-        parts.append(_text(24, zoom + 90 + 18 * number, words, "soft"))
-    parts.append("</svg>")
-    return "\n".join(parts) + "\n"
+    return "\n".join([*head, *parts, "</svg>"]) + "\n"
