@@ -29,8 +29,9 @@ typedef void (*qcd_nft_packet_t)(void *user, chunk_t packet);
 /**
  * Watches for packets of ESP, and of ESP in UDP, with certain SPIs: the kernel
  * compares the SPIs (an nftables table of our own, with a set), limits the rate
- * and brings the packets by NFLOG. While no SPI is watched there is no table,
- * and no packet costs anything.
+ * and brings the packets by NFLOG. Half of the rate is for SPIs of which few
+ * packets come, so that a flood with one of them can't hold back the others.
+ * While no SPI is watched there is no table, and no packet costs anything.
  *
  * The table is "inet qcd". It is owned by this process (the flag owner): a
  * firewall that flushes its ruleset leaves it alone, and the kernel removes it

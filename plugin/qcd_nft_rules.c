@@ -15,11 +15,28 @@
 #include <linux/netfilter/nf_tables.h>
 
 /**
- * Chain of the hook, and the one that both its rules jump to: all packets have
- * one limit
+ * Chain of the hook, and those that its rules jump to: half of what we are
+ * brought is for SPIs of which few packets come, so that a flood of packets
+ * with an SPI that somebody has seen can't hold back those of the others; the
+ * other half, and what is left of the first, is for whatever comes
  */
 #define CHAIN_INPUT "input"
-#define CHAIN_BRING "bring"
+#define CHAIN_FEW "few"
+#define CHAIN_MANY "many"
+
+/**
+ * Set of the SPIs of which packets came lately, each with a limit of its own: as
+ * many SPIs at most, remembered so long. Only those of lost SAs get into it, and
+ * one that finds no room has the other half.
+ */
+#define SET_ASKED "asked"
+#define ASKED_MAX 65536
+#define ASKED_TIME_MS 10000
+
+/**
+ * Packets a second with one SPI that are few: one is answered
+ */
+#define FEW 10
 
 /**
  * Behind the host's own firewall: what that drops gets no answer
@@ -39,7 +56,7 @@
 #define NFT_KEY_PAYLOAD_LEN 4
 
 /**
- * Note for nft what the keys of our set are
+ * Note for nft what the keys of a set are
  */
 static bool describe_key(struct nftnl_set *set)
 {
@@ -68,9 +85,20 @@ static bool describe_key(struct nftnl_set *set)
 }
 
 /**
- * Add our set
+ * Have a set take in what packets come, for a time
  */
-static void add_set(qcd_nft_batch_t *batch)
+static void make_dynamic(struct nftnl_set *set)
+{
+	nftnl_set_set_u32(set, NFTNL_SET_FLAGS, NFT_SET_EVAL | NFT_SET_TIMEOUT);
+	nftnl_set_set_u32(set, NFTNL_SET_DESC_SIZE, ASKED_MAX);
+	nftnl_set_set_u64(set, NFTNL_SET_TIMEOUT, ASKED_TIME_MS);
+}
+
+/**
+ * Add a set of SPIs
+ */
+static void add_set(qcd_nft_batch_t *batch, char *name, uint32_t id,
+					bool dynamic)
 {
 	struct nftnl_set *set = nftnl_set_alloc();
 	struct nlmsghdr *hdr = batch->begin(batch, NFT_MSG_NEWSET, NLM_F_CREATE);
@@ -78,11 +106,15 @@ static void add_set(qcd_nft_batch_t *batch)
 	if (set && hdr && describe_key(set))
 	{
 		nftnl_set_set_str(set, NFTNL_SET_TABLE, QCD_NFT_TABLE);
-		nftnl_set_set_str(set, NFTNL_SET_NAME, QCD_NFT_SET);
+		nftnl_set_set_str(set, NFTNL_SET_NAME, name);
 		nftnl_set_set_u32(set, NFTNL_SET_FAMILY, NFPROTO_INET);
-		nftnl_set_set_u32(set, NFTNL_SET_ID, 1);
+		nftnl_set_set_u32(set, NFTNL_SET_ID, id);
 		nftnl_set_set_u32(set, NFTNL_SET_KEY_TYPE, 0);
 		nftnl_set_set_u32(set, NFTNL_SET_KEY_LEN, sizeof(uint32_t));
+		if (dynamic)
+		{
+			make_dynamic(set);
+		}
 		nftnl_set_nlmsg_build_payload(hdr, set);
 	}
 	else
@@ -205,27 +237,81 @@ static bool match_port(struct nftnl_rule *rule, uint16_t port)
 }
 
 /**
- * Match the SPI at an offset behind the IP header, and jump
+ * Match the SPI at an offset behind the IP header
  */
 static bool match_spi(struct nftnl_rule *rule, uint32_t offset)
 {
-	struct nftnl_expr *lookup, *jump;
+	struct nftnl_expr *lookup;
 
 	if (!load(rule, offset, sizeof(uint32_t)))
 	{
 		return FALSE;
 	}
 	lookup = append(rule, "lookup");
-	jump = append(rule, "immediate");
-	if (!lookup || !jump)
+	if (!lookup)
 	{
 		return FALSE;
 	}
 	nftnl_expr_set_u32(lookup, NFTNL_EXPR_LOOKUP_SREG, NFT_REG_1);
 	nftnl_expr_set_str(lookup, NFTNL_EXPR_LOOKUP_SET, QCD_NFT_SET);
-	nftnl_expr_set_u32(jump, NFTNL_EXPR_IMM_DREG, NFT_REG_VERDICT);
-	nftnl_expr_set_u32(jump, NFTNL_EXPR_IMM_VERDICT, NFT_JUMP);
-	nftnl_expr_set_str(jump, NFTNL_EXPR_IMM_CHAIN, CHAIN_BRING);
+	return TRUE;
+}
+
+/**
+ * Set a limit of packets a second
+ */
+static void set_limit(struct nftnl_expr *limit, u_int rate)
+{
+	nftnl_expr_set_u64(limit, NFTNL_EXPR_LIMIT_RATE, rate);
+	nftnl_expr_set_u64(limit, NFTNL_EXPR_LIMIT_UNIT, 1);
+	nftnl_expr_set_u32(limit, NFTNL_EXPR_LIMIT_BURST, rate);
+	nftnl_expr_set_u32(limit, NFTNL_EXPR_LIMIT_TYPE, NFT_LIMIT_PKTS);
+}
+
+/**
+ * Match while few packets come with the SPI that was loaded
+ */
+static bool match_few(struct nftnl_rule *rule)
+{
+	struct nftnl_expr *dynset, *limit;
+
+	dynset = append(rule, "dynset");
+	limit = nftnl_expr_alloc("limit");
+	if (!dynset || !limit)
+	{
+		if (limit)
+		{
+			nftnl_expr_free(limit);
+		}
+		return FALSE;
+	}
+	set_limit(limit, FEW);
+	nftnl_expr_set_u32(dynset, NFTNL_EXPR_DYNSET_SREG_KEY, NFT_REG_1);
+	nftnl_expr_set_u32(dynset, NFTNL_EXPR_DYNSET_OP, NFT_DYNSET_OP_UPDATE);
+	nftnl_expr_set_str(dynset, NFTNL_EXPR_DYNSET_SET_NAME, SET_ASKED);
+	nftnl_expr_set_u32(dynset, NFTNL_EXPR_DYNSET_FLAGS, NFT_DYNSET_F_EXPR);
+	nftnl_expr_add_expr(dynset, NFTNL_EXPR_DYNSET_EXPRESSIONS, limit);
+	return TRUE;
+}
+
+/**
+ * End a rule by a verdict: the chain to jump to, or NULL to accept
+ */
+static bool decide(struct nftnl_rule *rule, char *chain)
+{
+	struct nftnl_expr *verdict = append(rule, "immediate");
+
+	if (!verdict)
+	{
+		return FALSE;
+	}
+	nftnl_expr_set_u32(verdict, NFTNL_EXPR_IMM_DREG, NFT_REG_VERDICT);
+	nftnl_expr_set_u32(verdict, NFTNL_EXPR_IMM_VERDICT,
+					   chain ? NFT_JUMP : NF_ACCEPT);
+	if (chain)
+	{
+		nftnl_expr_set_str(verdict, NFTNL_EXPR_IMM_CHAIN, chain);
+	}
 	return TRUE;
 }
 
@@ -242,10 +328,7 @@ static bool log_limited(struct nftnl_rule *rule, u_int rate, uint16_t group)
 	{
 		return FALSE;
 	}
-	nftnl_expr_set_u64(limit, NFTNL_EXPR_LIMIT_RATE, rate);
-	nftnl_expr_set_u64(limit, NFTNL_EXPR_LIMIT_UNIT, 1);
-	nftnl_expr_set_u32(limit, NFTNL_EXPR_LIMIT_BURST, rate);
-	nftnl_expr_set_u32(limit, NFTNL_EXPR_LIMIT_TYPE, NFT_LIMIT_PKTS);
+	set_limit(limit, rate);
 	nftnl_expr_set_u16(log, NFTNL_EXPR_LOG_GROUP, group);
 	nftnl_expr_set_u32(log, NFTNL_EXPR_LOG_SNAPLEN, QCD_NFT_COPY);
 	return TRUE;
@@ -290,33 +373,67 @@ static void add_rule(qcd_nft_batch_t *batch, struct nftnl_rule *rule,
 	}
 }
 
+/**
+ * Add the rule of a chain that is jumped to; a packet that is brought has been
+ * through
+ */
+static void add_limit(qcd_nft_batch_t *batch, char *chain, u_int rate,
+					  uint16_t group)
+{
+	struct nftnl_rule *rule = create_rule(chain);
+
+	add_rule(batch, rule, rule && log_limited(rule, rate, group) &&
+			 decide(rule, NULL));
+}
+
+/**
+ * Add the rules for SPIs at an offset behind the IP header, in UDP or not
+ */
+static void add_matches(qcd_nft_batch_t *batch, uint16_t nat_port,
+						uint32_t offset)
+{
+	uint8_t protocol = nat_port ? IPPROTO_UDP : IPPROTO_ESP;
+	struct nftnl_rule *rule;
+	int few;
+
+	for (few = 1; few >= 0; few--)
+	{
+		rule = create_rule(CHAIN_INPUT);
+		add_rule(batch, rule, rule && match_protocol(rule, protocol) &&
+				 (!nat_port || match_port(rule, nat_port)) &&
+				 match_spi(rule, offset) && (!few || match_few(rule)) &&
+				 decide(rule, few ? CHAIN_FEW : CHAIN_MANY));
+	}
+}
+
 /*
  * Described in header
  */
 void qcd_nft_rules_add(qcd_nft_batch_t *batch, u_int rate, uint16_t nat_port,
 					   uint16_t group)
 {
-	struct nftnl_rule *rule;
+	u_int half = (rate + 1) / 2;
 
-	add_set(batch);
-	add_chain(batch, CHAIN_BRING, FALSE);
+	add_set(batch, QCD_NFT_SET, 1, FALSE);
+	add_set(batch, SET_ASKED, 2, TRUE);
+	add_chain(batch, CHAIN_FEW, FALSE);
+	add_chain(batch, CHAIN_MANY, FALSE);
 	add_chain(batch, CHAIN_INPUT, TRUE);
 
-	/* limit rate R/second burst R packets log group G snaplen S */
-	rule = create_rule(CHAIN_BRING);
-	add_rule(batch, rule, rule && log_limited(rule, rate, group));
+	/* limit rate R/second burst R packets log group G snaplen S accept */
+	add_limit(batch, CHAIN_FEW, half, group);
+	add_limit(batch, CHAIN_MANY, half, group);
 
-	/* esp spi @dead jump bring */
-	rule = create_rule(CHAIN_INPUT);
-	add_rule(batch, rule, rule && match_protocol(rule, IPPROTO_ESP) &&
-			 match_spi(rule, 0));
+	/* esp spi @dead update @asked { esp spi limit rate 10/second burst 10
+	 * packets } jump few
+	 * esp spi @dead jump many */
+	add_matches(batch, 0, 0);
 
-	/* udp dport P @th,64,32 @dead jump bring
+	/* udp dport P @th,64,32 @dead update @asked { @th,64,32 limit ... } jump few
+	 * udp dport P @th,64,32 @dead jump many
 	 * RFC 3948 section 2.2: an SPI is not zero, the marker of IKE is */
 	if (nat_port)
 	{
-		rule = create_rule(CHAIN_INPUT);
-		add_rule(batch, rule, rule && match_protocol(rule, IPPROTO_UDP) &&
-				 match_port(rule, nat_port) && match_spi(rule, 8));
+		add_matches(batch, nat_port, 8);
 	}
 }
