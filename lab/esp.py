@@ -2,6 +2,7 @@
 """Packets of ESP, to be forged: alone or in UDP, over IPv4 or IPv6."""
 
 import os
+import re
 import socket
 import struct
 
@@ -73,3 +74,10 @@ def table(gateway: Gateway) -> str:
     if "table inet qcd" not in shown:
         return ""
     return gateway.host.ns.run(NFT, "list", "table", "inet", "qcd")
+
+
+def dead(gateway: Gateway) -> set[bytes]:
+    """The SPIs that the kernel has for those of lost SAs; no table, no SPIs."""
+    found = re.search(r"set dead \{.*?elements = \{(.*?)\}", table(gateway), re.DOTALL)
+    numbers = found.group(1).split(",") if found else []
+    return {int(number).to_bytes(4, "big") for number in numbers}

@@ -268,7 +268,7 @@ class Peer:
         sa = Sa(os.urandom(8))
         private = X25519PrivateKey.generate()
         begin = Message(*sa.spis, ike.IKE_SA_INIT, ike.FLAG_I)
-        sa.first[True] = self._init(sa, private, begin)
+        sa.first[True] = self.init_message(sa, private, begin)
         self.send(sa.first[True], 500)
         answer = self.receive(
             "the response to IKE_SA_INIT",
@@ -289,7 +289,7 @@ class Peer:
         sa = Sa(asked.spi_i, os.urandom(8), initiator=False)
         private = X25519PrivateKey.generate()
         answer = Message(*sa.spis, ike.IKE_SA_INIT, ike.FLAG_R)
-        sa.first[True] = self._init(sa, private, answer)
+        sa.first[True] = self.init_message(sa, private, answer)
         self._agree(sa, private, asked)
         self.send(sa.first[True], 500)
         asked = self.request_of(sa, ike.IKE_AUTH)
@@ -298,7 +298,7 @@ class Peer:
         return sa
 
     @staticmethod
-    def _init(sa: Sa, private: X25519PrivateKey, message: Message) -> bytes:
+    def init_message(sa: Sa, private: X25519PrivateKey, message: Message) -> bytes:
         """Our IKE_SA_INIT. The NAT hashes are random: both sides use port 4500 then."""
         public = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         sa.nonces[True] = os.urandom(32)

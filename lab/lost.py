@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A gateway that lost many SAs, without the peers: its map is made by a program."""
+
+import os
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from lab import esp, ike
+from lab.control import REPO
+from lab.gateway import Gateway
+from lab.peer import Peer
+from lab.peer import Sa as PeerSa
+from lab.wire import Forger, Packet
+
+MAKE_LOST = Path(os.environ.get("QCD_MAKE_LOST", REPO / "build" / "test" / "make_lost"))
+# Nobody has these addresses, so what is sent to them ends at the stranger.
+FIRST_PEER = "198.18.0.1"
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A lost child SA."""
+
+    spi: bytes
+    spi_i: bytes
+    spi_r: bytes
+    peer: str
+
+    def packet(self, gateway: Gateway, source: str | None = None) -> bytes:
+        """ESP of it, in UDP, from the peer or from somewhere else."""
+        target = (gateway.host.address, 4500)
+        return esp.in_udp(self.spi, (source or self.peer, 4500), target)
+
+
+def lose_many(gateway: Gateway, count: int) -> list[Lost]:
+    """The gateway, which must be down, has lost an SA with each of so many peers."""
+    assert not gateway.alive
+    argv = [MAKE_LOST, gateway.places.state, "0", gateway.host.address, FIRST_PEER]
+    done = subprocess.run(
+        [*map(str, argv), str(count)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"make_lost: {done.stderr}"
+    lost = []
+    for line in done.stdout.splitlines():
+        *spis, peer = line.split()
+        lost.append(Lost(*map(bytes.fromhex, spis), peer))
+    return lost
+
+
+def child_of(packet: Packet) -> bytes:
+    """The SPI of the child SA that a message tells of."""
+    for item in packet.message.notifies():
+        if item.kind == ike.INVALID_SPI:
+            return item.data
+    raise AssertionError(f"{packet} tells of no lost SA")
+
+
+def most_within(packets: Iterable[Packet], seconds: float) -> int:
+    """The most packets in any time of that length."""
+    times = [packet.time for packet in packets]
+    first = most = 0
+    for last, when in enumerate(times):
+        while when - times[first] > seconds:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
+
+
+def begin_handshakes(gateway: Gateway, forger: Forger, count: int) -> None:
+    """Half-open SAs: IKE_SA_INIT from so many addresses, and nothing after it."""
+    sa = PeerSa(os.urandom(8))
+    begin = ike.Message(*sa.spis, ike.IKE_SA_INIT, ike.FLAG_I)
+    octets = Peer.init_message(sa, X25519PrivateKey.generate(), begin)
+    request = ike.Message.parse(octets)
+    for number in range(count):
+        source = (f"198.19.{number >> 8 & 255}.{number & 255}", 500)
+        another = request.but(spi_i=os.urandom(8))
+        forger.send(another, (gateway.host.address, 500), source)
+
+
+def half_open(gateway: Gateway) -> int:
+    """How many SAs are half open there."""
+    return int(gateway.command("stats")["ikesas"]["half-open"])

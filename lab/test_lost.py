@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Ten thousand lost SAs of one gateway, and peers that only count.
+
+Whatever they are told goes to addresses that nobody has, so nobody comes back.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+
+from lab import esp
+from lab.admin import counters
+from lab.config import Config
+from lab.gateway import Gateway
+from lab.lost import (
+    Lost,
+    begin_handshakes,
+    child_of,
+    half_open,
+    lose_many,
+    most_within,
+)
+from lab.scenario import Lab
+from lab.test_flood import REPLY_BURST, REPLY_RATE, assert_within_rates, used
+from lab.wait import wait_until
+from lab.wire import Forger, Packet, Sniffer
+
+NewLab = Callable[..., Lab]
+COUNT = 10_000
+ASKED = 2_000
+SOON = 1.0
+GROWTH = 8 << 20
+# Of what leaves in time, a busy machine may let some wait for some more.
+SLACK = 1.1
+
+HUB = Config(
+    esp=True,
+    anywhere=True,
+    socket_room=8 << 20,
+    charon={"cookie_threshold": 0, "block_threshold": 0, "half_open_timeout": 4},
+    log={"default": 0, "ike": 1},
+)
+
+
+def lost_lab(new_lab: NewLab, **options: str) -> tuple[Lab, list[Lost]]:
+    """b, which is down, has lost them all."""
+    lab = new_lab(HUB.but(qcd_options=options))
+    return lab, lose_many(lab.b, COUNT)
+
+
+def told(wire: Sniffer, since: int = 0) -> list[Packet]:
+    return [packet for packet in wire.packets[since:] if esp.tells(packet)]
+
+
+def by_child(packets: list[Packet]) -> dict[bytes, list[Packet]]:
+    found = defaultdict(list)
+    for packet in packets:
+        found[child_of(packet)].append(packet)
+    return dict(found)
+
+
+def wait_watched(gateway: Gateway) -> None:
+    """The kernel takes its time with many SPIs."""
+    wait_until(
+        "the SPIs of lost SAs",
+        lambda: len(esp.dead(gateway)) == COUNT,
+        10,
+        gateway.tail,
+        poll=0.05,
+    )
+
+
+class Watch:
+    """The daemon's memory and how long it takes to answer, looked at by and by."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+        self.slowest = 0.0
+        self.before = (used(gateway), gateway.memory())
+        self.grown = 0
+
+    def look(self) -> None:
+        begin = time.monotonic()
+        now = (used(self.gateway), self.gateway.memory())
+        self.slowest = max(self.slowest, time.monotonic() - begin)
+        self.grown = max(self.grown, *(n - b for n, b in zip(now, self.before)))
+
+    def assert_fine(self) -> None:
+        assert self.grown < GROWTH, f"{self.grown} octets more"
+        assert self.slowest < SOON, f"vici took {self.slowest:.3f} s"
+
+    def __str__(self) -> str:
+        return f"{self.grown >> 10} KiB more, vici {self.slowest * 1000:.0f} ms"
+
+
+def assert_each_has_its_second(packets: dict[bytes, list[Packet]]) -> None:
+    for spi, answers in packets.items():
+        times = [packet.time for packet in answers]
+        close = [b - a for a, b in zip(times, times[1:]) if b - a < 0.9]
+        assert not close, f"{spi.hex()} was told again after {close}"
+
+
+def test_who_asks_is_told(new_lab: NewLab) -> None:
+    """All who ask slowly enough; at most once a second; and nobody else."""
+    lab, lost = lost_lab(new_lab)
+    lab.b.start()
+    wait_watched(lab.b)
+    assert counters(lab.b)["lost_children"] == COUNT
+    asked = lost[::5]
+    assert len(asked) == ASKED
+    left = {item.spi: item for item in asked}
+    with Sniffer(lab.b.host, outgoing=True) as wire, Forger(lab.stranger) as forger:
+        watch = Watch(lab.b)
+
+        def all_told() -> bool:
+            """Who was not told asks again, as the peer's traffic goes on."""
+            packets = [item.packet(lab.b) for item in left.values()]
+            forger.paced(packets, (lab.b.host.address, 0), REPLY_RATE / 2)
+            lab.b.wait_idle()
+            watch.look()
+            for spi in by_child(told(wire)):
+                left.pop(spi, None)
+            return not left
+
+        wait_until("all to be told", all_told, 20, lab.b.tail, poll=0.1)
+        answers = told(wire)
+        assert wire.lost() == 0
+    assert_each_has_its_second(by_child(answers))
+    assert_within_rates(answers, REPLY_RATE)
+    peers = {item.spi: item for item in asked}
+    for packet in answers:
+        item = peers[child_of(packet)]
+        assert packet.target == (item.peer, 4500)
+        assert (packet.message.spi_i, packet.message.spi_r) == (item.spi_i, item.spi_r)
+        assert len(packet.message.tokens()) == 1
+    watch.assert_fine()
+    print(f"{ASKED} asked, {len(answers)} answers, {watch}")
+
+
+def test_all_ask_at_once(new_lab: NewLab) -> None:
+    """Five times as many as may be told in a second: the limits hold."""
+    lab, lost = lost_lab(new_lab)
+    lab.b.start()
+    wait_watched(lab.b)
+    packets = [item.packet(lab.b) for item in lost]
+    with Sniffer(lab.b.host, outgoing=True) as wire, Forger(lab.stranger) as forger:
+        watch = Watch(lab.b)
+        begin = time.time()
+        for place in range(0, 2 * COUNT, COUNT // 10):
+            chosen = packets[place % COUNT : place % COUNT + COUNT // 10]
+            forger.paced(chosen, (lab.b.host.address, 0), 5 * REPLY_RATE)
+            watch.look()
+        lab.b.wait_idle()
+        passed = time.time() - begin
+        answers = told(wire)
+        assert wire.lost() == 0
+    assert_each_has_its_second(by_child(answers))
+    assert_within_rates(answers, REPLY_RATE)
+    assert len(answers) <= REPLY_BURST + REPLY_RATE * passed
+    watch.assert_fine()
+    print(f"{2 * COUNT} packets in {passed:.1f} s, {len(answers)} answers, {watch}")
+
+
+RATE = 4000  # of replies; half of it is for announcements
+ROUND_PAUSE = 2.0
+
+
+def wait_told(lab: Lab, wire: Sniffer, count: int, watch: Watch, bound: float) -> None:
+    def enough() -> bool:
+        watch.look()
+        return int(counters(lab.b)["announced"]) >= count
+
+    wait_until(f"{count} to be told", enough, bound, lab.b.tail, poll=0.02)
+    lab.b.wait_idle()
+    assert wire.lost() == 0
+
+
+def test_all_are_told_once_a_round(new_lab: NewLab) -> None:
+    """At a pace that begins slowly; then, who did not come back, once more."""
+    lab, lost = lost_lab(new_lab, announce="yes", reply_rate=str(RATE))
+    with Sniffer(lab.b.host, outgoing=True) as wire:
+        lab.b.start()
+        watch = Watch(lab.b)
+        wait_told(lab, wire, COUNT, watch, 30)
+        first = told(wire)[:COUNT]
+        end = first[-1].time
+        wait_told(lab, wire, COUNT + 100, watch, 15)
+        answers = told(wire)
+        assert wire.lost() == 0
+    children = by_child(first)
+    assert set(children) == {item.spi for item in lost}, "one was told twice"
+    peers = {item.spi: item.peer for item in lost}
+    assert all(packet.target[0] == peers[child_of(packet)] for packet in answers)
+    # The others are of the second round.
+    assert answers[COUNT].time - end > ROUND_PAUSE * 0.9
+    most = most_within(answers, 1.0)
+    assert most <= RATE / 2 * SLACK, f"{most} in a second"
+    begun = [packet for packet in first if packet.time < first[0].time + 0.5]
+    assert len(begun) <= 150, f"{len(begun)} in the first half second"
+    watch.assert_fine()
+    seconds = end - first[0].time
+    print(
+        f"{COUNT} told in {seconds:.1f} s, at most {most} in a second, {len(begun)} "
+        f"in the first half second; {watch}"
+    )
+
+
+ENOUGH = 32  # half-open SAs at which announcing stops
+
+
+def test_half_open_sas_stop_it(new_lab: NewLab) -> None:
+    """While handshakes are begun and not ended nobody else is told to come."""
+    lab, _ = lost_lab(new_lab, announce="yes")
+    with Sniffer(lab.b.host, outgoing=True) as wire, Forger(lab.stranger) as forger:
+        lab.b.start()
+        begin_handshakes(lab.b, forger, 2 * ENOUGH)
+        wait_until(
+            "half-open SAs", lambda: half_open(lab.b) >= 2 * ENOUGH, 5, lab.b.tail
+        )
+        lab.b.wait_idle()  # what was due before has left
+        stopped = time.time()
+
+        def gone() -> float | None:
+            before = time.time()  # there were as many at least until then
+            return before if half_open(lab.b) < ENOUGH else None
+
+        until = wait_until("them to be gone", gone, 10, lab.b.tail)
+        wire.wait(
+            "announcements to go on",
+            lambda p: p.time > until and esp.tells(p),
+            10,
+        )
+        packets = told(wire)
+    count = sum(stopped < packet.time < until - 0.1 for packet in packets)
+    assert count == 0, f"{count} were told meanwhile"
+    assert until - stopped > 1, "they were gone at once"
+    print(f"silent for {until - stopped:.1f} s")
