@@ -78,6 +78,7 @@ def table(gateway: Gateway) -> str:
 
 def dead(gateway: Gateway) -> set[bytes]:
     """The SPIs that the kernel has for those of lost SAs; no table, no SPIs."""
-    found = re.search(r"set dead \{.*?elements = \{(.*?)\}", table(gateway), re.DOTALL)
+    ours = ruleset(gateway).partition("table inet qcd {")[2]
+    found = re.search(r"set dead \{.*?elements = \{(.*?)\}", ours, re.DOTALL)
     numbers = found.group(1).split(",") if found else []
     return {int(number).to_bytes(4, "big") for number in numbers}

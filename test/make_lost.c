@@ -21,7 +21,7 @@ enum {
     ESP = 50,
     PORT = 4500,
     LIFETIME_S = 3600,
-    FIRST_SPI = 0x0a000001 /* charon's own are random ones above 0xc0000000 */
+    FIRST_SPI = 0x0a000001
 };
 
 static void demand(bool is_true, const char *what)
