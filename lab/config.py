@@ -46,6 +46,8 @@ class Config:
     asan: bool = False
     tsan: bool = False
     leaks: bool = False  # count what is leaked at a clean end; with asan
+    # Octets of a file system of its own for the state_dir, which goes with charon.
+    state_room: int | None = None
     machine_id: str | None = None  # its /etc/machine-id; None: this machine's
     kernel_esp: bool = False  # the kernel has to be able to: see lab/kernel
     # Answer ESP of lost SAs, as is qcd's default: off here, since most scenarios

@@ -76,6 +76,11 @@ def _plugins_for(config: Config, shared: Path) -> Path:
 def on_machine(config: Config, places: Places) -> list[str]:
     """What runs a program on the gateway's machine, in mounts of its own."""
     argv = ["unshare", "--mount"]
+    if config.state_room is not None:
+        places.state.mkdir(mode=0o700, exist_ok=True)
+        size = f"size={config.state_room},mode=0700"
+        script = 'mount -t tmpfs -o "$0" tmpfs "$1" && shift && exec "$@"'
+        argv += ["sh", "-c", script, size, str(places.state)]
     if config.machine_id is not None:
         places.machine_id.write_text(config.machine_id + "\n")
         script = 'mount --bind "$0" /etc/machine-id && exec "$@"'

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What ESP of lost SAs needs is damaged, full or somebody else's: the rest works."""
+
+import re
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from lab import esp
+from lab.config import Config
+from lab.crash import crash
+from lab.gateway import Gateway, Sa
+from lab.harness import Harness
+from lab.scenario import Lab
+from lab.test_esp import ESP, lose, probe, told
+from lab.test_shapes import address6, lay_ipv6, over_ipv6
+from lab.traffic import Probe
+from lab.wait import deadline, left, wait_until
+from lab.wire import Forger, Sniffer
+
+NewLab = Callable[..., Lab]
+ROOM = 512 << 10
+
+
+def truncate(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+
+
+def overwrite(path: Path) -> None:
+    size = path.stat().st_size
+    path.write_bytes(b"\xa5" * size)
+
+
+@pytest.mark.parametrize("harm", [truncate, overwrite])
+def test_damaged_map(new_lab: NewLab, harm: Callable[[Path], None]) -> None:
+    """It is put aside with a line that says so; IKE recovers, and so does ESP then."""
+    lab = new_lab(ESP)
+    lab.up()
+    state = lab.b.places.state
+    lab.b.kill()
+    lab.b.start()  # so that it is on the disk, not in a journal alone
+    lab.b.kill()
+    harm(state / "samap")
+    with probe(lab) as pings:
+        lab.b.start()
+        line = lab.b.wait_log(r"QCD: (.*)/samap is damaged: (.*)").group(0)
+        assert "samap.damaged" in line
+        assert (state / "samap.damaged").is_file()
+        assert not esp.dead(lab.b), "the SA can't be known"
+        lab.a.nudge()
+        pings.wait_answer(count=3)
+        again = crash(lab.b, lab.a, pings, nudge=False)
+        assert again.requests == [], str(again)
+    assert "damaged" not in lab.b.log()
+
+
+class Filler:
+    """What takes all room of a gateway's state_dir."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        state = str(gateway.places.state)
+        self.path = Path(f"/proc/{gateway.pid}/root{state}/filler")
+
+    def fill(self) -> None:
+        """Take what is left."""
+        with self.path.open("ab", buffering=0) as file:
+            with suppress(OSError):
+                while True:
+                    file.write(bytes(4096))
+
+    def remove(self) -> None:
+        self.path.unlink()
+
+
+def test_full_disk(new_lab: NewLab) -> None:
+    """One line says it, and one that there is room again; tunnels work on."""
+    config = ESP.but(children=4)  # each rekeying of their IKE SA writes as many rows
+    lab = new_lab(config, b=config.but(state_room=ROOM))
+    lab.up()
+    filler = Filler(lab.b)
+    full = r"QCD: the SA map can't be written, .*: no space is left"
+    room = "QCD: the SA map can be written again"
+
+    def rekey() -> None:
+        lab.a.command("rekey", {"ike-id": lab.a.wait_established().unique_id})
+        lab.a.wait_idle()
+        lab.b.wait_idle()
+
+    def seen_full() -> object:
+        rekey()
+        # A flush gives the journal's room back, which is for a page of rows.
+        filler.fill()
+        return re.search(full, lab.b.log())
+
+    def seen_room() -> object:
+        rekey()
+        return re.search(room, lab.b.log())
+
+    with probe(lab) as pings:
+        pings.wait_answer()
+        wait_until("the line", seen_full, 10, lab.b.tail)
+        # It is so for some flushes, while rows come and go.
+        until = deadline(3)
+        while left(until) > 0:
+            filler.fill()
+            rekey()
+        pings.wait_answer(count=3)
+        filler.remove()
+        wait_until("the other line", seen_room, 10, lab.b.tail)
+        pings.wait_answer(count=3)
+    for pattern in (full, room):
+        assert len(re.findall(pattern, lab.b.log())) == 1, lab.b.tail()
+
+
+def test_another_process_has_the_table(new_lab: NewLab) -> None:
+    """A line says that ESP is not seen and why; IKE recovers."""
+    lab = new_lab(ESP)
+    harness = Harness(lab.b.host.ns)
+    try:
+        assert harness.add(1).ok
+        listing = esp.ruleset(lab.b)
+        lab.up()
+        line = r"QCD: the nftables table inet qcd is owned by another process"
+        lab.b.wait_log(line)
+        with probe(lab) as pings:
+            pings.wait_answer(count=3)
+            recovery = crash(lab.b, lab.a, pings)
+            assert recovery.token_reply is not None, str(recovery)
+        assert esp.ruleset(lab.b) == listing
+    finally:
+        harness.kill()
+
+
+def test_firewall_flushes(new_lab: NewLab) -> None:
+    """Between the crash and the packet somebody loads his firewall anew."""
+    lab = new_lab(ESP)
+    lose(lab)
+    assert esp.dead(lab.b)
+    lab.b.host.ns.run(
+        esp.NFT,
+        "-f",
+        "-",
+        text="flush ruleset\ntable inet filter {\n chain input {\n"
+        "  type filter hook input priority filter; policy accept;\n }\n}\n",
+    )
+    with Sniffer(lab.b.host, outgoing=True) as wire, probe(lab) as pings:
+        pings.wait_answer(count=3)
+        assert len(told(wire)) == 1
+    assert "table inet filter" in esp.ruleset(lab.b)
+
+
+def forged6(lab: Lab, sa: Sa, way: str) -> bytes:
+    """A packet of the lost SA over IPv6, as a sends it."""
+    spi = esp.child_spi(sa, "out")
+    ends = [address6(gateway.host.number) for gateway in (lab.a, lab.b)]
+    if way == "alone":
+        return esp.alone6(spi, *ends)
+    return esp.in_udp6(spi, (ends[0], 4500), (ends[1], 4500))
+
+
+@pytest.mark.parametrize("way", ["alone", "udp"])
+def test_ipv6(new_lab: NewLab, way: str) -> None:
+    """One packet, and the peer comes back."""
+    lab = new_lab(
+        a=over_ipv6(1, 2).but(esp=True), b=over_ipv6(2, 1).but(esp=True)
+    )
+    lay_ipv6(lab)
+    sa = lose(lab)
+    assert lab.a.established() == [sa], "nobody said anything yet"
+    with lab.a.host.ns.socket(
+        socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW
+    ) as sock:
+        sock.sendto(forged6(lab, sa, way), (address6(lab.b.host.number), 0))
+    lab.a.wait_established(other_than=(sa,))
+    lab.a.wait_log("QCD: connection is up again after a crash")
+    with Probe(lab.a.host, lab.b.host) as pings:
+        pings.wait_answer(count=3)
