@@ -17,12 +17,7 @@
 
 #include "store/samap.h"
 
-enum {
-    ESP = 50,
-    PORT = 4500,
-    LIFETIME_S = 3600,
-    FIRST_SPI = 0x0a000001
-};
+enum { ESP = 50, PORT = 4500, LIFETIME_S = 3600, FIRST_SPI = 0x0a000001 };
 
 static void demand(bool is_true, const char *what)
 {
