@@ -18,6 +18,7 @@ static struct {
     size_t num_calls;
     const char *first; /* that failed */
     bool is_interrupted;
+    int child_signal;
     char trace[1024];
 } fault;
 
@@ -28,9 +29,15 @@ void fault_start(enum fault_mode mode, size_t n)
     fault.n = n;
 }
 
+void fault_child(int number)
+{
+    fault.child_signal = number;
+}
+
 const char *fault_stop(void)
 {
     fault.mode = FAULT_OFF;
+    fault.child_signal = 0;
     return fault.first;
 }
 
@@ -149,6 +156,68 @@ ssize_t __wrap_sys_write(int fd, const void *in, size_t len)
         note("write", "");
     }
     return __real_sys_write(fd, in, some_of(len));
+}
+
+ssize_t __real_sys_pwrite(int fd, const void *in, size_t len, size_t at);
+ssize_t __wrap_sys_pwrite(int fd, const void *in, size_t len, size_t at);
+ssize_t __wrap_sys_pwrite(int fd, const void *in, size_t len, size_t at)
+{
+    if (is_interrupted()) {
+        return -1;
+    }
+    if (fails("pwrite", ENOSPC)) {
+        (void)__real_sys_pwrite(fd, in, len / 2, at);
+        errno = ENOSPC;
+        return -1;
+    }
+    return __real_sys_pwrite(fd, in, some_of(len), at);
+}
+
+int __real_sys_ftruncate(int fd, size_t len);
+int __wrap_sys_ftruncate(int fd, size_t len);
+int __wrap_sys_ftruncate(int fd, size_t len)
+{
+    return fails("ftruncate", EIO) ? -1 : __real_sys_ftruncate(fd, len);
+}
+
+int __real_sys_pipe(int fds[2]);
+int __wrap_sys_pipe(int fds[2]);
+int __wrap_sys_pipe(int fds[2])
+{
+    return fails("pipe", EMFILE) ? -1 : __real_sys_pipe(fds);
+}
+
+/* end_child raises the signal of fault_child as a crash would, or as it comes
+ * from outside. */
+static void end_child(void)
+{
+    int number = fault.child_signal;
+    if (number == 0) {
+        return;
+    }
+    if (number == SIGSEGV || number == SIGBUS || number == SIGABRT) {
+        sigset_t one;
+        (void)signal(number, SIG_DFL);
+        (void)sigemptyset(&one);
+        (void)sigaddset(&one, number);
+        (void)sigprocmask(SIG_UNBLOCK, &one, NULL);
+    }
+    (void)raise(number);
+}
+
+pid_t __real_sys_fork(void);
+pid_t __wrap_sys_fork(void);
+pid_t __wrap_sys_fork(void)
+{
+    if (fails("fork", EAGAIN)) {
+        return -1;
+    }
+    pid_t pid = __real_sys_fork();
+    if (pid == 0) {
+        fault.mode = FAULT_OFF; /* the calls of a child are its own */
+        end_child();
+    }
+    return pid;
 }
 
 int __real_sys_fsync(int fd);

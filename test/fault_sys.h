@@ -17,6 +17,9 @@ enum fault_mode {
 /* fault_start counts calls from 1 again and forgets the trace. */
 void fault_start(enum fault_mode mode, size_t n);
 
+/* fault_child makes the next children of sys_fork raise a signal. */
+void fault_child(int number);
+
 /* fault_stop returns the name of the first call that failed, or NULL. */
 const char *fault_stop(void);
 

@@ -24,6 +24,9 @@ static const struct reason {
     {EIO, "input/output error. Look at the kernel's log and check the disk"},
     {EMFILE, "too many open files in this process. Raise its limit"},
     {ENFILE, "too many open files. Raise the system's limit"},
+    {EINTR, "a process was killed at it, maybe since memory was short. Start "
+            "again"},
+    {EAGAIN, "too many processes. Raise the limit of the user or the service"},
     {ENOMEM, "out of memory. Free some and start again"},
     {ENOENT, "it has vanished. Start again"},
     {ENOTDIR, "part of the path is no folder. Correct the path"},

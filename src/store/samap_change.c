@@ -79,9 +79,9 @@ static int open_again(qcd_samap *map)
 int samap_apply(qcd_samap *map, const samap_overlay *changes, uint64_t applied)
 {
     int rc = samap_db_apply(&map->db, changes, applied);
-    /* Nothing of a commit that failed may be seen, and LMDB refuses to read
-     * after some of them: at once, not at the next flush. */
-    if (rc != 0 && rc != ENOSPC && rc != MDB_MAP_FULL) {
+    /* LMDB refuses to read after some errors (MDB_PANIC), without telling which
+     * at the commit. */
+    if (rc != 0) {
         (void)open_again(map);
     }
     return samap_db_errno(rc);
@@ -155,14 +155,12 @@ static int lock_with_room(qcd_samap *map)
     while (!has_room(map)) {
         int why = map->stuck;
         (void)pthread_mutex_unlock(&map->state);
-        if (why == 0) {
-            (void)pthread_mutex_lock(&map->disk);
-            why = samap_write_out(map);
-            (void)pthread_mutex_unlock(&map->disk);
-        }
         if (why != 0) {
             return why;
         }
+        (void)pthread_mutex_lock(&map->disk);
+        (void)!samap_write_out(map); /* it may have made room and then failed */
+        (void)pthread_mutex_unlock(&map->disk);
         (void)pthread_mutex_lock(&map->state);
     }
     return 0;

@@ -38,7 +38,7 @@ typedef struct answer {
 static void be_disposable(void)
 {
     const struct rlimit no_core = {0, 0};
-    const struct rlimit cpu = {CPU_SECONDS, CPU_SECONDS};
+    const struct rlimit cpu = {CPU_SECONDS, CPU_SECONDS + 1};
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)setrlimit(RLIMIT_CORE, &no_core);
     (void)setrlimit(RLIMIT_CPU, &cpu);
@@ -48,9 +48,12 @@ static void be_disposable(void)
     for (int number = 1; number < NSIG; number++) {
         (void)sigaction(number, &by_default, NULL); /* not of some */
     }
-    sigset_t none;
-    (void)sigemptyset(&none);
-    (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
+    /* The others stay held back: a service that is told to stop now has no
+     * damaged map.  Those of a crash come through nevertheless. */
+    sigset_t cpu_only;
+    (void)sigemptyset(&cpu_only);
+    (void)sigaddset(&cpu_only, SIGXCPU);
+    (void)pthread_sigmask(SIG_UNBLOCK, &cpu_only, NULL);
 }
 
 static void be_child(int fd, const char *path)
@@ -72,48 +75,61 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* child is the one that looks. */
+typedef struct child {
+    pid_t pid;
+    bool is_gone;
+    bool was_killed; /* by SIGKILL */
+} child;
+
 /* has_ended tells whether the child is gone, and reaps it; somebody else may
  * have done so. */
-static bool has_ended(pid_t pid)
+static bool has_ended(child *c)
 {
-    pid_t got;
-    do {
-        got = waitpid(pid, NULL, WNOHANG);
-    } while (got < 0 && errno == EINTR);
-    return got != 0;
+    int status = 0;
+    pid_t got = 0;
+    if (!c->is_gone) {
+        do {
+            got = waitpid(c->pid, &status, WNOHANG);
+        } while (got < 0 && errno == EINTR);
+        c->is_gone = got != 0;
+        c->was_killed =
+            got > 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+    }
+    return c->is_gone;
 }
 
-/* hear waits for the answer, or for the child's end without one.  The end of
- * the pipe doesn't tell: a process that another thread has forked meanwhile may
- * hold it open. */
-static bool hear(answer *out, pid_t pid, int fd, int64_t deadline)
+/* hear waits for the answer, or for the child's end without one: then it is all
+ * zero.  The end of the pipe doesn't tell: a process that another thread has
+ * forked meanwhile may hold it open. */
+static int hear(answer *out, child *c, int fd, int64_t deadline)
 {
+    memset(out, 0, sizeof(*out));
     while (now_ms() < deadline) {
         struct pollfd in = {.fd = fd, .events = POLLIN};
-        bool is_over = has_ended(pid); /* what it told is there by now */
+        bool is_over = has_ended(c); /* what it told is there by now */
         int num = poll(&in, 1, is_over ? 0 : POLL_MS);
         if (num > 0 && (in.revents & POLLIN) != 0) {
             size_t len;
-            int why = io_read(fd, (uint8_t *)out, &len, sizeof(*out));
-            return why == 0 && len == sizeof(*out);
+            return io_read(fd, (uint8_t *)out, &len, sizeof(*out));
         }
         if (is_over) {
-            return false;
+            return c->was_killed ? EINTR : 0; /* that is no damage */
         }
     }
-    return false;
+    return 0;
 }
 
 /* end_child ends the child.  It returns 0, or EIO for one that not even SIGKILL
  * ends at once, since it waits for a disk. */
-static int end_child(pid_t pid)
+static int end_child(child *c)
 {
     const struct timespec moment = {.tv_nsec = 1000000};
     for (int i = 0; i < 1000; i++) {
-        if (has_ended(pid)) {
+        if (has_ended(c)) {
             return 0;
         }
-        (void)kill(pid, SIGKILL);
+        (void)kill(c->pid, SIGKILL);
         (void)nanosleep(&moment, NULL);
     }
     return EIO;
@@ -121,15 +137,16 @@ static int end_child(pid_t pid)
 
 /* start forks with all signals held back: a handler of the caller's must not
  * run in the child. */
-static int start(pid_t *out, const int fds[2], const char *path)
+static int start(child *out, const int fds[2], const char *path)
 {
     sigset_t all;
     sigset_t before;
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    *out = sys_fork();
-    int why = *out < 0 ? errno : 0;
-    if (*out == 0) {
+    memset(out, 0, sizeof(*out));
+    out->pid = sys_fork();
+    int why = out->pid < 0 ? errno : 0;
+    if (out->pid == 0) {
         be_child(fds[1], path);
     }
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -140,19 +157,18 @@ int samap_check(enum samap_verdict *out, const char *path)
 {
     answer told;
     int fds[2];
-    pid_t pid;
+    child c;
     *out = SAMAP_DAMAGED;
     memset(&told, 0, sizeof(told));
     if (sys_pipe(fds) != 0) {
         return errno;
     }
-    int why = start(&pid, fds, path);
+    int why = start(&c, fds, path);
     (void)io_close(fds[1]);
     if (why == 0) {
-        if (!hear(&told, pid, fds[0], now_ms() + SAMAP_CHECK_MS)) {
-            memset(&told, 0, sizeof(told));
-        }
-        why = end_child(pid);
+        why = hear(&told, &c, fds[0], now_ms() + SAMAP_CHECK_MS);
+        int why_end = end_child(&c);
+        why = why != 0 ? why : why_end;
     }
     (void)io_close(fds[0]);
     if (why == 0) {

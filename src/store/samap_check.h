@@ -16,7 +16,8 @@ enum samap_verdict {
 #define SAMAP_CHECK_MS 30000
 
 /* samap_check looks at the map in the file `path`, which nobody has open.  It
- * returns 0 or an errno value where it could not, with SAMAP_DAMAGED.
+ * returns 0 or an errno value where it could not, with SAMAP_DAMAGED: EINTR
+ * where somebody has killed the child.
  *
  * Other children of this process are left alone.  Its SIGCHLD may have a
  * handler, be blocked or be ignored; a handler that reaps any child may reap

@@ -3,6 +3,7 @@
  * the file, what the tables have, and at last whether LMDB can use it. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -131,16 +132,22 @@ static enum samap_verdict see_tables(samap_pages *pages,
 
 /* ---- The file ---------------------------------------------------------- */
 
-static enum samap_verdict see_octets(const uint8_t *octets, size_t len)
+#define PAGES_MAX (SAMAP_DB_SIZE / SAMAP_PSIZE_MIN)
+
+static int see_octets(enum samap_verdict *out, const uint8_t *octets,
+                      size_t len)
 {
     samap_pages pages;
     samap_tree tables;
-    enum samap_verdict verdict = SAMAP_DAMAGED;
-    if (samap_pages_open(&pages, &tables, octets, len, SAMAP_DB_SIZE)) {
-        verdict = see_tables(&pages, &tables);
+    uint8_t *used = sys_alloc(PAGES_MAX);
+    if (used == NULL) {
+        return ENOMEM; /* and no damage */
     }
-    samap_pages_close(&pages);
-    return verdict;
+    if (samap_pages_open(&pages, &tables, octets, len, used, PAGES_MAX)) {
+        *out = see_tables(&pages, &tables);
+    }
+    free(used);
+    return 0;
 }
 
 /* see_file looks at the whole file.  It is mapped, not read, as LMDB will have
@@ -163,9 +170,9 @@ static int see_file(enum samap_verdict *out, int fd)
     if (octets == MAP_FAILED) {
         return errno;
     }
-    *out = see_octets(octets, len);
+    int why = see_octets(out, octets, len);
     (void)munmap(octets, len);
-    return 0;
+    return why;
 }
 
 /* can_use tries what the caller will do, but for writing: a txn is aborted. */

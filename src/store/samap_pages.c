@@ -2,10 +2,7 @@
 /* samap_pages.c: the pages of an LMDB file, looked at before LMDB uses them. */
 #include "samap_pages.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-#include "sys.h"
 
 /* ---- The format ---------------------------------------------------------- *
  *
@@ -37,7 +34,6 @@
 enum { BRANCH = 1, LEAF = 2, OVERFLOW = 4, META = 8 };
 enum { BIG = 1 }; /* of a node: its data is on pages of its own */
 
-#define PSIZE_MIN 512u
 #define PSIZE_MAX 65536u
 #define DEPTH_MAX 16 /* a million rows have 4 */
 
@@ -382,8 +378,9 @@ static bool get_head(head *out, const uint8_t *p, size_t number)
     out->txn = get_word(trees + 2 * TREE_LEN + WORD);
     return get_word(p) == number && get16(p + WORD + 2) == META &&
            get32(p + HEAD_LEN) == META_MAGIC &&
-           get32(p + HEAD_LEN + 4) == META_VERSION && out->psize >= PSIZE_MIN &&
-           out->psize <= PSIZE_MAX && (out->psize & (out->psize - 1)) == 0 &&
+           get32(p + HEAD_LEN + 4) == META_VERSION &&
+           out->psize >= SAMAP_PSIZE_MIN && out->psize <= PSIZE_MAX &&
+           (out->psize & (out->psize - 1)) == 0 &&
            (out->free.flags & ~FLAGS_ENV) == FLAGS_FREE &&
            get32(trees + TREE_LEN) == 0 && out->tables.flags == 0;
 }
@@ -404,29 +401,23 @@ static bool get_heads(head *out, const uint8_t *octets, size_t len)
 }
 
 bool samap_pages_open(samap_pages *out, samap_tree *out_main,
-                      const uint8_t *octets, size_t len, size_t len_max)
+                      const uint8_t *octets, size_t len, uint8_t *used,
+                      size_t num_used)
 {
     head h;
     memset(out, 0, sizeof(*out));
     memset(out_main, 0, sizeof(*out_main));
     if (!get_heads(&h, octets, len) || h.last_page == 0 ||
-        h.last_page >= len_max / h.psize) {
+        h.last_page >= num_used) {
         return false;
     }
     out->octets = octets;
     out->len = len;
     out->psize = h.psize;
     out->num = h.last_page + 1;
-    out->used = sys_alloc(out->num);
+    out->used = used;
     free_list f = {.pages = out};
     *out_main = h.tables;
-    return out->used != NULL &&
-           samap_pages_walk(out, &h.free, free_pages, &f) &&
+    return samap_pages_walk(out, &h.free, free_pages, &f) &&
            f.num_big == h.free.overflow_pages;
-}
-
-void samap_pages_close(samap_pages *pages)
-{
-    free(pages->used);
-    memset(pages, 0, sizeof(*pages));
 }

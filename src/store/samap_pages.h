@@ -17,6 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define SAMAP_PSIZE_MIN 4096u /* no machine has smaller ones */
+
 /* samap_pages is a file in memory.  Opaque. */
 typedef struct samap_pages {
     const uint8_t *octets;
@@ -55,10 +57,12 @@ typedef struct samap_item {
 typedef bool samap_items(void *user, const samap_item *item);
 
 /* samap_pages_open reads the head of the file of `len` octets, and the table of
- * free pages.  `out_main` is the table of tables.  It returns false where
- * something is wrong; free samap_pages_close in any case. */
+ * free pages.  `out_main` is the table of tables.  `used` is `num_used` octets
+ * of zero to work with: with more pages than that the file is not one of ours.
+ * It returns false where something is wrong. */
 bool samap_pages_open(samap_pages *out, samap_tree *out_main,
-                      const uint8_t *octets, size_t len, size_t len_max);
+                      const uint8_t *octets, size_t len, uint8_t *used,
+                      size_t num_used);
 
 /* samap_pages_walk visits all items of `tree`, whose keys are compared octet by
  * octet, and returns whether all is well. */
@@ -67,7 +71,5 @@ bool samap_pages_walk(samap_pages *pages, const samap_tree *tree,
 
 /* samap_pages_tree reads a table from the data of `item`. */
 bool samap_pages_tree(samap_tree *out, const samap_item *item);
-
-void samap_pages_close(samap_pages *pages);
 
 #endif
