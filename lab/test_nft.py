@@ -315,12 +315,11 @@ def test_nft_lists_the_table(start: Start, gateway: Netns) -> None:
         f"elements = {{ {SPI} }}",
         "type filter hook input priority filter + 10; policy accept;",
         "flags dynamic,timeout",
-        "esp spi @dead update @asked "
-        "{ esp spi limit rate 10/second burst 10 packets } jump few",
-        "esp spi @dead jump many",
-        "udp dport 4500 @th,64,32 @dead update @asked "
-        "{ @th,64,32 limit rate 10/second burst 10 packets } jump few",
-        "udp dport 4500 @th,64,32 @dead jump many",
+        "esp spi @dead jump dead_esp",
+        "update @asked { esp spi limit rate 10/second burst 10 packets } jump few",
+        "udp dport 4500 @th,64,32 @dead jump dead_udp",
+        "update @asked { @th,64,32 limit rate 10/second burst 10 packets } jump few",
+        "jump many",
         f"limit rate 4/second burst 4 packets log group 6290 snaplen {COPY} accept",
     ):
         assert line in listing

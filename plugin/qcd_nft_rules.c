@@ -15,12 +15,19 @@
 #include <linux/netfilter/nf_tables.h>
 
 /**
- * Chain of the hook, and those that its rules jump to: half of what we are
- * brought is for SPIs of which few packets come, so that a flood of packets
- * with an SPI that somebody has seen can't hold back those of the others; the
- * other half, and what is left of the first, is for whatever comes
+ * Chain of the hook, which does no more than to look an SPI up, as all packets
+ * pay for that; and those of packets of lost SAs, in ESP and in UDP
  */
 #define CHAIN_INPUT "input"
+#define CHAIN_ESP "dead_esp"
+#define CHAIN_UDP "dead_udp"
+
+/**
+ * Chains that bring packets. Half of what we are brought is for SPIs of which
+ * few packets come, so that a flood of packets with an SPI that somebody has
+ * seen can't hold back those of the others; the other half, and what is left of
+ * the first, is for whatever comes.
+ */
 #define CHAIN_FEW "few"
 #define CHAIN_MANY "many"
 
@@ -237,17 +244,12 @@ static bool match_port(struct nftnl_rule *rule, uint16_t port)
 }
 
 /**
- * Match the SPI at an offset behind the IP header
+ * Match an SPI of a lost SA, which was loaded
  */
-static bool match_spi(struct nftnl_rule *rule, uint32_t offset)
+static bool match_dead(struct nftnl_rule *rule)
 {
-	struct nftnl_expr *lookup;
+	struct nftnl_expr *lookup = append(rule, "lookup");
 
-	if (!load(rule, offset, sizeof(uint32_t)))
-	{
-		return FALSE;
-	}
-	lookup = append(rule, "lookup");
 	if (!lookup)
 	{
 		return FALSE;
@@ -387,23 +389,42 @@ static void add_limit(qcd_nft_batch_t *batch, char *chain, u_int rate,
 }
 
 /**
- * Add the rules for SPIs at an offset behind the IP header, in UDP or not
+ * Begin a rule that has the SPI loaded, of ESP or of ESP in UDP to a port
  */
-static void add_matches(qcd_nft_batch_t *batch, uint16_t nat_port,
-						uint32_t offset)
+static struct nftnl_rule *create_spi_rule(char *chain, uint16_t nat_port)
 {
-	uint8_t protocol = nat_port ? IPPROTO_UDP : IPPROTO_ESP;
-	struct nftnl_rule *rule;
-	int few;
+	struct nftnl_rule *rule = create_rule(chain);
 
-	for (few = 1; few >= 0; few--)
+	if (rule && match_protocol(rule, nat_port ? IPPROTO_UDP : IPPROTO_ESP) &&
+		(!nat_port || match_port(rule, nat_port)) &&
+		load(rule, nat_port ? 8 : 0, sizeof(uint32_t)))
 	{
-		rule = create_rule(CHAIN_INPUT);
-		add_rule(batch, rule, rule && match_protocol(rule, protocol) &&
-				 (!nat_port || match_port(rule, nat_port)) &&
-				 match_spi(rule, offset) && (!few || match_few(rule)) &&
-				 decide(rule, few ? CHAIN_FEW : CHAIN_MANY));
+		return rule;
 	}
+	if (rule)
+	{
+		nftnl_rule_free(rule);
+	}
+	return NULL;
+}
+
+/**
+ * Add the rules for ESP, or for ESP in UDP to a port
+ */
+static void add_matches(qcd_nft_batch_t *batch, char *chain, uint16_t nat_port)
+{
+	struct nftnl_rule *rule;
+
+	add_chain(batch, chain, FALSE);
+
+	rule = create_spi_rule(CHAIN_INPUT, nat_port);
+	add_rule(batch, rule, rule && match_dead(rule) && decide(rule, chain));
+
+	rule = create_spi_rule(chain, nat_port);
+	add_rule(batch, rule, rule && match_few(rule) && decide(rule, CHAIN_FEW));
+
+	rule = create_rule(chain);
+	add_rule(batch, rule, rule && decide(rule, CHAIN_MANY));
 }
 
 /*
@@ -424,16 +445,17 @@ void qcd_nft_rules_add(qcd_nft_batch_t *batch, u_int rate, uint16_t nat_port,
 	add_limit(batch, CHAIN_FEW, half, group);
 	add_limit(batch, CHAIN_MANY, half, group);
 
-	/* esp spi @dead update @asked { esp spi limit rate 10/second burst 10
-	 * packets } jump few
-	 * esp spi @dead jump many */
-	add_matches(batch, 0, 0);
+	/* esp spi @dead jump dead_esp
+	 *   update @asked { esp spi limit rate 10/second burst 10 packets } jump few
+	 *   jump many */
+	add_matches(batch, CHAIN_ESP, 0);
 
-	/* udp dport P @th,64,32 @dead update @asked { @th,64,32 limit ... } jump few
-	 * udp dport P @th,64,32 @dead jump many
+	/* udp dport P @th,64,32 @dead jump dead_udp
+	 *   udp dport P update @asked { @th,64,32 limit ... } jump few
+	 *   jump many
 	 * RFC 3948 section 2.2: an SPI is not zero, the marker of IKE is */
 	if (nat_port)
 	{
-		add_matches(batch, nat_port, 8);
+		add_matches(batch, CHAIN_UDP, nat_port);
 	}
 }
