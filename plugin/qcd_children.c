@@ -115,20 +115,40 @@ static void add_spi(spis_t *list, const uint8_t spi[4])
 }
 
 /**
+ * Take in octets, and how many there are
+ */
+static void add_octets(struct sha256_ctx *ctx, chunk_t octets)
+{
+	uint32_t len = htonl(octets.len);
+
+	sha256_update(ctx, sizeof(len), (uint8_t*)&len);
+	sha256_update(ctx, octets.len, octets.ptr);
+}
+
+/**
+ * Take in an identity. Not as text: a handshake waits for this, and printing
+ * one takes longer than all the rest.
+ */
+static void add_id(struct sha256_ctx *ctx, identification_t *id)
+{
+	uint8_t type = id->get_type(id);
+
+	sha256_update(ctx, sizeof(type), &type);
+	add_octets(ctx, id->get_encoding(id));
+}
+
+/**
  * Name the peer of an IKE_SA: by the connection and both identities, so that it
  * is known again when it comes back
  */
 static void name_peer(ike_sa_t *ike_sa, uint8_t out[QCD_SAMAP_PEER_LEN])
 {
-	char text[1024];
 	struct sha256_ctx ctx;
-	int len;
 
-	len = snprintf(text, sizeof(text), "%s\n%Y\n%Y", ike_sa->get_name(ike_sa),
-				   ike_sa->get_my_id(ike_sa),
-				   ike_sa->get_other_eap_id(ike_sa));
 	sha256_init(&ctx);
-	sha256_update(&ctx, min(max(len, 0), sizeof(text) - 1), text);
+	add_octets(&ctx, chunk_from_str(ike_sa->get_name(ike_sa)));
+	add_id(&ctx, ike_sa->get_my_id(ike_sa));
+	add_id(&ctx, ike_sa->get_other_eap_id(ike_sa));
 	sha256_digest(&ctx, QCD_SAMAP_PEER_LEN, out);
 }
 
