@@ -15,8 +15,10 @@ from lab.test_rekeying import rekey, wait_tokens
 from lab.traffic import Probe
 
 NewLab = Callable[..., Lab]
-REKEYINGS = 60
-CRASHES = 40
+# A hundred of all, half of them with answers to ESP.
+REKEYINGS = 30
+CRASHES = 20
+WITH_ESP = {"esp": True, "qcd_options": {"announce": "yes"}}
 OURS = re.compile(r"libstrongswan-qcd\.so|/plugin/qcd_|/src/\w+\.c")
 
 
@@ -34,7 +36,8 @@ def exercise(lab: Lab, rekeyings: int, crashes: int) -> None:
         with Probe(lab.a.host, lab.b.host) as pings:
             for _ in range(crashes):
                 pings.wait_answer(count=2)
-                crash(lab.b, lab.a, pings)
+                # With answers to ESP, nobody has to ask by IKE.
+                crash(lab.b, lab.a, pings, nudge=not lab.b.config.esp)
 
 
 def take_reports(gateway: Gateway) -> str:
@@ -51,13 +54,16 @@ def accesses(report: str) -> str:
     return re.split(r"\n\s+(?:Location|Mutex|Thread) ", report)[0]
 
 
-def test_no_races(new_lab: NewLab, tsan_plugin: None) -> None:
+@pytest.mark.parametrize("options", [{}, WITH_ESP], ids=["ike", "esp"])
+def test_no_races(
+    new_lab: NewLab, tsan_plugin: None, options: dict[str, object]
+) -> None:
     """Neither access of any race is ours.
 
     charon itself is not built for ThreadSanitizer, which so misses the locks
     that it makes of atomics, and reports races between its own threads.
     """
-    lab = new_lab(Config(tsan=True, log={"default": 0}))
+    lab = new_lab(Config(tsan=True, log={"default": 0}, **options))
     exercise(lab, rekeyings=10, crashes=6)
     for gateway in (lab.a, lab.b):
         gateway.stop()
@@ -67,13 +73,16 @@ def test_no_races(new_lab: NewLab, tsan_plugin: None) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_no_leaks(new_lab: NewLab, asan_plugin: None) -> None:
+@pytest.mark.parametrize("options", [{}, WITH_ESP], ids=["ike", "esp"])
+def test_no_leaks(
+    new_lab: NewLab, asan_plugin: None, options: dict[str, object]
+) -> None:
     """A hundred rekeyings, crashes and reconnections; then a clean end.
 
     charon's own leaks, if any, are not counted.
     """
-    watched = Config(asan=True, leaks=True, charon={"dlclose": "no"})
-    lab = new_lab(Config(), a=watched)
+    watched = Config(asan=True, leaks=True, charon={"dlclose": "no"}, **options)
+    lab = new_lab(Config(**options), a=watched)
     exercise(lab, REKEYINGS, CRASHES)
     lab.b.stop()
     lab.a.stop()
