@@ -122,6 +122,13 @@ class Netns:
         waiting = (fields[4].split(":")[1] for fields in self._udp_sockets(port))
         return sum(int(octets, 16) for octets in waiting)
 
+    def received(self, device: str = "eth0") -> int:
+        """Packets that the device received."""
+        with self.entered():
+            lines = Path("/proc/thread-self/net/dev").read_text().splitlines()
+        fields = {line.split(":")[0].strip(): line.split(":")[1] for line in lines[2:]}
+        return int(fields[device].split()[1])
+
     def close(self) -> None:
         if self.fd >= 0:
             os.close(self.fd)

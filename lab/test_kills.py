@@ -28,6 +28,8 @@ PEERS = ("b", "c")
 CHILDREN = 3
 BASE = 20  # SAs of peers that never come back
 LONGEST = 0.2  # from the start of the SAs to the kill
+# Some live until the map is written to the disk, a second after their start.
+FLUSHED, FLUSH = 0.12, (0.85, 1.1)
 QUIET = {"default": 0, "ike": 0, "cfg": 1}
 
 Spis = set[bytes]
@@ -90,6 +92,7 @@ class Story:
     def start(self) -> None:
         """After a start each SA that stood is lost, and the map is whole."""
         self.hub.start()
+        self.started = time.monotonic()
 
         def complete() -> bool:
             self.dead = esp.dead(self.hub)
@@ -110,6 +113,8 @@ class Story:
             for child in range(CHILDREN):
                 self.hub.begin(peer, child)
         until = time.monotonic() + self.chance.uniform(0, LONGEST)
+        if self.chance.random() < FLUSHED:
+            until = self.started + self.chance.uniform(*FLUSH)
         while time.monotonic() < until:
             sas = self.hub.sas()
             for sa in sas:
