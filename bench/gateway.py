@@ -61,7 +61,9 @@ def print_rows(rows: dict[str, float], unit: str) -> None:
 class Case:
     """A machine that sends itself ESP, with so many lost SAs."""
 
-    def __init__(self, stack: ExitStack, packets: list[bytes], lost: int | None) -> None:
+    def __init__(
+        self, stack: ExitStack, packets: list[bytes], lost: int | None
+    ) -> None:
         self.ns = Netns("bench")
         stack.callback(self.ns.close)
         # Somebody has the port, and no room for what comes.

@@ -109,7 +109,8 @@ def test_forged_esp(new_lab: NewLab, kind: str) -> None:
     hub.wait_idle()
     print(
         f"{kind}: {rate:.0f} packets a second, {received} of {sent} came, "
-        f"{len(strangers)} answers in {passed:.1f} s, the honest peer was back after {recovered:.2f} s"
+        f"{len(strangers)} answers in {passed:.1f} s, the honest peer was back "
+        f"after {recovered:.2f} s"
     )
     assert received > sent / 2, "the flood never reached the gateway"
     assert used(hub) - before < GROWTH
