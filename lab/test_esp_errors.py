@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from lab import esp
-from lab.config import Config
 from lab.crash import crash
 from lab.gateway import Gateway, Sa
 from lab.harness import Harness
@@ -19,7 +18,7 @@ from lab.test_esp import ESP, lose, probe, told
 from lab.test_shapes import address6, lay_ipv6, over_ipv6
 from lab.traffic import Probe
 from lab.wait import deadline, left, wait_until
-from lab.wire import Forger, Sniffer
+from lab.wire import Sniffer
 
 NewLab = Callable[..., Lab]
 ROOM = 512 << 10
