@@ -3,6 +3,7 @@
 #include "qcd_announcer.h"
 
 #include <daemon.h>
+#include <collections/linked_list.h>
 #include <processing/jobs/callback_job.h>
 
 /**
@@ -14,6 +15,16 @@
  * IKE_SAs that are looked at in one step
  */
 #define LOOKS_MAX 1000
+
+/**
+ * CHILD_SAs whose peers seem to have been told just now, in answer to ESP. The
+ * limit that says so shares its memory, so it may be another one's peer: they get
+ * their turn again when the limit has forgotten, as many as this at most, and so
+ * often.
+ */
+#define PUT_OFF_MAX 1024
+#define PUT_OFF_MS 1100
+#define TRIES_MAX 4
 
 /**
  * Messages get lost: seconds after which those whose peers did not come back
@@ -66,6 +77,11 @@ struct private_qcd_announcer_t {
 	bool is_held;
 
 	/**
+	 * CHILD_SAs that get their turn later, as put_off_t
+	 */
+	linked_list_t *put_off;
+
+	/**
 	 * Rounds that are over
 	 */
 	u_int rounds;
@@ -75,6 +91,56 @@ struct private_qcd_announcer_t {
 	 */
 	refcount_t count;
 };
+
+/**
+ * A CHILD_SA that gets its turn later
+ */
+typedef struct {
+	qcd_samap_row row;
+	uint64_t due;
+	u_int tries;
+} put_off_t;
+
+/**
+ * Put a CHILD_SA off that had its turn so often
+ */
+static void put_off(private_qcd_announcer_t *this, const qcd_samap_row *row,
+					u_int tries)
+{
+	put_off_t *later;
+
+	if (tries < TRIES_MAX &&
+		this->put_off->get_count(this->put_off) < PUT_OFF_MAX)
+	{
+		INIT(later,
+			.row = *row,
+			.due = qcd_now() + PUT_OFF_MS,
+			.tries = tries,
+		);
+		this->put_off->insert_last(this->put_off, later);
+	}
+}
+
+/**
+ * Get a CHILD_SA that was put off and is due
+ */
+static bool next_put_off(private_qcd_announcer_t *this, qcd_samap_row *row,
+						 u_int *tries)
+{
+	put_off_t *later;
+	bool found = FALSE;
+
+	while (!found &&
+		   this->put_off->get_first(this->put_off, (void**)&later) == SUCCESS &&
+		   qcd_now() >= later->due)
+	{
+		this->put_off->remove_first(this->put_off, (void**)&later);
+		found = this->children->find(this->children, later->row.child_spi, row);
+		*tries = later->tries;
+		free(later);
+	}
+	return found;
+}
 
 /**
  * Send the message to the peer of a lost CHILD_SA
@@ -97,9 +163,13 @@ static void send_message(private_qcd_announcer_t *this, const qcd_lost *lost,
 
 /**
  * Get the next CHILD_SA that is still lost
+ *
+ * @param tries			receives how often it had its turn before
  */
-static bool next(private_qcd_announcer_t *this, qcd_samap_row *row)
+static bool next(private_qcd_announcer_t *this, qcd_samap_row *row,
+				 u_int *tries)
 {
+	*tries = 0;
 	if (this->is_held)
 	{
 		this->is_held = FALSE;
@@ -108,7 +178,12 @@ static bool next(private_qcd_announcer_t *this, qcd_samap_row *row)
 			return TRUE;
 		}
 	}
-	this->at_end = !this->children->next(this->children, &this->place, row);
+	if (next_put_off(this, row, tries))
+	{
+		return TRUE;
+	}
+	this->at_end = this->at_end ||
+				   !this->children->next(this->children, &this->place, row);
 	return !this->at_end;
 }
 
@@ -122,9 +197,10 @@ static bool tell_next(private_qcd_announcer_t *this, bool *told)
 {
 	qcd_samap_row row;
 	qcd_lost lost;
+	u_int tries;
 
 	*told = FALSE;
-	if (!next(this, &row))
+	if (!next(this, &row, &tries))
 	{
 		return FALSE;
 	}
@@ -139,6 +215,9 @@ static bool tell_next(private_qcd_announcer_t *this, bool *told)
 			this->held = row;
 			this->is_held = TRUE;
 			return FALSE;
+		case QCD_SILENT_TOLD:
+			put_off(this, &row, tries + 1);
+			return TRUE;
 		default:
 			return TRUE;
 	}
@@ -176,7 +255,8 @@ static job_requeue_t announce(private_qcd_announcer_t *this)
 		return JOB_RESCHEDULE_MS(STEP_MS * 2);
 	}
 	step(this);
-	if (!this->at_end)
+	if (!this->at_end || this->is_held ||
+		this->put_off->get_count(this->put_off))
 	{
 		return JOB_RESCHEDULE_MS(STEP_MS);
 	}
@@ -199,6 +279,7 @@ METHOD(qcd_announcer_t, get_count, u_int,
 METHOD(qcd_announcer_t, destroy, void,
 	private_qcd_announcer_t *this)
 {
+	this->put_off->destroy_function(this->put_off, free);
 	free(this);
 }
 
@@ -218,6 +299,7 @@ qcd_announcer_t *qcd_announcer_create(qcd_config_t *config, qcd_state_t *state,
 		.state = state,
 		.answer = answer,
 		.children = children,
+		.put_off = linked_list_create(),
 	);
 
 	/* half of the replies are left to those who ask */

@@ -27,6 +27,11 @@
 #define LOST_LIFETIME_MIN 600
 
 /**
+ * Milliseconds without a failure after which the map can be written again
+ */
+#define RECOVERED_MS 5000
+
+/**
  * CHILD_SAs of one peer that are looked at when it is back
  */
 #define RETIRED_MAX 4096
@@ -80,17 +85,9 @@ struct private_qcd_children_t {
 	qcd_nft_t *nft;
 
 	/**
-	 * Whether the last change, and the last write to the disk, failed
+	 * When the map could not be written the last time, 0 if that is over
 	 */
-	bool failed[2];
-};
-
-/**
- * What may fail
- */
-enum {
-	CHANGE,
-	WRITE,
+	uint64_t failed_at;
 };
 
 /**
@@ -190,16 +187,26 @@ static bool describe(private_qcd_children_t *this, ike_sa_t *ike_sa, host_t *me,
 }
 
 /**
- * Log once that the map can't be written, and once that it can be again
+ * Log once that the map can't be written, and once that it can be again: where
+ * a disk is full, now and then something finds room
  */
-static void note_result(private_qcd_children_t *this, int what,
-						enum qcd_store_err err, qcd_store_report *report)
+static void note_result(private_qcd_children_t *this, enum qcd_store_err err,
+						qcd_store_report *report)
 {
-	bool failed = err != QCD_STORE_OK, changed;
+	bool failed = err != QCD_STORE_OK, changed = FALSE;
 
 	this->mutex->lock(this->mutex);
-	changed = this->failed[what] != failed;
-	this->failed[what] = failed;
+	if (failed)
+	{
+		changed = !this->failed_at;
+		this->failed_at = qcd_now();
+	}
+	else if (this->failed_at &&
+			 qcd_now() - this->failed_at >= RECOVERED_MS)
+	{
+		changed = TRUE;
+		this->failed_at = 0;
+	}
 	this->mutex->unlock(this->mutex);
 	if (changed)
 	{
@@ -322,7 +329,7 @@ static void put(private_qcd_children_t *this, const qcd_samap_row *row)
 		);
 		memcpy(&taken->spi, row->child_spi, sizeof(taken->spi));
 	}
-	note_result(this, CHANGE, qcd_samap_put(this->map, &report, row), &report);
+	note_result(this, qcd_samap_put(this->map, &report, row), &report);
 	if (taken)
 	{
 		lib->processor->queue_job(lib->processor,
@@ -371,7 +378,7 @@ static bool remove_lost(private_qcd_children_t *this, uint32_t spi)
 	{
 		return FALSE;
 	}
-	note_result(this, CHANGE, qcd_samap_remove(this->map, &report, octets), &report);
+	note_result(this, qcd_samap_remove(this->map, &report, octets), &report);
 	return TRUE;
 }
 
@@ -458,7 +465,7 @@ static void gone(private_qcd_children_t *this, child_sa_t *child_sa)
 	 * that of a lost one */
 	if (spi && qcd_samap_find(this->map, &row, octets) && !is_lost(this, &row))
 	{
-		note_result(this, CHANGE, qcd_samap_remove(this->map, &report, octets),
+		note_result(this, qcd_samap_remove(this->map, &report, octets),
 					&report);
 	}
 }
@@ -600,7 +607,7 @@ static bool take_census(private_qcd_children_t *this, census_t *census,
 		.last_run = last_run,
 	};
 	err = qcd_samap_walk(this->map, &report, visit, census);
-	note_result(this, WRITE, err, &report);
+	note_result(this, err, &report);
 	return err == QCD_STORE_OK;
 }
 
@@ -640,7 +647,7 @@ static job_requeue_t flush(private_qcd_children_t *this)
 {
 	qcd_store_report report = {};
 
-	note_result(this, WRITE, qcd_samap_flush(this->map, &report), &report);
+	note_result(this, qcd_samap_flush(this->map, &report), &report);
 	return JOB_RESCHEDULE(FLUSH_INTERVAL);
 }
 
@@ -700,7 +707,7 @@ METHOD(qcd_children_t, destroy, void,
 	qcd_store_report report = {};
 
 	charon->bus->remove_listener(charon->bus, &this->public.listener);
-	note_result(this, WRITE, qcd_samap_walk(this->map, &report, drop_ours, this),
+	note_result(this, qcd_samap_walk(this->map, &report, drop_ours, this),
 				&report);
 	qcd_samap_close(this->map);
 	this->jobs->destroy(this->jobs);
