@@ -14,7 +14,7 @@
 #include "samap_box.h"
 #include "store/samap_check.h"
 
-enum { NUM_MAP_ROWS = 3000, NUM_SEEDS = 300, NUM_FLIPS = 300 };
+enum { NUM_MAP_ROWS = 3000, NUM_SEEDS = 200, NUM_FLIPS = 150 };
 
 /* file is a whole file. */
 typedef struct file {
