@@ -19,8 +19,8 @@
 
 /* A million rows put in random order, a flush each 8192, make a file of 285
  * MiB: a row and its key take 150 octets, pages are two thirds full, and a
- * commit writes to pages that are free beside the old ones.  With pages half
- * full, as at the worst, it were 380.  The file is as long as is used, not as
+ * commit writes to free pages beside the old ones.  With pages a quarter full,
+ * where LMDB merges them, it were 600.  The file is as long as is used, not as
  * this. */
 #define SAMAP_DB_SIZE ((size_t)1 << 30)
 
