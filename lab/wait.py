@@ -17,9 +17,11 @@ class LabTimeout(AssertionError):
     """A wait ran out; the text names what was waited for."""
 
     def __init__(self, text: str) -> None:
-        more = f" (times {PATIENCE:g}: QCD_LAB_PATIENCE)" if PATIENCE != 1 else ""
         first, *rest = text.split("\n", 1)
-        super().__init__("\n".join([first + more, *rest]))
+        more = f" (times {PATIENCE:g}: QCD_LAB_PATIENCE)"
+        if PATIENCE != 1 and more not in first:
+            first += more
+        super().__init__("\n".join([first, *rest]))
 
 
 def deadline(timeout: float) -> float:
