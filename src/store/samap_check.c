@@ -3,8 +3,9 @@
  *
  * The caller may have threads.  Between fork and the end of such a child only
  * what is safe in a signal handler may be called.  We keep to that but for
- * malloc, which LMDB needs: glibc's fork leaves its locks free in the child,
- * and musl's too.  No stdio, no exit handlers, no lock of ours. */
+ * malloc, which LMDB needs: glibc's fork leaves its locks free in the child. No
+ * stdio, no exit handlers, no lock of ours.  Were a lock held for ever
+ * nevertheless, the child would be ended when its time is up. */
 #include "samap_check.h"
 
 #include <errno.h>
