@@ -41,6 +41,9 @@ static void be_disposable(void)
     const struct rlimit no_core = {0, 0};
     const struct rlimit cpu = {CPU_SECONDS, CPU_SECONDS + 1};
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    /* A core would have the caller's secrets.  Where it goes to a program, the
+     * limit alone does not prevent it. */
+    (void)prctl(PR_SET_DUMPABLE, 0);
     (void)setrlimit(RLIMIT_CORE, &no_core);
     (void)setrlimit(RLIMIT_CPU, &cpu);
     struct sigaction by_default;
@@ -118,7 +121,9 @@ static int hear(answer *out, child *c, int fd, int64_t deadline)
             return c->was_killed ? EINTR : 0; /* that is no damage */
         }
     }
-    return 0;
+    /* It uses no processor, or its limit would have ended it: a slow disk is no
+     * damage either. */
+    return ETIMEDOUT;
 }
 
 /* end_child ends the child.  It returns 0, or EIO for one that not even SIGKILL
