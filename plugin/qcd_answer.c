@@ -56,8 +56,7 @@ struct private_qcd_answer_t {
 	mutex_t *mutex;
 
 	/**
-	 * Replies that wait for the daemon to be ready, as reply_t by the SPIs of
-	 * the IKE_SA
+	 * Replies that wait for the daemon to be ready, as reply_t by itself
 	 */
 	hashtable_t *waiting;
 
@@ -88,6 +87,26 @@ typedef struct {
 	/** when its connection was first seen */
 	uint64_t loaded;
 } reply_t;
+
+/**
+ * Replies are the same that tell the same peer of the same SA; whoever else asks
+ * about it must not keep the peer from being told
+ */
+static u_int reply_hash(const void *key)
+{
+	const reply_t *reply = key;
+
+	return chunk_hash_inc(reply->src->get_address(reply->src),
+						  qcd_spis_hash(&reply->spis));
+}
+
+static bool reply_equals(const void *key, const void *other)
+{
+	const reply_t *a = key, *b = other;
+
+	return qcd_spis_equals(&a->spis, &b->spis) &&
+		   a->src->equals(a->src, b->src);
+}
 
 /**
  * The second wall: has the daemon such an SA, whatever role the request gave
@@ -252,18 +271,18 @@ static bool is_ready(private_qcd_answer_t *this, reply_t *reply)
 }
 
 /**
- * Have a reply wait, unless too many do, or one for the same SA: a peer that
- * repeats itself is told once
+ * Have a reply wait, unless too many do, or the same one: a peer that repeats
+ * itself is told once
  */
 static bool may_wait(private_qcd_answer_t *this, reply_t *reply)
 {
 	this->mutex->lock(this->mutex);
 	if (!reply->waiting &&
 		this->waiting->get_count(this->waiting) < WAITING_MAX &&
-		!this->waiting->get(this->waiting, &reply->spis))
+		!this->waiting->get(this->waiting, reply))
 	{
 		reply->waiting = TRUE;
-		this->waiting->put(this->waiting, &reply->spis, reply);
+		this->waiting->put(this->waiting, reply, reply);
 	}
 	this->mutex->unlock(this->mutex);
 	return reply->waiting;
@@ -304,7 +323,7 @@ static void reply_destroy(reply_t *reply)
 	if (reply->waiting)
 	{
 		this->mutex->lock(this->mutex);
-		this->waiting->remove(this->waiting, &reply->spis);
+		this->waiting->remove(this->waiting, reply);
 		this->mutex->unlock(this->mutex);
 	}
 	reply->src->destroy(reply->src);
@@ -454,7 +473,7 @@ qcd_answer_t *qcd_answer_create(qcd_state_t *state, qcd_events_t *events)
 		.events = events,
 		.started = qcd_now(),
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
-		.waiting = hashtable_create(qcd_spis_hash, qcd_spis_equals, 32),
+		.waiting = hashtable_create(reply_hash, reply_equals, 32),
 	);
 
 	return &this->public;
