@@ -41,6 +41,7 @@ class Config:
     child_options: Section = field(default_factory=dict)
     # vici commands before the connections: credentials, pools
     before: tuple[tuple[str, Section], ...] = ()
+    plugins: tuple[str, ...] = ()  # of strongSwan, beside PLUGINS
     charon: Settings = field(default_factory=dict)
     log: dict[str, int] = field(default_factory=lambda: {"ike": 2})
     asan: bool = False
@@ -138,6 +139,7 @@ def strongswan_conf(config: Config, places: Places) -> str:
     """The text of strongswan.conf."""
     plugins: Settings = {"vici": {"socket": f"unix://{places.vici}"}}
     load = [name for name in PLUGINS if not (config.kernel_esp and name == USER_ESP)]
+    load += config.plugins
     if config.qcd:
         load.append("qcd")
         plugins["qcd"] = {
