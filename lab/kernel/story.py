@@ -16,18 +16,13 @@ from lab.control import Section
 from lab.crash import repeated
 from lab.kernel.libreswan import Libreswan
 from lab.scenario import Lab
+from lab.story import EXCHANGES, MESSAGE, TOKEN
 from lab.traffic import Probe
 from lab.wait import deadline, wait_until
 from lab.wire import Packet, Sniffer
 
 NewPair = Callable[..., tuple[Lab, Libreswan]]
 
-EXCHANGES = {
-    ike.IKE_SA_INIT: "IKE_SA_INIT",
-    ike.IKE_AUTH: "IKE_AUTH",
-    ike.CREATE_CHILD_SA: "CREATE_CHILD_SA",
-    ike.INFORMATIONAL: "INFORMATIONAL",
-}
 # How a line of pluto's log looks when it doesn't like what it got.
 COMPLAINT = re.compile(r"ignor|malformed|invalid|unexpected|unknown|fail|error", re.I)
 # RFC 6290 section 4.3: our token after our own rekeying, and its empty answer.
@@ -40,14 +35,8 @@ FOLLOW_UP_SAID = [
     "libreswan INFORMATIONAL response [ ]",
 ]
 
-
-# A line of charon's log about a message: SA, way, exchange, kind, ID, payloads.
-MESSAGE = re.compile(
-    r"<(?:[^|>]*\|)?(\d+)> (generating|parsed) (\w+) (request|response) (\d+) \[(.*)\]"
-)
 # An emulated machine has no time for more.
 POLL = 0.05
-TOKEN = " N(CRASH_DET)"
 
 
 @dataclass

@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What happens between a stock gateway and another one, written down so that it compares.
+
+A story is played twice: between two stock gateways, and with our plugin at the
+other end. `a` is the stock one in both, and all is as `a` saw it.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from lab import ike
+from lab.crash import repeated
+from lab.gateway import Gateway
+from lab.scenario import Lab
+from lab.traffic import Probe
+from lab.wait import wait_until
+from lab.wire import Packet, Sniffer
+
+EXCHANGES = {
+    ike.IKE_SA_INIT: "IKE_SA_INIT",
+    ike.IKE_AUTH: "IKE_AUTH",
+    ike.CREATE_CHILD_SA: "CREATE_CHILD_SA",
+    ike.INFORMATIONAL: "INFORMATIONAL",
+}
+# A line of charon's log about a message: SA, way, exchange, kind, ID, payloads.
+MESSAGE = re.compile(
+    r"<(?:[^|>]*\|)?(\d+)> (generating|parsed) (\w+) (request|response) (\d+) \[(.*)\]"
+)
+UNDER_WAY = ("active", "queued", "passive")
+TOKEN = " N(CRASH_DET)"
+# A replaced child, which is kept for packets that are late.
+GONE = "DELETED"
+# What a line of charon's log has before its text, and what is random in it.
+_START = re.compile(r"^\S+ \d+(\[\w+\]) (?:<[^>]*> )?")
+_RANDOM = re.compile(
+    r"0x[0-9A-F]+|\b[0-9a-f]{8,}(?:_[io])?\b|(?:[0-9a-f]{2}:){7,}[0-9a-f]{2}|\d+"
+)
+
+
+class Said(NamedTuple):
+    """A message: who sent it, of what exchange, and what was in it."""
+
+    who: str
+    exchange: str
+    kind: str
+    number: int
+    payloads: str = ""
+
+    @property
+    def follows_up(self) -> bool:
+        """Is it the exchange in which a token comes alone (RFC 6290 section 4.3)?"""
+        return self.exchange == "INFORMATIONAL" and self.payloads.strip() == TOKEN.strip()
+
+
+def by_wire(packets: Iterable[Packet]) -> list[list[Said]]:
+    """The messages of each SA, first sent ones only, SAs as they appeared.
+
+    The fragments of a message are one: our token may make it one more.
+    """
+    packets = list(packets)
+    again = {id(packet) for packet in repeated(packets)}
+    found: dict[bytes, list[Said]] = {}
+    for packet in packets:
+        if id(packet) in again:
+            continue
+        message = packet.message
+        said = Said(
+            "a" if packet.outgoing else "b",
+            EXCHANGES[message.exchange],
+            "response" if message.is_response else "request",
+            message.message_id,
+        )
+        messages = found.setdefault(message.spi_i, [])
+        if messages[-1:] != [said]:
+            messages.append(said)
+    return list(found.values())
+
+
+def by_log(text: str) -> list[list[Said]]:
+    """The messages of each SA with their payloads, as charon tells of them."""
+    found: dict[str, list[Said]] = {}
+    seen = set()
+    begins: list[Said] = []
+    for entry in MESSAGE.finditer(text):
+        sa, way, exchange, kind, number, payloads = entry.groups()
+        who = "a" if way == "generating" else "b"
+        said = Said(who, exchange, kind, int(number), payloads)
+        if said[:3] == ("a", "IKE_SA_INIT", "request") and len(found.get(sa, [])) > 1:
+            begins = [said]  # while the old SA is at hand, of which the line tells
+            continue
+        if entry.group() in seen or " EF(" in payloads:
+            continue  # a retransmission, a fragment
+        seen.add(entry.group())
+        if sa not in found:
+            found[sa], begins = begins, []
+        found[sa].append(said)
+    return list(found.values())
+
+
+def without_payloads(sas: list[list[Said]]) -> list[list[Said]]:
+    return [[said._replace(payloads="") for said in messages] for messages in sas]
+
+
+def without_follow_up(messages: list[Said]) -> list[Said]:
+    """Take out an exchange with a token alone; what comes later counts from there."""
+    found = [said for said in messages if said.follows_up]
+    if not found:
+        return messages
+    assert len(found) == 1 and found[0].kind == "request", messages
+    who, exchange, _, number, _ = found[0]
+    result = []
+    way = (who, "request"), ({"a": "b", "b": "a"}[who], "response")
+    for said in messages:
+        if (said.who, said.kind) in way and said.number >= number:
+            if said.number == number:
+                assert said.exchange == exchange
+                assert said.follows_up or said.payloads.strip() == "", said
+                continue
+            said = said._replace(number=said.number - 1)
+        result.append(said)
+    return result
+
+
+def lines(text: str) -> set[str]:
+    """What a log has to say, without what differs from one run to the next."""
+    found = set()
+    for line in text.splitlines():
+        line = _START.sub(r"\1 ", line.replace(TOKEN, ""))
+        found.add(_RANDOM.sub("N", line))
+    return found
+
+
+def results(gateway: Gateway) -> list[object]:
+    """What a gateway says of its SAs, without what is random."""
+    keys = ("encr-alg", "integ-alg", "prf-alg", "dh-group", "state", "remote-id")
+    ends = ("initiator", "local-host", "remote-host", "local-vips", "remote-vips")
+    child = ("name", "mode", "protocol", "encr-alg", "encr-keysize", "encap", "state")
+    selectors = ("local-ts", "remote-ts")
+    found: list[object] = []
+    for sa in gateway.control.sas():
+        children = [
+            {key: item.get(key) for key in child + selectors}
+            for item in sa.get("child-sas", {}).values()
+            if item["state"] != GONE
+        ]
+        seen = {key: sa.get(key) for key in keys + ends}
+        found.append(seen | {"children": sorted(children, key=str)})
+    return found
+
+
+@dataclass
+class Story:
+    """What was seen of a life with a peer."""
+
+    said: list[list[Said]] = field(default_factory=list)
+    results: dict[str, object] = field(default_factory=dict)
+    lines: set[str] = field(default_factory=set)
+
+    @property
+    def follow_ups(self) -> int:
+        return sum(said.follows_up for messages in self.said for said in messages)
+
+    def plain(self) -> list[list[Said]]:
+        """The messages as they are without our token."""
+        return [
+            [
+                said._replace(payloads=said.payloads.replace(TOKEN, ""))
+                for said in without_follow_up(messages)
+            ]
+            for messages in self.said
+        ]
+
+
+class Teller:
+    """Plays a story's steps, and writes down what `a` saw."""
+
+    def __init__(self, lab: Lab, wire: Sniffer) -> None:
+        self.lab, self.wire = lab, wire
+        self.both = lab.a, lab.b
+        self.children = lab.a.config.children
+        self.story = Story()
+
+    def step(
+        self,
+        name: str,
+        act: Callable[[], object],
+        ike_sas: int = 1,
+        new: str | None = None,
+    ) -> None:
+        """One step; it ends when both sides have so many SAs, and are quiet.
+
+        What is `new`, "ike" or "child", has other SPIs then.
+        """
+        before = self.spis()
+        act()
+        if new:
+            self.wait(
+                f"new SPIs: {name}",
+                lambda: self.spis()[new] and not self.spis()[new] <= before[new],
+            )
+        self.settle(name, ike_sas)
+
+    def settle(self, name: str, ike_sas: int = 1) -> None:
+        """Wait until both have so many SAs, and nothing to say; keep the result."""
+        self.wait(f"{ike_sas} SAs: {name}", lambda: self.settled(ike_sas))
+        for gateway in self.both:
+            gateway.wait_idle()
+        self.story.results[name] = [results(gateway) for gateway in self.both]
+
+    def settled(self, ike_sas: int) -> bool:
+        """Has each so many SAs, with their children, and no exchange on its way?"""
+        for gateway in self.both:
+            sas = gateway.control.sas()
+            if len(sas) != ike_sas:
+                return False
+            for sa in sas:
+                children = sa.get("child-sas", {}).values()
+                states = [c["state"] for c in children if c["state"] != GONE]
+                if sa["state"] != "ESTABLISHED" or states != ["INSTALLED"] * self.children:
+                    return False
+                if any(sa.get(f"tasks-{kind}") for kind in UNDER_WAY):
+                    return False
+        return True
+
+    def wait(
+        self, what: str, check: Callable[[], object], timeout: float = 15.0
+    ) -> None:
+        # charon doesn't announce every change, and asking it is work for it.
+        wait_until(what, check, timeout, self.explain, 0.02)
+
+    def explain(self) -> str:
+        packets = "\n".join(str(packet) for packet in self.wire.packets[-30:])
+        sas = [str(gateway.control.sas()) for gateway in self.both]
+        return "\n".join([packets, *(gateway.tail() for gateway in self.both), *sas])
+
+    def spis(self) -> dict[str, set[str]]:
+        """The SPIs of a's IKE SAs, and of what comes in by its children."""
+        sas = self.lab.a.control.sas()
+        children = [child for sa in sas for child in sa.get("child-sas", {}).values()]
+        return {
+            "ike": {sa["initiator-spi"] + sa["responder-spi"] for sa in sas},
+            "child": {child["spi-in"] for child in children if "spi-in" in child},
+        }
+
+    def pings(self) -> None:
+        """Traffic passes, both ways, through each child."""
+        ends = self.lab.a.host, self.lab.b.host
+        for child in range(self.children):
+            for source, target in (ends, ends[::-1]):
+                with Probe(source, target, child=child) as probe:
+                    probe.wait_answer(count=2)
+
+    def end(self) -> Story:
+        log = self.lab.a.log()
+        self.story.said = by_log(log)
+        self.story.lines = lines(log)
+        return self.story
