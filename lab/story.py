@@ -164,13 +164,14 @@ class Story:
 
     def plain(self) -> list[list[Said]]:
         """The messages as they are without our token."""
-        return [
+        told = [
             [
                 said._replace(payloads=said.payloads.replace(TOKEN, ""))
                 for said in without_follow_up(messages)
             ]
             for messages in self.said
         ]
+        return [messages for messages in told if messages]
 
 
 class Teller:
