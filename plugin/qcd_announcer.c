@@ -74,6 +74,7 @@ struct private_qcd_announcer_t {
 	 * CHILD_SA whose turn it is, but there were too many replies just now
 	 */
 	qcd_samap_row held;
+	u_int held_tries;
 	bool is_held;
 
 	/**
@@ -173,6 +174,7 @@ static bool next(private_qcd_announcer_t *this, qcd_samap_row *row,
 	if (this->is_held)
 	{
 		this->is_held = FALSE;
+		*tries = this->held_tries;
 		if (this->children->find(this->children, this->held.child_spi, row))
 		{
 			return TRUE;
@@ -182,6 +184,7 @@ static bool next(private_qcd_announcer_t *this, qcd_samap_row *row,
 	{
 		return TRUE;
 	}
+	*tries = 0;
 	this->at_end = this->at_end ||
 				   !this->children->next(this->children, &this->place, row);
 	return !this->at_end;
@@ -213,6 +216,7 @@ static bool tell_next(private_qcd_announcer_t *this, bool *told)
 			return TRUE;
 		case QCD_SILENT_LIMIT:
 			this->held = row;
+			this->held_tries = tries;
 			this->is_held = TRUE;
 			return FALSE;
 		case QCD_SILENT_TOLD:
@@ -302,8 +306,8 @@ qcd_announcer_t *qcd_announcer_create(qcd_config_t *config, qcd_state_t *state,
 		.put_off = linked_list_create(),
 	);
 
-	/* half of the replies are left to those who ask */
-	ignore_result(qcd_pace_init(&this->pace, (config->reply_rate + 1) / 2,
+	/* half of what there is for those who repeat themselves is left to them */
+	ignore_result(qcd_pace_init(&this->pace, (config->reply_rate + 3) / 4,
 								qcd_now()));
 	if (children->get_lost(children))
 	{

@@ -18,6 +18,12 @@
 #define WAITING_MAX 256
 
 /**
+ * Of these about one SA: who has seen its SPIs can take its places, but not those
+ * of the others
+ */
+#define WAITING_SAME_MAX 4
+
+/**
  * What is to be started is begun soon after its connection was loaded; who asks
  * about such a connection waits so long to see it
  */
@@ -105,7 +111,25 @@ static bool reply_equals(const void *key, const void *other)
 	const reply_t *a = key, *b = other;
 
 	return qcd_spis_equals(&a->spis, &b->spis) &&
-		   a->src->equals(a->src, b->src);
+		   a->src->equals(a->src, b->src) && a->dst->equals(a->dst, b->dst);
+}
+
+/**
+ * Count the replies about an SA that wait
+ */
+static u_int count_same(private_qcd_answer_t *this, reply_t *reply)
+{
+	enumerator_t *enumerator;
+	reply_t *other;
+	u_int count = 0;
+
+	enumerator = this->waiting->create_enumerator(this->waiting);
+	while (enumerator->enumerate(enumerator, NULL, &other))
+	{
+		count += qcd_spis_equals(&reply->spis, &other->spis);
+	}
+	enumerator->destroy(enumerator);
+	return count;
 }
 
 /**
@@ -279,7 +303,8 @@ static bool may_wait(private_qcd_answer_t *this, reply_t *reply)
 	this->mutex->lock(this->mutex);
 	if (!reply->waiting &&
 		this->waiting->get_count(this->waiting) < WAITING_MAX &&
-		!this->waiting->get(this->waiting, reply))
+		!this->waiting->get(this->waiting, reply) &&
+		count_same(this, reply) < WAITING_SAME_MAX)
 	{
 		reply->waiting = TRUE;
 		this->waiting->put(this->waiting, reply, reply);

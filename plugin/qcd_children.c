@@ -85,6 +85,11 @@ struct private_qcd_children_t {
 	qcd_nft_t *nft;
 
 	/**
+	 * Whether nobody knows yet what is lost: the disk was full at the start
+	 */
+	bool uncounted;
+
+	/**
 	 * When the map could not be written the last time, 0 if that is over
 	 */
 	uint64_t failed_at;
@@ -321,6 +326,7 @@ static void put(private_qcd_children_t *this, const qcd_samap_row *row)
 	qcd_store_report report = {};
 	qcd_samap_row old;
 	taken_t *taken = NULL;
+	enum qcd_store_err err;
 
 	if (get_lost(this) && find(this, row->child_spi, &old))
 	{
@@ -329,11 +335,17 @@ static void put(private_qcd_children_t *this, const qcd_samap_row *row)
 		);
 		memcpy(&taken->spi, row->child_spi, sizeof(taken->spi));
 	}
-	note_result(this, qcd_samap_put(this->map, &report, row), &report);
-	if (taken)
+	err = qcd_samap_put(this->map, &report, row);
+	note_result(this, err, &report);
+	if (taken && err == QCD_STORE_OK)
 	{
 		lib->processor->queue_job(lib->processor,
 				(job_t*)callback_job_create((void*)unwatch, taken, free, NULL));
+	}
+	else
+	{	/* where it was not written, it stays lost: nothing is told of it that
+		 * is not true of the old IKE_SA */
+		free(taken);
 	}
 }
 
@@ -399,8 +411,8 @@ static job_requeue_t retire(return_t *ret)
 			ret->old.spis[count++] = ret->old.spis[i];
 		}
 	}
-	forget_lost(this, ret->old.spis, count);
 	this->jobs->unlock(this->jobs);
+	forget_lost(this, ret->old.spis, count);
 	return JOB_REQUEUE_NONE;
 }
 
@@ -626,29 +638,20 @@ static void census_free(census_t *census)
 static job_requeue_t expire(private_qcd_children_t *this)
 {
 	census_t census;
+	bool expired;
 
 	if (get_lost(this))
 	{
 		this->jobs->lock(this->jobs);
-		if (take_census(this, &census, 0))
+		expired = take_census(this, &census, 0);
+		this->jobs->unlock(this->jobs);
+		if (expired)
 		{
 			forget_lost(this, census.expired.spis, census.expired.count);
 		}
-		this->jobs->unlock(this->jobs);
 		census_free(&census);
 	}
 	return JOB_RESCHEDULE(EXPIRY_INTERVAL);
-}
-
-/**
- * Job that makes durable what was written in the last second
- */
-static job_requeue_t flush(private_qcd_children_t *this)
-{
-	qcd_store_report report = {};
-
-	note_result(this, qcd_samap_flush(this->map, &report), &report);
-	return JOB_RESCHEDULE(FLUSH_INTERVAL);
 }
 
 /**
@@ -678,6 +681,7 @@ static void watch_all(private_qcd_children_t *this, qcd_nft_t *nft)
 		nft->remove(nft, gone.spis, gone.count);
 		free(gone.spis);
 	}
+	count_off(this, census.expired.count);
 	census_free(&census);
 }
 
@@ -691,6 +695,44 @@ METHOD(qcd_children_t, watch, void,
 	{
 		watch_all(this, nft);
 	}
+}
+
+/**
+ * Count what is lost, when we have just started
+ */
+static bool count_all(private_qcd_children_t *this)
+{
+	census_t census;
+	bool counted;
+
+	counted = take_census(this, &census,
+						  this->state->get_run(this->state) - 1);
+	if (counted)
+	{
+		this->mutex->lock(this->mutex);
+		this->lost = census.lost.count;
+		this->mutex->unlock(this->mutex);
+	}
+	census_free(&census);
+	return counted;
+}
+
+/**
+ * Job that makes durable what was written in the last second
+ */
+static job_requeue_t flush(private_qcd_children_t *this)
+{
+	qcd_store_report report = {};
+	enum qcd_store_err err;
+
+	err = qcd_samap_flush(this->map, &report);
+	note_result(this, err, &report);
+	if (this->uncounted && err == QCD_STORE_OK && count_all(this))
+	{	/* there is room again */
+		this->uncounted = FALSE;
+		watch(this, this->nft);
+	}
+	return JOB_RESCHEDULE(FLUSH_INTERVAL);
 }
 
 /**
@@ -737,7 +779,6 @@ qcd_children_t *qcd_children_create(qcd_config_t *config, qcd_state_t *state)
 	private_qcd_children_t *this;
 	qcd_store_report report = {};
 	qcd_samap *map;
-	census_t census;
 
 	if (qcd_samap_open(&map, &report, config->state_dir) != QCD_STORE_OK)
 	{
@@ -771,11 +812,7 @@ qcd_children_t *qcd_children_create(qcd_config_t *config, qcd_state_t *state)
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 	);
 
-	if (take_census(this, &census, state->get_run(state) - 1))
-	{
-		this->lost = census.lost.count;
-	}
-	census_free(&census);
+	this->uncounted = !count_all(this);
 	charon->bus->add_listener(charon->bus, &this->public.listener);
 	lib->scheduler->schedule_job(lib->scheduler,
 			(job_t*)callback_job_create((void*)flush, this, NULL, NULL),

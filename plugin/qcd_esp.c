@@ -177,7 +177,7 @@ qcd_esp_t *qcd_esp_create(qcd_config_t *config, qcd_events_t *events,
 							charon->socket->get_port(charon->socket, TRUE),
 							(qcd_nft_packet_t)handle, this);
 	}
-	if (this->nft && children->get_lost(children))
+	if (this->nft)
 	{	/* the kernel takes its time with many SPIs */
 		lib->processor->queue_job(lib->processor,
 				(job_t*)callback_job_create_with_prio((void*)watch, this, NULL,

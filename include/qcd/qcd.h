@@ -623,14 +623,19 @@ typedef struct qcd_lost {
  * evidence as the answer to an IKE request.  `token_len` is as for
  * qcd_token_make.  The result is
  *
- *   QCD_SILENT_NO_REQUEST   the packet is so short that qcd_maker_tell would
- * find no room for one token QCD_SILENT_NO_EVIDENCE  nothing proves that the SA
- * is dead, or where it would go is no address QCD_SILENT_TOLD         it was
- * told within the last second, or two (qcd_lost_limit_pass) QCD_SILENT_LIMIT
- * over the rate limits; without being asked, only the one of all together
- * counts, in which it has the share of those who repeat themselves QCD_ANSWER
- * only this counts against the limits.  Before it sends, the daemon looks once
- * more whether it has such an SA. */
+ *   QCD_SILENT_NO_REQUEST   the packet has no room for an answer with one token
+ *
+ *   QCD_SILENT_NO_EVIDENCE  nothing proves that the SA is dead, or where the
+ *                           answer would go is no address
+ *
+ *   QCD_SILENT_TOLD         it was told just now, see qcd_lost_limit_pass
+ *
+ *   QCD_SILENT_LIMIT        over the rate limits; without being asked, that is
+ *                           what all together have for those who ask again
+ *
+ *   QCD_ANSWER              only this counts against the limits
+ *
+ * Before it sends, the daemon looks once more whether it has such an SA. */
 QCD_API QCD_NODISCARD enum qcd_judgement
 qcd_maker_judge_lost(qcd_reply_limit *limit, qcd_lost_limit *lost_limit,
                      const qcd_seal *seal, const qcd_mint *mint,

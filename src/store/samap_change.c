@@ -38,6 +38,9 @@ bool samap_holds(qcd_samap *map, const uint8_t spi[SAMAP_SPI_LEN])
 
 void samap_recount(qcd_samap *map)
 {
+    if (map->db.env == NULL) {
+        return; /* what is there is known when it is open again */
+    }
     const samap_overlay *active = &samap_active(map)->overlay;
     const samap_overlay *other = &samap_other(map)->overlay;
     size_t num = (size_t)map->db.meta.num_rows;
@@ -72,6 +75,9 @@ static int open_again(qcd_samap *map)
     (void)pthread_mutex_lock(&map->state);
     samap_db_close(&map->db);
     int rc = samap_db_open(&map->db, map->path);
+    if (rc == 0) {
+        samap_recount(map);
+    }
     (void)pthread_mutex_unlock(&map->state);
     return rc;
 }
