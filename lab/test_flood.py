@@ -11,7 +11,6 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -19,7 +18,7 @@ from lab import ike
 from lab.ask import Asker
 from lab.config import Config
 from lab.crash import crash
-from lab.flood import PRIORITY, Burst, Flood
+from lab.flood import Burst, Flood, before_others
 from lab.gateway import Gateway
 from lab.scenario import Lab
 from lab.traffic import Probe
@@ -44,19 +43,10 @@ HUB = Config(
 
 
 @pytest.fixture(autouse=True)
-def before_others() -> Iterator[None]:
-    """The processors are ours first: what else a machine does says nothing here.
-
-    The kernel shares them out among sessions, and the whole lab is in ours.
-    """
-    group = Path("/proc/self/autogroup")
-    if not group.exists():
+def ours_first() -> Iterator[None]:
+    """What else the machine does says nothing here."""
+    with before_others():
         yield
-        return
-    before = group.read_text().split()[-1]
-    group.write_text(str(PRIORITY))
-    yield
-    group.write_text(before)
 
 
 def request(spis: tuple[bytes, bytes], source: str, gateway: Gateway) -> bytes:

@@ -18,7 +18,7 @@ from lab import ike, scenario
 from lab.config import Config
 from lab.control import REPO
 from lab.crash import Crash
-from lab.flood import Burst, Flood
+from lab.flood import PRIORITY, Burst, Flood, before_others
 from lab.scenario import Lab
 from lab.traffic import Probe
 from lab.wait import LabTimeout, wait_until
@@ -290,3 +290,25 @@ def test_gateway_that_died_is_noticed() -> None:
         lab.b._charon.end(11, 10)  # type: ignore[union-attr]
         with pytest.raises(AssertionError, match="died by itself"):
             lab.check()
+
+
+@pytest.mark.parametrize("line", [None, "", "\n"])
+def test_priority_without_a_group(line: str | None, tmp_path: Path) -> None:
+    """A process that no session holds reads an empty line of the kernel."""
+    autogroup = tmp_path / "autogroup"
+    if line is not None:
+        autogroup.write_text(line)
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    with before_others(autogroup):
+        assert os.getpriority(os.PRIO_PROCESS, 0) == PRIORITY
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before
+
+
+def test_priority_of_a_group(tmp_path: Path) -> None:
+    autogroup = tmp_path / "autogroup"
+    autogroup.write_text("/autogroup-19 nice 3\n")
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    with before_others(autogroup):
+        assert autogroup.read_text() == str(PRIORITY)
+        assert os.getpriority(os.PRIO_PROCESS, 0) == before
+    assert autogroup.read_text() == "3"
