@@ -384,14 +384,16 @@ static bool remove_lost(private_qcd_children_t *this, uint32_t spi)
 	qcd_store_report report = {};
 	qcd_samap_row row;
 	uint8_t octets[sizeof(spi)];
+	bool removed;
 
 	memcpy(octets, &spi, sizeof(octets));
 	if (!find(this, octets, &row))
 	{
 		return FALSE;
 	}
-	note_result(this, qcd_samap_remove(this->map, &report, octets), &report);
-	return TRUE;
+	note_result(this, qcd_samap_remove_row(this->map, &report, &removed, &row),
+				&report);
+	return removed;
 }
 
 /**

@@ -43,6 +43,8 @@ static void go_to(qcd_samap **map, const box *b, enum where where)
     }
 }
 
+#define ABSENT UINT32_MAX
+
 static void test_first_open(void **state)
 {
     const box *b = *state;
@@ -88,6 +90,50 @@ static void test_put_replace_remove(void **state)
         go_to(&map, b, places[i].where);
         CHECK(row, samap_box_lacks(map, 1) && samap_box_has(map, 2, 2));
         CHECK_INT(row, qcd_samap_count(map), 1);
+        samap_box_remove(map, 2);
+        qcd_samap_close(map);
+    }
+}
+
+/* Versions are of two IKE SAs, the odd ones of another one than the even. */
+static void test_remove_row(void **state)
+{
+    static const struct {
+        const char *name;
+        uint32_t there; /* version, or ABSENT */
+        uint32_t removed;
+        bool is_removed;
+    } rows[] = {
+        {"the same", 2, 2, true},
+        {"of that IKE SA, with another expiry", 4, 2, true},
+        {"taken by another IKE SA", 3, 2, false},
+        {"gone", ABSENT, 2, false},
+    };
+    const box *b = *state;
+    for (size_t i = 0; i < NUM_ROWS(places) * NUM_ROWS(rows); i++) {
+        const char *row = rows[i % NUM_ROWS(rows)].name;
+        uint32_t there = rows[i % NUM_ROWS(rows)].there;
+        bool is_removed = rows[i % NUM_ROWS(rows)].is_removed;
+        qcd_samap_row found;
+        qcd_store_report report;
+        bool removed;
+        qcd_samap *map = samap_box_open(b);
+        samap_box_put(map, 1, 0);
+        if (there != ABSENT) {
+            samap_box_put(map, 2, there);
+        }
+        go_to(&map, b, places[i / NUM_ROWS(rows)].where);
+        samap_box_row(&found, 2, rows[i % NUM_ROWS(rows)].removed);
+        dirty(&removed, sizeof(removed));
+        CHECK_INT(row, qcd_samap_remove_row(map, &report, &removed, &found),
+                  QCD_STORE_OK);
+        CHECK_INT(row, removed, is_removed);
+        CHECK_INT(row, qcd_samap_count(map),
+                  there == ABSENT || is_removed ? 1 : 2);
+        CHECK(row, there == ABSENT || is_removed
+                       ? samap_box_lacks(map, 2)
+                       : samap_box_has(map, 2, there));
+        samap_box_remove(map, 1);
         samap_box_remove(map, 2);
         qcd_samap_close(map);
     }
@@ -175,6 +221,26 @@ static void test_no_more_rows(void **state)
         samap_box_remove(map, 10);
         qcd_samap_close(map);
     }
+}
+
+/* A put doesn't look whether its row is on disk, but no room is used up by
+ * rows that are put again and again. */
+static void test_room_of_rows_put_again(void **state)
+{
+    const box *b = *state;
+    qcd_samap *map = samap_box_open(b);
+    map->rows_max = 10;
+    for (uint32_t v = 0; v < 20; v++) {
+        for (uint32_t n = 0; n < 8; n++) {
+            samap_box_put(map, n, v);
+        }
+        samap_box_flush(map);
+    }
+    samap_box_put(map, 8, 0);
+    samap_box_put(map, 0, 20);
+    samap_box_put(map, 9, 0);
+    assert_int_equal(qcd_samap_count(map), 10);
+    qcd_samap_close(map);
 }
 
 /* ---- Walks ------------------------------------------------------------- */
@@ -462,12 +528,20 @@ static void test_unsafe_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BOX_TEST(test_first_open),     BOX_TEST(test_put_replace_remove),
-        BOX_TEST(test_random_changes), BOX_TEST(test_full_overlay_and_journal),
-        BOX_TEST(test_no_more_rows),   BOX_TEST(test_walk),
-        BOX_TEST(test_walk_of_many),   BOX_TEST(test_walk_peer),
-        BOX_TEST(test_next_sa),        BOX_TEST(test_next_sa_moves_on),
-        BOX_TEST(test_next_sa_bounds), BOX_TEST(test_unsafe_files),
+        BOX_TEST(test_first_open),
+        BOX_TEST(test_put_replace_remove),
+        BOX_TEST(test_random_changes),
+        BOX_TEST(test_full_overlay_and_journal),
+        BOX_TEST(test_remove_row),
+        BOX_TEST(test_no_more_rows),
+        BOX_TEST(test_room_of_rows_put_again),
+        BOX_TEST(test_walk),
+        BOX_TEST(test_walk_of_many),
+        BOX_TEST(test_walk_peer),
+        BOX_TEST(test_next_sa),
+        BOX_TEST(test_next_sa_moves_on),
+        BOX_TEST(test_next_sa_bounds),
+        BOX_TEST(test_unsafe_files),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

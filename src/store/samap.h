@@ -85,6 +85,15 @@ QCD_NODISCARD enum qcd_store_err qcd_samap_remove(qcd_samap *map,
                                                   qcd_store_report *report,
                                                   const uint8_t child_spi[4]);
 
+/* qcd_samap_remove_row removes `row` as it was found: not one of another IKE SA
+ * that has taken its SPI since.  `*out_removed` tells whether it did.
+ *
+ *   QCD_STORE_ERR_SYSTEM  it could not be written; nothing is changed */
+QCD_NODISCARD enum qcd_store_err qcd_samap_remove_row(qcd_samap *map,
+                                                      qcd_store_report *report,
+                                                      bool *out_removed,
+                                                      const qcd_samap_row *row);
+
 /* qcd_samap_flush makes all changes durable that were made before its call.
  * Others may be made meanwhile, they don't wait for the disk.
  *
@@ -140,7 +149,8 @@ typedef struct qcd_samap_place {
 QCD_NODISCARD bool qcd_samap_next_sa(qcd_samap *map, qcd_samap_row *out,
                                      qcd_samap_place *place);
 
-/* qcd_samap_count returns the number of rows. */
+/* qcd_samap_count counts the rows, which takes longer the more changes there
+ * are since the last flush. */
 size_t qcd_samap_count(qcd_samap *map);
 
 #endif

@@ -30,10 +30,18 @@ const samap_change *samap_lookup(qcd_samap *map,
     return change;
 }
 
-bool samap_holds(qcd_samap *map, const uint8_t spi[SAMAP_SPI_LEN])
+bool samap_find(qcd_samap *map, qcd_samap_row *out,
+                const uint8_t spi[SAMAP_SPI_LEN])
 {
     const samap_change *change = samap_lookup(map, spi);
-    return change != NULL ? change->is_put : samap_db_holds(&map->db, spi);
+    if (change == NULL) {
+        return samap_db_find(&map->db, out, spi);
+    }
+    memset(out, 0, sizeof(*out));
+    if (change->is_put) {
+        *out = change->row;
+    }
+    return change->is_put;
 }
 
 void samap_recount(qcd_samap *map)
@@ -56,7 +64,7 @@ void samap_recount(qcd_samap *map)
         num += change->is_put ? 1 : 0;
         num_gone += samap_db_holds(&map->db, change->row.child_spi) ? 1 : 0;
     }
-    map->count = num - num_gone;
+    map->num_max = num - num_gone;
 }
 
 /* ---- To the disk ------------------------------------------------------- */
@@ -188,52 +196,112 @@ static enum qcd_store_err note(qcd_samap *map, qcd_store_report *report,
     return QCD_STORE_OK;
 }
 
-/* make_change makes a change.  With `state`. */
-static enum qcd_store_err make_change(qcd_samap *map, qcd_store_report *report,
-                                      const samap_change *change)
+/* is_above_all tells whether no row may be added.  With `state`. */
+static bool is_above_all(qcd_samap *map)
 {
-    bool is_there = samap_holds(map, change->row.child_spi);
-    if (!change->is_put && !is_there) {
-        return QCD_STORE_OK;
+    if (map->num_max >= map->rows_max) {
+        samap_recount(map);
     }
-    if (change->is_put && !is_there && map->count >= map->rows_max) {
-        return report_fail(report, QCD_STORE_ERR_EXHAUSTED,
-                           "%s/%s has %zu rows, and no more are taken. If "
-                           "there are that many SAs, peers of some get no "
-                           "answer to ESP after a crash",
-                           map->dir.shown, SAMAP_NAME, map->count);
+    return map->num_max >= map->rows_max;
+}
+
+/* make_put is qcd_samap_put with `state`.  It doesn't look into the map on
+ * disk: a handshake waits for it, and has nothing of that in its caches. */
+static enum qcd_store_err make_put(qcd_samap *map, qcd_store_report *report,
+                                   const qcd_samap_row *row)
+{
+    const uint8_t *spi = row->child_spi;
+    const samap_change *last = samap_lookup(map, spi);
+    bool is_new = last == NULL || !last->is_put;
+    qcd_samap_row old;
+    if (is_new && is_above_all(map)) {
+        is_new = !samap_find(map, &old, spi);
+        if (is_new) {
+            return report_fail(
+                report, QCD_STORE_ERR_EXHAUSTED,
+                "%s/%s has %zu rows, and no more are taken. If there are that "
+                "many SAs, peers of some get no answer to ESP after a crash",
+                map->dir.shown, SAMAP_NAME, map->num_max);
+        }
     }
-    enum qcd_store_err err = note(map, report, change);
-    if (err == QCD_STORE_OK && change->is_put != is_there) {
-        map->count = change->is_put ? map->count + 1 : map->count - 1;
+    samap_change change = {.is_put = true, .row = *row};
+    enum qcd_store_err err = note(map, report, &change);
+    if (err == QCD_STORE_OK && is_new) {
+        map->num_max++;
     }
     return err;
 }
 
-static enum qcd_store_err take_in(qcd_samap *map, qcd_store_report *report,
-                                  const samap_change *change)
+/* make_removal is qcd_samap_remove with `state`, and qcd_samap_remove_row where
+ * it has the SPIs `only_of` of an IKE SA. */
+static enum qcd_store_err make_removal(qcd_samap *map, qcd_store_report *report,
+                                       bool *removed,
+                                       const uint8_t spi[SAMAP_SPI_LEN],
+                                       const qcd_spis *only_of)
+{
+    qcd_samap_row old;
+    if (!samap_find(map, &old, spi) ||
+        (only_of != NULL &&
+         memcmp(&old.spis, only_of, sizeof(*only_of)) != 0)) {
+        return QCD_STORE_OK;
+    }
+    samap_change change = {.is_put = false};
+    memcpy(change.row.child_spi, spi, SAMAP_SPI_LEN);
+    enum qcd_store_err err = note(map, report, &change);
+    if (err == QCD_STORE_OK) {
+        map->num_max--;
+        *removed = true;
+    }
+    return err;
+}
+
+/* begin_change takes `state` for a change. */
+static enum qcd_store_err begin_change(qcd_samap *map, qcd_store_report *report)
 {
     memset(report, 0, sizeof(*report));
     int why = lock_with_room(map);
-    if (why != 0) {
-        return samap_cannot_write(map, report, why);
-    }
-    enum qcd_store_err err = make_change(map, report, change);
+    return why == 0 ? QCD_STORE_OK : samap_cannot_write(map, report, why);
+}
+
+static void end_change(qcd_samap *map)
+{
     (void)pthread_mutex_unlock(&map->state);
-    return err;
 }
 
 enum qcd_store_err qcd_samap_put(qcd_samap *map, qcd_store_report *report,
                                  const qcd_samap_row *row)
 {
-    samap_change change = {.is_put = true, .row = *row};
-    return take_in(map, report, &change);
+    enum qcd_store_err err = begin_change(map, report);
+    if (err == QCD_STORE_OK) {
+        err = make_put(map, report, row);
+        end_change(map);
+    }
+    return err;
 }
 
 enum qcd_store_err qcd_samap_remove(qcd_samap *map, qcd_store_report *report,
                                     const uint8_t child_spi[4])
 {
-    samap_change change = {.is_put = false};
-    memcpy(change.row.child_spi, child_spi, SAMAP_SPI_LEN);
-    return take_in(map, report, &change);
+    bool removed = false;
+    enum qcd_store_err err = begin_change(map, report);
+    if (err == QCD_STORE_OK) {
+        err = make_removal(map, report, &removed, child_spi, NULL);
+        end_change(map);
+    }
+    return err;
+}
+
+enum qcd_store_err qcd_samap_remove_row(qcd_samap *map,
+                                        qcd_store_report *report,
+                                        bool *out_removed,
+                                        const qcd_samap_row *row)
+{
+    *out_removed = false;
+    enum qcd_store_err err = begin_change(map, report);
+    if (err == QCD_STORE_OK) {
+        err =
+            make_removal(map, report, out_removed, row->child_spi, &row->spis);
+        end_change(map);
+    }
+    return err;
 }

@@ -38,8 +38,8 @@ struct qcd_samap {
     samap_db db;
     samap_layer layers[2];
     size_t active;
-    uint64_t seq; /* of the last change */
-    size_t count;
+    uint64_t seq;    /* of the last change */
+    size_t num_max;  /* rows there are at most: one put again may count twice */
     size_t rows_max; /* QCD_SAMAP_ROWS_MAX; tests make it less */
     int stuck;       /* why the last flush failed, or 0 */
 };
@@ -53,10 +53,11 @@ samap_layer *samap_other(qcd_samap *map);
 const samap_change *samap_lookup(qcd_samap *map,
                                  const uint8_t spi[SAMAP_SPI_LEN]);
 
-/* samap_holds tells whether there is a row of `spi`.  With `state`. */
-bool samap_holds(qcd_samap *map, const uint8_t spi[SAMAP_SPI_LEN]);
+/* samap_find is qcd_samap_find.  With `state`. */
+QCD_NODISCARD bool samap_find(qcd_samap *map, qcd_samap_row *out,
+                              const uint8_t spi[SAMAP_SPI_LEN]);
 
-/* samap_recount counts the rows anew.  With `state`. */
+/* samap_recount makes `num_max` the number of rows.  With `state`. */
 void samap_recount(qcd_samap *map);
 
 /* samap_apply applies changes to the map on disk.  With `disk`. */

@@ -9,26 +9,11 @@
 
 /* ---- One row ----------------------------------------------------------- */
 
-/* find_row is qcd_samap_find with `state`. */
-static bool find_row(qcd_samap *map, qcd_samap_row *out,
-                     const uint8_t spi[SAMAP_SPI_LEN])
-{
-    const samap_change *change = samap_lookup(map, spi);
-    if (change == NULL) {
-        return samap_db_find(&map->db, out, spi);
-    }
-    memset(out, 0, sizeof(*out));
-    if (change->is_put) {
-        *out = change->row;
-    }
-    return change->is_put;
-}
-
 bool qcd_samap_find(qcd_samap *map, qcd_samap_row *out,
                     const uint8_t child_spi[4])
 {
     (void)pthread_mutex_lock(&map->state);
-    bool is_found = find_row(map, out, child_spi);
+    bool is_found = samap_find(map, out, child_spi);
     (void)pthread_mutex_unlock(&map->state);
     return is_found;
 }
@@ -36,7 +21,8 @@ bool qcd_samap_find(qcd_samap *map, qcd_samap_row *out,
 size_t qcd_samap_count(qcd_samap *map)
 {
     (void)pthread_mutex_lock(&map->state);
-    size_t count = map->count;
+    samap_recount(map);
+    size_t count = map->num_max;
     (void)pthread_mutex_unlock(&map->state);
     return count;
 }
@@ -246,7 +232,7 @@ static bool seek_sa(qcd_samap *map, qcd_samap_row *out,
         if (!samap_db_seek(&map->db, key)) {
             return false;
         }
-        if (find_row(map, out, key + SAMAP_SA_LEN)) {
+        if (samap_find(map, out, key + SAMAP_SA_LEN)) {
             samap_row_sa(now, out);
             if (memcmp(now, key, SAMAP_SA_KEY_LEN) == 0) {
                 return true;
