@@ -232,25 +232,15 @@ static enum qcd_store_err make_put(qcd_samap *map, qcd_store_report *report,
     return err;
 }
 
-/* make_removal is qcd_samap_remove with `state`, and qcd_samap_remove_row where
- * it has the SPIs `only_of` of an IKE SA. */
+/* make_removal removes the row of `spi`, which is there.  With `state`. */
 static enum qcd_store_err make_removal(qcd_samap *map, qcd_store_report *report,
-                                       bool *removed,
-                                       const uint8_t spi[SAMAP_SPI_LEN],
-                                       const qcd_spis *only_of)
+                                       const uint8_t spi[SAMAP_SPI_LEN])
 {
-    qcd_samap_row old;
-    if (!samap_find(map, &old, spi) ||
-        (only_of != NULL &&
-         memcmp(&old.spis, only_of, sizeof(*only_of)) != 0)) {
-        return QCD_STORE_OK;
-    }
     samap_change change = {.is_put = false};
     memcpy(change.row.child_spi, spi, SAMAP_SPI_LEN);
     enum qcd_store_err err = note(map, report, &change);
     if (err == QCD_STORE_OK) {
         map->num_max--;
-        *removed = true;
     }
     return err;
 }
@@ -282,10 +272,12 @@ enum qcd_store_err qcd_samap_put(qcd_samap *map, qcd_store_report *report,
 enum qcd_store_err qcd_samap_remove(qcd_samap *map, qcd_store_report *report,
                                     const uint8_t child_spi[4])
 {
-    bool removed = false;
     enum qcd_store_err err = begin_change(map, report);
     if (err == QCD_STORE_OK) {
-        err = make_removal(map, report, &removed, child_spi, NULL);
+        qcd_samap_row old;
+        if (samap_find(map, &old, child_spi)) {
+            err = make_removal(map, report, child_spi);
+        }
         end_change(map);
     }
     return err;
@@ -299,8 +291,12 @@ enum qcd_store_err qcd_samap_remove_row(qcd_samap *map,
     *out_removed = false;
     enum qcd_store_err err = begin_change(map, report);
     if (err == QCD_STORE_OK) {
-        err =
-            make_removal(map, report, out_removed, row->child_spi, &row->spis);
+        qcd_samap_row old;
+        if (samap_find(map, &old, row->child_spi) &&
+            memcmp(&old.spis, &row->spis, sizeof(old.spis)) == 0) {
+            err = make_removal(map, report, row->child_spi);
+            *out_removed = err == QCD_STORE_OK;
+        }
         end_change(map);
     }
     return err;
