@@ -39,18 +39,21 @@ def before_others(autogroup: Path = AUTOGROUP) -> Iterator[None]:
     """
     line = autogroup.read_text().split() if autogroup.exists() else []
     if line:
-        autogroup.write_text(str(PRIORITY))
-        try:
-            yield
-        finally:
-            autogroup.write_text(line[-1])
+        before = int(line[-1])
     else:
         before = os.getpriority(os.PRIO_PROCESS, 0)
-        os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
-        try:
-            yield
-        finally:
-            os.setpriority(os.PRIO_PROCESS, 0, before)
+
+    def set_priority(priority: int) -> None:
+        if line:
+            autogroup.write_text(str(priority))
+        else:
+            os.setpriority(os.PRIO_PROCESS, 0, priority)
+
+    set_priority(PRIORITY)
+    try:
+        yield
+    finally:
+        set_priority(before)
 
 
 class Burst:
