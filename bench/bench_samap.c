@@ -79,9 +79,8 @@ static void set_spi(uint8_t out[4], uint32_t n)
     memcpy(out, &n, 4);
 }
 
-static void put(uint32_t n)
+static qcd_samap_row row_of(uint32_t n)
 {
-    qcd_store_report report;
     qcd_samap_row row = {.protocol = 50, .role = QCD_RESPONDER};
 
     set_spi(row.child_spi, n);
@@ -90,16 +89,25 @@ static void put(uint32_t n)
     memcpy(row.peer_id, &n, sizeof(n));
     row.local.len = 4;
     row.peer.len = 4;
+    return row;
+}
+
+static void put(uint32_t n)
+{
+    qcd_store_report report;
+    qcd_samap_row row = row_of(n);
+
     DEMAND(qcd_samap_put(s.map, &report, &row) == QCD_STORE_OK);
 }
 
 static void take_out(uint32_t n)
 {
     qcd_store_report report;
-    uint8_t spi[4];
+    qcd_samap_row row = row_of(n);
+    bool removed;
 
-    set_spi(spi, n);
-    DEMAND(qcd_samap_remove(s.map, &report, spi) == QCD_STORE_OK);
+    DEMAND(qcd_samap_remove(s.map, &report, &removed, &row) == QCD_STORE_OK);
+    DEMAND(removed);
 }
 
 static void flush(void)

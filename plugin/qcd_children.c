@@ -391,7 +391,7 @@ static bool remove_lost(private_qcd_children_t *this, uint32_t spi)
 	{
 		return FALSE;
 	}
-	note_result(this, qcd_samap_remove_row(this->map, &report, &removed, &row),
+	note_result(this, qcd_samap_remove(this->map, &report, &removed, &row),
 				&report);
 	return removed;
 }
@@ -473,13 +473,14 @@ static void gone(private_qcd_children_t *this, child_sa_t *child_sa)
 	uint8_t octets[sizeof(spi)];
 	qcd_store_report report = {};
 	qcd_samap_row row;
+	bool removed;
 
 	memcpy(octets, &spi, sizeof(octets));
 	/* it may never have got as far as being written, and then the SPI may be
 	 * that of a lost one */
 	if (spi && qcd_samap_find(this->map, &row, octets) && !is_lost(this, &row))
 	{
-		note_result(this, qcd_samap_remove(this->map, &report, octets),
+		note_result(this, qcd_samap_remove(this->map, &report, &removed, &row),
 					&report);
 	}
 }

@@ -49,7 +49,7 @@ static void change(qcd_samap *map, told *t, uint32_t n, uint32_t version)
     t->is_under_way = true;
     samap_box_row(&row, n, version);
     err = version != 0 ? qcd_samap_put(map, &report, &row)
-                       : qcd_samap_remove(map, &report, row.child_spi);
+                       : samap_box_take_out(map, &report, n);
     if (err != QCD_STORE_OK) {
         _exit(1);
     }

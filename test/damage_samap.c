@@ -70,7 +70,7 @@ static void use(qcd_samap *map)
         qcd_samap_row row;
         samap_box_row(&row, n, 1);
         if (n % 3 == 0) {
-            (void)!qcd_samap_remove(map, &report, row.child_spi);
+            (void)!samap_box_take_out(map, &report, n);
         } else {
             (void)!qcd_samap_put(map, &report, &row);
         }

@@ -40,9 +40,8 @@ static void try_change(qcd_samap *map, rows *r, uint32_t n, uint32_t v)
     qcd_samap_row row;
     qcd_store_report report;
     samap_box_row(&row, n, v);
-    enum qcd_store_err err =
-        v != 0 ? qcd_samap_put(map, &report, &row)
-               : qcd_samap_remove(map, &report, row.child_spi);
+    enum qcd_store_err err = v != 0 ? qcd_samap_put(map, &report, &row)
+                                    : samap_box_take_out(map, &report, n);
     if (err == QCD_STORE_OK) {
         r->version[n] = v;
     } else {

@@ -74,12 +74,26 @@ void samap_box_put(qcd_samap *map, uint32_t n, uint32_t v)
     assert_string_equal(report.text, "");
 }
 
-void samap_box_remove(qcd_samap *map, uint32_t n)
+enum qcd_store_err samap_box_take_out(qcd_samap *map, qcd_store_report *report,
+                                      uint32_t n)
 {
     uint8_t spi[SAMAP_SPI_LEN];
-    qcd_store_report report;
+    qcd_samap_row row;
+    bool removed;
     samap_box_spi(spi, n);
-    assert_int_equal(qcd_samap_remove(map, &report, spi), QCD_STORE_OK);
+    bool is_there = qcd_samap_find(map, &row, spi);
+    if (!is_there) {
+        samap_box_row(&row, n, 0);
+    }
+    enum qcd_store_err err = qcd_samap_remove(map, report, &removed, &row);
+    assert_int_equal(removed, err == QCD_STORE_OK && is_there);
+    return err;
+}
+
+void samap_box_remove(qcd_samap *map, uint32_t n)
+{
+    qcd_store_report report;
+    assert_int_equal(samap_box_take_out(map, &report, n), QCD_STORE_OK);
     assert_string_equal(report.text, "");
 }
 

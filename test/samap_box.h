@@ -29,6 +29,10 @@ enum qcd_store_err samap_box_try(qcd_samap **out, qcd_store_report *report,
 /* samap_box_open is a samap_box_try that must succeed, without a report. */
 qcd_samap *samap_box_open(const box *b);
 
+/* samap_box_take_out removes row `n`, of whatever version, if there is one. */
+enum qcd_store_err samap_box_take_out(qcd_samap *map, qcd_store_report *report,
+                                      uint32_t n);
+
 /* These must succeed. */
 void samap_box_put(qcd_samap *map, uint32_t n, uint32_t v);
 void samap_box_remove(qcd_samap *map, uint32_t n);

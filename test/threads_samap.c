@@ -43,9 +43,8 @@ static void *write_rows(void *arg)
         uint32_t i = (uint32_t)(random64(&seed) % NUM_OF_EACH);
         have[i] = random64(&seed) % 3 == 0 ? 0 : step;
         samap_box_row(&row, first + i, step);
-        demand((have[i] != 0
-                    ? qcd_samap_put(t.map, &report, &row)
-                    : qcd_samap_remove(t.map, &report, row.child_spi)) ==
+        demand((have[i] != 0 ? qcd_samap_put(t.map, &report, &row)
+                             : samap_box_take_out(t.map, &report, first + i)) ==
                QCD_STORE_OK);
         i = (uint32_t)(random64(&seed) % NUM_OF_EACH);
         demand(is_row(first + i, have[i]));

@@ -78,21 +78,14 @@ QCD_NODISCARD enum qcd_store_err qcd_samap_put(qcd_samap *map,
                                                qcd_store_report *report,
                                                const qcd_samap_row *row);
 
-/* qcd_samap_remove removes the row of `child_spi`, if there is one.
+/* qcd_samap_remove removes `row` as it was found: not one of another IKE SA
+ * that has taken its SPI since.  `*out_removed` tells whether it did.
  *
  *   QCD_STORE_ERR_SYSTEM  it could not be written; nothing is changed */
 QCD_NODISCARD enum qcd_store_err qcd_samap_remove(qcd_samap *map,
                                                   qcd_store_report *report,
-                                                  const uint8_t child_spi[4]);
-
-/* qcd_samap_remove_row removes `row` as it was found: not one of another IKE SA
- * that has taken its SPI since.  `*out_removed` tells whether it did.
- *
- *   QCD_STORE_ERR_SYSTEM  it could not be written; nothing is changed */
-QCD_NODISCARD enum qcd_store_err qcd_samap_remove_row(qcd_samap *map,
-                                                      qcd_store_report *report,
-                                                      bool *out_removed,
-                                                      const qcd_samap_row *row);
+                                                  bool *out_removed,
+                                                  const qcd_samap_row *row);
 
 /* qcd_samap_flush makes all changes durable that were made before its call.
  * Others may be made meanwhile, they don't wait for the disk.

@@ -65,6 +65,7 @@ void samap_recount(qcd_samap *map)
         num_gone += samap_db_holds(&map->db, change->row.child_spi) ? 1 : 0;
     }
     map->num_max = num - num_gone;
+    map->is_counted = true;
 }
 
 /* ---- To the disk ------------------------------------------------------- */
@@ -196,33 +197,43 @@ static enum qcd_store_err note(qcd_samap *map, qcd_store_report *report,
     return QCD_STORE_OK;
 }
 
-/* is_above_all tells whether no row may be added.  With `state`. */
-static bool is_above_all(qcd_samap *map)
+/* holds tells whether there is a row of `spi`.  A handshake waits for this, and
+ * has nothing of the map on disk in its caches: that is looked at near the
+ * limit alone.  Else a row that no layer has counts as a new one, and `num_max`
+ * may be too high.  With `state`. */
+static bool holds(qcd_samap *map, const uint8_t spi[SAMAP_SPI_LEN])
 {
-    if (map->num_max >= map->rows_max) {
+    const samap_change *last = samap_lookup(map, spi);
+    if (last != NULL) {
+        return last->is_put;
+    }
+    if (map->num_max >= map->rows_max - map->rows_max / 16) {
+        return samap_db_holds(&map->db, spi);
+    }
+    map->is_counted = false;
+    return false;
+}
+
+/* is_full tells whether no row may be added.  With `state`. */
+static bool is_full(qcd_samap *map)
+{
+    if (map->num_max >= map->rows_max && !map->is_counted) {
         samap_recount(map);
     }
     return map->num_max >= map->rows_max;
 }
 
-/* make_put is qcd_samap_put with `state`.  It doesn't look into the map on
- * disk: a handshake waits for it, and has nothing of that in its caches. */
+/* make_put is qcd_samap_put with `state`. */
 static enum qcd_store_err make_put(qcd_samap *map, qcd_store_report *report,
                                    const qcd_samap_row *row)
 {
-    const uint8_t *spi = row->child_spi;
-    const samap_change *last = samap_lookup(map, spi);
-    bool is_new = last == NULL || !last->is_put;
-    qcd_samap_row old;
-    if (is_new && is_above_all(map)) {
-        is_new = !samap_find(map, &old, spi);
-        if (is_new) {
-            return report_fail(
-                report, QCD_STORE_ERR_EXHAUSTED,
-                "%s/%s has %zu rows, and no more are taken. If there are that "
-                "many SAs, peers of some get no answer to ESP after a crash",
-                map->dir.shown, SAMAP_NAME, map->num_max);
-        }
+    bool is_new = !holds(map, row->child_spi);
+    if (is_new && is_full(map)) {
+        return report_fail(report, QCD_STORE_ERR_EXHAUSTED,
+                           "%s/%s has %zu rows, and no more are taken. If "
+                           "there are that many SAs, peers of some get no "
+                           "answer to ESP after a crash",
+                           map->dir.shown, SAMAP_NAME, map->num_max);
     }
     samap_change change = {.is_put = true, .row = *row};
     enum qcd_store_err err = note(map, report, &change);
@@ -232,15 +243,21 @@ static enum qcd_store_err make_put(qcd_samap *map, qcd_store_report *report,
     return err;
 }
 
-/* make_removal removes the row of `spi`, which is there.  With `state`. */
+/* make_removal is qcd_samap_remove with `state`. */
 static enum qcd_store_err make_removal(qcd_samap *map, qcd_store_report *report,
-                                       const uint8_t spi[SAMAP_SPI_LEN])
+                                       bool *removed, const qcd_samap_row *row)
 {
+    qcd_samap_row now;
+    if (!samap_find(map, &now, row->child_spi) ||
+        memcmp(&now.spis, &row->spis, sizeof(now.spis)) != 0) {
+        return QCD_STORE_OK;
+    }
     samap_change change = {.is_put = false};
-    memcpy(change.row.child_spi, spi, SAMAP_SPI_LEN);
+    memcpy(change.row.child_spi, row->child_spi, SAMAP_SPI_LEN);
     enum qcd_store_err err = note(map, report, &change);
     if (err == QCD_STORE_OK) {
         map->num_max--;
+        *removed = true;
     }
     return err;
 }
@@ -253,51 +270,25 @@ static enum qcd_store_err begin_change(qcd_samap *map, qcd_store_report *report)
     return why == 0 ? QCD_STORE_OK : samap_cannot_write(map, report, why);
 }
 
-static void end_change(qcd_samap *map)
-{
-    (void)pthread_mutex_unlock(&map->state);
-}
-
 enum qcd_store_err qcd_samap_put(qcd_samap *map, qcd_store_report *report,
                                  const qcd_samap_row *row)
 {
     enum qcd_store_err err = begin_change(map, report);
     if (err == QCD_STORE_OK) {
         err = make_put(map, report, row);
-        end_change(map);
+        (void)pthread_mutex_unlock(&map->state);
     }
     return err;
 }
 
 enum qcd_store_err qcd_samap_remove(qcd_samap *map, qcd_store_report *report,
-                                    const uint8_t child_spi[4])
-{
-    enum qcd_store_err err = begin_change(map, report);
-    if (err == QCD_STORE_OK) {
-        qcd_samap_row old;
-        if (samap_find(map, &old, child_spi)) {
-            err = make_removal(map, report, child_spi);
-        }
-        end_change(map);
-    }
-    return err;
-}
-
-enum qcd_store_err qcd_samap_remove_row(qcd_samap *map,
-                                        qcd_store_report *report,
-                                        bool *out_removed,
-                                        const qcd_samap_row *row)
+                                    bool *out_removed, const qcd_samap_row *row)
 {
     *out_removed = false;
     enum qcd_store_err err = begin_change(map, report);
     if (err == QCD_STORE_OK) {
-        qcd_samap_row old;
-        if (samap_find(map, &old, row->child_spi) &&
-            memcmp(&old.spis, &row->spis, sizeof(old.spis)) == 0) {
-            err = make_removal(map, report, row->child_spi);
-            *out_removed = err == QCD_STORE_OK;
-        }
-        end_change(map);
+        err = make_removal(map, report, out_removed, row);
+        (void)pthread_mutex_unlock(&map->state);
     }
     return err;
 }

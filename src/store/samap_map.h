@@ -40,6 +40,7 @@ struct qcd_samap {
     size_t active;
     uint64_t seq;    /* of the last change */
     size_t num_max;  /* rows there are at most: one put again may count twice */
+    bool is_counted; /* or just as many */
     size_t rows_max; /* QCD_SAMAP_ROWS_MAX; tests make it less */
     int stuck;       /* why the last flush failed, or 0 */
 };
