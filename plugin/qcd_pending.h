@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/**
+ * @defgroup qcd_pending qcd_pending
+ * @{ @ingroup qcd
+ */
+
+#ifndef QCD_PENDING_H_
+#define QCD_PENDING_H_
+
+#include "qcd_sa.h"
+
+#include <bus/listeners/listener.h>
+#include <collections/linked_list.h>
+
+typedef struct qcd_pending_t qcd_pending_t;
+typedef struct qcd_pending_sa_t qcd_pending_sa_t;
+
+/**
+ * An IKE_SA that we initiate and that is not established yet.
+ */
+struct qcd_pending_sa_t {
+	uint32_t unique_id;
+	/** the responder's SPI is zero until the peer has answered */
+	qcd_spis spis;
+	/** when its current request was first sent, qcd_now() */
+	uint64_t since;
+	/** from its first request to the answer in milliseconds, 0 until then */
+	u_int round_trip;
+};
+
+/**
+ * The IKE_SAs that we initiate, by whatever cause, until they are established or
+ * gone.
+ *
+ * charon repeats a request after four seconds at the earliest. A peer that has
+ * just started may have missed it; here it can be repeated at once, octet for
+ * octet, without charon's retransmissions being counted up.
+ *
+ * Nobody but us initiates, so a stranger can't make these more. All methods are
+ * thread-safe; none of them checks out an IKE_SA.
+ */
+struct qcd_pending_t {
+
+	/**
+	 * Implements listener_t interface.
+	 */
+	listener_t listener;
+
+	/**
+	 * Find the pending IKE_SAs of a connection.
+	 *
+	 * @param name			name of the connection, NULL for all
+	 * @param peer			address of the peer, any port; NULL for all
+	 * @return				list of qcd_pending_sa_t, oldest first; to destroy with
+	 *						destroy_function(list, free)
+	 */
+	linked_list_t *(*find)(qcd_pending_t *this, char *name, host_t *peer);
+
+	/**
+	 * Send the current request of an IKE_SA again, from and to the addresses
+	 * that it was first sent with.
+	 *
+	 * @param unique_id		unique ID of the IKE_SA
+	 * @return				FALSE if the IKE_SA is not pending any more
+	 */
+	bool (*repeat)(qcd_pending_t *this, uint32_t unique_id);
+
+	/**
+	 * Destroy a qcd_pending_t.
+	 */
+	void (*destroy)(qcd_pending_t *this);
+};
+
+/**
+ * Create a qcd_pending_t and register it with the bus.
+ *
+ * @return				instance
+ */
+qcd_pending_t *qcd_pending_create(void);
+
+#endif /** QCD_PENDING_H_ @}*/
