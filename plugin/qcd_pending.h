@@ -23,7 +23,9 @@ struct qcd_pending_sa_t {
 	uint32_t unique_id;
 	/** the responder's SPI is zero until the peer has answered */
 	qcd_spis spis;
-	/** when its current request was first sent, qcd_now() */
+	/** where its current request was sent from and to, and when, qcd_now() */
+	host_t *me;
+	host_t *other;
 	uint64_t since;
 	/** from its first request to the answer in milliseconds, 0 until then */
 	u_int round_trip;
@@ -52,8 +54,8 @@ struct qcd_pending_t {
 	 *
 	 * @param name			name of the connection, NULL for all
 	 * @param peer			address of the peer, any port; NULL for all
-	 * @return				list of qcd_pending_sa_t, oldest first; to destroy with
-	 *						destroy_function(list, free)
+	 * @return				list of qcd_pending_sa_t in any order, to destroy with
+	 *						qcd_pending_sa_destroy() for each
 	 */
 	linked_list_t *(*find)(qcd_pending_t *this, char *name, host_t *peer);
 
@@ -71,6 +73,13 @@ struct qcd_pending_t {
 	 */
 	void (*destroy)(qcd_pending_t *this);
 };
+
+/**
+ * Destroy what find() returned of an IKE_SA.
+ *
+ * @param sa			IKE_SA
+ */
+void qcd_pending_sa_destroy(qcd_pending_sa_t *sa);
 
 /**
  * Create a qcd_pending_t and register it with the bus.

@@ -702,6 +702,54 @@ typedef struct qcd_spread {
 QCD_API uint32_t qcd_spread_delay(qcd_spread *spread, uint32_t random,
                                   uint64_t now_ms);
 
+/* ---- When a taker tries again --------------------------------------------
+ */
+
+/* qcd_retry paces the tries of one recovery: from the token that was verified
+ * until the tunnel is up, whoever brought it up.  The gap between two tries is
+ * 250 ms at first and then an eighth of the time since the first one, so that
+ * a tunnel is down for an eighth longer than it has to be; it ends at 30 s, and
+ * at 5 min for a peer that has refused for an hour.  Opaque, but for
+ * `num_tries`. */
+typedef struct qcd_retry {
+    uint64_t begun_ms;
+    uint64_t last_ms;
+    uint64_t refused_ms;
+    uint32_t num_tries;
+    uint32_t num_crashes;
+    bool is_refused;
+} qcd_retry;
+
+/* qcd_failure is what became of a try. */
+enum qcd_failure {
+    QCD_FAILURE_SILENT = 0,  /* no answer, or not within its time */
+    QCD_FAILURE_REFUSED = 1, /* the peer or we refused: not configured, no key,
+                                or an IKE SA without its child SAs */
+    QCD_FAILURE_CRASHED = 2, /* the peer lost the new IKE SA, or says so */
+};
+
+/* qcd_retry_init begins a recovery: the first try is due at `now_ms`. */
+QCD_API void qcd_retry_init(qcd_retry *out, uint64_t now_ms);
+
+/* qcd_retry_try notes that a try begins at `now_ms`. */
+QCD_API void qcd_retry_try(qcd_retry *retry, uint64_t now_ms);
+
+/* qcd_retry_fail notes at `now_ms` that the last try failed.  After
+ * QCD_FAILURE_CRASHED the next one is due a second after the last one began,
+ * from the third crash on after 4 s, 8 s and so on up to 5 min: a peer that
+ * our handshakes crash is not kept down by its own supervisor. */
+QCD_API void qcd_retry_fail(qcd_retry *retry, enum qcd_failure failure,
+                            uint64_t now_ms);
+
+/* qcd_retry_hasten lets the gaps begin at 250 ms again: something has changed,
+ * such as a route, an address or the configuration.  Crashes still count. */
+QCD_API void qcd_retry_hasten(qcd_retry *retry, uint64_t now_ms);
+
+/* qcd_retry_due returns when the next try is due, in milliseconds of the same
+ * clock.  `random` is 32 random bits, by which the gap is up to a quarter
+ * shorter. */
+QCD_API uint64_t qcd_retry_due(const qcd_retry *retry, uint32_t random);
+
 /* ---- The token taker ----------------------------------------------------- */
 
 /* qcd_digest_key turns tokens into what is stored of them.  Constant once
