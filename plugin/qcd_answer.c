@@ -52,6 +52,11 @@ struct private_qcd_answer_t {
 	qcd_events_t *events;
 
 	/**
+	 * IKE_SAs that we initiate
+	 */
+	qcd_pending_t *pending;
+
+	/**
 	 * When we were started
 	 */
 	uint64_t started;
@@ -482,7 +487,8 @@ METHOD(qcd_answer_t, destroy, void,
 /*
  * Described in header
  */
-qcd_answer_t *qcd_answer_create(qcd_state_t *state, qcd_events_t *events)
+qcd_answer_t *qcd_answer_create(qcd_state_t *state, qcd_events_t *events,
+								qcd_pending_t *pending)
 {
 	private_qcd_answer_t *this;
 
@@ -496,6 +502,7 @@ qcd_answer_t *qcd_answer_create(qcd_state_t *state, qcd_events_t *events)
 		},
 		.state = state,
 		.events = events,
+		.pending = pending,
 		.started = qcd_now(),
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 		.waiting = hashtable_create(reply_hash, reply_equals, 32),

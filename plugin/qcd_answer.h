@@ -9,6 +9,7 @@
 #define QCD_ANSWER_H_
 
 #include "qcd_events.h"
+#include "qcd_pending.h"
 #include "qcd_state.h"
 
 typedef struct qcd_answer_t qcd_answer_t;
@@ -66,8 +67,10 @@ struct qcd_answer_t {
  *
  * @param state			state of the maker, outlives the answers
  * @param events		events, outlive the answers
+ * @param pending		IKE_SAs that we initiate, outlive the answers
  * @return				instance
  */
-qcd_answer_t *qcd_answer_create(qcd_state_t *state, qcd_events_t *events);
+qcd_answer_t *qcd_answer_create(qcd_state_t *state, qcd_events_t *events,
+								qcd_pending_t *pending);
 
 #endif /** QCD_ANSWER_H_ @}*/

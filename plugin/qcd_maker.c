@@ -553,7 +553,8 @@ METHOD(qcd_maker_t, destroy, void,
  * Described in header
  */
 qcd_maker_t *qcd_maker_create(qcd_config_t *config, qcd_events_t *events,
-							  qcd_receiver_t *receiver)
+							  qcd_receiver_t *receiver,
+							  qcd_pending_t *pending)
 {
 	private_qcd_maker_t *this;
 	qcd_state_t *state;
@@ -583,7 +584,7 @@ qcd_maker_t *qcd_maker_create(qcd_config_t *config, qcd_events_t *events,
 		.config = config,
 		.events = events,
 		.state = state,
-		.answer = qcd_answer_create(state, events),
+		.answer = qcd_answer_create(state, events, pending),
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 		.rekeyings = hashtable_create(hashtable_hash_ptr, hashtable_equals_ptr,
 									  8),

@@ -11,6 +11,7 @@
 #include "qcd_config.h"
 #include "qcd_events.h"
 #include "qcd_json.h"
+#include "qcd_pending.h"
 #include "qcd_receiver.h"
 #include "qcd_sa.h"
 
@@ -74,9 +75,11 @@ struct qcd_maker_t {
  * @param config		settings, outlive the maker
  * @param events		events, outlive the maker
  * @param receiver		receiver, calls the maker until it is destroyed
+ * @param pending		IKE_SAs that we initiate, outlive the maker
  * @return				token maker, NULL if it can't be safe here (logged)
  */
 qcd_maker_t *qcd_maker_create(qcd_config_t *config, qcd_events_t *events,
-							  qcd_receiver_t *receiver);
+							  qcd_receiver_t *receiver,
+							  qcd_pending_t *pending);
 
 #endif /** QCD_MAKER_H_ @}*/

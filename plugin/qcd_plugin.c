@@ -6,6 +6,7 @@
 #include "qcd_control.h"
 #include "qcd_events.h"
 #include "qcd_maker.h"
+#include "qcd_pending.h"
 #include "qcd_receiver.h"
 #include "qcd_socket.h"
 #include "qcd_taker.h"
@@ -38,6 +39,11 @@ struct private_qcd_plugin_t {
 	 * Shows packets to both roles
 	 */
 	qcd_receiver_t *receiver;
+
+	/**
+	 * IKE_SAs that we initiate
+	 */
+	qcd_pending_t *pending;
 
 	/**
 	 * Token maker, NULL if off
@@ -75,10 +81,11 @@ static void start(private_qcd_plugin_t *this)
 	this->config = qcd_config_create();
 	this->events = qcd_events_create();
 	this->receiver = qcd_receiver_create();
+	this->pending = qcd_pending_create();
 	if (this->config->maker)
 	{
 		this->maker = qcd_maker_create(this->config, this->events,
-									   this->receiver);
+									   this->receiver, this->pending);
 	}
 	if (this->config->taker)
 	{
@@ -102,6 +109,7 @@ static void stop(private_qcd_plugin_t *this)
 	DESTROY_IF(this->receiver);
 	DESTROY_IF(this->taker);
 	DESTROY_IF(this->maker);
+	DESTROY_IF(this->pending);
 	DESTROY_IF(this->events);
 	DESTROY_IF(this->config);
 	this->socket = NULL;
@@ -109,6 +117,7 @@ static void stop(private_qcd_plugin_t *this)
 	this->receiver = NULL;
 	this->taker = NULL;
 	this->maker = NULL;
+	this->pending = NULL;
 	this->events = NULL;
 	this->config = NULL;
 }
