@@ -39,27 +39,70 @@
 #endif
 
 /**
- * Let a new CHILD_SA have the reqid of an old one, where charon can keep it
- * reserved until then.
- *
- * Before 6.0 it can't: the old SAs go, their reqids are free, the first new
- * CHILD_SA may get the number that the second one insists on, and both share
- * it. charon's own reestablish() has that fault. Without a number of its own,
- * a CHILD_SA gets the one that belongs to its traffic selectors, that of a trap
- * policy included.
+ * What a new CHILD_SA takes over from a lost one
  */
-static inline void qcd_use_reqid(child_create_t *task, child_sa_t *child_sa)
-{
-#ifdef QCD_HAVE_REQID_REF
-	uint32_t reqid = child_sa->get_reqid_ref(child_sa);
+typedef struct {
+	/** reserved until it is released, where charon can do that */
+	uint32_t reqid;
+	sec_label_t *label;
+} qcd_child_t;
 
+/**
+ * Keep what a new CHILD_SA takes over.
+ *
+ * Before 6.0 charon can't keep a reqid reserved: the old SAs go, their reqids
+ * are free, the first new CHILD_SA may get the number that the second one
+ * insists on, and both share it. charon's own reestablish() has that fault.
+ * Without a number of its own, a CHILD_SA gets the one that belongs to its
+ * traffic selectors, that of a trap policy included.
+ */
+static inline void qcd_child_keep(qcd_child_t *kept, child_sa_t *child_sa)
+{
+	sec_label_t *label = child_sa->get_label(child_sa);
+
+	kept->label = label ? label->clone(label) : NULL;
+#ifdef QCD_HAVE_REQID_REF
 	/* none for a reqid that is configured, which the task knows anyway */
-	if (reqid)
+	kept->reqid = child_sa->get_reqid_ref(child_sa);
+#endif
+}
+
+/**
+ * Release what was kept.
+ */
+static inline void qcd_child_release(qcd_child_t *kept)
+{
+	DESTROY_IF(kept->label);
+#ifdef QCD_HAVE_REQID_REF
+	if (kept->reqid)
 	{
-		task->use_reqid(task, reqid);
-		charon->kernel->release_reqid(charon->kernel, reqid);
+		charon->kernel->release_reqid(charon->kernel, kept->reqid);
 	}
 #endif
+}
+
+/**
+ * Queue the task that creates a CHILD_SA on an IKE_SA.
+ *
+ * @param cfg			reference, owned by the task
+ */
+static inline void qcd_child_queue(ike_sa_t *ike_sa, child_cfg_t *cfg,
+								   qcd_child_t *kept)
+{
+	child_create_t *task;
+
+	task = child_create_create(ike_sa, cfg, FALSE, NULL, NULL);
+#ifdef QCD_HAVE_REQID_REF
+	if (kept->reqid)
+	{
+		task->use_reqid(task, kept->reqid);
+	}
+#endif
+	if (kept->label)
+	{
+		task->use_label(task, kept->label);
+	}
+	ike_sa->queue_task(ike_sa, &task->task);
 }
 
 #endif /** QCD_COMPAT_H_ @}*/

@@ -217,6 +217,10 @@ static void status(private_qcd_control_t *this, qcd_json_t *json)
 	add_gateway(this, json);
 	add_sas(this, json, counts);
 	add_connections(this, json, counts);
+	if (this->taker)
+	{
+		this->taker->describe(this->taker, json);
+	}
 
 	enumerator = counts->create_enumerator(counts);
 	while (enumerator->enumerate(enumerator, NULL, &count))

@@ -88,6 +88,10 @@ static const struct {
 		"token does not match its IKE_SA, nothing done" },
 	[QCD_EVENT_VERIFIED] = { "verified",
 		"token proves that the peer lost its IKE_SA, dropping it" },
+	[QCD_EVENT_RETRYING] = { "retrying",
+		"connection is not up again yet" },
+	[QCD_EVENT_ABANDONED] = { "abandoned",
+		"connection is not brought up again" },
 	[QCD_EVENT_RECOVERED] = { "recovered",
 		"connection is up again after a crash of the peer" },
 	[QCD_EVENT_ROTATED] = { "rotated", "tokens have a new secret" },
@@ -97,9 +101,9 @@ static const struct {
  * Write an event to the log
  */
 static void log_event(qcd_event_t event, const qcd_spis *spis, host_t *peer,
-					  char *name, u_int suppressed)
+					  char *name, char *detail, u_int suppressed)
 {
-	char details[256] = "", more[64] = "";
+	char details[384] = "", more[64] = "";
 	uint64_t spi_i, spi_r;
 	int len = 0;
 
@@ -116,8 +120,13 @@ static void log_event(qcd_event_t event, const qcd_spis *spis, host_t *peer,
 	{
 		memcpy(&spi_i, &spis->initiator, sizeof(spi_i));
 		memcpy(&spi_r, &spis->responder, sizeof(spi_r));
-		snprintf(details + len, sizeof(details) - len, " SPIs %.16"PRIx64"_i "
-				 "%.16"PRIx64"_r", be64toh(spi_i), be64toh(spi_r));
+		len += snprintf(details + len, sizeof(details) - len,
+						" SPIs %.16"PRIx64"_i %.16"PRIx64"_r", be64toh(spi_i),
+						be64toh(spi_r));
+	}
+	if (detail)
+	{
+		snprintf(details + len, sizeof(details) - len, " (%.128s)", detail);
 	}
 	if (suppressed)
 	{
@@ -131,7 +140,7 @@ static void log_event(qcd_event_t event, const qcd_spis *spis, host_t *peer,
  * Write an event as a line of JSON
  */
 static chunk_t describe(qcd_event_t event, const qcd_spis *spis, host_t *peer,
-						char *name, u_int suppressed)
+						char *name, char *detail, u_int suppressed)
 {
 	qcd_json_t *json = qcd_json_create();
 	struct timespec now;
@@ -153,6 +162,10 @@ static chunk_t describe(qcd_event_t event, const qcd_spis *spis, host_t *peer,
 	{
 		json->add_spi(json, "spi_i", &spis->initiator);
 		json->add_spi(json, "spi_r", &spis->responder);
+	}
+	if (detail)
+	{
+		json->add_str(json, "detail", detail);
 	}
 	json->add_num(json, "suppressed", suppressed);
 	return json->finish(json);
@@ -188,9 +201,12 @@ static bool count(private_qcd_events_t *this, qcd_event_t event,
 	return TRUE;
 }
 
-METHOD(qcd_events_t, raise_event, void,
-	private_qcd_events_t *this, qcd_event_t event, const qcd_spis *spis,
-	host_t *peer, char *name)
+/**
+ * Raise an event, with all that may be said of it
+ */
+static void raise_all(private_qcd_events_t *this, qcd_event_t event,
+					  const qcd_spis *spis, host_t *peer, char *name,
+					  char *detail)
 {
 	u_int suppressed;
 	chunk_t line;
@@ -200,7 +216,7 @@ METHOD(qcd_events_t, raise_event, void,
 	report = count(this, event, &suppressed);
 	if (report && this->cb)
 	{
-		line = describe(event, spis, peer, name, suppressed);
+		line = describe(event, spis, peer, name, detail, suppressed);
 		this->cb(this->data, line);
 		chunk_free(&line);
 	}
@@ -208,16 +224,31 @@ METHOD(qcd_events_t, raise_event, void,
 
 	if (report)
 	{
-		log_event(event, spis, peer, name, suppressed);
+		log_event(event, spis, peer, name, detail, suppressed);
 	}
 }
 
-METHOD(qcd_events_t, expect, void,
-	private_qcd_events_t *this, char *name)
+METHOD(qcd_events_t, raise_event, void,
+	private_qcd_events_t *this, qcd_event_t event, const qcd_spis *spis,
+	host_t *peer, char *name)
+{
+	raise_all(this, event, spis, peer, name, NULL);
+}
+
+METHOD(qcd_events_t, raise_detail, void,
+	private_qcd_events_t *this, qcd_event_t event, host_t *peer, char *name,
+	char *detail)
+{
+	raise_all(this, event, NULL, peer, name, detail);
+}
+
+/**
+ * Get a connection, make it if it is not known yet
+ */
+static connection_t *get_connection(private_qcd_events_t *this, char *name)
 {
 	connection_t *connection;
 
-	this->mutex->lock(this->mutex);
 	connection = this->connections->get(this->connections, name);
 	if (!connection)
 	{
@@ -226,8 +257,24 @@ METHOD(qcd_events_t, expect, void,
 		);
 		this->connections->put(this->connections, connection->name, connection);
 	}
-	connection->expected = TRUE;
+	return connection;
+}
+
+METHOD(qcd_events_t, expect, void,
+	private_qcd_events_t *this, char *name)
+{
+	this->mutex->lock(this->mutex);
+	get_connection(this, name)->expected = TRUE;
 	this->mutex->unlock(this->mutex);
+}
+
+METHOD(qcd_events_t, recovered, void,
+	private_qcd_events_t *this, const qcd_spis *spis, host_t *peer, char *name)
+{
+	this->mutex->lock(this->mutex);
+	get_connection(this, name)->recovered = time(NULL);
+	this->mutex->unlock(this->mutex);
+	raise_event(this, QCD_EVENT_RECOVERED, spis, peer, name);
 }
 
 METHOD(listener_t, ike_updown, bool,
@@ -326,6 +373,8 @@ qcd_events_t *qcd_events_create()
 				.ike_updown = _ike_updown,
 			},
 			.raise = _raise_event,
+			.raise_detail = _raise_detail,
+			.recovered = _recovered,
 			.expect = _expect,
 			.get_count = _get_count,
 			.get_recovery = _get_recovery,

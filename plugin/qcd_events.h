@@ -39,8 +39,12 @@ enum qcd_event_t {
 	QCD_EVENT_REFUSED,
 	/** token that proves an IKE_SA lost */
 	QCD_EVENT_VERIFIED,
+	/** a try to bring a connection up again failed, another one follows */
+	QCD_EVENT_RETRYING,
 	/** connection is up again after a crash of the peer */
 	QCD_EVENT_RECOVERED,
+	/** connection is not brought up again: it was closed, or unloaded */
+	QCD_EVENT_ABANDONED,
 	/** new generation of secrets */
 	QCD_EVENT_ROTATED,
 	/** number of events */
@@ -78,7 +82,28 @@ struct qcd_events_t {
 				  host_t *peer, char *name);
 
 	/**
-	 * Note that a connection is expected to come back: the next time that it
+	 * Raise an event with more to be said.
+	 *
+	 * @param event			event
+	 * @param peer			peer
+	 * @param name			name of the connection
+	 * @param detail		what else is to be said
+	 */
+	void (*raise_detail)(qcd_events_t *this, qcd_event_t event, host_t *peer,
+						 char *name, char *detail);
+
+	/**
+	 * Raise QCD_EVENT_RECOVERED, and note when that was.
+	 *
+	 * @param spis			SPIs of the new IKE_SA
+	 * @param peer			peer
+	 * @param name			name of the connection
+	 */
+	void (*recovered)(qcd_events_t *this, const qcd_spis *spis, host_t *peer,
+					  char *name);
+
+	/**
+	 * Note that only the peer can bring a connection back: the next time that it
 	 * is up is QCD_EVENT_RECOVERED.
 	 *
 	 * @param name			name of the connection, cloned

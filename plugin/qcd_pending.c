@@ -28,6 +28,11 @@ struct private_qcd_pending_t {
 	 * Pending IKE_SAs as entry_t, by their unique IDs
 	 */
 	hashtable_t *entries;
+
+	/**
+	 * Those of them that were answered, by their SPIs
+	 */
+	hashtable_t *answered;
 };
 
 /**
@@ -56,6 +61,21 @@ static void entry_destroy(entry_t *entry)
 		free(entry->name);
 		free(entry);
 	}
+}
+
+/**
+ * Take out an entry, which may not be there
+ */
+static entry_t *remove_entry(private_qcd_pending_t *this, uint32_t unique_id)
+{
+	entry_t *entry;
+
+	entry = this->entries->remove(this->entries, (void*)(uintptr_t)unique_id);
+	if (entry)
+	{
+		this->answered->remove(this->answered, &entry->sa.spis);
+	}
+	return entry;
 }
 
 /**
@@ -129,13 +149,19 @@ static void note_request(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 	host_t *other = message->get_destination(message);
 	entry_t *entry;
 	qcd_sa_t sa;
+	bool answered;
 
-	qcd_sa_identify(ike_sa, &sa);
+	answered = qcd_sa_identify(ike_sa, &sa);
 	this->mutex->lock(this->mutex);
 	entry = get_entry(this, ike_sa);
 	entry->packets->destroy_offset(entry->packets, offsetof(packet_t, destroy));
 	entry->packets = packets;
+	this->answered->remove(this->answered, &entry->sa.spis);
 	entry->sa.spis = sa.spis;
+	if (answered)
+	{
+		this->answered->put(this->answered, &entry->sa.spis, entry);
+	}
 	entry->sa.since = qcd_now();
 	DESTROY_IF(entry->sa.me);
 	DESTROY_IF(entry->sa.other);
@@ -189,8 +215,7 @@ METHOD(listener_t, ike_state_change, bool,
 	if (state != IKE_CONNECTING)
 	{
 		this->mutex->lock(this->mutex);
-		entry = this->entries->remove(this->entries,
-									  (void*)(uintptr_t)unique_id);
+		entry = remove_entry(this, unique_id);
 		this->mutex->unlock(this->mutex);
 		entry_destroy(entry);
 	}
@@ -222,6 +247,23 @@ METHOD(qcd_pending_t, find, linked_list_t*,
 	enumerator->destroy(enumerator);
 	this->mutex->unlock(this->mutex);
 	return found;
+}
+
+METHOD(qcd_pending_t, find_answered, char*,
+	private_qcd_pending_t *this, const qcd_spis *spis, uint32_t *unique_id)
+{
+	entry_t *entry;
+	char *name = NULL;
+
+	this->mutex->lock(this->mutex);
+	entry = this->answered->get(this->answered, (void*)spis);
+	if (entry)
+	{
+		*unique_id = entry->sa.unique_id;
+		name = strdup(entry->name);
+	}
+	this->mutex->unlock(this->mutex);
+	return name;
 }
 
 METHOD(qcd_pending_t, repeat, bool,
@@ -265,6 +307,7 @@ METHOD(qcd_pending_t, destroy, void,
 	}
 	enumerator->destroy(enumerator);
 	this->entries->destroy(this->entries);
+	this->answered->destroy(this->answered);
 	this->mutex->destroy(this->mutex);
 	free(this);
 }
@@ -293,12 +336,14 @@ qcd_pending_t *qcd_pending_create()
 				.ike_state_change = _ike_state_change,
 			},
 			.find = _find,
+			.find_answered = _find_answered,
 			.repeat = _repeat,
 			.destroy = _destroy,
 		},
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 		.entries = hashtable_create(hashtable_hash_ptr, hashtable_equals_ptr,
 									8),
+		.answered = hashtable_create(qcd_spis_hash, qcd_spis_equals, 8),
 	);
 	charon->bus->add_listener(charon->bus, &this->public.listener);
 	return &this->public;

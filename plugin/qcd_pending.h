@@ -60,6 +60,16 @@ struct qcd_pending_t {
 	linked_list_t *(*find)(qcd_pending_t *this, char *name, host_t *peer);
 
 	/**
+	 * Find a pending IKE_SA whose peer has answered by its SPIs.
+	 *
+	 * @param spis			both SPIs
+	 * @param unique_id		receives its unique ID
+	 * @return				name of its connection, to free; NULL if there is none
+	 */
+	char *(*find_answered)(qcd_pending_t *this, const qcd_spis *spis,
+						   uint32_t *unique_id);
+
+	/**
 	 * Send the current request of an IKE_SA again, from and to the addresses
 	 * that it was first sent with.
 	 *

@@ -90,7 +90,7 @@ static void start(private_qcd_plugin_t *this)
 	if (this->config->taker)
 	{
 		this->taker = qcd_taker_create(this->config, this->events,
-									   this->receiver);
+									   this->receiver, this->pending);
 	}
 	this->control = qcd_control_create(this->events, this->maker, this->taker);
 	this->socket = qcd_socket_create(this->config->socket, this->control,

@@ -1,616 +1,1235 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_recovery.h"
-#include "qcd_compat.h"
+#include "qcd_try.h"
 
-#include <daemon.h>
-#include <processing/jobs/callback_job.h>
-#include <sa/ikev2/tasks/child_create.h>
+#include <collections/array.h>
 #include <sa/ikev2/tasks/ike_dpd.h>
+#include <threading/mutex.h>
 
 /**
- * An IKE_SA to recover
+ * Milliseconds after which a request without an answer is repeated for the first
+ * time; later on after a share of the time since it was first sent
  */
-typedef struct {
-	qcd_config_t *config;
+#define REPEAT_MIN_MS 500
+#define REPEAT_MAX_MS 30000
+#define REPEAT_SHARE 8
+
+/**
+ * Milliseconds after which another address of the peer is tried, if it has
+ * several
+ */
+#define OTHER_ADDRESS_MS 1000
+
+/**
+ * Milliseconds after which another try is begun beside one whose peer has
+ * answered and is silent since, and how many round trips that is at least. It
+ * doubles with each.
+ */
+#define BESIDE_MS 4000
+#define BESIDE_ROUND_TRIPS 8
+#define BESIDE_DOUBLE_MAX 4
+
+/**
+ * Milliseconds for which a try counts among those that are under way with an
+ * address: some tries never end
+ */
+#define ANSWERED_COUNTS_MS 2000
+#define UNANSWERED_COUNTS_MS 10000
+
+/**
+ * Milliseconds after which a look is taken at what nobody announces
+ */
+#define LOOK_MS 250
+
+/**
+ * Milliseconds that the peer has to bring up the CHILD_SAs of its own IKE_SA,
+ * and to answer on one of several IKE_SAs
+ */
+#define PEERS_TIME_MS 1000
+
+/**
+ * Milliseconds, once all is up, after which tries that are left over go, and
+ * after which the recovery is over
+ */
+#define LEFT_OVER_MS 5000
+#define OVER_MS 30000
+
+/**
+ * Tries that are known as ours: older ones are gone
+ */
+#define TRIES_KNOWN_MAX 16
+
+/**
+ * Milliseconds after which a connection that is not loaded is given up
+ */
+#define UNLOADED_MS 30000
+
+typedef struct private_qcd_recovery_t private_qcd_recovery_t;
+
+/**
+ * Private data
+ */
+struct private_qcd_recovery_t {
+
+	/**
+	 * Public interface
+	 */
+	qcd_recovery_t public;
+
+	/**
+	 * Events
+	 */
 	qcd_events_t *events;
-	qcd_sa_t sa;
-	host_t *src;
-} recovery_t;
+
+	/**
+	 * IKE_SAs that we initiate, and those that are established
+	 */
+	qcd_pending_t *pending;
+	qcd_peers_t *peers;
+
+	/**
+	 * What has to be up
+	 */
+	qcd_wanted_t *wanted;
+
+	/**
+	 * The youngest IKE_SA that was lost: younger ones may take its place
+	 */
+	uint32_t lost;
+
+	/**
+	 * Whether a crash was proved, so that its end is worth an event
+	 */
+	bool proved;
+
+	/**
+	 * When to try, and when the next try is due
+	 */
+	qcd_retry retry;
+	uint64_t next;
+
+	/**
+	 * Unique ID of the last try, 0 once it has failed
+	 */
+	uint32_t current;
+
+	/**
+	 * Whether a try is due beside one that is under way, and how often that was
+	 * so because the peer was silent
+	 */
+	bool extra;
+	u_int extras;
+
+	/**
+	 * When a request was repeated the last time
+	 */
+	uint64_t repeated;
+
+	/**
+	 * Whether as many tries as may be are under way
+	 */
+	bool waiting;
+
+	/**
+	 * What the peer's name stands for, or NULL
+	 */
+	host_t *resolved;
+
+	/**
+	 * From where the peer was reached the last time, NULL if there is no route
+	 */
+	host_t *source;
+
+	/**
+	 * Since when all is up, since when there is an IKE_SA without all of its
+	 * CHILD_SAs, since when there are several with all of them, and since when
+	 * the connection is not loaded; 0 if that is not so
+	 */
+	uint64_t up_since;
+	uint64_t incomplete_since;
+	uint64_t several_since;
+	uint64_t unloaded_since;
+
+	/**
+	 * Whether CHILD_SAs were asked for on an IKE_SA that lacked them
+	 */
+	bool asked;
+
+	/**
+	 * Whether the first step is done: IKE_SAs that were there before may be lost
+	 * like the first one
+	 */
+	bool begun;
+
+	/**
+	 * Mutex for what follows. Listeners take it while they hold the bus.
+	 */
+	mutex_t *mutex;
+
+	/**
+	 * IKE_SAs that we began, and one that we delete, as uint32_t
+	 */
+	array_t *tries;
+	uint32_t deleted;
+
+	/**
+	 * Why the last try fails, and whether the peer says that it doesn't know it
+	 */
+	enum qcd_failure failure;
+	char reason[64];
+	bool hinted;
+
+	/**
+	 * Whether somebody closed the connection on purpose
+	 */
+	bool closed;
+
+	/**
+	 * What is shown of it
+	 */
+	struct {
+		char *name;
+		host_t *peer;
+		u_int tries;
+		uint64_t next;
+		bool waiting;
+		bool over;
+	} shown;
+};
 
 /**
- * Get what has to be done for a CHILD_SA
- */
-static action_t get_action(qcd_config_t *config, ike_sa_t *ike_sa,
-						   child_sa_t *child_sa)
-{
-	child_cfg_t *cfg = child_sa->get_config(child_sa);
-	action_t action;
-
-	if (ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING))
-	{	/* it was to be established anew anyway */
-		return ACTION_START;
-	}
-	switch (config->recover)
-	{
-		case QCD_RECOVER_RECONNECT:
-			return ACTION_START;
-		case QCD_RECOVER_TRAP:
-			return ACTION_TRAP;
-		case QCD_RECOVER_NONE:
-			return ACTION_NONE;
-		case QCD_RECOVER_AUTO:
-			break;
-	}
-	action = child_sa->get_dpd_action(child_sa);
-	if (action == ACTION_NONE)
-	{
-		action = child_sa->get_close_action(child_sa);
-	}
-	if (action == ACTION_NONE)
-	{
-		action = cfg->get_start_action(cfg);
-	}
-	if (action == ACTION_NONE &&
-		ike_sa->has_condition(ike_sa, COND_ORIGINAL_INITIATOR))
-	{
-		action = ACTION_START;
-	}
-	return action;
-}
-
-/**
- * Is the CHILD_SA one that should be up?
- */
-static bool is_child_up(child_sa_t *child_sa)
-{
-	switch (child_sa->get_state(child_sa))
-	{
-		case CHILD_REKEYED:
-		case CHILD_DELETED:
-			return FALSE;
-		default:
-			return TRUE;
-	}
-}
-
-/**
- * Are there tasks of that type?
- */
-static bool has_task(ike_sa_t *ike_sa, task_queue_t queue, task_type_t type)
-{
-	enumerator_t *enumerator;
-	task_t *task;
-	bool found = FALSE;
-
-	enumerator = ike_sa->create_task_enumerator(ike_sa, queue);
-	while (enumerator->enumerate(enumerator, &task))
-	{
-		found |= task->get_type(task) == type;
-	}
-	enumerator->destroy(enumerator);
-	return found;
-}
-
-/**
- * Install trap policies where that has to be done for a CHILD_SA
- *
- * @return				TRUE if a CHILD_SA has to be established
- */
-static bool trap_children(qcd_config_t *config, ike_sa_t *ike_sa)
-{
-	enumerator_t *enumerator;
-	child_sa_t *child_sa;
-	action_t action;
-	bool restart = FALSE;
-
-	enumerator = ike_sa->create_child_sa_enumerator(ike_sa);
-	while (enumerator->enumerate(enumerator, &child_sa))
-	{
-		action = is_child_up(child_sa) ? get_action(config, ike_sa, child_sa)
-									   : ACTION_NONE;
-		if (action & ACTION_TRAP)
-		{
-			charon->traps->install(charon->traps, ike_sa->get_peer_cfg(ike_sa),
-								   child_sa->get_config(child_sa));
-		}
-		restart |= (action & ACTION_START) != 0;
-	}
-	enumerator->destroy(enumerator);
-	return restart;
-}
-
-/**
- * Check if we can be the initiator: where the peer got a virtual IP from us or
- * authenticated with EAP, only the peer can
- */
-static bool is_symmetric(ike_sa_t *ike_sa)
-{
-	enumerator_t *enumerator;
-	host_t *vip;
-	bool gave_vip;
-
-	if (ike_sa->has_condition(ike_sa, COND_ORIGINAL_INITIATOR))
-	{
-		return TRUE;
-	}
-	enumerator = ike_sa->create_virtual_ip_enumerator(ike_sa, FALSE);
-	gave_vip = enumerator->enumerate(enumerator, &vip);
-	enumerator->destroy(enumerator);
-	return !gave_vip && !ike_sa->has_condition(ike_sa, COND_EAP_AUTHENTICATED);
-}
-
-/**
- * Get the address to reach the peer at: the one that the configuration names,
- * or, for a peer that may be anywhere, the one it had
- */
-static host_t *get_other_host(ike_cfg_t *ike_cfg, host_t *old)
-{
-	host_t *host;
-
-	host = ike_cfg->resolve_other(ike_cfg, old->get_family(old));
-	if (!host || host->is_anyaddr(host))
-	{
-		DESTROY_IF(host);
-		host = old->clone(old);
-	}
-	host->set_port(host, ike_cfg->get_other_port(ike_cfg));
-	return host;
-}
-
-/**
- * Get the address to reach the peer from: the one that the configuration names,
- * the one we had, or what goes to where the peer is now
- */
-static host_t *get_my_host(ike_cfg_t *ike_cfg, host_t *old, bool moved,
-						   host_t *other)
-{
-	host_t *host;
-
-	host = ike_cfg->resolve_me(ike_cfg, other->get_family(other));
-	if (host && host->is_anyaddr(host))
-	{
-		host->destroy(host);
-		host = NULL;
-	}
-	if (!host && moved)
-	{
-		host = charon->kernel->get_source_addr(charon->kernel, other, NULL);
-	}
-	if (!host)
-	{
-		host = old->clone(old);
-	}
-	host->set_port(host, ike_cfg->get_my_port(ike_cfg));
-	return host;
-}
-
-/**
- * Set the hosts of the new IKE_SA
- */
-static void set_hosts(ike_sa_t *old, ike_sa_t *new)
-{
-	ike_cfg_t *ike_cfg = old->get_ike_cfg(old);
-	host_t *me, *other, *old_other;
-
-	old_other = old->get_other_host(old);
-	other = get_other_host(ike_cfg, old_other);
-	me = get_my_host(ike_cfg, old->get_my_host(old),
-					 !other->ip_equals(other, old_other), other);
-	new->set_other_host(new, other);
-	new->set_my_host(new, me);
-}
-
-/**
- * Ask for the virtual IPs that we had
- */
-static void set_virtual_ips(ike_sa_t *old, ike_sa_t *new)
-{
-	enumerator_t *enumerator;
-	host_t *vip;
-
-	enumerator = old->create_virtual_ip_enumerator(old, TRUE);
-	while (enumerator->enumerate(enumerator, &vip))
-	{
-		new->add_virtual_ip(new, TRUE, vip);
-	}
-	enumerator->destroy(enumerator);
-}
-
-/**
- * Queue what establishes the CHILD_SAs on a new IKE_SA
- */
-static void queue_children(qcd_config_t *config, ike_sa_t *old, ike_sa_t *new)
-{
-	enumerator_t *enumerator;
-	child_create_t *task;
-	child_sa_t *child_sa;
-	child_cfg_t *cfg;
-
-	enumerator = old->create_child_sa_enumerator(old);
-	while (enumerator->enumerate(enumerator, &child_sa))
-	{
-		if (is_child_up(child_sa) &&
-			get_action(config, old, child_sa) & ACTION_START)
-		{
-			cfg = child_sa->get_config(child_sa);
-			task = child_create_create(new, cfg->get_ref(cfg), FALSE, NULL,
-									   NULL);
-			qcd_use_reqid(task, child_sa);
-			task->use_label(task, child_sa->get_label(child_sa));
-			new->queue_task(new, &task->task);
-		}
-	}
-	enumerator->destroy(enumerator);
-	new->adopt_child_tasks(new, old);
-}
-
-/**
- * Establish a new IKE_SA like ike_sa_t.reestablish(), but put it under the
- * manager's care before it sends anything.
- *
- * reestablish() initiates the new SA first and checks it in then. On a fast
- * network the response to IKE_SA_INIT is here before that, the manager knows no
- * such SA and drops it, and all wait four seconds for a retransmission. Here,
- * the thread that got the response waits until the SA is checked in.
- */
-static void establish(qcd_config_t *config, ike_sa_t *old)
-{
-	ike_sa_t *new;
-
-	new = charon->ike_sa_manager->create_new(charon->ike_sa_manager, IKEV2,
-											 TRUE);
-	if (!new)
-	{
-		return;
-	}
-	new->set_peer_cfg(new, old->get_peer_cfg(old));
-	set_hosts(old, new);
-	charon->bus->ike_reestablish_pre(charon->bus, old, new);
-	charon->ike_sa_manager->checkout_new(charon->ike_sa_manager, new);
-	charon->bus->set_sa(charon->bus, new);
-	set_virtual_ips(old, new);
-	queue_children(config, old, new);
-
-	if (new->initiate(new, NULL, NULL) == DESTROY_ME)
-	{
-		charon->bus->ike_reestablish_post(charon->bus, old, new, FALSE);
-		charon->ike_sa_manager->checkin_and_destroy(charon->ike_sa_manager,
-													new);
-	}
-	else
-	{
-		charon->bus->ike_reestablish_post(charon->bus, old, new, TRUE);
-		charon->ike_sa_manager->checkin(charon->ike_sa_manager, new);
-	}
-	charon->bus->set_sa(charon->bus, old);
-}
-
-/**
- * Do for an IKE_SA what has to be done
- */
-static void reestablish(qcd_config_t *config, ike_sa_t *ike_sa)
-{
-#ifdef ME
-	peer_cfg_t *peer_cfg = ike_sa->get_peer_cfg(ike_sa);
-#endif
-	bool restart;
-
-	if (has_task(ike_sa, TASK_QUEUE_QUEUED, TASK_IKE_DELETE))
-	{
-		return;
-	}
-#ifdef ME
-	if (peer_cfg->is_mediation(peer_cfg))
-	{	/* has no children, charon knows how to keep it up */
-		ike_sa->reestablish(ike_sa);
-		return;
-	}
-#endif
-	restart = trap_children(config, ike_sa);
-	restart |= config->recover != QCD_RECOVER_NONE &&
-			   (has_task(ike_sa, TASK_QUEUE_ACTIVE, TASK_CHILD_CREATE) ||
-				has_task(ike_sa, TASK_QUEUE_QUEUED, TASK_CHILD_CREATE));
-	if (!restart)
-	{
-		return;
-	}
-	if (!is_symmetric(ike_sa))
-	{
-		DBG1(DBG_IKE, "QCD: only the peer can establish IKE_SA %s[%u] again",
-			 ike_sa->get_name(ike_sa), ike_sa->get_unique_id(ike_sa));
-		return;
-	}
-	establish(config, ike_sa);
-}
-
-/**
- * Is the IKE_SA one that should be up?
- */
-static bool should_be_up(ike_sa_t *ike_sa)
-{
-	switch (ike_sa->get_state(ike_sa))
-	{
-		case IKE_ESTABLISHED:
-		case IKE_REKEYING:
-			return TRUE;
-		case IKE_DELETING:
-			/* where it is closed only to be opened again */
-			return ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING) &&
-				   !lib->settings->get_bool(lib->settings,
-								"%s.make_before_break", QCD_MAKE_BEFORE_BREAK,
-								lib->ns);
-		default:
-			return FALSE;
-	}
-}
-
-/**
- * Recover a checked out IKE_SA: RFC 6290 sections 3 and 4.5, it is deleted with
- * its CHILD_SAs and nothing is sent on it
- */
-static void recover(recovery_t *this, ike_sa_t *ike_sa, bool replaced)
-{
-	ike_sa_state_t state = ike_sa->get_state(ike_sa);
-
-	this->events->raise(this->events, QCD_EVENT_VERIFIED, &this->sa.spis,
-						this->src, ike_sa->get_name(ike_sa));
-
-	if (should_be_up(ike_sa))
-	{
-		this->events->expect(this->events, ike_sa->get_name(ike_sa));
-		if (!replaced)
-		{
-			reestablish(this->config, ike_sa);
-		}
-	}
-	/* as charon does where an SA is given up after retransmissions */
-	if (state != IKE_CONNECTING && state != IKE_REKEYED)
-	{
-		charon->bus->ike_updown(charon->bus, ike_sa, FALSE);
-	}
-	charon->ike_sa_manager->checkin_and_destroy(charon->ike_sa_manager, ike_sa);
-}
-
-/**
- * What is known of an IKE_SA that is not checked out
+ * An IKE_SA that may take the place of the lost one
  */
 typedef struct {
-	uint32_t unique_id;
-	char *name;
-	host_t *peer;
-	/** names of its CHILD_SAs that are up */
-	linked_list_t *children;
-} known_t;
+	qcd_sa_t sa;
+	/** wanted CHILD_SAs that are up on it */
+	u_int children;
+	bool initiator;
+	/** CHILD_SAs are being created, or the peer was asked if it lives */
+	bool busy;
+	/** it lacks the virtual IPs that the configuration asks for */
+	bool no_vip;
+} found_t;
 
 /**
- * Is there a CHILD_SA of that name that is up?
+ * Check out an IKE_SA, unless its SPIs name another one now
  */
-static bool has_child(ike_sa_t *ike_sa, char *name)
+static ike_sa_t *checkout(qcd_sa_t *sa)
 {
-	enumerator_t *enumerator;
-	child_sa_t *child_sa;
-	bool found = FALSE;
+	ike_sa_t *ike_sa = qcd_sa_checkout(sa);
 
-	enumerator = ike_sa->create_child_sa_enumerator(ike_sa);
-	while (!found && enumerator->enumerate(enumerator, &child_sa))
+	if (ike_sa && ike_sa->get_unique_id(ike_sa) != sa->unique_id)
 	{
-		found = is_child_up(child_sa) &&
-				streq(child_sa->get_name(child_sa), name);
+		charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
+		return NULL;
 	}
-	enumerator->destroy(enumerator);
-	return found;
+	return ike_sa;
 }
 
 /**
- * Does an IKE_SA replace an older one, or is it about to? While it comes up,
- * only its task tells; the task is gone a moment before the older one is. One
- * beside it with other CHILD_SAs does not count.
+ * Check in an IKE_SA, destroy it if that is what it asks for
  */
-static bool is_replacement(known_t *old, ike_sa_t *ike_sa)
+static void checkin(ike_sa_t *ike_sa, status_t status)
 {
-	enumerator_t *enumerator;
-	char *child;
-	bool found;
-
-	if (ike_sa->get_unique_id(ike_sa) <= old->unique_id ||
-		!streq(ike_sa->get_name(ike_sa), old->name) ||
-		!old->peer->ip_equals(old->peer, ike_sa->get_other_host(ike_sa)))
-	{
-		return FALSE;
-	}
-	if (has_task(ike_sa, TASK_QUEUE_QUEUED, TASK_IKE_REAUTH_COMPLETE))
-	{
-		return TRUE;
-	}
-	found = ike_sa->get_state(ike_sa) == IKE_ESTABLISHED;
-	enumerator = old->children->create_enumerator(old->children);
-	while (found && enumerator->enumerate(enumerator, &child))
-	{
-		found = has_child(ike_sa, child);
-	}
-	enumerator->destroy(enumerator);
-	return found;
-}
-
-/**
- * Find the IKE_SA that replaces another one
- *
- * @return				its unique ID, 0 if there is none
- */
-static uint32_t find_replacement(known_t *old)
-{
-	enumerator_t *enumerator;
-	ike_sa_t *ike_sa;
-	uint32_t unique_id = 0;
-
-	enumerator = charon->ike_sa_manager->create_enumerator(
-											charon->ike_sa_manager, TRUE);
-	while (!unique_id && enumerator->enumerate(enumerator, &ike_sa))
-	{
-		if (is_replacement(old, ike_sa))
-		{
-			unique_id = ike_sa->get_unique_id(ike_sa);
-		}
-	}
-	enumerator->destroy(enumerator);
-	return unique_id;
-}
-
-/**
- * Have an IKE_SA that replaces another one go on, with a peer that has crashed
- * meanwhile: it may have been asked while the peer was down, and would repeat
- * itself in seconds only.
- *
- * @return				FALSE if it can't take the place of the other one
- */
-static bool hurry(uint32_t unique_id)
-{
-	ike_sa_t *ike_sa;
-	ike_sa_id_t *id;
-	status_t status = FAILED;
-
-	ike_sa = charon->ike_sa_manager->checkout_by_id(charon->ike_sa_manager,
-													unique_id);
-	if (!ike_sa)
-	{
-		return FALSE;
-	}
-	id = ike_sa->get_id(ike_sa);
-	switch (ike_sa->get_state(ike_sa))
-	{
-		case IKE_CONNECTING:
-			/* once it was answered, this may be by the daemon that died: then
-			 * nobody would ever tell us */
-			status = id->get_responder_spi(id) ? DESTROY_ME
-											   : ike_sa->retransmit(ike_sa, 0);
-			break;
-		case IKE_ESTABLISHED:
-		case IKE_REKEYING:
-			/* if the peer has lost it as well, it will show that token too */
-			ike_sa->queue_task(ike_sa, (task_t*)ike_dpd_create(TRUE));
-			status = ike_sa->initiate(ike_sa, NULL, NULL);
-			break;
-		default:
-			break;
-	}
 	if (status == DESTROY_ME)
 	{
 		charon->ike_sa_manager->checkin_and_destroy(charon->ike_sa_manager,
 													ike_sa);
-		return FALSE;
 	}
-	charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
-	return status == SUCCESS;
-}
-
-/**
- * Is an IKE_SA that is authenticated anew replaced by another one, as
- * make_before_break has it, so that ours would be one too many? The condition
- * alone doesn't say: an attempt that failed leaves it behind.
- *
- * Looks at all others, which may wait for this one: it is checked in meanwhile.
- *
- * @return				the IKE_SA checked out again, NULL if it is gone
- */
-static ike_sa_t *look_for_replacement(recovery_t *this, ike_sa_t *ike_sa,
-									  bool *replaced)
-{
-	enumerator_t *enumerator;
-	child_sa_t *child_sa;
-	host_t *peer = ike_sa->get_other_host(ike_sa);
-	known_t old = {
-		.unique_id = ike_sa->get_unique_id(ike_sa),
-		.name = strdup(ike_sa->get_name(ike_sa)),
-		.peer = peer->clone(peer),
-		.children = linked_list_create(),
-	};
-	uint32_t unique_id;
-
-	enumerator = ike_sa->create_child_sa_enumerator(ike_sa);
-	while (enumerator->enumerate(enumerator, &child_sa))
-	{
-		if (is_child_up(child_sa))
-		{
-			old.children->insert_last(old.children,
-									  strdup(child_sa->get_name(child_sa)));
-		}
-	}
-	enumerator->destroy(enumerator);
-	charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
-
-	unique_id = find_replacement(&old);
-	*replaced = unique_id && hurry(unique_id);
-
-	old.children->destroy_function(old.children, free);
-	old.peer->destroy(old.peer);
-	free(old.name);
-	return qcd_sa_checkout(&this->sa);
-}
-
-/**
- * Job that recovers an IKE_SA
- */
-static job_requeue_t execute(recovery_t *this)
-{
-	ike_sa_t *ike_sa;
-	bool replaced = FALSE;
-	char *name;
-
-	ike_sa = qcd_sa_checkout(&this->sa);
-	if (!ike_sa)
-	{
-		return JOB_REQUEUE_NONE;
-	}
-	name = ike_sa->get_name(ike_sa);
-	if (!this->config->role_enabled(this->config, name, "taker"))
+	else
 	{
 		charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
-		return JOB_REQUEUE_NONE;
 	}
-	if (ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING))
-	{
-		ike_sa = look_for_replacement(this, ike_sa, &replaced);
-	}
-	if (ike_sa)
-	{
-		recover(this, ike_sa, replaced);
-	}
-	return JOB_REQUEUE_NONE;
 }
 
 /**
- * Destroy a recovery
+ * Check if an IKE_SA lacks the virtual IPs that it should have got
  */
-static void recovery_destroy(recovery_t *this)
+static bool lacks_virtual_ip(peer_cfg_t *peer_cfg, ike_sa_t *ike_sa)
 {
-	this->src->destroy(this->src);
+	enumerator_t *enumerator;
+	host_t *vip;
+	bool wanted, has;
+
+	enumerator = peer_cfg->create_virtual_ip_enumerator(peer_cfg);
+	wanted = enumerator->enumerate(enumerator, &vip);
+	enumerator->destroy(enumerator);
+	enumerator = ike_sa->create_virtual_ip_enumerator(ike_sa, TRUE);
+	has = enumerator->enumerate(enumerator, &vip);
+	enumerator->destroy(enumerator);
+	return wanted && !has;
+}
+
+/**
+ * Ask the peer if it still has an IKE_SA: if not, it shows that token, too
+ */
+static status_t ask(ike_sa_t *ike_sa)
+{
+	ike_sa->queue_task(ike_sa, (task_t*)ike_dpd_create(TRUE));
+	return ike_sa->initiate(ike_sa, NULL, NULL);
+}
+
+/**
+ * Check if CHILD_SAs are being created, or the peer was asked and has not answered
+ */
+static bool is_busy(ike_sa_t *ike_sa)
+{
+	task_type_t types[] = { TASK_CHILD_CREATE, TASK_IKE_DPD };
+	task_queue_t queues[] = { TASK_QUEUE_ACTIVE, TASK_QUEUE_QUEUED };
+	bool busy = FALSE;
+	int i, j;
+
+	for (i = 0; i < countof(types); i++)
+	{
+		for (j = 0; j < countof(queues); j++)
+		{
+			busy |= qcd_has_task(ike_sa, queues[j], types[i]);
+		}
+	}
+	return busy;
+}
+
+/**
+ * Look at an IKE_SA that may take the place of the lost one
+ *
+ * @return				FALSE if it does not
+ */
+static bool look_at(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
+					ike_sa_t *ike_sa, found_t *found)
+{
+	ike_sa_state_t state = ike_sa->get_state(ike_sa);
+	ike_sa_id_t *id = ike_sa->get_id(ike_sa);
+
+	if ((state != IKE_ESTABLISHED && state != IKE_REKEYING) ||
+		!this->wanted->is_with(this->wanted, ike_sa))
+	{
+		return FALSE;
+	}
+	found->children = this->wanted->look_at(this->wanted, ike_sa);
+	found->initiator = id->is_initiator(id);
+	found->busy = is_busy(ike_sa);
+	found->no_vip = found->initiator && lacks_virtual_ip(peer_cfg, ike_sa);
+	return TRUE;
+}
+
+/**
+ * Find the IKE_SAs in place of the lost one
+ *
+ * @param ask_all		whether to ask the peer if it has them
+ * @return				array of found_t, oldest first
+ */
+static array_t *find_all(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
+						 bool ask_all)
+{
+	qcd_wanted_t *wanted = this->wanted;
+	array_t *all = array_create(sizeof(found_t), 0);
+	linked_list_t *sas;
+	ike_sa_t *ike_sa;
+	found_t found;
+	qcd_sa_t *sa;
+	status_t status;
+
+	wanted->look(wanted);
+	sas = this->peers->find(this->peers, wanted->get_name(wanted),
+							wanted->get_peer(wanted),
+							wanted->get_peer_id(wanted));
+	while (sas->remove_first(sas, (void**)&sa) == SUCCESS)
+	{
+		ike_sa = sa->unique_id > this->lost ? checkout(sa) : NULL;
+		if (ike_sa)
+		{
+			status = SUCCESS;
+			found.sa = *sa;
+			if (look_at(this, peer_cfg, ike_sa, &found))
+			{
+				array_insert(all, ARRAY_TAIL, &found);
+				status = ask_all ? ask(ike_sa) : SUCCESS;
+			}
+			checkin(ike_sa, status);
+		}
+		free(sa);
+	}
+	sas->destroy(sas);
+	return all;
+}
+
+/**
+ * Find the one with most of the CHILD_SAs, the youngest of these, and count those
+ * that have all
+ *
+ * @param wanted		number of CHILD_SAs
+ * @return				FALSE if there is none
+ */
+static bool find_best(array_t *all, u_int wanted, found_t *best, u_int *complete)
+{
+	found_t found;
+	int i;
+
+	*complete = 0;
+	for (i = 0; i < array_count(all); i++)
+	{
+		array_get(all, i, &found);
+		if (!i || found.children >= best->children)
+		{
+			*best = found;
+		}
+		*complete += found.children == wanted;
+	}
+	return array_count(all) > 0;
+}
+
+/**
+ * Check if an IKE_SA is one of our tries, with the mutex
+ */
+static bool has_try(private_qcd_recovery_t *this, uint32_t unique_id)
+{
+	uint32_t current;
+	int i;
+
+	for (i = 0; i < array_count(this->tries); i++)
+	{
+		array_get(this->tries, i, &current);
+		if (current == unique_id)
+		{
+			return TRUE;
+		}
+	}
+	return FALSE;
+}
+
+METHOD(qcd_recovery_t, is_try, bool,
+	private_qcd_recovery_t *this, uint32_t unique_id)
+{
+	bool is_try;
+
+	this->mutex->lock(this->mutex);
+	is_try = has_try(this, unique_id);
+	this->mutex->unlock(this->mutex);
+	return is_try;
+}
+
+/**
+ * Find the tries that are under way, of whomever
+ *
+ * @return				list of qcd_pending_sa_t
+ */
+static linked_list_t *find_pending(private_qcd_recovery_t *this)
+{
+	host_t *peer = this->wanted->get_peer(this->wanted);
+	linked_list_t *list, *found = linked_list_create();
+	qcd_pending_sa_t *sa;
+
+	list = this->pending->find(this->pending,
+							   this->wanted->get_name(this->wanted), NULL);
+	while (list->remove_first(list, (void**)&sa) == SUCCESS)
+	{
+		if (is_try(this, sa->unique_id) || sa->other->ip_equals(sa->other, peer))
+		{
+			found->insert_last(found, sa);
+		}
+		else
+		{
+			qcd_pending_sa_destroy(sa);
+		}
+	}
+	list->destroy(list);
+	return found;
+}
+
+/**
+ * Drop a try, without a word to the peer
+ */
+static void drop(qcd_pending_sa_t *pending)
+{
+	qcd_sa_t sa = {
+		.spis = pending->spis,
+		.role = QCD_INITIATOR,
+		.unique_id = pending->unique_id,
+	};
+	ike_sa_t *ike_sa;
+	ike_sa_state_t state;
+
+	ike_sa = checkout(&sa);
+	if (ike_sa)
+	{
+		state = ike_sa->get_state(ike_sa);
+		checkin(ike_sa, state == IKE_CONNECTING || state == IKE_CREATED ?
+				DESTROY_ME : SUCCESS);
+	}
+}
+
+/**
+ * Drop tries that are left over: those that were not answered, or all
+ */
+static void drop_left_over(private_qcd_recovery_t *this, bool all)
+{
+	linked_list_t *list;
+	qcd_pending_sa_t *sa;
+
+	list = find_pending(this);
+	while (list->remove_first(list, (void**)&sa) == SUCCESS)
+	{
+		if (all || !sa->round_trip)
+		{
+			drop(sa);
+		}
+		qcd_pending_sa_destroy(sa);
+	}
+	list->destroy(list);
+}
+
+METHOD(qcd_recovery_t, note_failure, void,
+	private_qcd_recovery_t *this, enum qcd_failure failure, const char *reason)
+{
+	this->mutex->lock(this->mutex);
+	this->failure = failure;
+	snprintf(this->reason, sizeof(this->reason), "%s", reason);
+	this->hinted |= failure == QCD_FAILURE_CRASHED;
+	this->mutex->unlock(this->mutex);
+}
+
+METHOD(qcd_recovery_t, note_closed, void,
+	private_qcd_recovery_t *this, uint32_t unique_id)
+{
+	this->mutex->lock(this->mutex);
+	this->closed |= unique_id != this->deleted;
+	this->mutex->unlock(this->mutex);
+}
+
+/**
+ * Forget why an earlier try failed
+ */
+static void reset_failure(private_qcd_recovery_t *this)
+{
+	this->mutex->lock(this->mutex);
+	this->failure = QCD_FAILURE_SILENT;
+	this->reason[0] = '\0';
+	this->hinted = FALSE;
+	this->mutex->unlock(this->mutex);
+}
+
+/**
+ * The last try has failed: find out when the next one is due, and tell why
+ */
+static void fail(private_qcd_recovery_t *this)
+{
+	char detail[128];
+	uint64_t now = qcd_now();
+	uint32_t random = 0;
+
+	/* without random numbers, the gaps are just not spread */
+	ignore_result(qcd_random((uint8_t*)&random, sizeof(random)));
+	this->current = 0;
+	this->mutex->lock(this->mutex);
+	qcd_retry_fail(&this->retry, this->failure, now);
+	this->next = max(now, qcd_retry_due(&this->retry, random));
+	snprintf(detail, sizeof(detail), "try %u failed: %s, next in %u ms",
+			 this->retry.num_tries, *this->reason ? this->reason : "no answer",
+			 (u_int)(this->next - now));
+	this->hinted = FALSE;
+	this->mutex->unlock(this->mutex);
+	this->events->raise_detail(this->events, QCD_EVENT_RETRYING,
+							   this->wanted->get_peer(this->wanted),
+							   this->wanted->get_name(this->wanted), detail);
+}
+
+/**
+ * Count the tries, of whomever, that are under way with an address
+ */
+static u_int count_tries(private_qcd_recovery_t *this, host_t *peer)
+{
+	linked_list_t *list;
+	qcd_pending_sa_t *sa;
+	uint64_t age, now = qcd_now();
+	u_int count = 0;
+
+	list = this->pending->find(this->pending, NULL, peer);
+	while (list->remove_first(list, (void**)&sa) == SUCCESS)
+	{
+		age = now - min(now, sa->since);
+		count += age < (sa->round_trip ? ANSWERED_COUNTS_MS
+									   : UNANSWERED_COUNTS_MS);
+		qcd_pending_sa_destroy(sa);
+	}
+	list->destroy(list);
+	return count;
+}
+
+/**
+ * Get the address at which the next try looks for the peer
+ *
+ * @param count			receives the number of addresses that it may have
+ */
+static host_t *get_address(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
+						   u_int *count)
+{
+	return qcd_try_get_peer(peer_cfg->get_ike_cfg(peer_cfg),
+							this->wanted->get_peer(this->wanted),
+							this->resolved, this->retry.num_tries, count);
+}
+
+/**
+ * Get the address to reach the peer from. If it has changed, tries begin to come
+ * fast again.
+ *
+ * @return				NULL if there is no route
+ */
+static host_t *get_source(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
+						  host_t *other)
+{
+	host_t *me;
+
+	me = qcd_try_get_source(peer_cfg->get_ike_cfg(peer_cfg), other);
+	if (me && !(this->source && me->ip_equals(me, this->source)))
+	{
+		if (this->retry.num_tries)
+		{
+			qcd_retry_hasten(&this->retry, qcd_now());
+			this->next = min(this->next, qcd_now());
+		}
+		DESTROY_IF(this->source);
+		this->source = me->clone(me);
+	}
+	else if (!me)
+	{
+		DESTROY_IF(this->source);
+		this->source = NULL;
+	}
+	return me;
+}
+
+/**
+ * Look if there is a route to the peer again
+ */
+static void look_for_route(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
+{
+	host_t *other, *me;
+	u_int count;
+
+	other = get_address(this, peer_cfg, &count);
+	me = get_source(this, peer_cfg, other);
+	DESTROY_IF(me);
+	other->destroy(other);
+}
+
+/**
+ * Initiate an IKE_SA between two addresses, which are adopted
+ */
+static bool initiate(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
+					 host_t *me, host_t *other)
+{
+	ike_sa_t *ike_sa;
+
+	ike_sa = qcd_try_create(this->wanted, peer_cfg, me, other);
+	if (!ike_sa)
+	{
+		return FALSE;
+	}
+	this->current = ike_sa->get_unique_id(ike_sa);
+	this->mutex->lock(this->mutex);
+	array_insert(this->tries, ARRAY_TAIL, &this->current);
+	if (array_count(this->tries) > TRIES_KNOWN_MAX)
+	{
+		array_remove(this->tries, ARRAY_HEAD, NULL);
+	}
+	this->mutex->unlock(this->mutex);
+	return qcd_try_initiate(ike_sa);
+}
+
+/**
+ * Begin a try, unless too many are under way
+ *
+ * @return				when to look again
+ */
+static uint64_t begin_try(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
+{
+	uint64_t now = qcd_now();
+	host_t *other, *me;
+	u_int count;
+
+	other = get_address(this, peer_cfg, &count);
+	this->waiting = count_tries(this, other) >= QCD_TRIES_MAX;
+	if (this->waiting)
+	{
+		other->destroy(other);
+		return now + LOOK_MS;
+	}
+	reset_failure(this);
+	this->extra = FALSE;
+	this->asked = FALSE;
+	this->repeated = now;
+	qcd_retry_try(&this->retry, now);
+	me = get_source(this, peer_cfg, other);
+	if (!me)
+	{
+		other->destroy(other);
+		note_failure(this, QCD_FAILURE_SILENT, "no route to the peer");
+		fail(this);
+		return this->next;
+	}
+	if (!initiate(this, peer_cfg, me, other))
+	{
+		note_failure(this, QCD_FAILURE_REFUSED, "it can't be initiated");
+		fail(this);
+		return this->next;
+	}
+	return now + REPEAT_MIN_MS;
+}
+
+/**
+ * Check if a request is on its way to where the peer is not, or from where we
+ * are not any more. If the peer may have several addresses, the next one gets its
+ * turn after a while.
+ */
+static bool is_astray(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
+					  qcd_pending_sa_t *sa)
+{
+	host_t *other, *me;
+	u_int count;
+	bool astray;
+
+	other = get_address(this, peer_cfg, &count);
+	astray = !sa->other->ip_equals(sa->other, other) &&
+			 (count == 1 || qcd_now() - sa->since >= OTHER_ADDRESS_MS);
+	other->destroy(other);
+	me = get_source(this, peer_cfg, sa->other);
+	astray |= me && !me->ip_equals(me, sa->me);
+	DESTROY_IF(me);
+	return astray;
+}
+
+/**
+ * Check if another try is due beside one that was answered: the peer says that it
+ * does not know it, or is silent
+ */
+static bool is_extra_due(private_qcd_recovery_t *this, qcd_pending_sa_t *sa)
+{
+	uint64_t patience = max(BESIDE_MS, sa->round_trip * BESIDE_ROUND_TRIPS);
+	bool hinted;
+
+	this->mutex->lock(this->mutex);
+	hinted = this->hinted;
+	this->mutex->unlock(this->mutex);
+	if (hinted)
+	{
+		fail(this);
+		return TRUE;
+	}
+	if (qcd_now() - sa->since >= patience << min(this->extras,
+												 BESIDE_DOUBLE_MAX))
+	{
+		this->extras++;
+		fail(this);
+		return TRUE;
+	}
+	return FALSE;
+}
+
+/**
+ * Repeat a request that was not answered, if that is due
+ *
+ * @return				when to look again
+ */
+static uint64_t repeat(private_qcd_recovery_t *this, qcd_pending_sa_t *sa)
+{
+	uint64_t gap, due, now = qcd_now();
+
+	gap = (now - min(now, sa->since)) / REPEAT_SHARE;
+	gap = max(REPEAT_MIN_MS, min(gap, REPEAT_MAX_MS));
+	due = max(this->repeated, sa->since) + gap;
+	if (this->begun && now < due)
+	{
+		return due;
+	}
+	/* when we begin, the peer may just have started */
+	this->pending->repeat(this->pending, sa->unique_id);
+	this->repeated = now;
+	return now + gap;
+}
+
+/**
+ * Get the youngest try that is under way
+ */
+static qcd_pending_sa_t *get_youngest(private_qcd_recovery_t *this)
+{
+	linked_list_t *list;
+	qcd_pending_sa_t *sa, *youngest = NULL, *other;
+
+	list = find_pending(this);
+	while (list->remove_first(list, (void**)&sa) == SUCCESS)
+	{
+		other = sa;
+		if (!youngest || sa->unique_id > youngest->unique_id)
+		{
+			other = youngest;
+			youngest = sa;
+		}
+		if (other)
+		{
+			qcd_pending_sa_destroy(other);
+		}
+	}
+	list->destroy(list);
+	return youngest;
+}
+
+/**
+ * There is no IKE_SA: go on with the try that is under way, or begin one
+ *
+ * @return				when to look again
+ */
+static uint64_t connect_peer(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
+							 qcd_pending_sa_t *sa)
+{
+	if (sa && !this->extra)
+	{
+		if (!sa->round_trip && is_astray(this, peer_cfg, sa))
+		{
+			drop(sa);
+			return begin_try(this, peer_cfg);
+		}
+		this->extra = sa->round_trip && is_extra_due(this, sa);
+		if (!this->extra)
+		{
+			return repeat(this, sa);
+		}
+	}
+	else if (!sa && this->current)
+	{
+		fail(this);
+	}
+	if (!this->source && this->retry.num_tries)
+	{
+		look_for_route(this, peer_cfg);
+	}
+	return qcd_now() < this->next ? this->next : begin_try(this, peer_cfg);
+}
+
+/**
+ * Delete an IKE_SA
+ */
+static void delete_sa(private_qcd_recovery_t *this, qcd_sa_t *sa)
+{
+	ike_sa_t *ike_sa;
+
+	this->mutex->lock(this->mutex);
+	this->deleted = sa->unique_id;
+	this->mutex->unlock(this->mutex);
+	ike_sa = checkout(sa);
+	if (ike_sa)
+	{
+		checkin(ike_sa, ike_sa->delete(ike_sa, FALSE));
+	}
+}
+
+/**
+ * Ask for the CHILD_SAs that an IKE_SA has not
+ */
+static void ask_children(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
+						 qcd_sa_t *sa)
+{
+	ike_sa_t *ike_sa;
+
+	reset_failure(this);
+	qcd_retry_try(&this->retry, qcd_now());
+	this->asked = TRUE;
+	ike_sa = checkout(sa);
+	if (ike_sa)
+	{
+		this->wanted->queue_missing(this->wanted, peer_cfg, ike_sa);
+		checkin(ike_sa, ike_sa->initiate(ike_sa, NULL, NULL));
+	}
+}
+
+/**
+ * There is an IKE_SA without all of its CHILD_SAs: get them
+ *
+ * @return				when to look again
+ */
+static uint64_t complete(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
+						 found_t *best)
+{
+	uint64_t now = qcd_now();
+
+	if (!this->incomplete_since)
+	{
+		this->incomplete_since = now;
+	}
+	if (best->busy)
+	{
+		return now + LOOK_MS;
+	}
+	if (!best->initiator && now - this->incomplete_since < PEERS_TIME_MS)
+	{
+		return this->incomplete_since + PEERS_TIME_MS;
+	}
+	if (this->asked || this->current == best->sa.unique_id)
+	{
+		this->asked = FALSE;
+		this->mutex->lock(this->mutex);
+		this->failure = QCD_FAILURE_REFUSED;
+		if (!*this->reason)
+		{
+			snprintf(this->reason, sizeof(this->reason),
+					 "an IKE_SA without its CHILD_SA");
+		}
+		this->mutex->unlock(this->mutex);
+		fail(this);
+	}
+	if (now < this->next)
+	{
+		return this->next;
+	}
+	if (best->no_vip)
+	{	/* they are asked for with the IKE_SA only */
+		delete_sa(this, &best->sa);
+		return now + LOOK_MS;
+	}
+	ask_children(this, peer_cfg, &best->sa);
+	return now + LOOK_MS;
+}
+
+/**
+ * There are several IKE_SAs with all CHILD_SAs, as where both peers initiated
+ * one: find out which the peer has as well, and delete all of these but one. Both
+ * peers would keep the same one.
+ *
+ * @return				when to look again
+ */
+static uint64_t tidy(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
+{
+	array_t *all;
+	found_t found, keep;
+	u_int wanted;
+	int i, count = 0;
+
+	if (!this->several_since)
+	{
+		this->several_since = qcd_now();
+		all = find_all(this, peer_cfg, TRUE);
+		array_destroy(all);
+		return this->several_since + PEERS_TIME_MS;
+	}
+	if (qcd_now() - this->several_since < PEERS_TIME_MS)
+	{
+		return this->several_since + PEERS_TIME_MS;
+	}
+	this->several_since = 0;
+	all = find_all(this, peer_cfg, FALSE);
+	this->wanted->count_missing(this->wanted, peer_cfg, &wanted);
+	for (i = 0; i < array_count(all); i++)
+	{
+		array_get(all, i, &found);
+		if (found.children < wanted || found.busy)
+		{
+			continue;
+		}
+		if (count++ && memcmp(&found.sa.spis, &keep.sa.spis,
+							  sizeof(found.sa.spis)) > 0)
+		{
+			delete_sa(this, &found.sa);
+			continue;
+		}
+		if (count > 1)
+		{
+			delete_sa(this, &keep.sa);
+		}
+		keep = found;
+	}
+	array_destroy(all);
+	return qcd_now() + PEERS_TIME_MS;
+}
+
+/**
+ * All is up: clean up behind us
+ *
+ * @return				when to look again, 0 if it is over
+ */
+static uint64_t settle(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
+					   found_t *best, u_int complete)
+{
+	uint64_t now = qcd_now();
+
+	this->current = 0;
+	this->extra = FALSE;
+	this->waiting = FALSE;
+	this->incomplete_since = 0;
+	if (!this->up_since)
+	{
+		this->up_since = now;
+		if (this->proved)
+		{
+			this->events->recovered(this->events, &best->sa.spis,
+									this->wanted->get_peer(this->wanted),
+									this->wanted->get_name(this->wanted));
+		}
+		if (this->wanted->has_tasks(this->wanted))
+		{
+			ask_children(this, peer_cfg, &best->sa);
+		}
+	}
+	/* a late answer to what was answered already may end the other IKE_SA at the
+	 * peer, so these have their time */
+	drop_left_over(this, now - this->up_since >= LEFT_OVER_MS);
+	if (complete > 1)
+	{
+		return tidy(this, peer_cfg);
+	}
+	this->several_since = 0;
+	if (now - this->up_since >= OVER_MS)
+	{
+		return 0;
+	}
+	return this->up_since + (now - this->up_since < LEFT_OVER_MS ?
+							 LEFT_OVER_MS : OVER_MS);
+}
+
+/**
+ * Check if somebody has closed the connection
+ */
+static bool is_closed(private_qcd_recovery_t *this)
+{
+	bool closed;
+
+	this->mutex->lock(this->mutex);
+	closed = this->closed;
+	this->mutex->unlock(this->mutex);
+	return closed;
+}
+
+/**
+ * End the recovery before all is up
+ */
+static uint64_t give_up(private_qcd_recovery_t *this, char *why)
+{
+	if (this->proved && !this->up_since)
+	{
+		this->events->raise_detail(this->events, QCD_EVENT_ABANDONED,
+								   this->wanted->get_peer(this->wanted),
+								   this->wanted->get_name(this->wanted), why);
+	}
+	return 0;
+}
+
+/**
+ * Do what is due
+ */
+static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
+{
+	qcd_pending_sa_t *sa;
+	array_t *all;
+	found_t best;
+	u_int missing, wanted, num_complete;
+	uint64_t due;
+	bool found;
+
+	/* in this order: a try is pending until it is established */
+	sa = get_youngest(this);
+	all = find_all(this, peer_cfg, !this->begun);
+	missing = this->wanted->count_missing(this->wanted, peer_cfg, &wanted);
+	found = find_best(all, wanted, &best, &num_complete);
+	array_destroy(all);
+
+	if (found && !missing)
+	{
+		due = settle(this, peer_cfg, &best, num_complete);
+	}
+	else if (is_closed(this))
+	{
+		due = give_up(this, "it was closed");
+	}
+	else if (found)
+	{
+		this->up_since = 0;
+		due = complete(this, peer_cfg, &best);
+	}
+	else if (!this->proved)
+	{	/* the peer came and went */
+		due = 0;
+	}
+	else
+	{
+		this->up_since = 0;
+		this->incomplete_since = 0;
+		due = connect_peer(this, peer_cfg, sa);
+	}
+	this->begun = TRUE;
+	if (sa)
+	{
+		qcd_pending_sa_destroy(sa);
+	}
+	return due;
+}
+
+/**
+ * Show where we are
+ */
+static void show(private_qcd_recovery_t *this, uint64_t due)
+{
+	host_t *peer = this->wanted->get_peer(this->wanted);
+
+	this->mutex->lock(this->mutex);
+	DESTROY_IF(this->shown.peer);
+	this->shown.peer = peer->clone(peer);
+	this->shown.tries = this->retry.num_tries;
+	this->shown.next = due;
+	this->shown.waiting = this->waiting;
+	this->shown.over = this->up_since || !this->proved;
+	this->mutex->unlock(this->mutex);
+}
+
+METHOD(qcd_recovery_t, step, uint64_t,
+	private_qcd_recovery_t *this)
+{
+	peer_cfg_t *peer_cfg = this->wanted->get_config(this->wanted);
+	uint64_t due, now = qcd_now();
+
+	if (!peer_cfg)
+	{
+		if (!this->unloaded_since)
+		{
+			this->unloaded_since = now;
+		}
+		return now - this->unloaded_since < UNLOADED_MS ? now + LOOK_MS :
+			   give_up(this, "it is not loaded any more");
+	}
+	this->unloaded_since = 0;
+	if (this->wanted->is_obsolete(this->wanted, peer_cfg))
+	{
+		due = give_up(this, "its CHILD_SAs are not configured any more");
+	}
+	else
+	{
+		due = step_with(this, peer_cfg);
+	}
+	peer_cfg->destroy(peer_cfg);
+	show(this, due);
+	return due;
+}
+
+METHOD(qcd_recovery_t, get_wanted, qcd_wanted_t*,
+	private_qcd_recovery_t *this)
+{
+	return this->wanted;
+}
+
+METHOD(qcd_recovery_t, go_on, void,
+	private_qcd_recovery_t *this, qcd_wanted_t *wanted, uint32_t unique_id)
+{
+	uint64_t now = qcd_now();
+
+	if (this->up_since && now - this->up_since < QCD_STABLE_MS &&
+		unique_id > this->lost)
+	{	/* what was just brought up */
+		note_failure(this, QCD_FAILURE_LOST, "the peer lost it again");
+		fail(this);
+	}
+	else if (this->up_since)
+	{
+		qcd_retry_init(&this->retry, now);
+		this->next = now;
+	}
+	this->wanted->merge(this->wanted, wanted);
+	this->lost = max(this->lost, unique_id);
+	this->up_since = 0;
+	this->proved = TRUE;
+	this->mutex->lock(this->mutex);
+	this->closed = FALSE;
+	this->mutex->unlock(this->mutex);
+}
+
+METHOD(qcd_recovery_t, is_waiting, bool,
+	private_qcd_recovery_t *this)
+{
+	return this->waiting;
+}
+
+METHOD(qcd_recovery_t, is_up, bool,
+	private_qcd_recovery_t *this)
+{
+	return this->up_since != 0;
+}
+
+METHOD(qcd_recovery_t, set_resolved, void,
+	private_qcd_recovery_t *this, host_t *host)
+{
+	DESTROY_IF(this->resolved);
+	this->resolved = host;
+}
+
+METHOD(qcd_recovery_t, describe, void,
+	private_qcd_recovery_t *this, qcd_json_t *json)
+{
+	uint64_t now = qcd_now();
+
+	this->mutex->lock(this->mutex);
+	if (!this->shown.over)
+	{
+		json->begin(json, "recovery");
+		json->add_str(json, "connection", this->shown.name);
+		json->add_host(json, "peer", this->shown.peer);
+		json->add_num(json, "tries", this->shown.tries);
+		json->add_str(json, "failed", this->reason);
+		json->add_bool(json, "waiting", this->shown.waiting);
+		json->add_num(json, "next_ms", this->shown.next > now ?
+					  this->shown.next - now : 0);
+	}
+	this->mutex->unlock(this->mutex);
+}
+
+METHOD(qcd_recovery_t, destroy, void,
+	private_qcd_recovery_t *this)
+{
+	this->wanted->destroy(this->wanted);
+	DESTROY_IF(this->resolved);
+	DESTROY_IF(this->source);
+	this->shown.peer->destroy(this->shown.peer);
+	free(this->shown.name);
+	array_destroy(this->tries);
+	this->mutex->destroy(this->mutex);
 	free(this);
 }
 
 /*
  * Described in header
  */
-void qcd_recovery_queue(qcd_config_t *config, qcd_events_t *events,
-						qcd_sa_t *sa, host_t *src, u_int delay)
+qcd_recovery_t *qcd_recovery_create(qcd_events_t *events,
+									qcd_pending_t *pending, qcd_peers_t *peers,
+									qcd_wanted_t *wanted, uint32_t unique_id)
 {
-	recovery_t *this;
-	job_t *job;
+	private_qcd_recovery_t *this;
+	host_t *peer = wanted->get_peer(wanted);
 
 	INIT(this,
-		.config = config,
+		.public = {
+			.get_wanted = _get_wanted,
+			.go_on = _go_on,
+			.step = _step,
+			.is_waiting = _is_waiting,
+			.is_up = _is_up,
+			.set_resolved = _set_resolved,
+			.is_try = _is_try,
+			.note_failure = _note_failure,
+			.note_closed = _note_closed,
+			.describe = _describe,
+			.destroy = _destroy,
+		},
 		.events = events,
-		.sa = *sa,
-		.src = src->clone(src),
+		.pending = pending,
+		.peers = peers,
+		.wanted = wanted,
+		.lost = unique_id,
+		.proved = unique_id != 0,
+		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
+		.tries = array_create(sizeof(uint32_t), 0),
+		.shown = {
+			.name = strdup(wanted->get_name(wanted)),
+			.peer = peer->clone(peer),
+			.over = !unique_id,
+		},
 	);
-	job = (job_t*)callback_job_create_with_prio((void*)execute, this,
-							(void*)recovery_destroy, NULL, JOB_PRIO_HIGH);
-	if (delay)
-	{
-		lib->scheduler->schedule_job_ms(lib->scheduler, job, delay);
-	}
-	else
-	{
-		lib->processor->queue_job(lib->processor, job);
-	}
+	qcd_retry_init(&this->retry, qcd_now());
+	this->next = qcd_now();
+	return &this->public;
 }

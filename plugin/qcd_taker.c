@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_taker.h"
-#include "qcd_recovery.h"
+#include "qcd_recoveries.h"
 #include "qcd_tokens.h"
 
 #include <daemon.h>
@@ -32,6 +32,11 @@ struct private_qcd_taker_t {
 	 * Tokens that we hold
 	 */
 	qcd_tokens_t *tokens;
+
+	/**
+	 * What is brought up again
+	 */
+	qcd_recoveries_t *recoveries;
 };
 
 /**
@@ -49,10 +54,15 @@ static void handle(private_qcd_taker_t *this, packet_t *packet,
 	outcome = this->tokens->verify(this->tokens, message, src, &sa);
 	if (outcome == QCD_EVENT_VERIFIED)
 	{
-		qcd_recovery_queue(this->config, this->events, &sa, src,
-						   this->tokens->get_delay(this->tokens));
+		this->recoveries->recover(this->recoveries, &sa, src,
+								  this->tokens->get_delay(this->tokens));
+		return;
 	}
-	else if (outcome != QCD_EVENT_MAX)
+	if (outcome == QCD_EVENT_UNKNOWN)
+	{
+		this->recoveries->hint(this->recoveries, &message->header.spis);
+	}
+	if (outcome != QCD_EVENT_MAX)
 	{	/* RFC 6290 section 3: SHOULD log */
 		this->events->raise(this->events, outcome, &message->header.spis, src,
 							NULL);
@@ -89,9 +99,16 @@ METHOD(qcd_taker_t, holds_token, bool,
 	return this->tokens->holds(this->tokens, sa);
 }
 
+METHOD(qcd_taker_t, describe, void,
+	private_qcd_taker_t *this, qcd_json_t *json)
+{
+	this->recoveries->describe(this->recoveries, json);
+}
+
 METHOD(qcd_taker_t, destroy, void,
 	private_qcd_taker_t *this)
 {
+	this->recoveries->destroy(this->recoveries);
 	this->tokens->destroy(this->tokens);
 	free(this);
 }
@@ -100,7 +117,8 @@ METHOD(qcd_taker_t, destroy, void,
  * Described in header
  */
 qcd_taker_t *qcd_taker_create(qcd_config_t *config, qcd_events_t *events,
-							  qcd_receiver_t *receiver)
+							  qcd_receiver_t *receiver,
+							  qcd_pending_t *pending)
 {
 	private_qcd_taker_t *this;
 	qcd_tokens_t *tokens;
@@ -114,11 +132,13 @@ qcd_taker_t *qcd_taker_create(qcd_config_t *config, qcd_events_t *events,
 	INIT(this,
 		.public = {
 			.holds_token = _holds_token,
+			.describe = _describe,
 			.destroy = _destroy,
 		},
 		.config = config,
 		.events = events,
 		.tokens = tokens,
+		.recoveries = qcd_recoveries_create(config, events, pending, tokens),
 	);
 	receiver->add(receiver, consume, this);
 

@@ -10,6 +10,8 @@
 
 #include "qcd_config.h"
 #include "qcd_events.h"
+#include "qcd_json.h"
+#include "qcd_pending.h"
 #include "qcd_receiver.h"
 #include "qcd_sa.h"
 
@@ -30,6 +32,13 @@ struct qcd_taker_t {
 	bool (*holds_token)(qcd_taker_t *this, qcd_sa_t *sa);
 
 	/**
+	 * Add an object for each recovery that is under way.
+	 *
+	 * @param json			lines
+	 */
+	void (*describe)(qcd_taker_t *this, qcd_json_t *json);
+
+	/**
 	 * Destroy a qcd_taker_t. No thread receives packets any more.
 	 */
 	void (*destroy)(qcd_taker_t *this);
@@ -41,9 +50,11 @@ struct qcd_taker_t {
  * @param config		settings, outlive the taker
  * @param events		events, outlive the taker
  * @param receiver		receiver, calls the taker until it is destroyed
+ * @param pending		IKE_SAs that we initiate, outlive the taker
  * @return				token taker, NULL on failure (logged)
  */
 qcd_taker_t *qcd_taker_create(qcd_config_t *config, qcd_events_t *events,
-							  qcd_receiver_t *receiver);
+							  qcd_receiver_t *receiver,
+							  qcd_pending_t *pending);
 
 #endif /** QCD_TAKER_H_ @}*/

@@ -11,8 +11,7 @@ enum {
     GAP_SHARE = 8, /* of the time since the first try */
     REFUSED_LONG_MS = 3600 * 1000,
     REFUSED_GAP_MS = 300 * 1000,
-    /* systemd gives up a daemon that it started five times within ten seconds.
-     * A peer that our handshakes crash is started no more often than that. */
+    LOST_GAP_MS = 3300,
     CRASH_GAP_MS = 1000,
     CRASHES_QUICK = 2, /* with that gap, then it doubles */
     CRASH_GAP_MAX_MS = 300 * 1000,
@@ -50,6 +49,11 @@ void qcd_retry_fail(qcd_retry *retry, enum qcd_failure failure, uint64_t now_ms)
     if (failure == QCD_FAILURE_CRASHED && retry->num_crashes < UINT32_MAX) {
         retry->num_crashes++;
     }
+    if (failure == QCD_FAILURE_LOST) {
+        retry->begun_ms = now_ms; /* it was up: this is another outage */
+        retry->num_crashes = 0;
+        retry->num_lost += retry->num_lost < UINT32_MAX;
+    }
 }
 
 void qcd_retry_hasten(qcd_retry *retry, uint64_t now_ms)
@@ -71,25 +75,27 @@ static uint64_t ordinary_gap(const qcd_retry *retry)
     return gap > GAP_MAX_MS ? GAP_MAX_MS : gap;
 }
 
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 static uint64_t crash_gap(const qcd_retry *retry)
 {
-    uint64_t gap = retry->num_crashes == 0 ? 0 : CRASH_GAP_MS;
+    uint64_t lost = retry->num_lost > 1 ? LOST_GAP_MS : 0;
+    uint64_t gap = retry->num_crashes > 0 ? CRASH_GAP_MS : 0;
 
     for (uint32_t i = CRASHES_QUICK;
          i < retry->num_crashes && gap < CRASH_GAP_MAX_MS; i++) {
         gap = i == CRASHES_QUICK ? gap * 4 : gap * 2;
     }
-    return gap > CRASH_GAP_MAX_MS ? CRASH_GAP_MAX_MS : gap;
+    return larger(lost, gap < CRASH_GAP_MAX_MS ? gap : CRASH_GAP_MAX_MS);
 }
 
 uint64_t qcd_retry_due(const qcd_retry *retry, uint32_t random)
 {
-    uint64_t gap = ordinary_gap(retry);
-    uint64_t crash = crash_gap(retry);
+    uint64_t gap = retry->num_tries == 0 ? 0 : ordinary_gap(retry);
 
-    if (retry->num_tries == 0) {
-        gap = 0;
-    }
     gap -= gap / JITTER_SHARE * random / UINT32_MAX;
-    return retry->last_ms + (gap > crash ? gap : crash);
+    return retry->last_ms + larger(gap, crash_gap(retry));
 }

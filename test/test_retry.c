@@ -132,6 +132,38 @@ static void test_crashes(void **state)
     assert_true(starts_in_10_s <= 5);
 }
 
+/* Each is up for a moment, then the peer crashes. */
+static void test_lost_again(void **state)
+{
+    qcd_retry retry = begun();
+    uint64_t now = 0;
+    uint64_t starts_in_10_s = 1;
+
+    (void)state;
+    for (unsigned i = 0; i < 100; i++) {
+        try_at(&retry, now, QCD_FAILURE_LOST);
+        starts_in_10_s += now < 10000;
+        uint64_t gap = gap_after(&retry, now, 0);
+        assert_int_equal(gap, i == 0 ? 250 : 3300);
+        now += gap;
+    }
+    assert_true(starts_in_10_s <= 5); /* see test_crashes */
+    try_at(&retry, now, QCD_FAILURE_CRASHED);
+    assert_int_equal(gap_after(&retry, now, 0), 3300);
+}
+
+static void test_lost_ends_a_row_of_crashes(void **state)
+{
+    qcd_retry retry = begun();
+
+    (void)state;
+    for (unsigned i = 0; i < 10; i++) {
+        try_at(&retry, 0, QCD_FAILURE_CRASHED);
+    }
+    try_at(&retry, 100000, QCD_FAILURE_LOST);
+    assert_int_equal(gap_after(&retry, 100000, 0), 250);
+}
+
 static void test_crashes_never_overflow(void **state)
 {
     qcd_retry retry = begun();
@@ -139,6 +171,7 @@ static void test_crashes_never_overflow(void **state)
     (void)state;
     retry.num_tries = UINT32_MAX;
     retry.num_crashes = UINT32_MAX;
+    retry.num_lost = UINT32_MAX;
     try_at(&retry, 0, QCD_FAILURE_CRASHED);
     assert_int_equal(retry.num_tries, UINT32_MAX);
     assert_int_equal(gap_after(&retry, 0, 0), 300000);
@@ -178,6 +211,8 @@ int main(void)
         cmocka_unit_test(test_outage_grows_by_an_eighth),
         cmocka_unit_test(test_refused_for_an_hour),
         cmocka_unit_test(test_crashes),
+        cmocka_unit_test(test_lost_again),
+        cmocka_unit_test(test_lost_ends_a_row_of_crashes),
         cmocka_unit_test(test_crashes_never_overflow),
         cmocka_unit_test(test_hasten),
         cmocka_unit_test(test_clock_that_steps_back),

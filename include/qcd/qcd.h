@@ -717,6 +717,7 @@ typedef struct qcd_retry {
     uint64_t refused_ms;
     uint32_t num_tries;
     uint32_t num_crashes;
+    uint32_t num_lost;
     bool is_refused;
 } qcd_retry;
 
@@ -725,8 +726,13 @@ enum qcd_failure {
     QCD_FAILURE_SILENT = 0,  /* no answer, or not within its time */
     QCD_FAILURE_REFUSED = 1, /* the peer or we refused: not configured, no key,
                                 or an IKE SA without its child SAs */
-    QCD_FAILURE_CRASHED = 2, /* the peer lost the new IKE SA, or says so */
+    QCD_FAILURE_CRASHED = 2, /* the peer does not know it any more, before it
+                                was up */
+    QCD_FAILURE_LOST = 3,    /* it was up, and the peer lost it within
+                                QCD_STABLE_MS */
 };
+
+#define QCD_STABLE_MS 2000
 
 /* qcd_retry_init begins a recovery: the first try is due at `now_ms`. */
 QCD_API void qcd_retry_init(qcd_retry *out, uint64_t now_ms);
@@ -734,10 +740,15 @@ QCD_API void qcd_retry_init(qcd_retry *out, uint64_t now_ms);
 /* qcd_retry_try notes that a try begins at `now_ms`. */
 QCD_API void qcd_retry_try(qcd_retry *retry, uint64_t now_ms);
 
-/* qcd_retry_fail notes at `now_ms` that the last try failed.  After
- * QCD_FAILURE_CRASHED the next one is due a second after the last one began,
- * from the third crash on after 4 s, 8 s and so on up to 5 min: a peer that
- * our handshakes crash is not kept down by its own supervisor. */
+/* qcd_retry_fail notes at `now_ms` that the last try failed.  A peer that our
+ * handshakes crash must not be brought down by them for good: systemd gives up
+ * a daemon that it has to start more than five times within ten seconds.
+ *
+ *   QCD_FAILURE_CRASHED  the next try is due a second after the last one began,
+ *                        from the third crash on after 4 s, 8 s and so on up to
+ *                        5 min
+ *   QCD_FAILURE_LOST     from the second in a row on, 3.3 s after the last one
+ *                        began */
 QCD_API void qcd_retry_fail(qcd_retry *retry, enum qcd_failure failure,
                             uint64_t now_ms);
 

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "qcd_peers.h"
+
+#include <daemon.h>
+#include <collections/hashtable.h>
+#include <threading/mutex.h>
+
+typedef struct private_qcd_peers_t private_qcd_peers_t;
+
+/**
+ * Private data
+ */
+struct private_qcd_peers_t {
+
+	/**
+	 * Public interface
+	 */
+	qcd_peers_t public;
+
+	/**
+	 * Mutex for what follows. Listeners take it while they hold the bus.
+	 */
+	mutex_t *mutex;
+
+	/**
+	 * IKE_SAs as entry_t, by their unique IDs
+	 */
+	hashtable_t *entries;
+
+	/**
+	 * The same by their connections, as connection_t
+	 */
+	hashtable_t *connections;
+};
+
+typedef struct entry_t entry_t;
+
+/**
+ * The IKE_SAs of a connection, the youngest first
+ */
+typedef struct {
+	char *name;
+	entry_t *first;
+} connection_t;
+
+/**
+ * An IKE_SA
+ */
+struct entry_t {
+	qcd_sa_t sa;
+	qcd_address peer;
+	u_int id;
+	connection_t *connection;
+	entry_t *next;
+	entry_t *previous;
+};
+
+/**
+ * Get a connection, make it if it is not known yet
+ */
+static connection_t *get_connection(private_qcd_peers_t *this, char *name)
+{
+	connection_t *connection;
+
+	connection = this->connections->get(this->connections, name);
+	if (!connection)
+	{
+		INIT(connection,
+			.name = strdup(name),
+		);
+		this->connections->put(this->connections, connection->name, connection);
+	}
+	return connection;
+}
+
+/**
+ * Take out the entry of an IKE_SA, and its connection if that was the last one
+ */
+static void remove_entry(private_qcd_peers_t *this, uint32_t unique_id)
+{
+	connection_t *connection;
+	entry_t *entry;
+
+	entry = this->entries->remove(this->entries, (void*)(uintptr_t)unique_id);
+	if (!entry)
+	{
+		return;
+	}
+	connection = entry->connection;
+	if (entry->previous)
+	{
+		entry->previous->next = entry->next;
+	}
+	else
+	{
+		connection->first = entry->next;
+	}
+	if (entry->next)
+	{
+		entry->next->previous = entry->previous;
+	}
+	if (!connection->first)
+	{
+		this->connections->remove(this->connections, connection->name);
+		free(connection->name);
+		free(connection);
+	}
+	free(entry);
+}
+
+/**
+ * Note an IKE_SA, again if it is known
+ */
+static void note(private_qcd_peers_t *this, ike_sa_t *ike_sa)
+{
+	identification_t *id = ike_sa->get_other_eap_id(ike_sa);
+	connection_t *connection;
+	entry_t *entry;
+	qcd_sa_t sa;
+
+	if (!qcd_sa_identify(ike_sa, &sa))
+	{
+		return;
+	}
+	INIT(entry,
+		.sa = sa,
+		.id = id->hash(id, 0),
+	);
+	qcd_address_from_host(ike_sa->get_other_host(ike_sa), &entry->peer);
+
+	this->mutex->lock(this->mutex);
+	remove_entry(this, sa.unique_id);
+	connection = get_connection(this, ike_sa->get_name(ike_sa));
+	entry->connection = connection;
+	entry->next = connection->first;
+	if (connection->first)
+	{
+		connection->first->previous = entry;
+	}
+	connection->first = entry;
+	this->entries->put(this->entries, (void*)(uintptr_t)sa.unique_id, entry);
+	this->mutex->unlock(this->mutex);
+}
+
+METHOD(listener_t, ike_state_change, bool,
+	private_qcd_peers_t *this, ike_sa_t *ike_sa, ike_sa_state_t state)
+{
+	switch (state)
+	{
+		case IKE_ESTABLISHED:
+			note(this, ike_sa);
+			break;
+		case IKE_DELETING:
+		case IKE_REKEYED:
+		case IKE_DESTROYING:
+			this->mutex->lock(this->mutex);
+			remove_entry(this, ike_sa->get_unique_id(ike_sa));
+			this->mutex->unlock(this->mutex);
+			break;
+		default:
+			break;
+	}
+	return TRUE;
+}
+
+METHOD(listener_t, ike_updown, bool,
+	private_qcd_peers_t *this, ike_sa_t *ike_sa, bool up)
+{
+	if (up)
+	{	/* by now a responder knows which connection it is */
+		note(this, ike_sa);
+	}
+	return TRUE;
+}
+
+METHOD(listener_t, ike_rekey, bool,
+	private_qcd_peers_t *this, ike_sa_t *old, ike_sa_t *new)
+{
+	/* by now it has its identities */
+	note(this, new);
+	return TRUE;
+}
+
+METHOD(listener_t, ike_update, bool,
+	private_qcd_peers_t *this, ike_sa_t *ike_sa, host_t *local, host_t *remote)
+{
+	uintptr_t unique_id = ike_sa->get_unique_id(ike_sa);
+	entry_t *entry;
+
+	this->mutex->lock(this->mutex);
+	entry = this->entries->get(this->entries, (void*)unique_id);
+	if (entry)
+	{
+		qcd_address_from_host(remote, &entry->peer);
+	}
+	this->mutex->unlock(this->mutex);
+	return TRUE;
+}
+
+METHOD(qcd_peers_t, find, linked_list_t*,
+	private_qcd_peers_t *this, char *name, host_t *peer, identification_t *id)
+{
+	linked_list_t *found = linked_list_create();
+	connection_t *connection;
+	qcd_address address;
+	entry_t *entry;
+	qcd_sa_t *sa;
+
+	qcd_address_from_host(peer, &address);
+	this->mutex->lock(this->mutex);
+	connection = this->connections->get(this->connections, name);
+	for (entry = connection ? connection->first : NULL; entry;
+		 entry = entry->next)
+	{
+		if (entry->id == id->hash(id, 0) ||
+			memeq(&entry->peer, &address, sizeof(address)))
+		{
+			sa = malloc_thing(qcd_sa_t);
+			*sa = entry->sa;
+			found->insert_first(found, sa);
+		}
+	}
+	this->mutex->unlock(this->mutex);
+	return found;
+}
+
+METHOD(qcd_peers_t, destroy, void,
+	private_qcd_peers_t *this)
+{
+	enumerator_t *enumerator;
+	connection_t *connection;
+	entry_t *entry, *next;
+
+	charon->bus->remove_listener(charon->bus, &this->public.listener);
+	enumerator = this->connections->create_enumerator(this->connections);
+	while (enumerator->enumerate(enumerator, NULL, &connection))
+	{
+		for (entry = connection->first; entry; entry = next)
+		{
+			next = entry->next;
+			free(entry);
+		}
+		free(connection->name);
+		free(connection);
+	}
+	enumerator->destroy(enumerator);
+	this->connections->destroy(this->connections);
+	this->entries->destroy(this->entries);
+	this->mutex->destroy(this->mutex);
+	free(this);
+}
+
+/*
+ * Described in header
+ */
+qcd_peers_t *qcd_peers_create()
+{
+	private_qcd_peers_t *this;
+
+	INIT(this,
+		.public = {
+			.listener = {
+				.ike_state_change = _ike_state_change,
+				.ike_updown = _ike_updown,
+				.ike_rekey = _ike_rekey,
+				.ike_update = _ike_update,
+			},
+			.find = _find,
+			.destroy = _destroy,
+		},
+		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
+		.entries = hashtable_create(hashtable_hash_ptr, hashtable_equals_ptr,
+									32),
+		.connections = hashtable_create(hashtable_hash_str,
+										hashtable_equals_str, 8),
+	);
+	charon->bus->add_listener(charon->bus, &this->public.listener);
+	return &this->public;
+}

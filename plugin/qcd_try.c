@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "qcd_try.h"
+
+/**
+ * What stands in a list of addresses
+ */
+typedef struct {
+	/** the first IP address */
+	host_t *literal;
+	/** whether a host is among its IP addresses */
+	bool has_host;
+	/** whether there is a name */
+	bool named;
+	/** whether there is a subnet, a range or %any */
+	bool open;
+} addresses_t;
+
+/**
+ * Check if a word is a name, not an address, a range, a subnet or %any
+ */
+static bool is_name(char *word)
+{
+	char first[64] = "";
+	host_t *host;
+
+	/* what stands before a hyphen is an address in a range only */
+	snprintf(first, sizeof(first), "%.*s", (int)strcspn(word, "-"), word);
+	host = host_create_from_string(first, 0);
+	DESTROY_IF(host);
+	return !host && !strpbrk(word, "/%");
+}
+
+/**
+ * Read a list of addresses, with nothing to be looked up
+ */
+static void read_addresses(char *list, host_t *host, addresses_t *out)
+{
+	enumerator_t *enumerator;
+	char *word;
+	host_t *single;
+
+	memset(out, 0, sizeof(*out));
+	enumerator = enumerator_create_token(list, ",", " ");
+	while (enumerator->enumerate(enumerator, &word))
+	{
+		single = host_create_from_string(word, 0);
+		if (!single || single->is_anyaddr(single))
+		{
+			out->named |= !single && is_name(word);
+			out->open |= single || !is_name(word);
+			DESTROY_IF(single);
+			continue;
+		}
+		out->has_host |= host && single->ip_equals(single, host);
+		if (out->literal)
+		{
+			single->destroy(single);
+		}
+		else
+		{
+			out->literal = single;
+		}
+	}
+	enumerator->destroy(enumerator);
+}
+
+/*
+ * Described in header
+ */
+bool qcd_try_is_named(ike_cfg_t *ike_cfg)
+{
+	addresses_t addresses;
+
+	read_addresses(ike_cfg->get_other_addr(ike_cfg), NULL, &addresses);
+	DESTROY_IF(addresses.literal);
+	return addresses.named;
+}
+
+/**
+ * Add an address to those that are tried, unless it is among them
+ */
+static void add_peer(host_t *peers[], u_int *count, host_t *host)
+{
+	u_int i;
+
+	if (!host || host->is_anyaddr(host))
+	{
+		return;
+	}
+	for (i = 0; i < *count; i++)
+	{
+		if (peers[i]->ip_equals(peers[i], host))
+		{
+			return;
+		}
+	}
+	peers[(*count)++] = host;
+}
+
+/*
+ * Described in header
+ */
+host_t *qcd_try_get_peer(ike_cfg_t *ike_cfg, host_t *known, host_t *resolved,
+						 u_int turn, u_int *count)
+{
+	addresses_t addresses;
+	host_t *peers[3], *host;
+
+	read_addresses(ike_cfg->get_other_addr(ike_cfg), known, &addresses);
+	*count = 0;
+	if (addresses.has_host || addresses.open || addresses.named ||
+		!addresses.literal)
+	{
+		add_peer(peers, count, known);
+	}
+	add_peer(peers, count, resolved);
+	if (!addresses.has_host)
+	{
+		add_peer(peers, count, addresses.literal);
+	}
+	host = peers[turn % *count]->clone(peers[turn % *count]);
+	host->set_port(host, ike_cfg->get_other_port(ike_cfg));
+	DESTROY_IF(addresses.literal);
+	return host;
+}
+
+/*
+ * Described in header
+ */
+host_t *qcd_try_get_source(ike_cfg_t *ike_cfg, host_t *peer)
+{
+	addresses_t addresses;
+	host_t *me;
+
+	read_addresses(ike_cfg->get_my_addr(ike_cfg), NULL, &addresses);
+	me = addresses.literal;
+	if (me && me->get_family(me) != peer->get_family(peer))
+	{
+		me->destroy(me);
+		me = NULL;
+	}
+	if (!me)
+	{
+		me = charon->kernel->get_source_addr(charon->kernel, peer, NULL);
+	}
+	if (me)
+	{
+		me->set_port(me, ike_cfg->get_my_port(ike_cfg));
+	}
+	return me;
+}
+
+/*
+ * Described in header
+ */
+ike_sa_t *qcd_try_create(qcd_wanted_t *wanted, peer_cfg_t *peer_cfg, host_t *me,
+						 host_t *other)
+{
+	ike_sa_t *ike_sa;
+
+	ike_sa = charon->ike_sa_manager->create_new(charon->ike_sa_manager, IKEV2,
+												TRUE);
+	if (!ike_sa)
+	{
+		me->destroy(me);
+		other->destroy(other);
+		return NULL;
+	}
+	ike_sa->set_peer_cfg(ike_sa, peer_cfg);
+	ike_sa->set_other_host(ike_sa, other);
+	ike_sa->set_my_host(ike_sa, me);
+	charon->ike_sa_manager->checkout_new(charon->ike_sa_manager, ike_sa);
+	charon->bus->set_sa(charon->bus, ike_sa);
+	wanted->add_virtual_ips(wanted, ike_sa);
+	wanted->queue_missing(wanted, peer_cfg, ike_sa);
+	return ike_sa;
+}
+
+/*
+ * Described in header
+ */
+bool qcd_try_initiate(ike_sa_t *ike_sa)
+{
+	bool initiated = ike_sa->initiate(ike_sa, NULL, NULL) != DESTROY_ME;
+
+	if (initiated)
+	{
+		charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
+	}
+	else
+	{
+		charon->ike_sa_manager->checkin_and_destroy(charon->ike_sa_manager,
+													ike_sa);
+	}
+	return initiated;
+}

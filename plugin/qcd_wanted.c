@@ -1,0 +1,648 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "qcd_wanted.h"
+#include "qcd_compat.h"
+
+#include <sa/ikev2/tasks/child_create.h>
+
+typedef struct private_qcd_wanted_t private_qcd_wanted_t;
+
+/**
+ * Private data
+ */
+struct private_qcd_wanted_t {
+
+	/**
+	 * Public interface
+	 */
+	qcd_wanted_t public;
+
+	/**
+	 * Configuration that the IKE_SA had, and whether it was loaded then
+	 */
+	peer_cfg_t *peer_cfg;
+	bool was_loaded;
+
+	/**
+	 * Identities
+	 */
+	identification_t *my_id;
+	identification_t *other_id;
+
+	/**
+	 * Where the peer was
+	 */
+	host_t *peer;
+
+	/**
+	 * Virtual IPs that we had, as host_t
+	 */
+	linked_list_t *vips;
+
+	/**
+	 * CHILD_SAs, as child_t
+	 */
+	linked_list_t *children;
+
+	/**
+	 * Tasks of the lost IKE_SA that create CHILD_SAs, as task_t
+	 */
+	linked_list_t *tasks;
+};
+
+/**
+ * A CHILD_SA
+ */
+typedef struct {
+	child_cfg_t *cfg;
+	qcd_child_t kept;
+	/** whether it was up in the last look */
+	bool up;
+} child_t;
+
+/**
+ * Destroy a child_t
+ */
+static void child_destroy(child_t *child)
+{
+	child->cfg->destroy(child->cfg);
+	qcd_child_release(&child->kept);
+	free(child);
+}
+
+/**
+ * Get what has to be done for a CHILD_SA
+ */
+static action_t get_action(qcd_config_t *config, ike_sa_t *ike_sa,
+						   child_sa_t *child_sa)
+{
+	child_cfg_t *cfg = child_sa->get_config(child_sa);
+	action_t action;
+
+	if (ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING))
+	{	/* it was to be established anew anyway */
+		return ACTION_START;
+	}
+	switch (config->recover)
+	{
+		case QCD_RECOVER_RECONNECT:
+			return ACTION_START;
+		case QCD_RECOVER_TRAP:
+			return ACTION_TRAP;
+		case QCD_RECOVER_NONE:
+			return ACTION_NONE;
+		case QCD_RECOVER_AUTO:
+			break;
+	}
+	action = child_sa->get_dpd_action(child_sa);
+	if (action == ACTION_NONE)
+	{
+		action = child_sa->get_close_action(child_sa);
+	}
+	if (action == ACTION_NONE)
+	{
+		action = cfg->get_start_action(cfg);
+	}
+	if (action == ACTION_NONE &&
+		ike_sa->has_condition(ike_sa, COND_ORIGINAL_INITIATOR))
+	{
+		action = ACTION_START;
+	}
+	return action;
+}
+
+/**
+ * Check if a CHILD_SA is one that should be up
+ */
+static bool should_be_up(child_sa_t *child_sa)
+{
+	switch (child_sa->get_state(child_sa))
+	{
+		case CHILD_REKEYED:
+		case CHILD_DELETED:
+			return FALSE;
+		default:
+			return TRUE;
+	}
+}
+
+/**
+ * Check if a CHILD_SA carries traffic
+ */
+static bool is_up(child_sa_t *child_sa)
+{
+	switch (child_sa->get_state(child_sa))
+	{
+		case CHILD_INSTALLED:
+		case CHILD_UPDATING:
+		case CHILD_REKEYING:
+		case CHILD_RETRYING:
+			return TRUE;
+		default:
+			return FALSE;
+	}
+}
+
+/**
+ * Check if an IKE_SA has a CHILD_SA of that name that carries traffic
+ */
+static bool has_child(ike_sa_t *ike_sa, char *name)
+{
+	enumerator_t *enumerator;
+	child_sa_t *child_sa;
+	bool found = FALSE;
+
+	enumerator = ike_sa->create_child_sa_enumerator(ike_sa);
+	while (!found && enumerator->enumerate(enumerator, &child_sa))
+	{
+		found = is_up(child_sa) && streq(child_sa->get_name(child_sa), name);
+	}
+	enumerator->destroy(enumerator);
+	return found;
+}
+
+/**
+ * Find a CHILD_SA in a connection
+ */
+static child_cfg_t *find_cfg(peer_cfg_t *peer_cfg, char *name)
+{
+	enumerator_t *enumerator;
+	child_cfg_t *cfg, *found = NULL;
+
+	enumerator = peer_cfg->create_child_cfg_enumerator(peer_cfg);
+	while (!found && enumerator->enumerate(enumerator, &cfg))
+	{
+		if (streq(cfg->get_name(cfg), name))
+		{
+			found = cfg;
+		}
+	}
+	enumerator->destroy(enumerator);
+	return found;
+}
+
+/**
+ * Find a CHILD_SA that is wanted
+ */
+static child_t *find_child(private_qcd_wanted_t *this, char *name)
+{
+	enumerator_t *enumerator;
+	child_t *child, *found = NULL;
+
+	enumerator = this->children->create_enumerator(this->children);
+	while (!found && enumerator->enumerate(enumerator, &child))
+	{
+		if (streq(child->cfg->get_name(child->cfg), name))
+		{
+			found = child;
+		}
+	}
+	enumerator->destroy(enumerator);
+	return found;
+}
+
+/**
+ * Want a CHILD_SA, once
+ *
+ * @param child_sa		the one that is lost, NULL if there is none
+ */
+static void add_child(private_qcd_wanted_t *this, child_cfg_t *cfg,
+					  child_sa_t *child_sa)
+{
+	child_t *child;
+
+	if (find_child(this, cfg->get_name(cfg)))
+	{
+		return;
+	}
+	INIT(child,
+		.cfg = cfg->get_ref(cfg),
+	);
+	if (child_sa)
+	{
+		qcd_child_keep(&child->kept, child_sa);
+	}
+	this->children->insert_last(this->children, child);
+}
+
+METHOD(qcd_wanted_t, get_name, char*,
+	private_qcd_wanted_t *this)
+{
+	return this->peer_cfg->get_name(this->peer_cfg);
+}
+
+METHOD(qcd_wanted_t, get_peer, host_t*,
+	private_qcd_wanted_t *this)
+{
+	return this->peer;
+}
+
+METHOD(qcd_wanted_t, get_peer_id, identification_t*,
+	private_qcd_wanted_t *this)
+{
+	return this->other_id;
+}
+
+METHOD(qcd_wanted_t, is_with, bool,
+	private_qcd_wanted_t *this, ike_sa_t *ike_sa)
+{
+	identification_t *my_id = ike_sa->get_my_id(ike_sa);
+	identification_t *other_id = ike_sa->get_other_eap_id(ike_sa);
+
+	if (!streq(ike_sa->get_name(ike_sa), get_name(this)))
+	{
+		return FALSE;
+	}
+	return this->peer->ip_equals(this->peer, ike_sa->get_other_host(ike_sa)) ||
+		   (my_id->equals(my_id, this->my_id) &&
+			other_id->equals(other_id, this->other_id));
+}
+
+METHOD(qcd_wanted_t, get_config, peer_cfg_t*,
+	private_qcd_wanted_t *this)
+{
+	peer_cfg_t *current;
+
+	current = charon->backends->get_peer_cfg_by_name(charon->backends,
+													 get_name(this));
+	if (current)
+	{
+		this->was_loaded = TRUE;
+		return current;
+	}
+	return this->was_loaded ? NULL : this->peer_cfg->get_ref(this->peer_cfg);
+}
+
+METHOD(qcd_wanted_t, look, void,
+	private_qcd_wanted_t *this)
+{
+	enumerator_t *enumerator;
+	child_t *child;
+
+	enumerator = this->children->create_enumerator(this->children);
+	while (enumerator->enumerate(enumerator, &child))
+	{
+		child->up = FALSE;
+	}
+	enumerator->destroy(enumerator);
+}
+
+METHOD(qcd_wanted_t, look_at, u_int,
+	private_qcd_wanted_t *this, ike_sa_t *ike_sa)
+{
+	enumerator_t *enumerator;
+	child_t *child;
+	u_int count = 0;
+
+	enumerator = this->children->create_enumerator(this->children);
+	while (enumerator->enumerate(enumerator, &child))
+	{
+		if (has_child(ike_sa, child->cfg->get_name(child->cfg)))
+		{
+			child->up = TRUE;
+			count++;
+		}
+	}
+	enumerator->destroy(enumerator);
+	return count;
+}
+
+METHOD(qcd_wanted_t, count_missing, u_int,
+	private_qcd_wanted_t *this, peer_cfg_t *peer_cfg, u_int *all)
+{
+	enumerator_t *enumerator;
+	child_t *child;
+	u_int missing = 0;
+
+	*all = 0;
+	enumerator = this->children->create_enumerator(this->children);
+	while (enumerator->enumerate(enumerator, &child))
+	{
+		if (child->up ||
+			find_cfg(peer_cfg, child->cfg->get_name(child->cfg)))
+		{
+			(*all)++;
+			missing += !child->up;
+		}
+	}
+	enumerator->destroy(enumerator);
+	return missing;
+}
+
+METHOD(qcd_wanted_t, queue_missing, void,
+	private_qcd_wanted_t *this, peer_cfg_t *peer_cfg, ike_sa_t *ike_sa)
+{
+	enumerator_t *enumerator;
+	child_cfg_t *cfg;
+	child_t *child;
+	task_t *task;
+
+	enumerator = this->children->create_enumerator(this->children);
+	while (enumerator->enumerate(enumerator, &child))
+	{
+		cfg = find_cfg(peer_cfg, child->cfg->get_name(child->cfg));
+		if (cfg && !child->up)
+		{
+			qcd_child_queue(ike_sa, cfg->get_ref(cfg), &child->kept);
+		}
+	}
+	enumerator->destroy(enumerator);
+	while (this->tasks->remove_first(this->tasks, (void**)&task) == SUCCESS)
+	{
+		task->migrate(task, ike_sa);
+		ike_sa->queue_task(ike_sa, task);
+	}
+}
+
+METHOD(qcd_wanted_t, is_obsolete, bool,
+	private_qcd_wanted_t *this, peer_cfg_t *peer_cfg)
+{
+	u_int all;
+
+	count_missing(this, peer_cfg, &all);
+	return !all && this->children->get_count(this->children);
+}
+
+METHOD(qcd_wanted_t, has_tasks, bool,
+	private_qcd_wanted_t *this)
+{
+	return this->tasks->get_count(this->tasks) > 0;
+}
+
+METHOD(qcd_wanted_t, add_virtual_ips, void,
+	private_qcd_wanted_t *this, ike_sa_t *ike_sa)
+{
+	enumerator_t *enumerator;
+	host_t *vip;
+
+	enumerator = this->vips->create_enumerator(this->vips);
+	while (enumerator->enumerate(enumerator, &vip))
+	{
+		ike_sa->add_virtual_ip(ike_sa, TRUE, vip);
+	}
+	enumerator->destroy(enumerator);
+}
+
+METHOD(qcd_wanted_t, destroy, void,
+	private_qcd_wanted_t *this)
+{
+	this->children->destroy_function(this->children, (void*)child_destroy);
+	this->tasks->destroy_offset(this->tasks, offsetof(task_t, destroy));
+	this->vips->destroy_offset(this->vips, offsetof(host_t, destroy));
+	this->peer->destroy(this->peer);
+	this->my_id->destroy(this->my_id);
+	this->other_id->destroy(this->other_id);
+	this->peer_cfg->destroy(this->peer_cfg);
+	free(this);
+}
+
+METHOD(qcd_wanted_t, merge, void,
+	private_qcd_wanted_t *this, qcd_wanted_t *public)
+{
+	private_qcd_wanted_t *other = (private_qcd_wanted_t*)public;
+	child_t *child;
+	task_t *task;
+
+	while (other->tasks->remove_first(other->tasks, (void**)&task) == SUCCESS)
+	{
+		this->tasks->insert_last(this->tasks, task);
+	}
+	while (other->children->remove_first(other->children,
+										 (void**)&child) == SUCCESS)
+	{
+		if (find_child(this, child->cfg->get_name(child->cfg)))
+		{
+			child_destroy(child);
+		}
+		else
+		{
+			this->children->insert_last(this->children, child);
+		}
+	}
+	/* what is newer is known of that one */
+	this->peer->destroy(this->peer);
+	this->peer = other->peer->clone(other->peer);
+	destroy(other);
+}
+
+/**
+ * Check if we can be the initiator: where the peer got a virtual IP from us or
+ * authenticated with EAP, only the peer can
+ */
+static bool is_symmetric(ike_sa_t *ike_sa)
+{
+	enumerator_t *enumerator;
+	host_t *vip;
+	bool gave_vip;
+
+	if (ike_sa->has_condition(ike_sa, COND_ORIGINAL_INITIATOR))
+	{
+		return TRUE;
+	}
+	enumerator = ike_sa->create_virtual_ip_enumerator(ike_sa, FALSE);
+	gave_vip = enumerator->enumerate(enumerator, &vip);
+	enumerator->destroy(enumerator);
+	return !gave_vip && !ike_sa->has_condition(ike_sa, COND_EAP_AUTHENTICATED);
+}
+
+/**
+ * Create an instance that wants no CHILD_SA yet
+ */
+static private_qcd_wanted_t *create_empty(ike_sa_t *ike_sa)
+{
+	private_qcd_wanted_t *this;
+	peer_cfg_t *peer_cfg = ike_sa->get_peer_cfg(ike_sa);
+	identification_t *my_id = ike_sa->get_my_id(ike_sa);
+	identification_t *other_id = ike_sa->get_other_eap_id(ike_sa);
+	host_t *peer = ike_sa->get_other_host(ike_sa);
+
+	INIT(this,
+		.public = {
+			.get_name = _get_name,
+			.get_peer = _get_peer,
+			.get_peer_id = _get_peer_id,
+			.is_with = _is_with,
+			.get_config = _get_config,
+			.look = _look,
+			.look_at = _look_at,
+			.count_missing = _count_missing,
+			.queue_missing = _queue_missing,
+			.is_obsolete = _is_obsolete,
+			.has_tasks = _has_tasks,
+			.add_virtual_ips = _add_virtual_ips,
+			.merge = _merge,
+			.destroy = _destroy,
+		},
+		.peer_cfg = peer_cfg->get_ref(peer_cfg),
+		.my_id = my_id->clone(my_id),
+		.other_id = other_id->clone(other_id),
+		.peer = peer->clone(peer),
+		.vips = linked_list_create(),
+		.children = linked_list_create(),
+		.tasks = linked_list_create(),
+	);
+	return this;
+}
+
+/**
+ * Keep the virtual IPs that we had
+ */
+static void keep_virtual_ips(private_qcd_wanted_t *this, ike_sa_t *ike_sa)
+{
+	enumerator_t *enumerator;
+	host_t *vip;
+
+	enumerator = ike_sa->create_virtual_ip_enumerator(ike_sa, TRUE);
+	while (enumerator->enumerate(enumerator, &vip))
+	{
+		this->vips->insert_last(this->vips, vip->clone(vip));
+	}
+	enumerator->destroy(enumerator);
+}
+
+/**
+ * Install a trap policy for a CHILD_SA, by the current configuration
+ */
+static void install_trap(peer_cfg_t *current, child_sa_t *child_sa)
+{
+	child_cfg_t *cfg = find_cfg(current, child_sa->get_name(child_sa));
+
+	if (cfg)
+	{
+		charon->traps->install(charon->traps, current, cfg);
+	}
+}
+
+/**
+ * Want the CHILD_SAs of an IKE_SA that have to be up, install trap policies for
+ * those that have to wait for traffic
+ */
+static void add_children(private_qcd_wanted_t *this, qcd_config_t *config,
+						 ike_sa_t *ike_sa)
+{
+	peer_cfg_t *current = get_config(this);
+	enumerator_t *enumerator;
+	child_sa_t *child_sa;
+	action_t action;
+
+	enumerator = ike_sa->create_child_sa_enumerator(ike_sa);
+	while (enumerator->enumerate(enumerator, &child_sa))
+	{
+		if (!should_be_up(child_sa))
+		{
+			continue;
+		}
+		action = get_action(config, ike_sa, child_sa);
+		if (current && action & ACTION_TRAP)
+		{
+			install_trap(current, child_sa);
+		}
+		if (action & ACTION_START)
+		{
+			add_child(this, child_sa->get_config(child_sa), child_sa);
+		}
+	}
+	enumerator->destroy(enumerator);
+	DESTROY_IF(current);
+}
+
+/**
+ * Want the CHILD_SAs that were just being created: by name where there is one
+ * yet, else the task itself, which alone knows what it creates
+ */
+static void add_created(private_qcd_wanted_t *this, ike_sa_t *ike_sa,
+						task_queue_t queue)
+{
+	enumerator_t *enumerator;
+	child_sa_t *child_sa;
+	task_t *task;
+
+	enumerator = ike_sa->create_task_enumerator(ike_sa, queue);
+	while (enumerator->enumerate(enumerator, &task))
+	{
+		if (task->get_type(task) != TASK_CHILD_CREATE)
+		{
+			continue;
+		}
+		child_sa = ((child_create_t*)task)->get_child((child_create_t*)task);
+		if (child_sa)
+		{
+			add_child(this, child_sa->get_config(child_sa), child_sa);
+		}
+		else if (queue == TASK_QUEUE_QUEUED)
+		{
+			ike_sa->remove_task(ike_sa, enumerator);
+			this->tasks->insert_last(this->tasks, task);
+		}
+	}
+	enumerator->destroy(enumerator);
+}
+
+/*
+ * Described in header
+ */
+bool qcd_has_task(ike_sa_t *ike_sa, task_queue_t queue, task_type_t type)
+{
+	enumerator_t *enumerator;
+	task_t *task;
+	bool found = FALSE;
+
+	enumerator = ike_sa->create_task_enumerator(ike_sa, queue);
+	while (enumerator->enumerate(enumerator, &task))
+	{
+		found |= task->get_type(task) == type;
+	}
+	enumerator->destroy(enumerator);
+	return found;
+}
+
+/*
+ * Described in header
+ */
+qcd_wanted_t *qcd_wanted_create(qcd_config_t *config, ike_sa_t *ike_sa)
+{
+	private_qcd_wanted_t *this = create_empty(ike_sa);
+
+	keep_virtual_ips(this, ike_sa);
+	add_children(this, config, ike_sa);
+	if (config->recover != QCD_RECOVER_NONE)
+	{
+		add_created(this, ike_sa, TASK_QUEUE_ACTIVE);
+		add_created(this, ike_sa, TASK_QUEUE_QUEUED);
+	}
+	if (!this->children->get_count(this->children) &&
+		!this->tasks->get_count(this->tasks))
+	{
+		destroy(this);
+		return NULL;
+	}
+	if (!is_symmetric(ike_sa))
+	{
+		DBG1(DBG_IKE, "QCD: only the peer can establish IKE_SA %s[%u] again",
+			 ike_sa->get_name(ike_sa), ike_sa->get_unique_id(ike_sa));
+		destroy(this);
+		return NULL;
+	}
+	return &this->public;
+}
+
+/*
+ * Described in header
+ */
+qcd_wanted_t *qcd_wanted_create_started(ike_sa_t *ike_sa)
+{
+	private_qcd_wanted_t *this = create_empty(ike_sa);
+	enumerator_t *enumerator;
+	child_cfg_t *cfg;
+
+	enumerator = this->peer_cfg->create_child_cfg_enumerator(this->peer_cfg);
+	while (enumerator->enumerate(enumerator, &cfg))
+	{
+		if (cfg->get_start_action(cfg) & ACTION_START)
+		{
+			add_child(this, cfg, NULL);
+		}
+	}
+	enumerator->destroy(enumerator);
+	return &this->public;
+}

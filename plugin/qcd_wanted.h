@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/**
+ * @defgroup qcd_wanted qcd_wanted
+ * @{ @ingroup qcd
+ */
+
+#ifndef QCD_WANTED_H_
+#define QCD_WANTED_H_
+
+#include "qcd_config.h"
+#include "qcd_sa.h"
+
+#include <daemon.h>
+
+typedef struct qcd_wanted_t qcd_wanted_t;
+
+/**
+ * What has to be up again after a crash of the peer: a connection with one peer,
+ * and CHILD_SAs of it. It outlives the IKE_SA that was lost.
+ *
+ * The configuration may change meanwhile. Connection and CHILD_SAs are known by
+ * their names, so the current one counts. Not thread-safe.
+ */
+struct qcd_wanted_t {
+
+	/**
+	 * Get the name of the connection.
+	 */
+	char *(*get_name)(qcd_wanted_t *this);
+
+	/**
+	 * Get the address where the peer was.
+	 *
+	 * @return				internal host
+	 */
+	host_t *(*get_peer)(qcd_wanted_t *this);
+
+	/**
+	 * Get the identity of the peer.
+	 *
+	 * @return				internal identity
+	 */
+	identification_t *(*get_peer_id)(qcd_wanted_t *this);
+
+	/**
+	 * Check if an IKE_SA is with the same peer, by the same connection.
+	 *
+	 * @param ike_sa		IKE_SA, checked out
+	 * @return				TRUE if so
+	 */
+	bool (*is_with)(qcd_wanted_t *this, ike_sa_t *ike_sa);
+
+	/**
+	 * Get the current configuration of the connection. Where it is not loaded
+	 * any more, and never was by that name, that is the lost IKE_SA's own.
+	 *
+	 * @return				reference, NULL if the connection is not loaded
+	 */
+	peer_cfg_t *(*get_config)(qcd_wanted_t *this);
+
+	/**
+	 * Begin a look at what is up: nothing.
+	 */
+	void (*look)(qcd_wanted_t *this);
+
+	/**
+	 * Look at an IKE_SA, too.
+	 *
+	 * @param ike_sa		IKE_SA, checked out
+	 * @return				number of wanted CHILD_SAs that are up on it
+	 */
+	u_int (*look_at)(qcd_wanted_t *this, ike_sa_t *ike_sa);
+
+	/**
+	 * Count the CHILD_SAs that are wanted, and not up on any IKE_SA that was
+	 * looked at. What is not configured any more is not wanted.
+	 *
+	 * @param peer_cfg		current configuration
+	 * @param all			receives the number of all that are wanted
+	 * @return				number of those that are not up
+	 */
+	u_int (*count_missing)(qcd_wanted_t *this, peer_cfg_t *peer_cfg,
+						   u_int *all);
+
+	/**
+	 * Queue tasks that create the CHILD_SAs that were not up in the last look.
+	 *
+	 * @param peer_cfg		current configuration
+	 * @param ike_sa		IKE_SA, checked out; new, or established
+	 */
+	void (*queue_missing)(qcd_wanted_t *this, peer_cfg_t *peer_cfg,
+						  ike_sa_t *ike_sa);
+
+	/**
+	 * Check if all CHILD_SAs that were wanted are not configured any more.
+	 *
+	 * @param peer_cfg		current configuration
+	 */
+	bool (*is_obsolete)(qcd_wanted_t *this, peer_cfg_t *peer_cfg);
+
+	/**
+	 * Check if there are tasks of the lost IKE_SA, which create CHILD_SAs that
+	 * nobody can name.
+	 */
+	bool (*has_tasks)(qcd_wanted_t *this);
+
+	/**
+	 * Let a new IKE_SA ask for the virtual IPs that the lost one had.
+	 *
+	 * @param ike_sa		IKE_SA
+	 */
+	void (*add_virtual_ips)(qcd_wanted_t *this, ike_sa_t *ike_sa);
+
+	/**
+	 * Take in what is wanted of another IKE_SA with the same peer.
+	 *
+	 * @param other			destroyed
+	 */
+	void (*merge)(qcd_wanted_t *this, qcd_wanted_t *other);
+
+	/**
+	 * Destroy a qcd_wanted_t.
+	 */
+	void (*destroy)(qcd_wanted_t *this);
+};
+
+/**
+ * Find out what has to be up again in place of an IKE_SA that its peer has lost.
+ * Installs trap policies where the settings want these.
+ *
+ * @param config		settings
+ * @param ike_sa		IKE_SA, checked out
+ * @return				NULL if nothing has to be done, or if only the peer can
+ */
+qcd_wanted_t *qcd_wanted_create(qcd_config_t *config, ike_sa_t *ike_sa);
+
+/**
+ * Find out what has to be up of a connection that is started when it is loaded,
+ * where the peer was faster: all CHILD_SAs whose start_action says so.
+ *
+ * @param ike_sa		IKE_SA of the peer, checked out
+ * @return				instance
+ */
+qcd_wanted_t *qcd_wanted_create_started(ike_sa_t *ike_sa);
+
+/**
+ * Check if an IKE_SA has a task of a type.
+ *
+ * @param ike_sa		IKE_SA, checked out
+ * @param queue			queue to look at
+ * @param type			type of task
+ * @return				TRUE if there is one
+ */
+bool qcd_has_task(ike_sa_t *ike_sa, task_queue_t queue, task_type_t type);
+
+#endif /** QCD_WANTED_H_ @}*/
