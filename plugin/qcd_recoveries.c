@@ -691,12 +691,10 @@ METHOD(qcd_recoveries_t, hint, void,
 	this->mutex->lock(this->mutex);
 	for (slot = this->names->get(this->names, name); slot; slot = slot->next)
 	{
-		if (slot->recovery->is_try(slot->recovery, unique_id) &&
-			now - slot->hinted_at >= HINT_MS)
+		if (now - slot->hinted_at >= HINT_MS)
 		{
 			slot->hinted_at = now;
-			slot->recovery->note_failure(slot->recovery, QCD_FAILURE_CRASHED,
-										 "the peer does not know the new IKE_SA");
+			slot->recovery->note_unknown(slot->recovery, unique_id);
 			wake(this, slot, now);
 		}
 	}

@@ -174,11 +174,15 @@ struct private_qcd_recovery_t {
 	uint32_t deleted;
 
 	/**
-	 * Why the last try fails, and whether the peer says that it doesn't know it
+	 * Why the last try fails
 	 */
 	enum qcd_failure failure;
 	char reason[64];
-	bool hinted;
+
+	/**
+	 * IKE_SA that the peer does not know, or so somebody says; 0 if none
+	 */
+	uint32_t unknown;
 
 	/**
 	 * Whether somebody closed the connection on purpose
@@ -485,7 +489,14 @@ METHOD(qcd_recovery_t, note_failure, void,
 	this->mutex->lock(this->mutex);
 	this->failure = failure;
 	snprintf(this->reason, sizeof(this->reason), "%s", reason);
-	this->hinted |= failure == QCD_FAILURE_CRASHED;
+	this->mutex->unlock(this->mutex);
+}
+
+METHOD(qcd_recovery_t, note_unknown, void,
+	private_qcd_recovery_t *this, uint32_t unique_id)
+{
+	this->mutex->lock(this->mutex);
+	this->unknown = unique_id;
 	this->mutex->unlock(this->mutex);
 }
 
@@ -505,7 +516,7 @@ static void reset_failure(private_qcd_recovery_t *this)
 	this->mutex->lock(this->mutex);
 	this->failure = QCD_FAILURE_SILENT;
 	this->reason[0] = '\0';
-	this->hinted = FALSE;
+	this->unknown = 0;
 	this->mutex->unlock(this->mutex);
 }
 
@@ -527,7 +538,6 @@ static void fail(private_qcd_recovery_t *this)
 	snprintf(detail, sizeof(detail), "try %u failed: %s, next in %u ms",
 			 this->retry.num_tries, *this->reason ? this->reason : "no answer",
 			 (u_int)(this->next - now));
-	this->hinted = FALSE;
 	this->mutex->unlock(this->mutex);
 	this->events->raise_detail(this->events, QCD_EVENT_RETRYING,
 							   this->wanted->get_peer(this->wanted),
@@ -706,13 +716,15 @@ static bool is_astray(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 static bool is_extra_due(private_qcd_recovery_t *this, qcd_pending_sa_t *sa)
 {
 	uint64_t patience = max(BESIDE_MS, sa->round_trip * BESIDE_ROUND_TRIPS);
-	bool hinted;
+	bool unknown;
 
 	this->mutex->lock(this->mutex);
-	hinted = this->hinted;
+	unknown = this->unknown == sa->unique_id;
 	this->mutex->unlock(this->mutex);
-	if (hinted)
+	if (unknown)
 	{
+		note_failure(this, QCD_FAILURE_CRASHED,
+					 "the peer does not know the new IKE_SA");
 		fail(this);
 		return TRUE;
 	}
@@ -1211,6 +1223,7 @@ qcd_recovery_t *qcd_recovery_create(qcd_events_t *events,
 			.set_resolved = _set_resolved,
 			.is_try = _is_try,
 			.note_failure = _note_failure,
+			.note_unknown = _note_unknown,
 			.note_closed = _note_closed,
 			.describe = _describe,
 			.destroy = _destroy,

@@ -87,6 +87,14 @@ struct qcd_recovery_t {
 						 const char *reason);
 
 	/**
+	 * Note that the peer does not know an IKE_SA that is being established, or
+	 * so somebody says. May be called in a listener.
+	 *
+	 * @param unique_id		unique ID of the IKE_SA
+	 */
+	void (*note_unknown)(qcd_recovery_t *this, uint32_t unique_id);
+
+	/**
 	 * Note that an IKE_SA is closed on purpose. May be called in a listener.
 	 *
 	 * @param unique_id		unique ID of the IKE_SA
