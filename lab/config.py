@@ -43,6 +43,8 @@ class Config:
     anywhere: bool = False  # takes its peers from any address
     ike_options: Section = field(default_factory=dict)
     child_options: Section = field(default_factory=dict)
+    # what single connections have beside ike_options, by their names
+    connection_options: dict[str, Section] = field(default_factory=dict)
     # vici commands before the connections: credentials, pools
     before: tuple[tuple[str, Section], ...] = ()
     plugins: tuple[str, ...] = ()  # of strongSwan, beside PLUGINS
@@ -229,7 +231,9 @@ def connection(
             for number in range(first, first + config.children)
         },
     }
-    return _merged(section, config.ike_options)
+    name = connection_name(peer.name, tunnel)
+    own_options = config.connection_options.get(name, {})
+    return _merged(_merged(section, config.ike_options), own_options)
 
 
 def child_name(number: int = 0) -> str:

@@ -25,13 +25,17 @@ class Resolver:
     """
 
     def __init__(
-        self, ns: Netns, records: dict[str, str], delay: float | None = 0.0
+        self,
+        ns: Netns,
+        records: dict[str, str],
+        delay: float | None = 0.0,
+        address: str = ADDRESS,
     ) -> None:
         self.records = records
         self.delay = delay
         self.asked = 0
         self._sock = ns.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._sock.bind((ADDRESS, PORT))
+        self._sock.bind((address, PORT))
         self._wake, self._waker = os.pipe()
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
