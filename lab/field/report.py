@@ -99,15 +99,17 @@ def play(options: argparse.Namespace) -> Results:
     names = [name for name in CASES if not options.k or options.k in name]
     with Pool() as pool:
         stock = {}
-        if not options.no_stock:
+        if options.lane != "qcd":
             plays = [
                 Play(name, qcd=False, full=options.full, bound=options.stock_bound)
                 for name in names
                 if CASES[name].stock
             ]
             stock = pool.run(plays, STOCK_AT_A_TIME, weighed=False)
-        ours = [Play(n, full=options.full, bound=options.bound) for n in names]
-        qcd = pool.run(ours, QCD_WORKERS)
+        qcd = {}
+        if options.lane != "stock":
+            ours = [Play(n, full=options.full, bound=options.bound) for n in names]
+            qcd = pool.run(ours, QCD_WORKERS)
         results: Results = {name: {} for name in names}
         for lane, futures in (("qcd", qcd), ("stock", stock)):
             for item, future in futures.items():
@@ -144,7 +146,9 @@ def _ended(*_: object) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="./dev field", description=__doc__)
     parser.add_argument("-k", metavar="TEXT", help="only cases with that in their name")
-    parser.add_argument("--no-stock", action="store_true", help="without stock charon")
+    parser.add_argument(
+        "--lane", choices=("both", "qcd", "stock"), default="both", help="play only one"
+    )
     parser.add_argument(
         "--quick", dest="full", action="store_false", help="few rounds, as check does"
     )
@@ -159,7 +163,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _ended)
     results = play(options)
     # A part of the scenarios, or fewer rounds, is no new table for everybody.
-    whole = options.full and not options.k and not options.no_stock
+    whole = options.full and not options.k and options.lane == "both"
     write(results, options.out, DOC if whole else None)
     bad = [
         name
