@@ -94,7 +94,11 @@ def load_3000(stage: Stage) -> None:
     stage.again()
 
 
-@case("D.4", "announce = yes; a's NAT mapping has changed while b was down")
+@case(
+    "D.4",
+    "announce = yes; a's NAT mapping changed while b was down, a asks after that",
+    stock=False,
+)
 def announced_to_moved(stage: Stage) -> None:
     options = BASE.but(qcd_options={"announce": "yes"})
     lab = stage.make(options, b=options.but(anywhere=True))
@@ -103,5 +107,8 @@ def announced_to_moved(stage: Stage) -> None:
     stage.up()
     lab.b.kill()
     nat.use_ports(30000, 30999)
-    lab.b.start()
-    stage.again()
+    with Sniffer(lab.b.host) as wire:
+        with lab.network.router.drop_all(lab.a.host, lab.b.host):
+            lab.b.start()
+            wire.wait("the announcement, which a doesn't get", shows_token, 10.0)
+        stage.again()

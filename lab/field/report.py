@@ -14,6 +14,7 @@ from lab.control import REPO
 from lab.field.outcome import CASES, Case, Outcome
 from lab.field.pool import STOCK_AT_A_TIME, Play, Pool
 from lab.field.scenarios import SCENARIOS  # noqa: F401  registers them all
+from lab.field.walk import walk
 from lab.process import plugin_path
 
 QCD_WORKERS = 4
@@ -154,6 +155,10 @@ def main() -> int:
     )
     parser.add_argument("--bound", type=float, default=60.0, help="seconds for qcd")
     parser.add_argument("--stock-bound", type=float, default=260.0)
+    parser.add_argument(
+        "--walk", type=float, metavar="MINUTES", help="walk at random instead"
+    )
+    parser.add_argument("--seed", type=int, help="of the walk")
     parser.add_argument("--out", type=Path, default=REPO / "build" / "field")
     options = parser.parse_args()
     if os.geteuid() != 0:
@@ -161,6 +166,8 @@ def main() -> int:
     if not plugin_path().is_file():
         parser.error(f"there is no plugin at {plugin_path()}: run ./dev build")
     signal.signal(signal.SIGTERM, _ended)
+    if options.walk is not None:
+        return walk(options.walk, options.seed)
     results = play(options)
     # A part of the scenarios, or fewer rounds, is no new table for everybody.
     whole = options.full and not options.k and options.lane == "both"

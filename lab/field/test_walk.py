@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from lab.field.walk import walk
+from lab.field.walk import stroll
 
 SEED = int(os.environ.get("QCD_LAB_SEED", random.randrange(1 << 32)))
 SECONDS = float(os.environ.get("QCD_WALK_SECONDS", "30"))
@@ -14,5 +14,5 @@ SECONDS = float(os.environ.get("QCD_WALK_SECONDS", "30"))
 
 @pytest.mark.timeout(SECONDS + 300)
 def test_walk() -> None:
-    steps, _ = walk(SEED, SECONDS)
+    steps, _ = stroll(SEED, SECONDS)
     assert steps, f"seed {SEED}: no disturbance within {SECONDS:g} s"

@@ -7,10 +7,7 @@ has to be up within two seconds, once, with each child once, on both ends. The
 same seed walks the same way.
 """
 
-import argparse
-import os
 import random
-import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -268,39 +265,34 @@ class Walk:
         self.close()
 
 
-def walk(seed: int, seconds: float, qcd: bool = True) -> tuple[int, float]:
-    """Walk so long; how many steps that were, and the slowest of them."""
+def stroll(seed: int, seconds: float, qcd: bool = True) -> tuple[int, float]:
+    """Walk so long; how many steps that were, and the slowest of them.
+
+    Each minute begins with other gateways, whose seed comes from the first one.
+    """
     steps, slowest = 0, 0.0
     chance = random.Random(seed)
     until = time.monotonic() + seconds
+    own = seed
     while time.monotonic() < until:
-        own = seed if not steps else chance.randrange(1 << 32)
         with Walk(own, qcd) as one:
             end = min(until, time.monotonic() + 60.0)
             while time.monotonic() < end:
                 one.step()
             steps += one.steps
             slowest = max(slowest, one.slowest)
+        own = chance.randrange(1 << 32)
     return steps, slowest
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="./dev field --walk", description=__doc__)
-    parser.add_argument("minutes", type=float)
-    parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
-    parser.add_argument("--stock", action="store_true", help="without qcd")
-    options = parser.parse_args()
-    if os.geteuid() != 0:
-        parser.error("the walk makes network namespaces: run it as root")
-    print(f"a walk of {options.minutes:g} minutes with --seed {options.seed}")
+def walk(minutes: float, seed: int | None) -> int:
+    """The command; its exit status."""
+    start = random.randrange(1 << 32) if seed is None else seed
+    print(f"a walk of {minutes:g} minutes with --seed {start}", flush=True)
     try:
-        steps, slowest = walk(options.seed, options.minutes * 60, not options.stock)
+        steps, slowest = stroll(start, minutes * 60)
     except (Lost, LabTimeout) as error:
         print(error)
         return 1
     print(f"{steps} disturbances, the slowest recovery took {slowest:.2f} s")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
