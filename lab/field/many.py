@@ -4,7 +4,7 @@
 from collections.abc import Callable
 
 from lab.field.outcome import add, case
-from lab.field.stage import BASE, Stage
+from lab.field.stage import BASE, Link, Stage
 from lab.nat import Nat
 from lab.relay import Relay, Way
 from lab.scenario import Lab
@@ -34,7 +34,7 @@ def crash(make: Callable[[Stage, int], Lab], count: int, delay: float = 0.0):  #
             lab.b.restart()
             stage.again()
             stage.outcome.measured["half_open_refusals"] = float(
-                lab.b.log().count("half-open limit")
+                lab.b.log().count("half-open IKE_SA limit")
             )
 
     return play
@@ -66,10 +66,11 @@ for _count in (20, 60):
 def clients_30(stage: Stage) -> None:
     clients = tuple(f"c{number}" for number in range(1, 31))
     lab = stage.make(
-        BASE.but(charon={"threads": 8}, log={"default": 0, "ike": 1}),
+        BASE.but(log={"default": 0, "ike": 1}),
         names=("a", *clients),
         a=BASE.but(anywhere=True),
     )
+    stage.links = [Link(name, "a", "net0", 0) for name in clients]
     nat = Nat(lab.network.router, [lab[name].host for name in clients], lab.a.host)
     nat.use_any_ports()
     for gateway in lab.gateways.values():
@@ -79,5 +80,5 @@ def clients_30(stage: Stage) -> None:
     stage.watch()
     lab.a.restart()
     stage.again()
-    refusals = lab.a.log().count("half-open limit")
+    refusals = lab.a.log().count("half-open IKE_SA limit")
     stage.outcome.measured["half_open_refusals"] = float(refusals)

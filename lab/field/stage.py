@@ -4,7 +4,7 @@
 import time
 from collections import Counter
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lab.config import Config, child_name
@@ -12,6 +12,7 @@ from lab.crash import repeated
 from lab.field.outcome import Case, Outcome
 from lab.gateway import CARRYING, Gateway, Sa
 from lab.ike import IKE_AUTH, IKE_SA_INIT
+from lab.net import Host
 from lab.scenario import Lab
 from lab.traffic import Probe
 from lab.wait import LabTimeout, wait_until
@@ -37,6 +38,7 @@ class Link:
     other: str
     child: str
     net: int  # of the addresses behind both
+    behind: str = ""  # whose addresses stand behind `other`, if not its own
 
     def __str__(self) -> str:
         return f"{self.child} between {self.one} and {self.other}"
@@ -164,9 +166,15 @@ class Stage:
         }
 
     def _watch(self, link: Link, interval: float = 0.02) -> None:
-        hosts = self.lab[link.one].host, self.lab[link.other].host
-        probe = Probe(*hosts, interval=interval, child=link.net)
+        probe = Probe(*self._hosts(link), interval=interval, child=link.net)
         self._probes[link] = self.stack.enter_context(probe)
+
+    def _hosts(self, link: Link) -> tuple[Host, Host]:
+        """The two ends, with the addresses that speak through the tunnel."""
+        one, other = self.lab[link.one].host, self.lab[link.other].host
+        if link.behind:
+            other = replace(other, number=self.lab[link.behind].host.number)
+        return one, other
 
     def relink(self, links: list[Link]) -> None:
         """The configuration has changed: these are the tunnels from now on."""
@@ -223,6 +231,14 @@ class Stage:
             return False
         outcome.up_after = max(outcome.up_after or 0.0, up)
         return True
+
+    def wait_at_most(self, seconds: float) -> None:
+        """The scenario goes on then, whether all is up or not."""
+        up = self._wait_up(self._ready, seconds)
+        if up is not None:
+            self.outcome.rounds += 1
+            self.outcome.up_after = max(self.outcome.up_after or 0.0, up)
+        self.outage(max(0.0, self._ready + seconds - time.time()))
 
     def again(self) -> bool:
         """`ready` and `wait` in one, for scenarios of several rounds."""
@@ -340,7 +356,7 @@ class Stage:
     def _ping_both_ways(self) -> None:
         now = time.time()
         for link in self.links[:: max(1, len(self.links) // 4)]:
-            ends = self.lab[link.one].host, self.lab[link.other].host
+            ends = self._hosts(link)
             for source, target in (ends, ends[::-1]):
                 with Probe(source, target, child=link.net) as probe:
                     try:
