@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from lab.field.outcome import add, case
 from lab.field.stage import BASE, BOTH_START, Link, Stage
+from lab.pair import CLIENT, NAMES, hold, server, share
 from lab.scenario import Lab
-from lab.test_standby import CLIENT, NAMES, hold, server, share
 
 DPD_AND_SOON = 2.5
 MOVES = 3.3
