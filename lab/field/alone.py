@@ -17,7 +17,7 @@ def two(stage: Stage) -> Lab:
 @case("A", "b is killed and started again")
 def plain_crash(stage: Stage) -> None:
     lab = two(stage)
-    for _ in range(stage.rounds):
+    for _ in range(stage.slow_rounds):
         lab.b.restart()
         stage.again()
 
@@ -27,7 +27,7 @@ def plain_crash_far_away(stage: Stage) -> None:
     lab = two(stage)
     relay = Relay(lab.network.router, lab.a.host, lab.b.host, Way(delay=0.04))
     with relay:
-        for _ in range(stage.rounds):
+        for _ in range(stage.slow_rounds):
             lab.b.restart()
             stage.again()
 

@@ -199,6 +199,11 @@ class Stage:
     def rounds(self) -> int:
         return 10 if self.full else 3
 
+    @property
+    def slow_rounds(self) -> int:
+        """Where stock needs minutes for one, it has one."""
+        return self.rounds if self.qcd else 1
+
     def outage(self, seconds: float) -> None:
         """Let time pass, because the scenario says so."""
         time.sleep(seconds)
