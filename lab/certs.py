@@ -17,6 +17,11 @@ class Identity:
     ca_cert: bytes
     between: tuple[bytes, ...] = ()  # certificates of authorities in between
 
+    @property
+    def certs(self) -> tuple[bytes, ...]:
+        """All but the authority's: the gateway's own, and those in between."""
+        return self.cert, *self.between
+
 
 def _openssl(*arguments: str) -> None:
     done = subprocess.run(

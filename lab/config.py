@@ -35,10 +35,16 @@ class Config:
     dpd_action: str = "restart"
     close_action: str = "none"
     start_action: str = "none"
-    children: int = 1
+    children: int = 1  # of each connection
+    # Connections with each peer, between the same two addresses: their children
+    # are numbered on, and each has identities of its own.
+    tunnels: int = 1
+    same_ids: bool = False  # all of them have the same identities instead
     anywhere: bool = False  # takes its peers from any address
     ike_options: Section = field(default_factory=dict)
     child_options: Section = field(default_factory=dict)
+    # what single connections have beside ike_options, by their names
+    connection_options: dict[str, Section] = field(default_factory=dict)
     # vici commands before the connections: credentials, pools
     before: tuple[tuple[str, Section], ...] = ()
     plugins: tuple[str, ...] = ()  # of strongSwan, beside PLUGINS
@@ -50,6 +56,9 @@ class Config:
     # Octets of a file system of its own for the state_dir, which goes with charon.
     state_room: int | None = None
     machine_id: str | None = None  # its /etc/machine-id; None: this machine's
+    nameserver: str | None = None  # all of its /etc/resolv.conf; None: the machine's
+    hosts: str | None = None  # its /etc/hosts; None: this machine's
+    updown: bool = False  # children have a script that writes down what it is told
     kernel_esp: bool = False  # the kernel has to be able to: see lab/kernel
     # Answer ESP of lost SAs, as is qcd's default: off here, since most scenarios
     # are about IKE and let traffic flow to see when it is back.
@@ -99,6 +108,26 @@ class Places:
         return self.folder / "machine-id"
 
     @property
+    def resolv_conf(self) -> Path:
+        """What the gateway has for /etc/resolv.conf, if it has one of its own."""
+        return self.folder / "resolv.conf"
+
+    @property
+    def hosts(self) -> Path:
+        """What the gateway has for /etc/hosts, if it has one of its own."""
+        return self.folder / "hosts"
+
+    @property
+    def updown(self) -> Path:
+        """The script of its children, if they have one."""
+        return self.folder / "updown"
+
+    @property
+    def updown_log(self) -> Path:
+        """What that script was told: a verb, a connection and a remote network."""
+        return self.folder / "updown.log"
+
+    @property
     def asan(self) -> Path:
         """AddressSanitizer's reports begin with this path."""
         return self.folder / "asan"
@@ -139,7 +168,7 @@ def strongswan_conf(config: Config, places: Places) -> str:
     """The text of strongswan.conf."""
     plugins: Settings = {"vici": {"socket": f"unix://{places.vici}"}}
     load = [name for name in PLUGINS if not (config.kernel_esp and name == USER_ESP)]
-    load += config.plugins
+    load += config.plugins + (("updown",) if config.updown else ())
     if config.qcd:
         load.append("qcd")
         plugins["qcd"] = {
@@ -168,11 +197,13 @@ def strongswan_conf(config: Config, places: Places) -> str:
 
 
 def connection(
-    config: Config, me: Host, peer: Host, identity: Identity | None
+    config: Config, me: Host, peer: Host, identity: Identity | None, tunnel: int = 0
 ) -> Section:
     """One connection of swanctl.conf, as load-conn takes it."""
-    local: Section = {"id": f"{me.name}.lab", "auth": "psk"}
-    remote: Section = {"id": f"{peer.name}.lab", "auth": "psk"}
+    own = 0 if config.same_ids else tunnel
+    local: Section = {"id": identity_name(me, own), "auth": "psk"}
+    remote: Section = {"id": identity_name(peer, own), "auth": "psk"}
+    first = tunnel * config.children
     if identity:
         local.update(auth="pubkey", certs=[identity.cert])
         remote.update(auth="pubkey", cacerts=[identity.ca_cert])
@@ -197,10 +228,12 @@ def connection(
                 "start_action": config.start_action,
                 **config.child_options,
             }
-            for number in range(config.children)
+            for number in range(first, first + config.children)
         },
     }
-    return _merged(section, config.ike_options)
+    name = connection_name(peer.name, tunnel)
+    own_options = config.connection_options.get(name, {})
+    return _merged(_merged(section, config.ike_options), own_options)
 
 
 def child_name(number: int = 0) -> str:
@@ -208,11 +241,21 @@ def child_name(number: int = 0) -> str:
     return f"net{number}"
 
 
-def shared_secret(me: Host, peer: Host) -> Section:
+def connection_name(peer: str, tunnel: int = 0) -> str:
+    """The name of the connection with that number to a peer."""
+    return f"{peer}-{tunnel}" if tunnel else peer
+
+
+def identity_name(host: Host, tunnel: int = 0) -> str:
+    """The identity of a host in its connection with that number."""
+    return f"{connection_name(host.name, tunnel)}.lab"
+
+
+def shared_secret(me: Host, peer: Host, tunnel: int = 0) -> Section:
     """The pre-shared key of a connection, as load-shared takes it."""
     return {
-        "id": f"{me.name}-{peer.name}",
+        "id": f"{me.name}-{connection_name(peer.name, tunnel)}",
         "type": "IKE",
         "data": SECRET,
-        "owners": [f"{me.name}.lab", f"{peer.name}.lab"],
+        "owners": [identity_name(me, tunnel), identity_name(peer, tunnel)],
     }

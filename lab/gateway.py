@@ -15,6 +15,7 @@ from lab.config import (
     Places,
     child_name,
     connection,
+    connection_name,
     shared_secret,
     strongswan_conf,
 )
@@ -26,6 +27,11 @@ from lab.wait import PATIENCE, LabTimeout, wait_until
 TAIL = 60
 TOOL = Path(os.environ.get("QCD_TOOL", REPO / "build" / "tool" / "qcd"))
 CARRYING = ("INSTALLED", "REKEYING")
+UPDOWN_SCRIPT = """#!/bin/sh
+echo "$PLUTO_VERB $PLUTO_CONNECTION $PLUTO_PEER_CLIENT" >>{log}
+"""
+# In the order in which they are loaded.
+PARTS = ("certs", "ca", "key", "before", "secrets", "connections")
 UPDOWN = ("ike-updown", "child-updown", "ike-rekey", "child-rekey")
 
 
@@ -98,6 +104,10 @@ class Gateway:
         self.places.vici.unlink(missing_ok=True)
         conf = strongswan_conf(self.config, self.places)
         self.places.strongswan_conf.write_text(conf)
+        if self.config.updown:
+            script = UPDOWN_SCRIPT.format(log=self.places.updown_log)
+            self.places.updown.write_text(script)
+            self.places.updown.chmod(0o755)
         self._log_start = self._log_size()
         self._close_charon()
         self._charon = Charon(self.host.ns, self.config, self.places, self._shared)
@@ -111,25 +121,57 @@ class Gateway:
         if load:
             self.load()
 
-    def load(self) -> None:
-        """Load the credentials and the connections to all peers."""
+    def load(self, *parts: str) -> None:
+        """Load the credentials and the connections to all peers.
+
+        Or only those parts of PARTS, for a gateway whose files come one by one.
+        """
+        for part in PARTS:
+            if not parts or part in parts:
+                getattr(self, f"_load_{part}")()
+
+    def _load_certs(self) -> None:
+        for cert in self._identity.certs if self._identity else ():
+            self._load_cert("NONE", cert)
+
+    def _load_ca(self) -> None:
         if self._identity:
-            for flag, cert in (
-                ("NONE", self._identity.cert),
-                ("CA", self._identity.ca_cert),
-                *(("NONE", cert) for cert in self._identity.between),
-            ):
-                self.command(
-                    "load-cert", {"type": "X509", "flag": flag, "data": cert}
-                )
+            self._load_cert("CA", self._identity.ca_cert)
+
+    def _load_cert(self, flag: str, cert: bytes) -> None:
+        self.command("load-cert", {"type": "X509", "flag": flag, "data": cert})
+
+    def _load_key(self) -> None:
+        if self._identity:
             self.command("load-key", {"type": "any", "data": self._identity.key})
+
+    def _load_before(self) -> None:
         for name, message in self.config.before:
             self.command(name, message)
-        for peer in self.peers:
+
+    def _load_secrets(self) -> None:
+        for peer, tunnel in self.tunnels():
             if not self._identity:
-                self.command("load-shared", shared_secret(self.host, peer))
-            section = connection(self.config, self.host, peer, self._identity)
-            self.command("load-conn", {peer.name: section})
+                secret = shared_secret(self.host, peer, tunnel)
+                self.command("load-shared", secret)
+
+    def _load_connections(self) -> None:
+        for peer, tunnel in self.tunnels():
+            self.load_connection(peer, tunnel)
+
+    def tunnels(self) -> list[tuple[Host, int]]:
+        """Each connection: its peer and its number among those to that peer."""
+        numbers = range(self.config.tunnels)
+        return [(peer, number) for peer in self.peers for number in numbers]
+
+    def load_connection(self, peer: Host, tunnel: int = 0) -> None:
+        """Load one connection, or load it again as it is configured by now."""
+        identity = self._identity
+        section = connection(self.config, self.host, peer, identity, tunnel)
+        if self.config.updown:
+            for child in section["children"].values():
+                child["updown"] = str(self.places.updown)
+        self.command("load-conn", {connection_name(peer.name, tunnel): section})
 
     def kill(self) -> None:
         """Crash it: SIGKILL, nothing is written, sent or closed in order."""
@@ -337,6 +379,12 @@ class Gateway:
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"qcd {' '.join(arguments)}:\n{done.stderr}"
         return done.stdout
+
+    def updowns(self) -> list[tuple[str, ...]]:
+        """What its updown script was told: verb, child, the peer's network."""
+        path = self.places.updown_log
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [tuple(line.split()) for line in lines]
 
     # --- its log --------------------------------------------------------
 

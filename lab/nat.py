@@ -7,22 +7,22 @@ _CHAIN = ("ip", "qcd_nat", "leaving")
 
 
 class Nat:
-    """Hides a host behind the router's address on the other host's cable.
+    """Hides hosts behind the router's address on the other host's cable.
 
     Masquerading is what it is, since that forgets its mappings when the cable
     is pulled; what is plugged in again gets other ports.
     """
 
-    def __init__(self, router: Router, hidden: Host, other: Host) -> None:
+    def __init__(self, router: Router, hidden: Host | list[Host], other: Host) -> None:
         self._router = router
-        self._hidden = hidden
+        self._hidden = [hidden] if isinstance(hidden, Host) else hidden
         self._other = other
         chain = "type nat hook postrouting priority 100; policy accept;"
         self._nft(f"table ip {_CHAIN[1]} {{\n chain {_CHAIN[2]} {{\n  {chain}\n }}\n}}")
 
     @property
     def address(self) -> str:
-        """Where the hidden host seems to be."""
+        """Where the hidden hosts seem to be."""
         return self._other.gateway
 
     def _nft(self, text: str) -> None:
@@ -30,9 +30,17 @@ class Nat:
 
     def use_ports(self, first: int, last: int) -> None:
         """Forget all mappings, and take ports from this range for new ones."""
-        chain = " ".join(_CHAIN)
-        match = f"ip saddr {self._hidden.address} ip daddr {self._other.address}"
-        rule = f"{match} udp dport {{ 500, 4500 }} masquerade to :{first}-{last}"
-        self._nft(f"flush chain {chain}\nadd rule {chain} {rule}")
+        self._masquerade(f"to :{first}-{last}")
         cable = f"to-{self._other.name}"
         self._router.ns.ip(f"link set {cable} down", f"link set {cable} up")
+
+    def use_any_ports(self) -> None:
+        """Keep a host's port where no other one has it."""
+        self._masquerade("")
+
+    def _masquerade(self, ports: str) -> None:
+        chain = " ".join(_CHAIN)
+        sources = ", ".join(host.address for host in self._hidden)
+        match = f"ip saddr {{ {sources} }} ip daddr {self._other.address}"
+        rule = f"{match} udp dport {{ 500, 4500 }} masquerade {ports}"
+        self._nft(f"flush chain {chain}\nadd rule {chain} {rule}")

@@ -27,6 +27,7 @@ from pathlib import Path
 CLONE_NEWNET = 0x40000000
 STRANGER = "stranger"
 STRANGER_NUMBER = 99
+CHILDREN = 4  # a host has the addresses for so many at least
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -163,6 +164,30 @@ class Host:
     def inside_net(self, child: int = 0) -> str:
         return f"10.{child + 1}.{self.number}.0/24"
 
+    def unplug(self) -> None:
+        """Take its link down: its routes go, its addresses stay."""
+        self.ns.ip(f"link set {self.device} down")
+
+    def plug(self) -> None:
+        """Bring its link up again, with the route to the others."""
+        self.ns.ip(
+            f"link set {self.device} up",
+            f"route replace default via {self.gateway}",
+        )
+
+    def roam(self, number: int) -> str:
+        """Have another address of the same cable instead, which is returned.
+
+        The old one and its routes are gone before the new one is there.
+        """
+        address = f"10.0.{self.number}.{number}"
+        self.ns.ip(f"addr flush dev {self.device}")
+        self.ns.ip(
+            f"addr add {address}/24 dev {self.device}",
+            f"route replace default via {self.gateway}",
+        )
+        return address
+
 
 class Drop:
     """A rule of the router's that drops packets, until removed."""
@@ -275,7 +300,9 @@ class Router:
 class Network:
     """The router with its hosts; a stranger is always among them."""
 
-    def __init__(self, names: tuple[str, ...] = ("a", "b"), children: int = 4) -> None:
+    def __init__(
+        self, names: tuple[str, ...] = ("a", "b"), children: int = CHILDREN
+    ) -> None:
         self.hosts: dict[str, Host] = {}
         self.router = Router()
         try:

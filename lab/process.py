@@ -85,7 +85,21 @@ def on_machine(config: Config, places: Places) -> list[str]:
         places.machine_id.write_text(config.machine_id + "\n")
         script = 'mount --bind "$0" /etc/machine-id && exec "$@"'
         argv += ["sh", "-c", script, str(places.machine_id)]
+    for path, text, target in (
+        (places.resolv_conf, _resolv_conf(config), "/etc/resolv.conf"),
+        (places.hosts, config.hosts, "/etc/hosts"),
+    ):
+        if text is not None:
+            path.write_text(text)
+            script = 'mount --bind "$0" "$1" && shift && exec "$@"'
+            argv += ["sh", "-c", script, str(path), target]
     return argv
+
+
+def _resolv_conf(config: Config) -> str | None:
+    if config.nameserver is None:
+        return None
+    return f"nameserver {config.nameserver}\n"
 
 
 class Charon:

@@ -10,9 +10,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from lab.certs import Authority
-from lab.config import Config
+from lab.config import Config, connection_name
 from lab.gateway import Gateway, Sa
-from lab.net import Host, Network
+from lab.net import CHILDREN, Host, Network
 
 
 FOLDER = "qcdlab-"
@@ -80,7 +80,9 @@ class Lab:
         self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
         self.gateways: dict[str, Gateway] = {}
         try:
-            self.network = Network(names)
+            every = [config or Config(), *configs.values()]
+            children = max(item.tunnels * item.children for item in every)
+            self.network = Network(names, max(children, CHILDREN))
             self._stack.callback(self.network.close)
             self._authority: Authority | None = None
             for name in names:
@@ -135,10 +137,15 @@ class Lab:
         for peer in self.a.peers:
             other = self[peer.name]
             if "start" not in (self.a.config.start_action, other.config.start_action):
-                for child in range(self.a.config.children):
-                    self.a.initiate(peer.name, child)
+                self.initiate_all(peer.name)
             other.wait_established()
         return self.a.wait_established(self.a.peers[-1].name)
+
+    def initiate_all(self, peer: str) -> None:
+        """Bring up all that `a` has with a peer."""
+        config = self.a.config
+        for child in range(config.tunnels * config.children):
+            self.a.initiate(connection_name(peer, child // config.children), child)
 
     def check(self) -> None:
         """Fail if a gateway has died or AddressSanitizer has complained."""

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Section A.1, A.3, A.5: a recovery that is hit by something else meanwhile."""
+
+from lab.field.outcome import case
+from lab.field.stage import BASE, Link, Stage
+from lab.ike import IKE_AUTH
+from lab.net import Drop
+from lab.relay import Relay, Way
+from lab.scenario import Lab
+
+
+def two(stage: Stage) -> Lab:
+    stage.make()
+    return stage.up()
+
+
+@case("A", "b is killed and started again")
+def plain_crash(stage: Stage) -> None:
+    lab = two(stage)
+    for _ in range(stage.slow_rounds):
+        lab.b.restart()
+        stage.again()
+
+
+@case("A", "the same over 40 ms in each direction", within=1.0)
+def plain_crash_far_away(stage: Stage) -> None:
+    lab = two(stage)
+    relay = Relay(lab.network.router, lab.a.host, lab.b.host, Way(delay=0.04))
+    with relay:
+        for _ in range(stage.slow_rounds):
+            lab.b.restart()
+            stage.again()
+
+
+@case("A", "the same with updown scripts, which have to stay in balance")
+def plain_crash_with_scripts(stage: Stage) -> None:
+    stage.make(BASE.but(updown=True))
+    lab = stage.up()
+    lab.b.restart()
+    stage.again()
+    for gateway in (lab.a, lab.b):
+        told = [verb for verb, *_ in gateway.updowns()]
+        # b's first life ended without a word
+        lost = 1 if gateway is lab.b else 0
+        balance = told.count("up-client") - told.count("down-client") - lost
+        stage.claim(balance == 1, f"scripts of {gateway.name} were told {told}")
+        stage.claim(told[-1:] == ["up-client"], f"the last on {gateway.name}: {told}")
+
+
+@case("A", "b is killed and started five times, 0.3 s apart")
+def crash_after_crash(stage: Stage) -> None:
+    lab = two(stage)
+    for _ in range(5):
+        lab.b.restart()
+        stage.outage(0.3)
+    stage.again()
+
+
+def crash_while(stage: Stage, drop: Drop, what: str) -> None:
+    """b comes back, something of the handshake is lost, b is killed again."""
+    lab = stage.lab
+    with drop:
+        lab.b.restart()
+        stage.trigger(what, lambda: drop.count)
+        lab.b.kill()
+    lab.b.start()
+    stage.again()
+
+
+@case("A.1", "b is killed again, its IKE_AUTH response was lost", stock_first=240)
+def second_crash_after_auth(stage: Stage) -> None:
+    lab = two(stage)
+    drop = lab.network.router.drop_ike(
+        lab.b.host, lab.a.host, exchange=IKE_AUTH, response=True
+    )
+    crash_while(stage, drop, "the IKE_AUTH response")
+
+
+@case("A.1", "b is killed again after its IKE_SA_INIT response", stock_first=240)
+def second_crash_after_init(stage: Stage) -> None:
+    lab = two(stage)
+    drop = lab.network.router.drop_ike(
+        lab.a.host, lab.b.host, exchange=IKE_AUTH, response=False
+    )
+    crash_while(stage, drop, "the IKE_AUTH request")
+
+
+@case("A.1", "b is killed again, told a but was not asked yet", stock_first=240)
+def second_crash_before_init(stage: Stage) -> None:
+    lab = two(stage)
+    ends = f"ip saddr {lab.a.host.address} ip daddr {lab.b.host.address}"
+    drop = lab.network.router.drop(f"{ends} udp dport 500")
+    crash_while(stage, drop, "the IKE_SA_INIT request")
+
+
+# --- A.3: the client moves ---------------------------------------------------
+
+
+def roamer(stage: Stage, mobike: str) -> Lab:
+    options = {"mobike": mobike}
+    client = BASE.but(ike_options={**options, "local_addrs": ["%any"]})
+    stage.make(a=client, b=BASE.but(anywhere=True, ike_options=options))
+    return stage.up()
+
+
+@case("A.3", "a, local_addrs %any, gets another address while b is down")
+def roamed_while_down(stage: Stage) -> None:
+    lab = roamer(stage, "no")
+    lab.b.kill()
+    lab.a.host.roam(7)
+    lab.b.start()
+    stage.again()
+
+
+@case("A.3", "the same with MOBIKE")
+def roamed_while_down_mobike(stage: Stage) -> None:
+    lab = roamer(stage, "yes")
+    lab.b.kill()
+    lab.a.host.roam(7)
+    lab.b.start()
+    stage.again()
+
+
+@case("A.3", "a gets another address while b is back and a's path is cut")
+def roamed_while_cut(stage: Stage) -> None:
+    lab = roamer(stage, "no")
+    lab.b.kill()
+    lab.a.host.unplug()
+    lab.b.start()
+    stage.outage(2.0)
+    lab.a.host.plug()
+    lab.a.host.roam(8)
+    stage.again()
+
+
+@case("A.3", "a's link is down while b crashes, and comes up again")
+def link_down_while_crashed(stage: Stage) -> None:
+    lab = two(stage)
+    lab.a.host.unplug()
+    lab.b.restart()
+    stage.outage(2.0)
+    lab.a.host.plug()
+    stage.again()
+
+
+# --- A.5: the configuration changes ------------------------------------------
+
+
+def reload_both(stage: Stage, **changes: object) -> None:
+    """While b is down, both get another configuration."""
+    lab = stage.lab
+    lab.b.kill()
+    for gateway in (lab.a, lab.b):
+        gateway.config = gateway.config.but(**changes)
+    lab.a.load("connections")
+    lab.b.start()
+    stage.forget_remains()
+
+
+def links(*nets: int) -> list[Link]:
+    return [Link("a", "b", f"net{net}", net) for net in nets]
+
+
+@case("A.5", "a child was added to the configuration meanwhile")
+def added_child(stage: Stage) -> None:
+    two(stage)
+    reload_both(stage, children=2)
+    stage.relink(links(0, 1))
+    stage.again()
+
+
+@case("A.5", "a child was taken out of the configuration meanwhile")
+def removed_child(stage: Stage) -> None:
+    stage.make(BASE.but(children=2))
+    stage.up()
+    reload_both(stage, children=1)
+    stage.relink(links(0))
+    stage.again()
+
+
+@case("A.5", "a child's selectors were changed meanwhile")
+def changed_selectors(stage: Stage) -> None:
+    lab = two(stage)
+    lab.b.kill()
+    for gateway, peer in ((lab.a, lab.b), (lab.b, lab.a)):
+        moved = {
+            "local_ts": [gateway.host.inside_net(1)],
+            "remote_ts": [peer.host.inside_net(1)],
+        }
+        gateway.config = gateway.config.but(child_options=moved)
+    lab.a.load("connections")
+    lab.b.start()
+    stage.forget_remains()
+    stage.relink([Link("a", "b", "net0", 1)])
+    stage.again()

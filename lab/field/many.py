@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Section C: many tunnels between the same two addresses, default half-open limits."""
+
+from collections.abc import Callable
+
+from lab.field.outcome import add, case
+from lab.field.stage import BASE, Link, Stage
+from lab.nat import Nat
+from lab.relay import Relay, Way
+from lab.scenario import Lab
+
+WITHIN = 1.5
+
+
+def own_ids(stage: Stage, count: int) -> Lab:
+    stage.make(BASE.but(tunnels=count))
+    return stage.up()
+
+
+def same_ids(stage: Stage, count: int) -> Lab:
+    """a has an IKE SA for each child, b takes all by one connection."""
+    alone = {"reuse_ikesa": False}
+    client = BASE.but(tunnels=count, same_ids=True, charon=alone)
+    stage.make(a=client, b=BASE.but(children=count))
+    stage.expect(a=[count, count], b=[count, count])
+    return stage.up()
+
+
+def crash(make: Callable[[Stage, int], Lab], count: int, delay: float = 0.0):  # type: ignore[no-untyped-def]
+    def play(stage: Stage) -> None:
+        lab = make(stage, count)
+        relay = Relay(lab.network.router, lab.a.host, lab.b.host, Way(delay=delay))
+        with relay:
+            lab.b.restart()
+            stage.again()
+            stage.outcome.measured["half_open_refusals"] = float(
+                lab.b.log().count("half-open IKE_SA limit")
+            )
+
+    return play
+
+
+for _count in (20, 60):
+    for _ids, _make in (("own", own_ids), ("same", same_ids)):
+        for _delay in (0.0, 0.02):
+            _far = "_far" if _delay else ""
+            _way = ", 20 ms in each direction" if _delay else ""
+            add(
+                f"tunnels_{_count}_{_ids}_ids{_far}",
+                "C",
+                f"{_count} connections with {_ids} identities; b crashes{_way}",
+                crash(_make, _count, _delay),
+                within=WITHIN,
+                smooth=True,
+                heavy=True,
+            )
+
+
+@case(
+    "C",
+    "30 clients behind one NAT; the server crashes",
+    within=WITHIN,
+    smooth=True,
+    heavy=True,
+)
+def clients_30(stage: Stage) -> None:
+    clients = tuple(f"c{number}" for number in range(1, 31))
+    lab = stage.make(
+        BASE.but(log={"default": 0, "ike": 1}),
+        names=("a", *clients),
+        a=BASE.but(anywhere=True),
+    )
+    stage.links = [Link(name, "a", "net0", 0) for name in clients]
+    nat = Nat(lab.network.router, [lab[name].host for name in clients], lab.a.host)
+    nat.use_any_ports()
+    for gateway in lab.gateways.values():
+        gateway.start()
+    for name in clients:
+        lab[name].initiate("a")
+    stage.watch()
+    lab.a.restart()
+    stage.again()
+    refusals = lab.a.log().count("half-open IKE_SA limit")
+    stage.outcome.measured["half_open_refusals"] = float(refusals)

@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A random walk through what happens to gateways: crashes of both, late and partial
+configuration, links, addresses, reloads, loss and delay.
+
+Each disturbance ends in a state in which the tunnel can be up; from then on it
+has to be up within two seconds, once, with each child once, on both ends. The
+same seed walks the same way.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from lab.config import Config
+from lab.field.stage import BASE, Link, carrying, sas_of
+from lab.gateway import Gateway
+from lab.relay import Relay, Way
+from lab.scenario import Lab
+from lab.traffic import Probe
+from lab.wait import LabTimeout
+
+WITHIN = 2.0
+CHILDREN = 2
+LOOK = 0.01
+KEPT = 12
+
+
+class Lost(AssertionError):
+    """The walk found a state that it must not have."""
+
+
+class Walk:
+    """Two gateways, and what happens to them."""
+
+    def __init__(self, seed: int, qcd: bool = True) -> None:
+        self.seed = seed
+        self.chance = random.Random(seed)
+        self.events: list[str] = []
+        self.slowest = 0.0
+        self.steps = 0
+        self._stack = ExitStack()
+        try:
+            self._make(qcd)
+        except BaseException:
+            self.close()
+            raise
+
+    def _make(self, qcd: bool) -> None:
+        chance = self.chance
+        # Drawn once for a walk: what the two are to each other.
+        starts = chance.choice(["none", "none", "start"])
+        unique = chance.choice(["no", "no", "replace", "keep", "never"])
+        mobike = chance.choice(["no", "yes"])
+        both = chance.random() < 0.5
+        options = {"unique": unique, "mobike": mobike, "local_addrs": ["%any"]}
+        config = BASE.but(qcd=qcd, children=CHILDREN, ike_options=options)
+        a = self._own(config, "a", start_action=starts)
+        b = self._own(config, "b", start_action=starts if both else "none")
+        self.note(f"a: {starts}, b: {b.start_action}, unique {unique}, mobike {mobike}")
+        self.lab = self._stack.enter_context(Lab(config, a=a, b=b))
+        lab = self.lab
+        self.relay = self._stack.enter_context(
+            Relay(lab.network.router, lab.a.host, lab.b.host, Way())
+        )
+        self.links = [Link("a", "b", f"net{k}", k) for k in range(CHILDREN)]
+        lab.b.start(load=False)
+        lab.a.start()
+        lab.b.load()
+        if not lab.a.established() and not lab.b.established():
+            for child in range(CHILDREN):
+                lab.a.initiate("b", child)
+        ends = lab.a.host, lab.b.host
+        self.probes = [
+            self._stack.enter_context(
+                Probe(source, target, interval=0.02, child=link.net)
+            )
+            for link in self.links
+            for source, target in (ends, ends[::-1])
+        ]
+
+    def _own(self, config: Config, name: str, start_action: str) -> Config:
+        return config.but(anywhere=name == "b", start_action=start_action)
+
+    def note(self, text: str) -> None:
+        self.events.append(f"{time.time():.3f} {text}")
+
+    def pause(self, most: float) -> None:
+        time.sleep(self.chance.random() * most)
+
+    # --- what may happen ------------------------------------------------
+
+    def _one(self) -> Gateway:
+        return self.lab[self.chance.choice("ab")]
+
+    def crash(self) -> None:
+        gateway = self._one()
+        self.note(f"{gateway.name} crashes")
+        gateway.kill()
+        self.pause(0.3)
+        gateway.start()
+
+    def crash_of_both(self) -> None:
+        """Neither remembers anything: somebody has to begin, after both are back."""
+        lab = self.lab
+        order = [lab.b, lab.a]
+        starting = [g for g in order if g.config.start_action == "start"]
+        if len(starting) != 1:
+            self.chance.shuffle(order)
+        self.note(f"both crash, {order[0].name} is back first")
+        for gateway in order:
+            gateway.kill()
+            self.pause(0.1)
+        for gateway in order:
+            gateway.start()
+        if not starting:
+            for child in range(CHILDREN):
+                lab.a.begin("b", child)
+
+    def crashes_in_a_row(self) -> None:
+        gateway = self._one()
+        count = self.chance.randint(2, 4)
+        self.note(f"{gateway.name} crashes {count} times in a row")
+        for _ in range(count):
+            gateway.restart()
+            self.pause(0.1)
+
+    def late_configuration(self) -> None:
+        gateway = self._one()
+        parts = ["secrets", "connections"]
+        self.chance.shuffle(parts)
+        delays = [self.chance.random() * 3, self.chance.random() * 2]
+        self.note(f"{gateway.name} crashes and loads {parts} after {delays}")
+        gateway.kill()
+        gateway.start(load=False)
+        for part, delay in zip(parts, delays):
+            time.sleep(delay)
+            gateway.load(part)
+
+    def link_down(self) -> None:
+        gateway = self._one()
+        crashed = self.chance.choice(["nobody", "a", "b"])
+        self.note(f"the link of {gateway.name} goes down, {crashed} crashes meanwhile")
+        gateway.host.unplug()
+        if crashed != "nobody":
+            self.lab[crashed].restart()
+        self.pause(3.0)
+        gateway.host.plug()
+
+    def path_cut(self) -> None:
+        ends = self.lab.a.host, self.lab.b.host
+        way = self.chance.choice([ends, ends[::-1]])
+        crashed = self.chance.choice(["nobody", "a", "b"])
+        self.note(f"nothing passes from {way[0].name}, {crashed} crashes meanwhile")
+        with self.lab.network.router.drop(f'iifname "to-{way[0].name}"'):
+            if crashed != "nobody":
+                self.lab[crashed].restart()
+            self.pause(6.0)
+
+    def roam(self) -> None:
+        number = self.chance.randint(2, 9)
+        self.note(f"b crashes, and a gets the address 10.0.1.{number}")
+        self.lab.b.kill()
+        self.lab.a.host.roam(number)
+        self.lab.b.start()
+
+    def reload(self) -> None:
+        gateway = self._one()
+        self.note(f"{gateway.name} reloads its settings and connections")
+        gateway.command("reload-settings")
+        gateway.load("connections")
+        if self.chance.random() < 0.5:
+            self.note("and the other one crashes")
+            other = self.lab.b if gateway is self.lab.a else self.lab.a
+            other.restart()
+
+    def bad_way(self) -> None:
+        way = Way(
+            delay=self.chance.random() * 0.1,
+            loss=self.chance.random() * 0.2,
+            double=self.chance.random() * 0.2,
+            late=self.chance.random() * 0.2,
+            seed=self.chance.randint(1, 1 << 30),
+        )
+        gateway = self._one()
+        self.note(f"{gateway.name} crashes, and the way becomes {way}")
+        self.relay.set(way)
+        gateway.restart()
+        self.pause(3.0)
+        self.relay.set(Way())
+
+    DISTURBANCES = (
+        crash,
+        crash,
+        crash_of_both,
+        crashes_in_a_row,
+        late_configuration,
+        link_down,
+        path_cut,
+        roam,
+        reload,
+        bad_way,
+    )
+
+    # --- how it has to be -----------------------------------------------
+
+    def step(self) -> None:
+        """Something happens, and then all has to be well."""
+        what: Callable[[Walk], None] = self.chance.choice(self.DISTURBANCES)
+        what(self)
+        since = time.time()
+        self.note("nothing stands in the way any more")
+        self._wait(since)
+        self.slowest = max(self.slowest, time.time() - since)
+        self.steps += 1
+        self.pause(1.5)
+        self._look(since)
+
+    def _wait(self, since: float) -> None:
+        while True:
+            wrong = self._wrong()
+            if not wrong and all(p.first_answer(since) for p in self.probes):
+                return
+            if time.time() > since + WITHIN:
+                self._fail(wrong or "no ping passes", since)
+            time.sleep(LOOK)
+
+    def _look(self, since: float) -> None:
+        """Later it is so still; a moment of rekeying is no fault."""
+        until = time.time() + WITHIN
+        while wrong := self._wrong():
+            if time.time() > until:
+                self._fail(f"later: {wrong}", since)
+            time.sleep(LOOK)
+        self.lab.check()
+
+    def _wrong(self) -> str:
+        """What isn't as configured; nothing if all is."""
+        seen = {name: sas_of(self.lab[name]) for name in "ab"}
+        wanted = sorted(link.child for link in self.links)
+        for name, sas in seen.items():
+            if len(sas) != 1 or sas[0].state != "ESTABLISHED":
+                return f"{name} has {[(sa.unique_id, sa.state) for sa in sas]}"
+            if sorted(carrying(sas[0])) != wanted:
+                return f"{name} has the children {carrying(sas[0])}"
+        if seen["a"][0].spis != seen["b"][0].spis:
+            return "they have different IKE SAs"
+        return ""
+
+    def _fail(self, wrong: str, since: float) -> None:
+        events = "\n".join(self.events[-KEPT:])
+        raise Lost(
+            f"seed {self.seed}, step {self.steps + 1}: {time.time() - since:.1f} s "
+            f"after the last disturbance: {wrong}\n--- the last events:\n{events}\n"
+            f"{self.lab.a.tail(120)}\n{self.lab.b.tail(120)}"
+        )
+
+    def close(self) -> None:
+        self._stack.close()
+
+    def __enter__(self) -> "Walk":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def stroll(seed: int, seconds: float, qcd: bool = True) -> tuple[int, float]:
+    """Walk so long; how many steps that were, and the slowest of them.
+
+    Each minute begins with other gateways, whose seed comes from the first one.
+    """
+    steps, slowest = 0, 0.0
+    chance = random.Random(seed)
+    until = time.monotonic() + seconds
+    own = seed
+    while time.monotonic() < until:
+        with Walk(own, qcd) as one:
+            end = min(until, time.monotonic() + 60.0)
+            while time.monotonic() < end:
+                one.step()
+            steps += one.steps
+            slowest = max(slowest, one.slowest)
+        own = chance.randrange(1 << 32)
+    return steps, slowest
+
+
+def walk(minutes: float, seed: int | None) -> int:
+    """The command; its exit status."""
+    start = random.randrange(1 << 32) if seed is None else seed
+    print(f"a walk of {minutes:g} minutes with --seed {start}", flush=True)
+    try:
+        steps, slowest = stroll(start, minutes * 60)
+    except (Lost, LabTimeout) as error:
+        print(error)
+        return 1
+    print(f"{steps} disturbances, the slowest recovery took {slowest:.2f} s")
+    return 0
