@@ -30,9 +30,10 @@ struct private_qcd_pending_t {
 	hashtable_t *entries;
 
 	/**
-	 * Those of them that were answered, by their SPIs
+	 * The same by our SPIs. For a message, charon doesn't always name the IKE_SA
+	 * that it belongs to: while one is replaced, it names the old one.
 	 */
-	hashtable_t *answered;
+	hashtable_t *spis;
 };
 
 /**
@@ -64,6 +65,19 @@ static void entry_destroy(entry_t *entry)
 }
 
 /**
+ * Hash and compare SPIs
+ */
+static u_int spi_hash(const void *key)
+{
+	return chunk_hash(chunk_create((u_char*)key, sizeof(qcd_spi)));
+}
+
+static bool spi_equals(const void *key, const void *other)
+{
+	return memeq(key, other, sizeof(qcd_spi));
+}
+
+/**
  * Take out an entry, which may not be there
  */
 static entry_t *remove_entry(private_qcd_pending_t *this, uint32_t unique_id)
@@ -73,44 +87,53 @@ static entry_t *remove_entry(private_qcd_pending_t *this, uint32_t unique_id)
 	entry = this->entries->remove(this->entries, (void*)(uintptr_t)unique_id);
 	if (entry)
 	{
-		this->answered->remove(this->answered, &entry->sa.spis);
+		this->spis->remove(this->spis, &entry->sa.spis.initiator);
 	}
 	return entry;
 }
 
 /**
- * Check if an IKE_SA is one that we establish: the SA that replaces another one
- * in a rekeying sends no requests of its own before it is established
+ * Add an IKE_SA that begins to connect
  */
-static bool is_pending(ike_sa_t *ike_sa)
+static void add_entry(private_qcd_pending_t *this, ike_sa_t *ike_sa)
 {
-	ike_sa_id_t *id = ike_sa->get_id(ike_sa);
-	ike_sa_state_t state = ike_sa->get_state(ike_sa);
+	entry_t *entry;
+	qcd_sa_t sa;
 
-	return ike_sa->get_version(ike_sa) == IKEV2 && id->is_initiator(id) &&
-		   (state == IKE_CREATED || state == IKE_CONNECTING);
+	qcd_sa_identify(ike_sa, &sa);
+	INIT(entry,
+		.sa = {
+			.unique_id = sa.unique_id,
+			.spis = sa.spis,
+		},
+		.name = strdup(ike_sa->get_name(ike_sa)),
+		.begun = qcd_now(),
+		.packets = linked_list_create(),
+	);
+	this->mutex->lock(this->mutex);
+	entry_destroy(remove_entry(this, sa.unique_id));
+	this->entries->put(this->entries, (void*)(uintptr_t)sa.unique_id, entry);
+	this->spis->put(this->spis, &entry->sa.spis.initiator, entry);
+	this->mutex->unlock(this->mutex);
 }
 
 /**
- * Get the entry of an IKE_SA, make one if there is none
+ * Find the entry of the IKE_SA that a message belongs to
  */
-static entry_t *get_entry(private_qcd_pending_t *this, ike_sa_t *ike_sa)
+static entry_t *find_entry(private_qcd_pending_t *this, message_t *message)
 {
-	uint32_t unique_id = ike_sa->get_unique_id(ike_sa);
+	ike_sa_id_t *id = message->get_ike_sa_id(message);
+	uint64_t spi_i, spi_r;
+	qcd_spi key;
 	entry_t *entry;
 
-	entry = this->entries->get(this->entries, (void*)(uintptr_t)unique_id);
-	if (!entry)
+	spi_i = id->get_initiator_spi(id);
+	spi_r = id->get_responder_spi(id);
+	memcpy(&key, &spi_i, sizeof(key));
+	entry = this->spis->get(this->spis, &key);
+	if (entry)
 	{
-		INIT(entry,
-			.sa = {
-				.unique_id = unique_id,
-			},
-			.name = strdup(ike_sa->get_name(ike_sa)),
-			.begun = qcd_now(),
-			.packets = linked_list_create(),
-		);
-		this->entries->put(this->entries, (void*)(uintptr_t)unique_id, entry);
+		memcpy(&entry->sa.spis.responder, &spi_r, sizeof(spi_r));
 	}
 	return entry;
 }
@@ -141,45 +164,37 @@ static linked_list_t *get_packets(message_t *message)
 /**
  * Note a request that is being sent
  */
-static void note_request(private_qcd_pending_t *this, ike_sa_t *ike_sa,
-						 message_t *message)
+static void note_request(private_qcd_pending_t *this, message_t *message)
 {
-	linked_list_t *packets = get_packets(message);
 	host_t *me = message->get_source(message);
 	host_t *other = message->get_destination(message);
 	entry_t *entry;
-	qcd_sa_t sa;
-	bool answered;
 
-	answered = qcd_sa_identify(ike_sa, &sa);
 	this->mutex->lock(this->mutex);
-	entry = get_entry(this, ike_sa);
-	entry->packets->destroy_offset(entry->packets, offsetof(packet_t, destroy));
-	entry->packets = packets;
-	this->answered->remove(this->answered, &entry->sa.spis);
-	entry->sa.spis = sa.spis;
-	if (answered)
+	entry = find_entry(this, message);
+	if (entry)
 	{
-		this->answered->put(this->answered, &entry->sa.spis, entry);
+		entry->packets->destroy_offset(entry->packets,
+									   offsetof(packet_t, destroy));
+		entry->packets = get_packets(message);
+		entry->sa.since = qcd_now();
+		DESTROY_IF(entry->sa.me);
+		DESTROY_IF(entry->sa.other);
+		entry->sa.me = me->clone(me);
+		entry->sa.other = other->clone(other);
 	}
-	entry->sa.since = qcd_now();
-	DESTROY_IF(entry->sa.me);
-	DESTROY_IF(entry->sa.other);
-	entry->sa.me = me->clone(me);
-	entry->sa.other = other->clone(other);
 	this->mutex->unlock(this->mutex);
 }
 
 /**
  * Note that the peer has answered, and how long that took the first time
  */
-static void note_response(private_qcd_pending_t *this, ike_sa_t *ike_sa)
+static void note_response(private_qcd_pending_t *this, message_t *message)
 {
-	uint32_t unique_id = ike_sa->get_unique_id(ike_sa);
 	entry_t *entry;
 
 	this->mutex->lock(this->mutex);
-	entry = this->entries->get(this->entries, (void*)(uintptr_t)unique_id);
+	entry = find_entry(this, message);
 	if (entry && !entry->sa.round_trip)
 	{
 		entry->sa.round_trip = max(1, qcd_now() - entry->begun);
@@ -191,16 +206,13 @@ METHOD(listener_t, message_hook, bool,
 	private_qcd_pending_t *this, ike_sa_t *ike_sa, message_t *message,
 	bool incoming, bool plain)
 {
-	if (ike_sa && is_pending(ike_sa))
+	if (!incoming && !plain && message->get_request(message))
 	{
-		if (!incoming && !plain && message->get_request(message))
-		{
-			note_request(this, ike_sa, message);
-		}
-		else if (incoming && plain && !message->get_request(message))
-		{
-			note_response(this, ike_sa);
-		}
+		note_request(this, message);
+	}
+	else if (incoming && plain && !message->get_request(message))
+	{
+		note_response(this, message);
 	}
 	return TRUE;
 }
@@ -208,16 +220,19 @@ METHOD(listener_t, message_hook, bool,
 METHOD(listener_t, ike_state_change, bool,
 	private_qcd_pending_t *this, ike_sa_t *ike_sa, ike_sa_state_t state)
 {
-	uint32_t unique_id = ike_sa->get_unique_id(ike_sa);
+	ike_sa_id_t *id = ike_sa->get_id(ike_sa);
 	entry_t *entry;
 
-	/* CREATED: it was reset for another try, with other SPIs */
 	if (state != IKE_CONNECTING)
-	{
+	{	/* CREATED: it was reset for another try, with other SPIs */
 		this->mutex->lock(this->mutex);
-		entry = remove_entry(this, unique_id);
+		entry = remove_entry(this, ike_sa->get_unique_id(ike_sa));
 		this->mutex->unlock(this->mutex);
 		entry_destroy(entry);
+	}
+	else if (id->is_initiator(id) && ike_sa->get_version(ike_sa) == IKEV2)
+	{
+		add_entry(this, ike_sa);
 	}
 	return TRUE;
 }
@@ -234,7 +249,7 @@ METHOD(qcd_pending_t, find, linked_list_t*,
 	enumerator = this->entries->create_enumerator(this->entries);
 	while (enumerator->enumerate(enumerator, NULL, &entry))
 	{
-		if ((!name || streq(entry->name, name)) &&
+		if (entry->sa.other && (!name || streq(entry->name, name)) &&
 			(!peer || peer->ip_equals(peer, entry->sa.other)))
 		{
 			sa = malloc_thing(qcd_pending_sa_t);
@@ -256,8 +271,9 @@ METHOD(qcd_pending_t, find_answered, char*,
 	char *name = NULL;
 
 	this->mutex->lock(this->mutex);
-	entry = this->answered->get(this->answered, (void*)spis);
-	if (entry)
+	entry = this->spis->get(this->spis, &spis->initiator);
+	if (entry && entry->sa.round_trip &&
+		qcd_spis_equals(&entry->sa.spis, spis))
 	{
 		*unique_id = entry->sa.unique_id;
 		name = strdup(entry->name);
@@ -307,7 +323,7 @@ METHOD(qcd_pending_t, destroy, void,
 	}
 	enumerator->destroy(enumerator);
 	this->entries->destroy(this->entries);
-	this->answered->destroy(this->answered);
+	this->spis->destroy(this->spis);
 	this->mutex->destroy(this->mutex);
 	free(this);
 }
@@ -343,7 +359,7 @@ qcd_pending_t *qcd_pending_create()
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 		.entries = hashtable_create(hashtable_hash_ptr, hashtable_equals_ptr,
 									8),
-		.answered = hashtable_create(qcd_spis_hash, qcd_spis_equals, 8),
+		.spis = hashtable_create(spi_hash, spi_equals, 8),
 	);
 	charon->bus->add_listener(charon->bus, &this->public.listener);
 	return &this->public;

@@ -94,8 +94,10 @@ static uint64_t crash_gap(const qcd_retry *retry)
 
 uint64_t qcd_retry_due(const qcd_retry *retry, uint32_t random)
 {
-    uint64_t gap = retry->num_tries == 0 ? 0 : ordinary_gap(retry);
-
+    if (retry->num_tries == 0) {
+        return retry->last_ms;
+    }
+    uint64_t gap = ordinary_gap(retry);
     gap -= gap / JITTER_SHARE * random / UINT32_MAX;
     return retry->last_ms + larger(gap, crash_gap(retry));
 }

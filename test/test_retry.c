@@ -37,6 +37,9 @@ static void test_first_try_is_due_at_once(void **state)
     assert_int_equal(qcd_retry_due(&retry, 0), START_MS);
     assert_int_equal(qcd_retry_due(&retry, UINT32_MAX), START_MS);
     assert_int_equal(retry.num_tries, 0);
+    /* A try of somebody else's that crashed the peer is none of ours. */
+    qcd_retry_fail(&retry, QCD_FAILURE_CRASHED, START_MS + 5);
+    assert_int_equal(qcd_retry_due(&retry, 0), START_MS);
 }
 
 static const struct {
