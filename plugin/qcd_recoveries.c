@@ -7,7 +7,6 @@
 
 #include <collections/hashtable.h>
 #include <processing/jobs/callback_job.h>
-#include <sa/ikev2/tasks/ike_dpd.h>
 #include <threading/mutex.h>
 #include <threading/thread.h>
 
@@ -720,7 +719,7 @@ static void ask_older(private_qcd_recoveries_t *this, linked_list_t *sas,
 		if (sa->unique_id < unique_id && asked < ASKED_MAX &&
 			this->tokens->holds(this->tokens, sa))
 		{
-			ike_sa = qcd_sa_checkout(sa);
+			ike_sa = qcd_sa_checkout_same(sa);
 		}
 		if (ike_sa)
 		{
@@ -729,18 +728,9 @@ static void ask_older(private_qcd_recoveries_t *this, linked_list_t *sas,
 			if (ike_sa->get_state(ike_sa) == IKE_ESTABLISHED &&
 				!ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING))
 			{
-				ike_sa->queue_task(ike_sa, (task_t*)ike_dpd_create(TRUE));
-				status = ike_sa->initiate(ike_sa, NULL, NULL);
+				status = qcd_sa_ask(ike_sa);
 			}
-			if (status == DESTROY_ME)
-			{
-				charon->ike_sa_manager->checkin_and_destroy(
-											charon->ike_sa_manager, ike_sa);
-			}
-			else
-			{
-				charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
-			}
+			qcd_sa_checkin(ike_sa, status);
 		}
 		free(sa);
 	}

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_recovery.h"
+#include "qcd_found.h"
+#include "qcd_tries.h"
 #include "qcd_try.h"
 
-#include <collections/array.h>
-#include <sa/ikev2/tasks/ike_dpd.h>
 #include <threading/mutex.h>
 
 /**
@@ -31,13 +31,6 @@
 #define BESIDE_DOUBLE_MAX 4
 
 /**
- * Milliseconds for which a try counts among those that are under way with an
- * address: some tries never end
- */
-#define ANSWERED_COUNTS_MS 2000
-#define UNANSWERED_COUNTS_MS 10000
-
-/**
  * Milliseconds after which a look is taken at what nobody announces
  */
 #define LOOK_MS 250
@@ -54,11 +47,6 @@
  */
 #define LEFT_OVER_MS 5000
 #define OVER_MS 30000
-
-/**
- * Tries that are known as ours: older ones are gone
- */
-#define TRIES_KNOWN_MAX 16
 
 /**
  * Milliseconds after which a connection that is not loaded is given up
@@ -83,9 +71,11 @@ struct private_qcd_recovery_t {
 	qcd_events_t *events;
 
 	/**
-	 * IKE_SAs that we initiate, and those that are established
+	 * IKE_SAs that we initiate, the tries among them, and IKE_SAs that are
+	 * established
 	 */
 	qcd_pending_t *pending;
+	qcd_tries_t *tries;
 	qcd_peers_t *peers;
 
 	/**
@@ -168,9 +158,8 @@ struct private_qcd_recovery_t {
 	mutex_t *mutex;
 
 	/**
-	 * IKE_SAs that we began, and one that we delete, as uint32_t
+	 * IKE_SA that we delete ourselves
 	 */
-	array_t *tries;
 	uint32_t deleted;
 
 	/**
@@ -202,285 +191,10 @@ struct private_qcd_recovery_t {
 	} shown;
 };
 
-/**
- * An IKE_SA that may take the place of the lost one
- */
-typedef struct {
-	qcd_sa_t sa;
-	/** wanted CHILD_SAs that are up on it */
-	u_int children;
-	bool initiator;
-	/** CHILD_SAs are being created, or the peer was asked if it lives */
-	bool busy;
-	/** it lacks the virtual IPs that the configuration asks for */
-	bool no_vip;
-} found_t;
-
-/**
- * Check out an IKE_SA, unless its SPIs name another one now
- */
-static ike_sa_t *checkout(qcd_sa_t *sa)
-{
-	ike_sa_t *ike_sa = qcd_sa_checkout(sa);
-
-	if (ike_sa && ike_sa->get_unique_id(ike_sa) != sa->unique_id)
-	{
-		charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
-		return NULL;
-	}
-	return ike_sa;
-}
-
-/**
- * Check in an IKE_SA, destroy it if that is what it asks for
- */
-static void checkin(ike_sa_t *ike_sa, status_t status)
-{
-	if (status == DESTROY_ME)
-	{
-		charon->ike_sa_manager->checkin_and_destroy(charon->ike_sa_manager,
-													ike_sa);
-	}
-	else
-	{
-		charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
-	}
-}
-
-/**
- * Check if an IKE_SA lacks the virtual IPs that it should have got
- */
-static bool lacks_virtual_ip(peer_cfg_t *peer_cfg, ike_sa_t *ike_sa)
-{
-	enumerator_t *enumerator;
-	host_t *vip;
-	bool wanted, has;
-
-	enumerator = peer_cfg->create_virtual_ip_enumerator(peer_cfg);
-	wanted = enumerator->enumerate(enumerator, &vip);
-	enumerator->destroy(enumerator);
-	enumerator = ike_sa->create_virtual_ip_enumerator(ike_sa, TRUE);
-	has = enumerator->enumerate(enumerator, &vip);
-	enumerator->destroy(enumerator);
-	return wanted && !has;
-}
-
-/**
- * Ask the peer if it still has an IKE_SA: if not, it shows that token, too
- */
-static status_t ask(ike_sa_t *ike_sa)
-{
-	ike_sa->queue_task(ike_sa, (task_t*)ike_dpd_create(TRUE));
-	return ike_sa->initiate(ike_sa, NULL, NULL);
-}
-
-/**
- * Check if CHILD_SAs are being created, or the peer was asked and has not answered
- */
-static bool is_busy(ike_sa_t *ike_sa)
-{
-	task_type_t types[] = { TASK_CHILD_CREATE, TASK_IKE_DPD };
-	task_queue_t queues[] = { TASK_QUEUE_ACTIVE, TASK_QUEUE_QUEUED };
-	bool busy = FALSE;
-	int i, j;
-
-	for (i = 0; i < countof(types); i++)
-	{
-		for (j = 0; j < countof(queues); j++)
-		{
-			busy |= qcd_has_task(ike_sa, queues[j], types[i]);
-		}
-	}
-	return busy;
-}
-
-/**
- * Look at an IKE_SA that may take the place of the lost one
- *
- * @return				FALSE if it does not
- */
-static bool look_at(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
-					ike_sa_t *ike_sa, found_t *found)
-{
-	ike_sa_state_t state = ike_sa->get_state(ike_sa);
-	ike_sa_id_t *id = ike_sa->get_id(ike_sa);
-
-	if ((state != IKE_ESTABLISHED && state != IKE_REKEYING) ||
-		!this->wanted->is_with(this->wanted, ike_sa))
-	{
-		return FALSE;
-	}
-	found->children = this->wanted->look_at(this->wanted, ike_sa);
-	found->initiator = id->is_initiator(id);
-	found->busy = is_busy(ike_sa);
-	found->no_vip = found->initiator && lacks_virtual_ip(peer_cfg, ike_sa);
-	return TRUE;
-}
-
-/**
- * Find the IKE_SAs in place of the lost one
- *
- * @param ask_all		whether to ask the peer if it has them
- * @return				array of found_t, oldest first
- */
-static array_t *find_all(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
-						 bool ask_all)
-{
-	qcd_wanted_t *wanted = this->wanted;
-	array_t *all = array_create(sizeof(found_t), 0);
-	linked_list_t *sas;
-	ike_sa_t *ike_sa;
-	found_t found;
-	qcd_sa_t *sa;
-	status_t status;
-
-	wanted->look(wanted);
-	sas = this->peers->find(this->peers, wanted->get_name(wanted),
-							wanted->get_peer(wanted),
-							wanted->get_peer_id(wanted));
-	while (sas->remove_first(sas, (void**)&sa) == SUCCESS)
-	{
-		ike_sa = sa->unique_id > this->lost ? checkout(sa) : NULL;
-		if (ike_sa)
-		{
-			status = SUCCESS;
-			found.sa = *sa;
-			if (look_at(this, peer_cfg, ike_sa, &found))
-			{
-				array_insert(all, ARRAY_TAIL, &found);
-				status = ask_all ? ask(ike_sa) : SUCCESS;
-			}
-			checkin(ike_sa, status);
-		}
-		free(sa);
-	}
-	sas->destroy(sas);
-	return all;
-}
-
-/**
- * Find the one with most of the CHILD_SAs, the youngest of these, and count those
- * that have all
- *
- * @param wanted		number of CHILD_SAs
- * @return				FALSE if there is none
- */
-static bool find_best(array_t *all, u_int wanted, found_t *best, u_int *complete)
-{
-	found_t found;
-	int i;
-
-	*complete = 0;
-	for (i = 0; i < array_count(all); i++)
-	{
-		array_get(all, i, &found);
-		if (!i || found.children >= best->children)
-		{
-			*best = found;
-		}
-		*complete += found.children == wanted;
-	}
-	return array_count(all) > 0;
-}
-
-/**
- * Check if an IKE_SA is one of our tries, with the mutex
- */
-static bool has_try(private_qcd_recovery_t *this, uint32_t unique_id)
-{
-	uint32_t current;
-	int i;
-
-	for (i = 0; i < array_count(this->tries); i++)
-	{
-		array_get(this->tries, i, &current);
-		if (current == unique_id)
-		{
-			return TRUE;
-		}
-	}
-	return FALSE;
-}
-
 METHOD(qcd_recovery_t, is_try, bool,
 	private_qcd_recovery_t *this, uint32_t unique_id)
 {
-	bool is_try;
-
-	this->mutex->lock(this->mutex);
-	is_try = has_try(this, unique_id);
-	this->mutex->unlock(this->mutex);
-	return is_try;
-}
-
-/**
- * Find the tries that are under way, of whomever
- *
- * @return				list of qcd_pending_sa_t
- */
-static linked_list_t *find_pending(private_qcd_recovery_t *this)
-{
-	host_t *peer = this->wanted->get_peer(this->wanted);
-	linked_list_t *list, *found = linked_list_create();
-	qcd_pending_sa_t *sa;
-
-	list = this->pending->find(this->pending,
-							   this->wanted->get_name(this->wanted), NULL);
-	while (list->remove_first(list, (void**)&sa) == SUCCESS)
-	{
-		if (is_try(this, sa->unique_id) || sa->other->ip_equals(sa->other, peer))
-		{
-			found->insert_last(found, sa);
-		}
-		else
-		{
-			qcd_pending_sa_destroy(sa);
-		}
-	}
-	list->destroy(list);
-	return found;
-}
-
-/**
- * Drop a try, without a word to the peer
- */
-static void drop(qcd_pending_sa_t *pending)
-{
-	qcd_sa_t sa = {
-		.spis = pending->spis,
-		.role = QCD_INITIATOR,
-		.unique_id = pending->unique_id,
-	};
-	ike_sa_t *ike_sa;
-	ike_sa_state_t state;
-
-	ike_sa = checkout(&sa);
-	if (ike_sa)
-	{
-		state = ike_sa->get_state(ike_sa);
-		checkin(ike_sa, state == IKE_CONNECTING || state == IKE_CREATED ?
-				DESTROY_ME : SUCCESS);
-	}
-}
-
-/**
- * Drop tries that are left over: those that were not answered, or all
- */
-static void drop_left_over(private_qcd_recovery_t *this, bool all)
-{
-	linked_list_t *list;
-	qcd_pending_sa_t *sa;
-
-	list = find_pending(this);
-	while (list->remove_first(list, (void**)&sa) == SUCCESS)
-	{
-		if (all || !sa->round_trip)
-		{
-			drop(sa);
-		}
-		qcd_pending_sa_destroy(sa);
-	}
-	list->destroy(list);
+	return this->tries->has(this->tries, unique_id);
 }
 
 METHOD(qcd_recovery_t, note_failure, void,
@@ -545,28 +259,6 @@ static void fail(private_qcd_recovery_t *this)
 }
 
 /**
- * Count the tries, of whomever, that are under way with an address
- */
-static u_int count_tries(private_qcd_recovery_t *this, host_t *peer)
-{
-	linked_list_t *list;
-	qcd_pending_sa_t *sa;
-	uint64_t age, now = qcd_now();
-	u_int count = 0;
-
-	list = this->pending->find(this->pending, NULL, peer);
-	while (list->remove_first(list, (void**)&sa) == SUCCESS)
-	{
-		age = now - min(now, sa->since);
-		count += age < (sa->round_trip ? ANSWERED_COUNTS_MS
-									   : UNANSWERED_COUNTS_MS);
-		qcd_pending_sa_destroy(sa);
-	}
-	list->destroy(list);
-	return count;
-}
-
-/**
  * Get the address at which the next try looks for the peer
  *
  * @param count			receives the number of addresses that it may have
@@ -624,30 +316,6 @@ static void look_for_route(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 }
 
 /**
- * Initiate an IKE_SA between two addresses, which are adopted
- */
-static bool initiate(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
-					 host_t *me, host_t *other)
-{
-	ike_sa_t *ike_sa;
-
-	ike_sa = qcd_try_create(this->wanted, peer_cfg, me, other);
-	if (!ike_sa)
-	{
-		return FALSE;
-	}
-	this->current = ike_sa->get_unique_id(ike_sa);
-	this->mutex->lock(this->mutex);
-	array_insert(this->tries, ARRAY_TAIL, &this->current);
-	if (array_count(this->tries) > TRIES_KNOWN_MAX)
-	{
-		array_remove(this->tries, ARRAY_HEAD, NULL);
-	}
-	this->mutex->unlock(this->mutex);
-	return qcd_try_initiate(ike_sa);
-}
-
-/**
  * Begin a try, unless too many are under way
  *
  * @return				when to look again
@@ -659,7 +327,7 @@ static uint64_t begin_try(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 	u_int count;
 
 	other = get_address(this, peer_cfg, &count);
-	this->waiting = count_tries(this, other) >= QCD_TRIES_MAX;
+	this->waiting = this->tries->are_enough(this->tries, other);
 	if (this->waiting)
 	{
 		other->destroy(other);
@@ -678,7 +346,9 @@ static uint64_t begin_try(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 		fail(this);
 		return this->next;
 	}
-	if (!initiate(this, peer_cfg, me, other))
+	this->current = this->tries->begin(this->tries, this->wanted, peer_cfg, me,
+									   other);
+	if (!this->current)
 	{
 		note_failure(this, QCD_FAILURE_REFUSED, "it can't be initiated");
 		fail(this);
@@ -761,32 +431,6 @@ static uint64_t repeat(private_qcd_recovery_t *this, qcd_pending_sa_t *sa)
 }
 
 /**
- * Get the youngest try that is under way
- */
-static qcd_pending_sa_t *get_youngest(private_qcd_recovery_t *this)
-{
-	linked_list_t *list;
-	qcd_pending_sa_t *sa, *youngest = NULL, *other;
-
-	list = find_pending(this);
-	while (list->remove_first(list, (void**)&sa) == SUCCESS)
-	{
-		other = sa;
-		if (!youngest || sa->unique_id > youngest->unique_id)
-		{
-			other = youngest;
-			youngest = sa;
-		}
-		if (other)
-		{
-			qcd_pending_sa_destroy(other);
-		}
-	}
-	list->destroy(list);
-	return youngest;
-}
-
-/**
  * There is no IKE_SA: go on with the try that is under way, or begin one
  *
  * @return				when to look again
@@ -798,7 +442,7 @@ static uint64_t connect_peer(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 	{
 		if (!sa->round_trip && is_astray(this, peer_cfg, sa))
 		{
-			drop(sa);
+			this->tries->drop(this->tries, this->wanted, FALSE);
 			return begin_try(this, peer_cfg);
 		}
 		this->extra = sa->round_trip && is_extra_due(this, sa);
@@ -828,10 +472,10 @@ static void delete_sa(private_qcd_recovery_t *this, qcd_sa_t *sa)
 	this->mutex->lock(this->mutex);
 	this->deleted = sa->unique_id;
 	this->mutex->unlock(this->mutex);
-	ike_sa = checkout(sa);
+	ike_sa = qcd_sa_checkout_same(sa);
 	if (ike_sa)
 	{
-		checkin(ike_sa, ike_sa->delete(ike_sa, FALSE));
+		qcd_sa_checkin(ike_sa, ike_sa->delete(ike_sa, FALSE));
 	}
 }
 
@@ -846,11 +490,11 @@ static void ask_children(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 	reset_failure(this);
 	qcd_retry_try(&this->retry, qcd_now());
 	this->asked = TRUE;
-	ike_sa = checkout(sa);
+	ike_sa = qcd_sa_checkout_same(sa);
 	if (ike_sa)
 	{
 		this->wanted->queue_missing(this->wanted, peer_cfg, ike_sa);
-		checkin(ike_sa, ike_sa->initiate(ike_sa, NULL, NULL));
+		qcd_sa_checkin(ike_sa, ike_sa->initiate(ike_sa, NULL, NULL));
 	}
 }
 
@@ -860,7 +504,7 @@ static void ask_children(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
  * @return				when to look again
  */
 static uint64_t complete(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
-						 found_t *best)
+						 qcd_found_t *best)
 {
 	uint64_t now = qcd_now();
 
@@ -911,46 +555,36 @@ static uint64_t complete(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
  */
 static uint64_t tidy(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 {
+	uint64_t now = qcd_now();
+	linked_list_t *surplus;
+	qcd_sa_t *sa;
 	array_t *all;
-	found_t found, keep;
 	u_int wanted;
-	int i, count = 0;
 
+	if (this->several_since && now - this->several_since < PEERS_TIME_MS)
+	{
+		return this->several_since + PEERS_TIME_MS;
+	}
+	all = qcd_found_create(this->peers, this->wanted, peer_cfg, this->lost,
+						   !this->several_since);
 	if (!this->several_since)
 	{
-		this->several_since = qcd_now();
-		all = find_all(this, peer_cfg, TRUE);
-		array_destroy(all);
-		return this->several_since + PEERS_TIME_MS;
+		this->several_since = now;
 	}
-	if (qcd_now() - this->several_since < PEERS_TIME_MS)
+	else
 	{
-		return this->several_since + PEERS_TIME_MS;
-	}
-	this->several_since = 0;
-	all = find_all(this, peer_cfg, FALSE);
-	this->wanted->count_missing(this->wanted, peer_cfg, &wanted);
-	for (i = 0; i < array_count(all); i++)
-	{
-		array_get(all, i, &found);
-		if (found.children < wanted || found.busy)
+		this->several_since = 0;
+		this->wanted->count_missing(this->wanted, peer_cfg, &wanted);
+		surplus = qcd_found_surplus(all, wanted);
+		while (surplus->remove_first(surplus, (void**)&sa) == SUCCESS)
 		{
-			continue;
+			delete_sa(this, sa);
+			free(sa);
 		}
-		if (count++ && memcmp(&found.sa.spis, &keep.sa.spis,
-							  sizeof(found.sa.spis)) > 0)
-		{
-			delete_sa(this, &found.sa);
-			continue;
-		}
-		if (count > 1)
-		{
-			delete_sa(this, &keep.sa);
-		}
-		keep = found;
+		surplus->destroy(surplus);
 	}
 	array_destroy(all);
-	return qcd_now() + PEERS_TIME_MS;
+	return now + PEERS_TIME_MS;
 }
 
 /**
@@ -959,7 +593,7 @@ static uint64_t tidy(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
  * @return				when to look again, 0 if it is over
  */
 static uint64_t settle(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
-					   found_t *best, u_int complete)
+					   qcd_found_t *best, u_int complete)
 {
 	uint64_t now = qcd_now();
 
@@ -983,7 +617,8 @@ static uint64_t settle(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 	}
 	/* a late answer to what was answered already may end the other IKE_SA at the
 	 * peer, so these have their time */
-	drop_left_over(this, now - this->up_since >= LEFT_OVER_MS);
+	this->tries->drop(this->tries, this->wanted,
+					  now - this->up_since >= LEFT_OVER_MS);
 	if (complete > 1)
 	{
 		return tidy(this, peer_cfg);
@@ -1031,16 +666,17 @@ static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 {
 	qcd_pending_sa_t *sa;
 	array_t *all;
-	found_t best;
+	qcd_found_t best;
 	u_int missing, wanted, num_complete;
 	uint64_t due;
 	bool found;
 
 	/* in this order: a try is pending until it is established */
-	sa = get_youngest(this);
-	all = find_all(this, peer_cfg, !this->begun);
+	sa = this->tries->get_youngest(this->tries, this->wanted);
+	all = qcd_found_create(this->peers, this->wanted, peer_cfg, this->lost,
+						   !this->begun);
 	missing = this->wanted->count_missing(this->wanted, peer_cfg, &wanted);
-	found = find_best(all, wanted, &best, &num_complete);
+	found = qcd_found_best(all, wanted, &best, &num_complete);
 	array_destroy(all);
 
 	if (found && !missing)
@@ -1198,7 +834,7 @@ METHOD(qcd_recovery_t, destroy, void,
 	DESTROY_IF(this->source);
 	this->shown.peer->destroy(this->shown.peer);
 	free(this->shown.name);
-	array_destroy(this->tries);
+	this->tries->destroy(this->tries);
 	this->mutex->destroy(this->mutex);
 	free(this);
 }
@@ -1235,7 +871,7 @@ qcd_recovery_t *qcd_recovery_create(qcd_events_t *events,
 		.lost = unique_id,
 		.proved = unique_id != 0,
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
-		.tries = array_create(sizeof(uint32_t), 0),
+		.tries = qcd_tries_create(pending),
 		.shown = {
 			.name = strdup(wanted->get_name(wanted)),
 			.peer = peer->clone(peer),

@@ -17,12 +17,6 @@
 typedef struct qcd_recovery_t qcd_recovery_t;
 
 /**
- * Tries at once with one address. charon's peers take five by default
- * (block_threshold), one is left to others behind the same NAT.
- */
-#define QCD_TRIES_MAX 4
-
-/**
  * The recovery of a connection with one peer: it goes on until all that is
  * wanted is up, whoever brought it up, and ends soon after that.
  *

@@ -3,6 +3,7 @@
 #include "qcd_sa.h"
 
 #include <daemon.h>
+#include <sa/ikev2/tasks/ike_dpd.h>
 
 /*
  * Described in header
@@ -42,6 +43,46 @@ ike_sa_t *qcd_sa_checkout(qcd_sa_t *sa)
 	ike_sa = charon->ike_sa_manager->checkout(charon->ike_sa_manager, id);
 	id->destroy(id);
 	return ike_sa;
+}
+
+/*
+ * Described in header
+ */
+ike_sa_t *qcd_sa_checkout_same(qcd_sa_t *sa)
+{
+	ike_sa_t *ike_sa = qcd_sa_checkout(sa);
+
+	if (ike_sa && ike_sa->get_unique_id(ike_sa) != sa->unique_id)
+	{
+		charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
+		return NULL;
+	}
+	return ike_sa;
+}
+
+/*
+ * Described in header
+ */
+void qcd_sa_checkin(ike_sa_t *ike_sa, status_t status)
+{
+	if (status == DESTROY_ME)
+	{
+		charon->ike_sa_manager->checkin_and_destroy(charon->ike_sa_manager,
+													ike_sa);
+	}
+	else
+	{
+		charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
+	}
+}
+
+/*
+ * Described in header
+ */
+status_t qcd_sa_ask(ike_sa_t *ike_sa)
+{
+	ike_sa->queue_task(ike_sa, (task_t*)ike_dpd_create(TRUE));
+	return ike_sa->initiate(ike_sa, NULL, NULL);
 }
 
 /*

@@ -45,6 +45,30 @@ bool qcd_sa_identify(ike_sa_t *ike_sa, qcd_sa_t *sa);
 ike_sa_t *qcd_sa_checkout(qcd_sa_t *sa);
 
 /**
+ * Check out an IKE_SA by its name, unless another one has it now. Waits likewise.
+ *
+ * @param sa			SPIs, role and unique ID
+ * @return				IKE_SA to check in again, NULL if it is gone
+ */
+ike_sa_t *qcd_sa_checkout_same(qcd_sa_t *sa);
+
+/**
+ * Check in an IKE_SA, or destroy it if that is what it asks for.
+ *
+ * @param ike_sa		IKE_SA, checked out
+ * @param status		DESTROY_ME to destroy it
+ */
+void qcd_sa_checkin(ike_sa_t *ike_sa, status_t status);
+
+/**
+ * Ask the peer if it still has an IKE_SA. If not, it shows the token.
+ *
+ * @param ike_sa		IKE_SA, checked out
+ * @return				status for qcd_sa_checkin()
+ */
+status_t qcd_sa_ask(ike_sa_t *ike_sa);
+
+/**
  * Hash and compare qcd_spis, to use as keys of a hashtable_t.
  */
 u_int qcd_spis_hash(const void *key);

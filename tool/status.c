@@ -11,6 +11,7 @@ typedef struct view {
     table gateway;
     table connections;
     table sas;
+    table recoveries;
 } view;
 
 static const char *const connection_headings[] = {"CONNECTION", "STATE",
@@ -18,6 +19,9 @@ static const char *const connection_headings[] = {"CONNECTION", "STATE",
 static const char *const sa_headings[] = {
     "CONNECTION", "ID",         "STATE",         "LOCAL", "REMOTE", "SENT",
     "HELD",       "GENERATION", "LAST_RECOVERY", "SPI_I", "SPI_R"};
+
+static const char *const recovery_headings[] = {"RECOVERING", "PEER", "TRIES",
+                                                "NEXT_TRY", "LAST_FAILURE"};
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -76,6 +80,23 @@ static void take_sa(table *t, const json_t *object)
     answer_text(t, object, "spi_r");
 }
 
+static void take_recovery(table *t, const json_t *object)
+{
+    json_int_t next_ms = json_integer_value(json_object_get(object, "next_ms"));
+    char text[TEXT_TIME_MAX];
+
+    answer_text(t, object, "connection");
+    answer_text(t, object, "peer");
+    answer_text(t, object, "tries");
+    if (json_is_true(json_object_get(object, "waiting"))) {
+        (void)snprintf(text, sizeof(text), "waits");
+    } else {
+        text_duration(text, (next_ms + 999) / 1000);
+    }
+    table_add(t, text);
+    answer_text(t, object, "failed");
+}
+
 static void take(void *user, json_t *object)
 {
     view *v = user;
@@ -88,6 +109,8 @@ static void take(void *user, json_t *object)
         answer_time(&v->connections, object, "last_recovery");
     } else if (answer_is(object, "sa")) {
         take_sa(&v->sas, object);
+    } else if (answer_is(object, "recovery")) {
+        take_recovery(&v->recoveries, object);
     }
 }
 
@@ -101,6 +124,10 @@ static void print(const view *v)
         (void)puts("");
         table_print(&v->sas, "");
     }
+    if (v->recoveries.num_cells > v->recoveries.num_columns) {
+        (void)puts("");
+        table_print(&v->recoveries, "");
+    }
 }
 
 int status_main(const options *opts)
@@ -110,10 +137,12 @@ int status_main(const options *opts)
     table_init(&v.gateway, NULL, 2);
     table_init(&v.connections, connection_headings, COUNT(connection_headings));
     table_init(&v.sas, sa_headings, COUNT(sa_headings));
+    table_init(&v.recoveries, recovery_headings, COUNT(recovery_headings));
     int code = TOOL_OK;
     if (answer_run(opts, &why, "status", take, &v) != CLIENT_END) {
         code = output_fail(opts, &why);
-    } else if (v.gateway.bad || v.connections.bad || v.sas.bad) {
+    } else if (v.gateway.bad || v.connections.bad || v.sas.bad ||
+               v.recoveries.bad) {
         sentence_set(&why, "out of memory");
         code = output_fail(opts, &why);
     } else if (!is_json(opts)) {
@@ -122,5 +151,6 @@ int status_main(const options *opts)
     table_free(&v.gateway);
     table_free(&v.connections);
     table_free(&v.sas);
+    table_free(&v.recoveries);
     return code;
 }

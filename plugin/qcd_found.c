@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "qcd_found.h"
+
+/**
+ * Check if an IKE_SA lacks the virtual IPs that it should have got
+ */
+static bool lacks_virtual_ip(peer_cfg_t *peer_cfg, ike_sa_t *ike_sa)
+{
+	enumerator_t *enumerator;
+	host_t *vip;
+	bool wanted, has;
+
+	enumerator = peer_cfg->create_virtual_ip_enumerator(peer_cfg);
+	wanted = enumerator->enumerate(enumerator, &vip);
+	enumerator->destroy(enumerator);
+	enumerator = ike_sa->create_virtual_ip_enumerator(ike_sa, TRUE);
+	has = enumerator->enumerate(enumerator, &vip);
+	enumerator->destroy(enumerator);
+	return wanted && !has;
+}
+
+/**
+ * Check if CHILD_SAs are being created, or the peer was asked and has not
+ * answered
+ */
+static bool is_busy(ike_sa_t *ike_sa)
+{
+	task_type_t types[] = { TASK_CHILD_CREATE, TASK_IKE_DPD };
+	task_queue_t queues[] = { TASK_QUEUE_ACTIVE, TASK_QUEUE_QUEUED };
+	bool busy = FALSE;
+	int i, j;
+
+	for (i = 0; i < countof(types); i++)
+	{
+		for (j = 0; j < countof(queues); j++)
+		{
+			busy |= qcd_has_task(ike_sa, queues[j], types[i]);
+		}
+	}
+	return busy;
+}
+
+/**
+ * Look at an IKE_SA that may take the place of the lost one
+ *
+ * @return				FALSE if it does not
+ */
+static bool look_at(qcd_wanted_t *wanted, peer_cfg_t *peer_cfg,
+					ike_sa_t *ike_sa, qcd_found_t *found)
+{
+	ike_sa_state_t state = ike_sa->get_state(ike_sa);
+	ike_sa_id_t *id = ike_sa->get_id(ike_sa);
+
+	if ((state != IKE_ESTABLISHED && state != IKE_REKEYING) ||
+		!wanted->is_with(wanted, ike_sa))
+	{
+		return FALSE;
+	}
+	found->children = wanted->look_at(wanted, ike_sa);
+	found->initiator = id->is_initiator(id);
+	found->busy = is_busy(ike_sa);
+	found->no_vip = found->initiator && lacks_virtual_ip(peer_cfg, ike_sa);
+	return TRUE;
+}
+
+/*
+ * Described in header
+ */
+array_t *qcd_found_create(qcd_peers_t *peers, qcd_wanted_t *wanted,
+						  peer_cfg_t *peer_cfg, uint32_t lost, bool ask)
+{
+	array_t *all = array_create(sizeof(qcd_found_t), 0);
+	linked_list_t *sas;
+	ike_sa_t *ike_sa;
+	qcd_found_t found;
+	qcd_sa_t *sa;
+	status_t status;
+
+	wanted->look(wanted);
+	sas = peers->find(peers, wanted->get_name(wanted),
+					  wanted->get_peer(wanted), wanted->get_peer_id(wanted));
+	while (sas->remove_first(sas, (void**)&sa) == SUCCESS)
+	{
+		ike_sa = sa->unique_id > lost ? qcd_sa_checkout_same(sa) : NULL;
+		if (ike_sa)
+		{
+			status = SUCCESS;
+			found.sa = *sa;
+			if (look_at(wanted, peer_cfg, ike_sa, &found))
+			{
+				array_insert(all, ARRAY_TAIL, &found);
+				status = ask ? qcd_sa_ask(ike_sa) : SUCCESS;
+			}
+			qcd_sa_checkin(ike_sa, status);
+		}
+		free(sa);
+	}
+	sas->destroy(sas);
+	return all;
+}
+
+/*
+ * Described in header
+ */
+bool qcd_found_best(array_t *all, u_int wanted, qcd_found_t *best,
+					u_int *complete)
+{
+	qcd_found_t found;
+	int i;
+
+	*complete = 0;
+	for (i = 0; i < array_count(all); i++)
+	{
+		array_get(all, i, &found);
+		if (!i || found.children >= best->children)
+		{
+			*best = found;
+		}
+		*complete += found.children == wanted;
+	}
+	return array_count(all) > 0;
+}
+
+/*
+ * Described in header
+ */
+linked_list_t *qcd_found_surplus(array_t *all, u_int wanted)
+{
+	linked_list_t *surplus = linked_list_create();
+	qcd_found_t found, keep;
+	qcd_sa_t *sa;
+	bool any = FALSE;
+	int i;
+
+	for (i = 0; i < array_count(all); i++)
+	{
+		array_get(all, i, &found);
+		if (found.children < wanted || found.busy)
+		{
+			continue;
+		}
+		if (any)
+		{
+			sa = malloc_thing(qcd_sa_t);
+			*sa = found.sa;
+			if (memcmp(&found.sa.spis, &keep.sa.spis, sizeof(qcd_spis)) < 0)
+			{
+				*sa = keep.sa;
+				keep = found;
+			}
+			surplus->insert_last(surplus, sa);
+		}
+		else
+		{
+			keep = found;
+			any = TRUE;
+		}
+	}
+	return surplus;
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "qcd_tries.h"
+#include "qcd_try.h"
+
+#include <collections/array.h>
+#include <threading/mutex.h>
+
+/**
+ * Tries at once with one address. charon's peers take five by default
+ * (block_threshold), one is left to others behind the same NAT.
+ */
+#define AT_ONCE_MAX 4
+
+/**
+ * Milliseconds for which a try counts among these
+ */
+#define ANSWERED_COUNTS_MS 2000
+#define UNANSWERED_COUNTS_MS 10000
+
+/**
+ * Tries that are known as ours: older ones are gone
+ */
+#define KNOWN_MAX 16
+
+typedef struct private_qcd_tries_t private_qcd_tries_t;
+
+/**
+ * Private data
+ */
+struct private_qcd_tries_t {
+
+	/**
+	 * Public interface
+	 */
+	qcd_tries_t public;
+
+	/**
+	 * IKE_SAs that we initiate
+	 */
+	qcd_pending_t *pending;
+
+	/**
+	 * Mutex for what follows. Listeners take it while they hold the bus.
+	 */
+	mutex_t *mutex;
+
+	/**
+	 * IKE_SAs that we began, as uint32_t
+	 */
+	array_t *known;
+};
+
+METHOD(qcd_tries_t, has, bool,
+	private_qcd_tries_t *this, uint32_t unique_id)
+{
+	uint32_t current;
+	bool found = FALSE;
+	int i;
+
+	this->mutex->lock(this->mutex);
+	for (i = 0; i < array_count(this->known); i++)
+	{
+		array_get(this->known, i, &current);
+		found |= current == unique_id;
+	}
+	this->mutex->unlock(this->mutex);
+	return found;
+}
+
+METHOD(qcd_tries_t, begin, uint32_t,
+	private_qcd_tries_t *this, qcd_wanted_t *wanted, peer_cfg_t *peer_cfg,
+	host_t *me, host_t *other)
+{
+	ike_sa_t *ike_sa;
+	uint32_t unique_id;
+
+	ike_sa = qcd_try_create(wanted, peer_cfg, me, other);
+	if (!ike_sa)
+	{
+		return 0;
+	}
+	unique_id = ike_sa->get_unique_id(ike_sa);
+	/* listeners have to know it before anything happens to it */
+	this->mutex->lock(this->mutex);
+	array_insert(this->known, ARRAY_TAIL, &unique_id);
+	if (array_count(this->known) > KNOWN_MAX)
+	{
+		array_remove(this->known, ARRAY_HEAD, NULL);
+	}
+	this->mutex->unlock(this->mutex);
+	return qcd_try_initiate(ike_sa) ? unique_id : 0;
+}
+
+/**
+ * Find the tries that are under way
+ *
+ * @return				list of qcd_pending_sa_t
+ */
+static linked_list_t *find(private_qcd_tries_t *this, qcd_wanted_t *wanted)
+{
+	host_t *peer = wanted->get_peer(wanted);
+	linked_list_t *list, *found = linked_list_create();
+	qcd_pending_sa_t *sa;
+
+	list = this->pending->find(this->pending, wanted->get_name(wanted), NULL);
+	while (list->remove_first(list, (void**)&sa) == SUCCESS)
+	{
+		if (has(this, sa->unique_id) || sa->other->ip_equals(sa->other, peer))
+		{
+			found->insert_last(found, sa);
+		}
+		else
+		{
+			qcd_pending_sa_destroy(sa);
+		}
+	}
+	list->destroy(list);
+	return found;
+}
+
+METHOD(qcd_tries_t, get_youngest, qcd_pending_sa_t*,
+	private_qcd_tries_t *this, qcd_wanted_t *wanted)
+{
+	linked_list_t *list;
+	qcd_pending_sa_t *sa, *youngest = NULL, *other;
+
+	list = find(this, wanted);
+	while (list->remove_first(list, (void**)&sa) == SUCCESS)
+	{
+		other = sa;
+		if (!youngest || sa->unique_id > youngest->unique_id)
+		{
+			other = youngest;
+			youngest = sa;
+		}
+		if (other)
+		{
+			qcd_pending_sa_destroy(other);
+		}
+	}
+	list->destroy(list);
+	return youngest;
+}
+
+METHOD(qcd_tries_t, are_enough, bool,
+	private_qcd_tries_t *this, host_t *peer)
+{
+	linked_list_t *list;
+	qcd_pending_sa_t *sa;
+	uint64_t age, now = qcd_now();
+	u_int count = 0;
+
+	list = this->pending->find(this->pending, NULL, peer);
+	while (list->remove_first(list, (void**)&sa) == SUCCESS)
+	{
+		age = now - min(now, sa->since);
+		count += age < (sa->round_trip ? ANSWERED_COUNTS_MS
+									   : UNANSWERED_COUNTS_MS);
+		qcd_pending_sa_destroy(sa);
+	}
+	list->destroy(list);
+	return count >= AT_ONCE_MAX;
+}
+
+/**
+ * Drop a try, unless it is established meanwhile
+ */
+static void drop_one(qcd_pending_sa_t *pending)
+{
+	qcd_sa_t sa = {
+		.spis = pending->spis,
+		.role = QCD_INITIATOR,
+		.unique_id = pending->unique_id,
+	};
+	ike_sa_t *ike_sa;
+	ike_sa_state_t state;
+
+	ike_sa = qcd_sa_checkout_same(&sa);
+	if (ike_sa)
+	{
+		state = ike_sa->get_state(ike_sa);
+		qcd_sa_checkin(ike_sa, state == IKE_CONNECTING ||
+							   state == IKE_CREATED ? DESTROY_ME : SUCCESS);
+	}
+}
+
+METHOD(qcd_tries_t, drop, void,
+	private_qcd_tries_t *this, qcd_wanted_t *wanted, bool answered)
+{
+	linked_list_t *list;
+	qcd_pending_sa_t *sa;
+
+	list = find(this, wanted);
+	while (list->remove_first(list, (void**)&sa) == SUCCESS)
+	{
+		if (answered || !sa->round_trip)
+		{
+			drop_one(sa);
+		}
+		qcd_pending_sa_destroy(sa);
+	}
+	list->destroy(list);
+}
+
+METHOD(qcd_tries_t, destroy, void,
+	private_qcd_tries_t *this)
+{
+	array_destroy(this->known);
+	this->mutex->destroy(this->mutex);
+	free(this);
+}
+
+/*
+ * Described in header
+ */
+qcd_tries_t *qcd_tries_create(qcd_pending_t *pending)
+{
+	private_qcd_tries_t *this;
+
+	INIT(this,
+		.public = {
+			.begin = _begin,
+			.has = _has,
+			.get_youngest = _get_youngest,
+			.are_enough = _are_enough,
+			.drop = _drop,
+			.destroy = _destroy,
+		},
+		.pending = pending,
+		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
+		.known = array_create(sizeof(uint32_t), 0),
+	);
+	return &this->public;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/**
+ * @defgroup qcd_tries qcd_tries
+ * @{ @ingroup qcd
+ */
+
+#ifndef QCD_TRIES_H_
+#define QCD_TRIES_H_
+
+#include "qcd_pending.h"
+#include "qcd_wanted.h"
+
+typedef struct qcd_tries_t qcd_tries_t;
+
+/**
+ * The tries of a recovery: IKE_SAs that it began, and those that somebody else
+ * began with the same peer and that serve it as well.
+ *
+ * Methods are called by one thread at a time, but for has().
+ */
+struct qcd_tries_t {
+
+	/**
+	 * Begin a try.
+	 *
+	 * @param wanted		what has to be up
+	 * @param peer_cfg		configuration
+	 * @param me			address to send from, adopted
+	 * @param other			address to send to, adopted
+	 * @return				unique ID of the IKE_SA, 0 if it can't be initiated
+	 */
+	uint32_t (*begin)(qcd_tries_t *this, qcd_wanted_t *wanted,
+					  peer_cfg_t *peer_cfg, host_t *me, host_t *other);
+
+	/**
+	 * Check if an IKE_SA was begun by begin(). May be called in a listener.
+	 *
+	 * @param unique_id		unique ID of the IKE_SA
+	 */
+	bool (*has)(qcd_tries_t *this, uint32_t unique_id);
+
+	/**
+	 * Get the youngest try that is under way.
+	 *
+	 * @param wanted		what has to be up
+	 * @return				to destroy with qcd_pending_sa_destroy(), NULL if none
+	 */
+	qcd_pending_sa_t *(*get_youngest)(qcd_tries_t *this, qcd_wanted_t *wanted);
+
+	/**
+	 * Check if as many tries as may be, of whomever, are under way with an
+	 * address. Those that take long don't count: some never end.
+	 *
+	 * @param peer			address
+	 */
+	bool (*are_enough)(qcd_tries_t *this, host_t *peer);
+
+	/**
+	 * Drop tries, without a word to the peer.
+	 *
+	 * @param wanted		what has to be up
+	 * @param answered		whether also those that the peer has answered
+	 */
+	void (*drop)(qcd_tries_t *this, qcd_wanted_t *wanted, bool answered);
+
+	/**
+	 * Destroy a qcd_tries_t, not the IKE_SAs.
+	 */
+	void (*destroy)(qcd_tries_t *this);
+};
+
+/**
+ * Create a qcd_tries_t.
+ *
+ * @param pending		IKE_SAs that we initiate
+ * @return				instance
+ */
+qcd_tries_t *qcd_tries_create(qcd_pending_t *pending);
+
+#endif /** QCD_TRIES_H_ @}*/
