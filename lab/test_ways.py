@@ -104,10 +104,11 @@ def test_bad_way(new_lab: NewLab) -> None:
     assert seen[0] != sorted(seen[0])
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 def test_link_down_and_up(new_lab: NewLab) -> None:
     lab = new_lab(STOCK)
     lab.up()
-    with Probe(lab.a.host, lab.b.host) as pings:
+    with Probe(lab.a.host, lab.b.host) as pings, Sniffer(lab.b.host) as wire:
         pings.wait_answer()
         lab.b.host.unplug()
         sent, answered = pings.counts(time.time())
@@ -117,6 +118,9 @@ def test_link_down_and_up(new_lab: NewLab) -> None:
         assert pings.counts(down)[1] == 0
         lab.b.host.plug()
         pings.wait_answer()
+        seen = wire.count
+        lab.a.nudge()
+        wire.wait("what passes again", lambda p: not p.outgoing, since=seen)
 
 
 def test_roaming(new_lab: NewLab) -> None:

@@ -2,6 +2,7 @@
 """The wire of a host: seeing what passes, sending as anybody, asking tshark."""
 
 import ctypes
+import errno
 import os
 import select
 import socket
@@ -147,6 +148,10 @@ class Sniffer:
                     frame, ancillary, _, address = self._sock.recvmsg(65536, 128)
                 except BlockingIOError:
                     return
+                except OSError as error:
+                    if error.errno == errno.ENETDOWN:
+                        continue  # told once; it goes on when the link is up
+                    raise
                 packet = _parse(frame, kernel_time(ancillary), address[2])
                 self._packets.append(packet)
                 self._changed.notify_all()

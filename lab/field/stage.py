@@ -26,6 +26,8 @@ BOTH_START = BASE.but(start_action="start")
 UP = ("ESTABLISHED", "REKEYING")
 SETTLE = 10.0
 LOOK = 0.01
+LATER = 0.25  # after so long, since many are waited for at a time:
+LONG = 3.0
 MANY = 8
 ROUTES = "220"  # charon's table
 
@@ -232,7 +234,7 @@ class Stage:
         if up is None:
             outcome.up_after = None
             outcome.waited = self.bound
-            outcome.broken += [f"down: {link}" for link in self._down()][:5]
+            outcome.broken += self._silent()[:5]
             return False
         outcome.up_after = max(outcome.up_after or 0.0, up)
         return True
@@ -266,7 +268,7 @@ class Stage:
                 self._agreed = None
             if agreed > until:
                 return None
-            time.sleep(LOOK)
+            time.sleep(LOOK if agreed < since + LONG else LATER)
 
     _agreed: float | None = None
 
@@ -277,6 +279,15 @@ class Stage:
         times = [self._probes[link].first_answer(since) for link in self.links]
         found = [when for when in times if when is not None]
         return max(found) if len(found) == len(self.links) else None
+
+    def _silent(self) -> list[str]:
+        """What is missing, tunnel by tunnel."""
+        down = self._down()
+        return [
+            f"{'down' if link in down else 'no ping'}: {link}"
+            for link in self.links
+            if link in down or self._probes[link].first_answer(self._ready) is None
+        ]
 
     def _down(self) -> list[Link]:
         """The links that aren't up on both ends with the same IKE SA."""
