@@ -39,6 +39,15 @@
 typedef struct private_qcd_recoveries_t private_qcd_recoveries_t;
 
 /**
+ * Listener for changes of routes and addresses. Its methods get a pointer to the
+ * listener itself, so that has to come first.
+ */
+typedef struct {
+	kernel_listener_t listener;
+	private_qcd_recoveries_t *recoveries;
+} roaming_t;
+
+/**
  * Private data
  */
 struct private_qcd_recoveries_t {
@@ -51,7 +60,7 @@ struct private_qcd_recoveries_t {
 	/**
 	 * Sees changes of routes and addresses
 	 */
-	kernel_listener_t kernel;
+	roaming_t roaming;
 
 	/**
 	 * Settings
@@ -760,7 +769,8 @@ static job_requeue_t peer_is_back(todo_t *todo)
 	pending = this->pending->find(this->pending, name, peer);
 	if (pending->get_count(pending))
 	{	/* ours is one too many, but it may ask for more than the peer's */
-		begin(this, ike_sa, qcd_wanted_create_started(ike_sa), 0);
+		begin(this, ike_sa, qcd_wanted_create_started(this->config, ike_sa),
+			  0);
 	}
 	charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
 	ask_older(this, sas, todo->sa.unique_id);
@@ -1005,8 +1015,9 @@ METHOD(listener_t, alert_hook, bool,
 }
 
 METHOD(kernel_listener_t, roam, bool,
-	private_qcd_recoveries_t *this, bool address)
+	roaming_t *roaming, bool address)
 {
+	private_qcd_recoveries_t *this = roaming->recoveries;
 	enumerator_t *enumerator;
 	slot_t *slot;
 
@@ -1043,7 +1054,7 @@ METHOD(qcd_recoveries_t, destroy, void,
 	enumerator_t *enumerator;
 	slot_t *slot;
 
-	charon->kernel->remove_listener(charon->kernel, &this->kernel);
+	charon->kernel->remove_listener(charon->kernel, &this->roaming.listener);
 	charon->bus->remove_listener(charon->bus, &this->public.listener);
 	this->peers->destroy(this->peers);
 	enumerator = this->slots->create_enumerator(this->slots);
@@ -1085,8 +1096,10 @@ qcd_recoveries_t *qcd_recoveries_create(qcd_config_t *config,
 			.describe = _describe,
 			.destroy = _destroy,
 		},
-		.kernel = {
-			.roam = _roam,
+		.roaming = {
+			.listener = {
+				.roam = _roam,
+			},
 		},
 		.config = config,
 		.events = events,
@@ -1102,6 +1115,7 @@ qcd_recoveries_t *qcd_recoveries_create(qcd_config_t *config,
 		.unresolved = linked_list_create(),
 	);
 	charon->bus->add_listener(charon->bus, &this->public.listener);
-	charon->kernel->add_listener(charon->kernel, &this->kernel);
+	this->roaming.recoveries = this;
+	charon->kernel->add_listener(charon->kernel, &this->roaming.listener);
 	return &this->public;
 }

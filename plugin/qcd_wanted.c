@@ -18,6 +18,18 @@ struct private_qcd_wanted_t {
 	qcd_wanted_t public;
 
 	/**
+	 * Settings
+	 */
+	qcd_config_t *config;
+
+	/**
+	 * Whether we were the initiator of the IKE_SA, and whether it was just
+	 * authenticated anew
+	 */
+	bool initiator;
+	bool reauth;
+
+	/**
 	 * Configuration that the IKE_SA had, and whether it was loaded then
 	 */
 	peer_cfg_t *peer_cfg;
@@ -72,18 +84,20 @@ static void child_destroy(child_t *child)
 
 /**
  * Get what has to be done for a CHILD_SA
+ *
+ * @param dpd			its dpd_action
+ * @param close			its close_action
  */
-static action_t get_action(qcd_config_t *config, ike_sa_t *ike_sa,
-						   child_sa_t *child_sa)
+static action_t get_action(private_qcd_wanted_t *this, child_cfg_t *cfg,
+						   action_t dpd, action_t close)
 {
-	child_cfg_t *cfg = child_sa->get_config(child_sa);
-	action_t action;
+	action_t action = dpd;
 
-	if (ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING))
+	if (this->reauth)
 	{	/* it was to be established anew anyway */
 		return ACTION_START;
 	}
-	switch (config->recover)
+	switch (this->config->recover)
 	{
 		case QCD_RECOVER_RECONNECT:
 			return ACTION_START;
@@ -94,17 +108,15 @@ static action_t get_action(qcd_config_t *config, ike_sa_t *ike_sa,
 		case QCD_RECOVER_AUTO:
 			break;
 	}
-	action = child_sa->get_dpd_action(child_sa);
 	if (action == ACTION_NONE)
 	{
-		action = child_sa->get_close_action(child_sa);
+		action = close;
 	}
 	if (action == ACTION_NONE)
 	{
 		action = cfg->get_start_action(cfg);
 	}
-	if (action == ACTION_NONE &&
-		ike_sa->has_condition(ike_sa, COND_ORIGINAL_INITIATOR))
+	if (action == ACTION_NONE && this->initiator)
 	{
 		action = ACTION_START;
 	}
@@ -258,6 +270,44 @@ METHOD(qcd_wanted_t, is_with, bool,
 			other_id->equals(other_id, this->other_id));
 }
 
+/**
+ * Check if a CHILD_SA that was wanted is not configured any more
+ */
+static bool has_gone(private_qcd_wanted_t *this, peer_cfg_t *peer_cfg)
+{
+	enumerator_t *enumerator;
+	child_t *child;
+	bool gone = FALSE;
+
+	enumerator = this->children->create_enumerator(this->children);
+	while (!gone && enumerator->enumerate(enumerator, &child))
+	{
+		gone = !find_cfg(peer_cfg, child->cfg->get_name(child->cfg));
+	}
+	enumerator->destroy(enumerator);
+	return gone;
+}
+
+/**
+ * Want what may have come in place of a CHILD_SA that has another name now
+ */
+static void add_configured(private_qcd_wanted_t *this, peer_cfg_t *peer_cfg)
+{
+	enumerator_t *enumerator;
+	child_cfg_t *cfg;
+
+	enumerator = peer_cfg->create_child_cfg_enumerator(peer_cfg);
+	while (enumerator->enumerate(enumerator, &cfg))
+	{
+		if (get_action(this, cfg, cfg->get_dpd_action(cfg),
+					   cfg->get_close_action(cfg)) & ACTION_START)
+		{
+			add_child(this, cfg, NULL);
+		}
+	}
+	enumerator->destroy(enumerator);
+}
+
 METHOD(qcd_wanted_t, get_config, peer_cfg_t*,
 	private_qcd_wanted_t *this)
 {
@@ -268,6 +318,10 @@ METHOD(qcd_wanted_t, get_config, peer_cfg_t*,
 	if (current)
 	{
 		this->was_loaded = TRUE;
+		if (has_gone(this, current))
+		{
+			add_configured(this, current);
+		}
 		return current;
 	}
 	return this->was_loaded ? NULL : this->peer_cfg->get_ref(this->peer_cfg);
@@ -448,7 +502,8 @@ static bool is_symmetric(ike_sa_t *ike_sa)
 /**
  * Create an instance that wants no CHILD_SA yet
  */
-static private_qcd_wanted_t *create_empty(ike_sa_t *ike_sa)
+static private_qcd_wanted_t *create_empty(qcd_config_t *config,
+										  ike_sa_t *ike_sa)
 {
 	private_qcd_wanted_t *this;
 	peer_cfg_t *peer_cfg = ike_sa->get_peer_cfg(ike_sa);
@@ -473,6 +528,9 @@ static private_qcd_wanted_t *create_empty(ike_sa_t *ike_sa)
 			.merge = _merge,
 			.destroy = _destroy,
 		},
+		.config = config,
+		.initiator = ike_sa->has_condition(ike_sa, COND_ORIGINAL_INITIATOR),
+		.reauth = ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING),
 		.peer_cfg = peer_cfg->get_ref(peer_cfg),
 		.my_id = my_id->clone(my_id),
 		.other_id = other_id->clone(other_id),
@@ -517,8 +575,7 @@ static void install_trap(peer_cfg_t *current, child_sa_t *child_sa)
  * Want the CHILD_SAs of an IKE_SA that have to be up, install trap policies for
  * those that have to wait for traffic
  */
-static void add_children(private_qcd_wanted_t *this, qcd_config_t *config,
-						 ike_sa_t *ike_sa)
+static void add_children(private_qcd_wanted_t *this, ike_sa_t *ike_sa)
 {
 	peer_cfg_t *current = get_config(this);
 	enumerator_t *enumerator;
@@ -532,7 +589,9 @@ static void add_children(private_qcd_wanted_t *this, qcd_config_t *config,
 		{
 			continue;
 		}
-		action = get_action(config, ike_sa, child_sa);
+		action = get_action(this, child_sa->get_config(child_sa),
+							child_sa->get_dpd_action(child_sa),
+							child_sa->get_close_action(child_sa));
 		if (current && action & ACTION_TRAP)
 		{
 			install_trap(current, child_sa);
@@ -601,10 +660,10 @@ bool qcd_has_task(ike_sa_t *ike_sa, task_queue_t queue, task_type_t type)
  */
 qcd_wanted_t *qcd_wanted_create(qcd_config_t *config, ike_sa_t *ike_sa)
 {
-	private_qcd_wanted_t *this = create_empty(ike_sa);
+	private_qcd_wanted_t *this = create_empty(config, ike_sa);
 
 	keep_virtual_ips(this, ike_sa);
-	add_children(this, config, ike_sa);
+	add_children(this, ike_sa);
 	if (config->recover != QCD_RECOVER_NONE)
 	{
 		add_created(this, ike_sa, TASK_QUEUE_ACTIVE);
@@ -629,9 +688,10 @@ qcd_wanted_t *qcd_wanted_create(qcd_config_t *config, ike_sa_t *ike_sa)
 /*
  * Described in header
  */
-qcd_wanted_t *qcd_wanted_create_started(ike_sa_t *ike_sa)
+qcd_wanted_t *qcd_wanted_create_started(qcd_config_t *config,
+										ike_sa_t *ike_sa)
 {
-	private_qcd_wanted_t *this = create_empty(ike_sa);
+	private_qcd_wanted_t *this = create_empty(config, ike_sa);
 	enumerator_t *enumerator;
 	child_cfg_t *cfg;
 

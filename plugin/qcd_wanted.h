@@ -139,10 +139,12 @@ qcd_wanted_t *qcd_wanted_create(qcd_config_t *config, ike_sa_t *ike_sa);
  * Find out what has to be up of a connection that is started when it is loaded,
  * where the peer was faster: all CHILD_SAs whose start_action says so.
  *
+ * @param config		settings
  * @param ike_sa		IKE_SA of the peer, checked out
  * @return				instance
  */
-qcd_wanted_t *qcd_wanted_create_started(ike_sa_t *ike_sa);
+qcd_wanted_t *qcd_wanted_create_started(qcd_config_t *config,
+										ike_sa_t *ike_sa);
 
 /**
  * Check if an IKE_SA has a task of a type.

@@ -161,10 +161,10 @@ def links(*nets: int) -> list[Link]:
     return [Link("a", "b", f"net{net}", net) for net in nets]
 
 
-@case("A.5", "a child was added to the configuration meanwhile")
+@case("A.5", "a child that starts was added to the configuration meanwhile")
 def added_child(stage: Stage) -> None:
     two(stage)
-    reload_both(stage, children=2)
+    reload_both(stage, children=2, start_action="start")
     stage.relink(links(0, 1))
     stage.again()
 
