@@ -324,8 +324,9 @@ static void fill(void *out, size_t len, uint8_t first)
 
 static void make_request(uint8_t out[REQUEST_LEN], const qcd_spi *local)
 {
-    static const uint8_t rest[] = {46, 0x20, 37, 8, 0, 0,
-                                   0,  7,    0,  0, 0, REQUEST_LEN};
+    static const uint8_t rest[] = {
+        46, 0x20, 37, 8,           0, 0, 0, 7,
+        0,  0,    0,  REQUEST_LEN, 0, 0, 0, REQUEST_LEN - QCD_HEADER_LEN};
 
     fill(out, REQUEST_LEN, 0x21);
     memcpy(out + QCD_SPI_LEN, local, QCD_SPI_LEN);

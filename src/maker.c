@@ -8,14 +8,34 @@
 
 #include "ike.h"
 
-/* The first fragment speaks for the message, or it stands alone. */
-static bool is_first_fragment(const uint8_t *in, size_t in_len)
+/* RFC 7383 section 2.5: the first fragment, which speaks for the message, or it
+ * stands alone. */
+static bool is_first_fragment(rd *r)
+{
+    uint16_t number = rd_be16(r);
+    uint16_t total = rd_be16(r);
+
+    return number == 1 && total >= number;
+}
+
+/* RFC 7296 section 3.14: an Encrypted payload is the last one of its message.
+ * So it reaches to the end, and a header that only names one is no request. */
+static bool has_encrypted_payload(const qcd_header *h, const uint8_t *in,
+                                  size_t in_len)
 {
     rd r;
 
     rd_init(&r, in, in_len);
-    (void)rd_bytes(&r, QCD_HEADER_LEN + PAYLOAD_HEADER_LEN);
-    return rd_be16(&r) == 1; /* RFC 7383 section 2.5: Fragment Number */
+    (void)rd_bytes(&r, QCD_HEADER_LEN);
+    (void)rd_bytes(&r, 2); /* next payload, flags: the peer's business */
+    uint16_t len = rd_be16(&r);
+    if (r.bad || len != PAYLOAD_HEADER_LEN + r.len) {
+        return false;
+    }
+    if (h->next_payload == PAYLOAD_SKF) {
+        return is_first_fragment(&r) && r.len >= ENCRYPTED_LEN_MIN;
+    }
+    return h->next_payload == PAYLOAD_SK && r.len >= ENCRYPTED_LEN_MIN;
 }
 
 /* RFC 6290 section 3: a protected IKE request.  RFC 7296 section 2.21.4: what
@@ -28,8 +48,7 @@ static bool is_protected_request(const qcd_header *h, const uint8_t *in,
         spi_is_zero(&h->spis.initiator) || spi_is_zero(&h->spis.responder)) {
         return false;
     }
-    return h->next_payload == PAYLOAD_SK ||
-           (h->next_payload == PAYLOAD_SKF && is_first_fragment(in, in_len));
+    return has_encrypted_payload(h, in, in_len);
 }
 
 enum qcd_judgement qcd_maker_judge(qcd_header *out, qcd_reply_limit *limit,

@@ -74,21 +74,26 @@ static qcd_header dead_request(void)
     return h;
 }
 
-/* Writes `h` and `len` - 28 octets after it, those of `body` first. */
+/* Writes `h` and `len` - 28 octets after it, those of `body` first; with NULL,
+ * an Encrypted payload that fills the message. */
 static uint8_t *datagram(const qcd_header *h, const void *body, size_t body_len,
                          size_t len)
 {
+    const uint8_t filling[] = {0, 0, (uint8_t)((len - QCD_HEADER_LEN) >> 8),
+                               (uint8_t)(len - QCD_HEADER_LEN)};
     uint8_t *out = calloc(1, len > 0 ? len : 1);
-    uint8_t whole[2000] = {0};
+    static uint8_t whole[70000];
     qcd_header sent = *h;
     wr w;
 
     assert_non_null(out);
     assert_true(len <= sizeof(whole));
     sent.length = (uint32_t)len;
+    memset(whole, 0, len > 40 ? len : 40);
     wr_init(&w, whole, sizeof(whole));
     header_write(&w, &sent);
-    wr_bytes(&w, body, body_len);
+    wr_bytes(&w, body != NULL ? body : filling,
+             body != NULL ? body_len : sizeof(filling));
     memcpy(out, whole, len);
     return out;
 }
@@ -161,7 +166,7 @@ static const change requests[] = {
      37,
      0x08,
      53,
-     {0, 0, 0, 8, 0, 1, 0, 1},
+     {0, 0, 0, 52, 0, 1, 0, 1},
      false,
      false,
      QCD_ANSWER},
@@ -170,7 +175,7 @@ static const change requests[] = {
      37,
      0x08,
      53,
-     {35, 0, 0, 8, 0, 1, 0, 9},
+     {35, 0, 0, 52, 0, 1, 0, 9},
      false,
      false,
      QCD_ANSWER},
@@ -179,7 +184,7 @@ static const change requests[] = {
      37,
      0x08,
      53,
-     {0, 0, 0, 8, 0, 0, 0, 1},
+     {0, 0, 0, 52, 0, 0, 0, 1},
      false,
      false,
      NO_REQUEST},
@@ -188,7 +193,7 @@ static const change requests[] = {
      37,
      0x08,
      53,
-     {0, 0, 0, 8, 0, 2, 0, 9},
+     {0, 0, 0, 52, 0, 2, 0, 9},
      false,
      false,
      NO_REQUEST},
@@ -197,7 +202,7 @@ static const change requests[] = {
      37,
      0x08,
      53,
-     {0, 0, 0, 8, 1, 1, 1, 9},
+     {0, 0, 0, 52, 1, 1, 1, 9},
      false,
      false,
      NO_REQUEST},
@@ -221,7 +226,9 @@ static void test_protected_requests(void **state)
         if (c->zero_responder) {
             memset(&h.spis.responder, 0, QCD_SPI_LEN);
         }
-        uint8_t *in = datagram(&h, c->body, sizeof(c->body), 80);
+        bool is_filled = is_zero(c->body, sizeof(c->body));
+        uint8_t *in =
+            datagram(&h, is_filled ? NULL : c->body, sizeof(c->body), 80);
         CHECK_INT(c->name, judge(&got, in, 80), c->want);
         free(in);
         h.length = 80;
@@ -233,16 +240,100 @@ static void test_protected_requests(void **state)
     }
 }
 
-static void test_every_truncation(void **state)
-{
-    static const uint8_t payloads[] = {PAYLOAD_SK, PAYLOAD_SKF};
+/* RFC 7296 section 3.14 and RFC 7383 section 2.5: the Encrypted payload that
+ * the header names is there, and is the last one. */
+static const struct {
+    const char *name;
+    uint8_t payload;
+    uint8_t body[8]; /* the first octets behind the IKE header */
+    size_t len;      /* of the whole message */
+    enum qcd_judgement want;
+} payloads[] = {
+    {"header alone", 46, {0}, 28, NO_REQUEST},
+    {"one octet of SK", 46, {0}, 29, NO_REQUEST},
+    {"SK cut in its header", 46, {0, 0, 0}, 31, NO_REQUEST},
+    {"SK with nothing in it", 46, {0, 0, 0, 4}, 32, NO_REQUEST},
+    {"SK, one octet too few", 46, {0, 0, 0, 20}, 48, NO_REQUEST},
+    {"SK, the least", 46, {0, 0, 0, 21}, 49, QCD_ANSWER},
+    {"SK, one more", 46, {0, 0, 0, 22}, 50, QCD_ANSWER},
+    {"SK, next payload in it", 46, {41, 0, 0, 52}, 80, QCD_ANSWER},
+    {"SK, critical", 46, {0, 0x80, 0, 52}, 80, QCD_ANSWER},
+    {"SK of length 0", 46, {0, 0, 0, 0, 1}, 80, NO_REQUEST},
+    {"SK of length 3", 46, {0, 0, 0, 3}, 80, NO_REQUEST},
+    {"SK ends one octet early", 46, {0, 0, 0, 51}, 80, NO_REQUEST},
+    {"SK ends one octet late", 46, {0, 0, 0, 53}, 80, NO_REQUEST},
+    {"SK of length 65535", 46, {0, 0, 255, 255}, 80, NO_REQUEST},
+    {"SK of 256 octets", 46, {0, 0, 1, 0}, 284, QCD_ANSWER},
+    {"SK of the longest", 46, {0, 0, 255, 255}, 65563, QCD_ANSWER},
+    {"SK longer than it can say", 46, {0, 0, 0, 0, 1}, 65564, NO_REQUEST},
+    {"SK longer, its length wrapped", 46, {0, 0, 0, 21}, 65585, NO_REQUEST},
+    {"SKF, header alone", 53, {0}, 28, NO_REQUEST},
+    {"SKF cut in its header", 53, {0, 0, 0, 4, 0, 1}, 34, NO_REQUEST},
+    {"SKF cut in its numbers", 53, {0, 0, 0, 7, 0, 1, 0}, 35, NO_REQUEST},
+    {"SKF with nothing in it", 53, {0, 0, 0, 8, 0, 1, 0, 1}, 36, NO_REQUEST},
+    {"SKF, one octet too few", 53, {0, 0, 0, 24, 0, 1, 0, 1}, 52, NO_REQUEST},
+    {"SKF, the least", 53, {0, 0, 0, 25, 0, 1, 0, 1}, 53, QCD_ANSWER},
+    {"SKF ends early", 53, {0, 0, 0, 51, 0, 1, 0, 1}, 80, NO_REQUEST},
+    {"SKF ends late", 53, {0, 0, 0, 53, 0, 1, 0, 1}, 80, NO_REQUEST},
+    {"SKF, 1 of 0", 53, {0, 0, 0, 52, 0, 1, 0, 0}, 80, NO_REQUEST},
+    {"SKF, 1 of 1", 53, {0, 0, 0, 52, 0, 1, 0, 1}, 80, QCD_ANSWER},
+    {"SKF, 1 of 65535", 53, {0, 0, 0, 52, 0, 1, 255, 255}, 80, QCD_ANSWER},
+    {"SKF, 0 of 0", 53, {0, 0, 0, 52, 0, 0, 0, 0}, 80, NO_REQUEST},
+    {"SKF, 2 of 2", 53, {0, 0, 0, 52, 0, 2, 0, 2}, 80, NO_REQUEST},
+    {"SKF, 2 of 1", 53, {0, 0, 0, 52, 0, 2, 0, 1}, 80, NO_REQUEST},
+};
 
+static void test_payload_is_there(void **state)
+{
     (void)state;
     for (size_t i = 0; i < NUM_ROWS(payloads); i++) {
         qcd_header h = dead_request();
+        qcd_header got;
 
-        h.next_payload = payloads[i];
-        uint8_t *whole = datagram(&h, "\0\0\0\10\0\1\0\1", 8, 80);
+        h.next_payload = payloads[i].payload;
+        uint8_t *in = datagram(&h, payloads[i].body, sizeof(payloads[i].body),
+                               payloads[i].len);
+        CHECK_INT(payloads[i].name, judge(&got, in, payloads[i].len),
+                  payloads[i].want);
+        free(in);
+        /* The bound of the reply is set by what arrived. */
+        CHECK_INT(payloads[i].name, got.length,
+                  payloads[i].want == QCD_ANSWER ? payloads[i].len : 0);
+    }
+}
+
+/* With each length of a message, each that an Encrypted payload can say. */
+static void test_every_payload_length(void **state)
+{
+    (void)state;
+    for (size_t len = QCD_HEADER_LEN; len < 120; len++) {
+        for (uint8_t said = 0; said < 120; said++) {
+            const uint8_t body[8] = {0, 0, 0, said, 0, 1, 0, 1};
+            bool fills = said == len - QCD_HEADER_LEN;
+            qcd_header h = dead_request();
+            qcd_header got;
+
+            uint8_t *in = datagram(&h, body, sizeof(body), len);
+            assert_int_equal(judge(&got, in, len) == QCD_ANSWER,
+                             fills && said >= 21);
+            in[16] = PAYLOAD_SKF;
+            assert_int_equal(judge(&got, in, len) == QCD_ANSWER,
+                             fills && said >= 25);
+            free(in);
+        }
+    }
+}
+
+static void test_every_truncation(void **state)
+{
+    static const uint8_t types[] = {PAYLOAD_SK, PAYLOAD_SKF};
+
+    (void)state;
+    for (size_t i = 0; i < NUM_ROWS(types); i++) {
+        qcd_header h = dead_request();
+
+        h.next_payload = types[i];
+        uint8_t *whole = datagram(&h, "\0\0\0\64\0\1\0\1", 8, 80);
         for (size_t len = 0; len < 80; len++) {
             uint8_t *in = copy_exact(whole, len);
             qcd_header got;
@@ -251,18 +342,9 @@ static void test_every_truncation(void **state)
             assert_true(is_zero(&got, sizeof(got)));
             free(in);
         }
+        qcd_header got;
+        assert_int_equal(judge(&got, whole, 80), QCD_ANSWER);
         free(whole);
-        /* Short ones whose length field is right are read in bounds. */
-        for (size_t len = QCD_HEADER_LEN; len < 40; len++) {
-            uint8_t *in = datagram(&h, "\0\0\0\10\0\1\0\1", 8, len);
-            qcd_header got;
-
-            (void)!judge(&got, in, len);
-            if (payloads[i] == PAYLOAD_SKF && len < QCD_HEADER_LEN + 6) {
-                assert_int_equal(judge(&got, in, len), QCD_SILENT_NO_REQUEST);
-            }
-            free(in);
-        }
     }
     qcd_header got;
     assert_int_equal(judge(&got, NULL, 0), QCD_SILENT_NO_REQUEST);
@@ -685,6 +767,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_protected_requests),
+        TEST(test_payload_is_there),
+        TEST(test_every_payload_length),
         TEST(test_every_truncation),
         TEST(test_evidence),
         TEST(test_no_answer_shows_a_live_token),

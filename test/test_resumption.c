@@ -110,6 +110,10 @@ static enum qcd_judgement judge(end *maker, const end *from, qcd_header *h)
     h->length = sizeof(octets);
     wr_init(&w, octets, sizeof(octets));
     header_write(&w, h);
+    /* An Encrypted payload that fills the rest, or its only fragment. */
+    wr_be16(&w, 0);
+    wr_be16(&w, REQUEST_LEN - QCD_HEADER_LEN);
+    wr_be32(&w, 0x00010001);
     return qcd_maker_judge(&out, &maker->limit, &maker->graveyard, &maker->seal,
                            &maker->mint, NULL, &packet, START_MS);
 }

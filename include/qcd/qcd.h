@@ -552,12 +552,14 @@ typedef struct qcd_packet {
 
 /* qcd_maker_judge decides on `packet`, received at `now_ms`, for which the
  * daemon has found no IKE SA.  Only a protected request of RFC 6290 section 3
- * is answered: IKE major version 2, R clear, first payload SK or SKF, both SPIs
- * set, no IKE_SA_INIT, no IKE_SESSION_RESUME; of a fragmented one its first
- * fragment, so one answer a Message ID.  `takeover` is as for
- * qcd_evidence_weigh.  With QCD_ANSWER `out` is the header for qcd_maker_reply,
- * else all zero.  Before it sends, the daemon looks once more whether it has
- * such an SA, in either role. */
+ * is answered: IKE major version 2, R clear, both SPIs set, no IKE_SA_INIT, no
+ * IKE_SESSION_RESUME; the first payload is SK or SKF, reaches to the end of the
+ * message, and is at least as long as the shortest that any cipher makes.  Of
+ * a fragmented request the first fragment is answered, so there is one answer
+ * for each Message ID.  `takeover` is as for qcd_evidence_weigh.  With
+ * QCD_ANSWER `out` is the header for qcd_maker_reply, else all zero.  Before it
+ * sends, the daemon looks once more whether it has such an SA, in either role.
+ */
 QCD_API QCD_NODISCARD enum qcd_judgement
 qcd_maker_judge(qcd_header *out, qcd_reply_limit *limit,
                 const qcd_graveyard *graveyard, const qcd_seal *seal,
