@@ -188,8 +188,8 @@ static void judge_answer(void)
     b.num++;
     b.now_ms += 10;
     DEMAND(judge(&h, b.dead) == QCD_ANSWER);
-    DEMAND(qcd_maker_reply(reply, &len, sizeof(reply), &h, &b.keys, NULL, 32) ==
-           QCD_OK);
+    DEMAND(qcd_maker_reply(reply, &len, sizeof(reply), &h,
+                           &(qcd_show){&b.keys, NULL, 32, b.now_ms}) == QCD_OK);
     sink += reply[len - 1];
 }
 
@@ -240,7 +240,7 @@ static void maker_tell(void)
     b.num++;
     memcpy(b.lost.spis.initiator.octets, &b.num, sizeof(b.num));
     DEMAND(qcd_maker_tell(message, &len, sizeof(message), &b.lost, ESP_LEN,
-                          &b.keys, NULL, 32) == QCD_OK);
+                          &(qcd_show){&b.keys, NULL, 32, b.now_ms}) == QCD_OK);
     sink += message[len - 1];
 }
 
@@ -354,8 +354,8 @@ static void set_up_maker(void)
     make_request(b.foreign, &foreign);
     fill(&b.spis, sizeof(b.spis), 3);
     DEMAND(judge(&h, b.dead) == QCD_ANSWER);
-    DEMAND(qcd_maker_reply(b.reply, &b.reply_len, sizeof(b.reply), &h, &b.keys,
-                           NULL, 32) == QCD_OK);
+    DEMAND(qcd_maker_reply(b.reply, &b.reply_len, sizeof(b.reply), &h,
+                           &(qcd_show){&b.keys, NULL, 32, b.now_ms}) == QCD_OK);
 }
 
 static void set_up_lost(void)

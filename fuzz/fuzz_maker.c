@@ -119,6 +119,26 @@ static void check_payload(const uint8_t *in, size_t in_len)
     DEMAND(!is_fragment || (in[34] | in[35]) != 0);
 }
 
+/* Each is of another generation, whichever is first. */
+static void check_generations(const qcd_message *m, enum qcd_role role)
+{
+    unsigned seen = 0;
+
+    for (size_t i = 0; i < m->num_tokens; i++) {
+        for (size_t g = 0; g < QCD_GENERATIONS_MAX; g++) {
+            qcd_token made;
+
+            DEMAND(qcd_token_make(&made, &maker.keys, g, &m->header.spis, role,
+                                  NULL, m->tokens[i].len) == QCD_OK);
+            if (memcmp(&made, &m->tokens[i], sizeof(made)) == 0) {
+                DEMAND((seen & 1u << g) == 0);
+                seen |= 1u << g;
+            }
+        }
+    }
+    DEMAND(__builtin_popcount(seen) == (int)m->num_tokens);
+}
+
 static void check_answer(const qcd_header *h, size_t in_len)
 {
     static const size_t token_lens[] = {QCD_TOKEN_MIN, QCD_TOKEN_MADE_MAX};
@@ -131,8 +151,9 @@ static void check_answer(const qcd_header *h, size_t in_len)
         qcd_message m;
         size_t out_len;
 
-        enum qcd_err err = qcd_maker_reply(out, &out_len, sizeof(out), h,
-                                           &maker.keys, NULL, token_lens[i]);
+        enum qcd_err err = qcd_maker_reply(
+            out, &out_len, sizeof(out), h,
+            &(qcd_show){&maker.keys, NULL, token_lens[i], maker.now_ms});
         DEMAND(err == QCD_OK || err == QCD_ERR_NOBUF);
         DEMAND(out_len <= in_len * QCD_AMPLIFICATION_MAX);
         if (err != QCD_OK) {
@@ -146,6 +167,7 @@ static void check_answer(const qcd_header *h, size_t in_len)
         DEMAND(m.header.exchange_type == h->exchange_type);
         DEMAND((m.header.flags & QCD_FLAG_RESPONSE) != 0);
         DEMAND(((m.header.flags ^ h->flags) & QCD_FLAG_INITIATOR) != 0);
+        check_generations(&m, qcd_header_local_role(h));
         check_no_live_token(out, out_len, h);
     }
 }

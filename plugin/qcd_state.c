@@ -368,18 +368,34 @@ static bool take_message(uint8_t *octets, size_t len, enum qcd_err err,
 	return TRUE;
 }
 
+/**
+ * What the tokens of a message to a peer are made of; the keys may be used
+ * only with the mutex
+ */
+static qcd_show show_to(private_qcd_state_t *this, host_t *taker,
+						qcd_address *buf)
+{
+	return (qcd_show){
+		.keys = &this->keys,
+		.taker = bound_to(this, taker, buf),
+		.token_len = this->config->token_length,
+		.now_ms = qcd_now(),
+	};
+}
+
 METHOD(qcd_state_t, build_reply, bool,
 	private_qcd_state_t *this, qcd_header *request, host_t *taker,
 	chunk_t *reply)
 {
-	qcd_address buf, *bound = bound_to(this, taker, &buf);
 	uint8_t octets[QCD_MESSAGE_MAX];
 	enum qcd_err err;
+	qcd_address buf;
+	qcd_show show;
 	size_t len;
 
+	show = show_to(this, taker, &buf);
 	this->mutex->lock(this->mutex);
-	err = qcd_maker_reply(octets, &len, sizeof(octets), request, &this->keys,
-						  bound, this->config->token_length);
+	err = qcd_maker_reply(octets, &len, sizeof(octets), request, &show);
 	this->mutex->unlock(this->mutex);
 	return take_message(octets, len, err, reply);
 }
@@ -424,14 +440,15 @@ METHOD(qcd_state_t, build_tell, bool,
 	private_qcd_state_t *this, const qcd_lost *lost, size_t esp_len,
 	host_t *taker, chunk_t *message)
 {
-	qcd_address buf, *bound = bound_to(this, taker, &buf);
 	uint8_t octets[QCD_MESSAGE_MAX];
 	enum qcd_err err;
+	qcd_address buf;
+	qcd_show show;
 	size_t len;
 
+	show = show_to(this, taker, &buf);
 	this->mutex->lock(this->mutex);
-	err = qcd_maker_tell(octets, &len, sizeof(octets), lost, esp_len,
-						 &this->keys, bound, this->config->token_length);
+	err = qcd_maker_tell(octets, &len, sizeof(octets), lost, esp_len, &show);
 	this->mutex->unlock(this->mutex);
 	return take_message(octets, len, err, message);
 }

@@ -136,9 +136,9 @@ static qcd_message ask(end *maker, const end *from, const qcd_spis *spis)
     size_t len;
 
     assert_int_equal(judge(maker, from, &h), QCD_ANSWER);
-    assert_int_equal(
-        qcd_maker_reply(reply, &len, sizeof(reply), &h, &maker->keys, NULL, 32),
-        QCD_OK);
+    assert_int_equal(qcd_maker_reply(reply, &len, sizeof(reply), &h,
+                                     &(qcd_show){&maker->keys, NULL, 32, 0}),
+                     QCD_OK);
     assert_true(qcd_message_is_candidate(reply, len));
     assert_int_equal(qcd_message_decode(&m, reply, len), QCD_OK);
     return m;

@@ -566,18 +566,30 @@ qcd_maker_judge(qcd_header *out, qcd_reply_limit *limit,
                 const qcd_mint *mint, const qcd_takeover *takeover,
                 const qcd_packet *packet, uint64_t now_ms);
 
-/* qcd_maker_reply builds the answer to `request`: INVALID_IKE_SPI and a token
- * of each generation, newest first, as many as fit under QCD_AMPLIFICATION_MAX
- * times the request's size.  `taker` is the address that asked, or NULL, and
- * `token_len` the length, as for qcd_token_make.
+/* qcd_show is what the tokens of a message to a peer are made of.  All members
+ * are the caller's to set. */
+typedef struct qcd_show {
+    const qcd_keys *keys;
+    const qcd_address *taker; /* the peer's, or NULL, as for qcd_token_make */
+    size_t token_len;         /* octets, as for qcd_token_make */
+    uint64_t now_ms;          /* when the message is built */
+} qcd_show;
+
+/* qcd_maker_reply builds the reply to `request`, which qcd_maker_judge gave:
+ * INVALID_IKE_SPI and a token of each generation (RFC 6290 section 4.5), as
+ * many as fit under QCD_AMPLIFICATION_MAX times the request's size.
+ *
+ * A taker must read four tokens, but some read the first one alone.  So the
+ * first is that of another generation from one millisecond to the next: the
+ * newest in half of the replies, each older one equally often in the other
+ * half.  The rest follow, newest first.
  *
  *   QCD_ERR_NOBUF  `out_cap` is too small, or not one token fits under the
  *                  bound: send nothing
  *   QCD_ERR_RANGE  as qcd_token_make */
 QCD_API QCD_NODISCARD enum qcd_err
 qcd_maker_reply(uint8_t *out, size_t *out_len, size_t out_cap,
-                const qcd_header *request, const qcd_keys *keys,
-                const qcd_address *taker, size_t token_len);
+                const qcd_header *request, const qcd_show *show);
 
 /* ---- ESP of lost SAs, RFC 6290 section 8.2 --------------------------------
  */
@@ -645,16 +657,15 @@ qcd_maker_judge_lost(qcd_reply_limit *limit, qcd_lost_limit *lost_limit,
                      size_t token_len, uint64_t now_ms);
 
 /* qcd_maker_tell builds the message that tells of `lost`: INVALID_SPI with the
- * child SPI and a token of each generation, with the IKE SA's SPIs in the
- * header and no R flag.  `esp_len` is the length of the ESP packet that it
- * answers, and bounds it as in qcd_maker_reply; 0 where it answers none.
- * `taker` and `token_len` are as for qcd_token_make.
+ * child SPI and a token of each generation, in the order of qcd_maker_reply,
+ * with the IKE SA's SPIs in the header and no R flag.  `esp_len` is the length
+ * in octets of the ESP packet that it answers, and bounds it as in
+ * qcd_maker_reply; 0 where it answers none.
  *
  *   QCD_ERR_NOBUF, QCD_ERR_RANGE  as qcd_maker_reply */
 QCD_API QCD_NODISCARD enum qcd_err
 qcd_maker_tell(uint8_t *out, size_t *out_len, size_t out_cap,
-               const qcd_lost *lost, size_t esp_len, const qcd_keys *keys,
-               const qcd_address *taker, size_t token_len);
+               const qcd_lost *lost, size_t esp_len, const qcd_show *show);
 
 /* ---- Pace ---------------------------------------------------------------- */
 
