@@ -11,8 +11,8 @@
 #include <threading/mutex.h>
 
 /**
- * Largest table of IKE_SAs for which SPIs are searched, it costs a few dozen
- * milliseconds then
+ * Largest table of IKE_SAs for which SPIs are searched, a search costs about
+ * ten milliseconds then
  */
 #define IKESA_TABLE_MAX 65536
 
