@@ -33,6 +33,8 @@ static struct {
     qcd_lost living;
     qcd_digest_key digest_key;
     qcd_held held;
+    qcd_verify_limit verify_limit;
+    qcd_verify_limit strict_limit;
     qcd_spis spis;
     EVP_MAC_CTX *evp;
     uint8_t secret[QCD_SECRET_LEN];
@@ -134,6 +136,31 @@ static void message_decode_verify(void)
     DEMAND(qcd_held_verify(&b.held, &b.digest_key, &m) == QCD_MATCH);
 }
 
+/* What a taker pays for a message about an SA that it has, 10,000 of them
+ * a second: all are checked. */
+static void verify_in_limit(void)
+{
+    const qcd_address source = {.len = 4};
+    qcd_message m;
+
+    b.num++;
+    b.now_ms += b.num % 10 == 0;
+    DEMAND(qcd_message_decode(&m, b.reply, b.reply_len) == QCD_OK);
+    DEMAND(qcd_verify_limit_pass(&b.verify_limit, &source, &m.header.spis,
+                                 b.now_ms));
+    DEMAND(qcd_held_verify(&b.held, &b.digest_key, &m) == QCD_MATCH);
+}
+
+/* And for one that is over the limit. */
+static void verify_over_limit(void)
+{
+    const qcd_address source = {.len = 4};
+    qcd_message m;
+
+    DEMAND(qcd_message_decode(&m, b.reply, b.reply_len) == QCD_OK);
+    sink += qcd_verify_limit_pass(&b.strict_limit, &source, &m.header.spis, 0);
+}
+
 static void candidate_no(void)
 {
     sink += qcd_message_is_candidate(b.foreign, REQUEST_LEN);
@@ -188,8 +215,8 @@ static void judge_answer(void)
     b.num++;
     b.now_ms += 10;
     DEMAND(judge(&h, b.dead) == QCD_ANSWER);
-    DEMAND(qcd_maker_reply(reply, &len, sizeof(reply), &h, &b.keys, NULL, 32) ==
-           QCD_OK);
+    DEMAND(qcd_maker_reply(reply, &len, sizeof(reply), &h,
+                           &(qcd_show){&b.keys, NULL, 32, b.now_ms}) == QCD_OK);
     sink += reply[len - 1];
 }
 
@@ -240,7 +267,7 @@ static void maker_tell(void)
     b.num++;
     memcpy(b.lost.spis.initiator.octets, &b.num, sizeof(b.num));
     DEMAND(qcd_maker_tell(message, &len, sizeof(message), &b.lost, ESP_LEN,
-                          &b.keys, NULL, 32) == QCD_OK);
+                          &(qcd_show){&b.keys, NULL, 32, b.now_ms}) == QCD_OK);
     sink += message[len - 1];
 }
 
@@ -264,6 +291,18 @@ static struct row {
     {"packet that is no candidate", candidate_no, NULL, 0, {0}, 0},
     {"message of 4 tokens, decoded", message_decode, NULL, 0, {0}, 0},
     {"message of 4 tokens, verified", message_decode_verify, NULL, 0, {0}, 0},
+    {"message of 4 tokens, limit and all",
+     verify_in_limit,
+     "message of 4 tokens, verified",
+     0,
+     {0},
+     0},
+    {"message of 4 tokens, over the limit",
+     verify_over_limit,
+     "message of 4 tokens, verified",
+     0,
+     {0},
+     0},
     {"request for a random SPI, silence", judge_foreign, NULL, 0, {0}, 0},
     {"request for a dead SA, flood",
      judge_flood,
@@ -306,7 +345,7 @@ static const struct {
     {"qcd_seal", sizeof(qcd_seal)},
     {"qcd_message", sizeof(qcd_message)},
     {"qcd_graveyard", sizeof(qcd_graveyard)},
-    {"qcd_source_limit", sizeof(qcd_source_limit)},
+    {"qcd_verify_limit", sizeof(qcd_verify_limit)},
     {"qcd_reply_limit", sizeof(qcd_reply_limit)},
     {"qcd_lost_limit", sizeof(qcd_lost_limit)},
 };
@@ -324,8 +363,9 @@ static void fill(void *out, size_t len, uint8_t first)
 
 static void make_request(uint8_t out[REQUEST_LEN], const qcd_spi *local)
 {
-    static const uint8_t rest[] = {46, 0x20, 37, 8, 0, 0,
-                                   0,  7,    0,  0, 0, REQUEST_LEN};
+    static const uint8_t rest[] = {
+        46, 0x20, 37, 8,           0, 0, 0, 7,
+        0,  0,    0,  REQUEST_LEN, 0, 0, 0, REQUEST_LEN - QCD_HEADER_LEN};
 
     fill(out, REQUEST_LEN, 0x21);
     memcpy(out + QCD_SPI_LEN, local, QCD_SPI_LEN);
@@ -353,8 +393,8 @@ static void set_up_maker(void)
     make_request(b.foreign, &foreign);
     fill(&b.spis, sizeof(b.spis), 3);
     DEMAND(judge(&h, b.dead) == QCD_ANSWER);
-    DEMAND(qcd_maker_reply(b.reply, &b.reply_len, sizeof(b.reply), &h, &b.keys,
-                           NULL, 32) == QCD_OK);
+    DEMAND(qcd_maker_reply(b.reply, &b.reply_len, sizeof(b.reply), &h,
+                           &(qcd_show){&b.keys, NULL, 32, b.now_ms}) == QCD_OK);
 }
 
 static void set_up_lost(void)
@@ -393,6 +433,9 @@ static void set_up_taker(void)
     DEMAND(qcd_message_decode(&m, b.reply, b.reply_len) == QCD_OK);
     DEMAND(m.num_tokens == 4);
     qcd_held_store(&b.held, &b.digest_key, &m.tokens[3]);
+    DEMAND(qcd_verify_limit_init(&b.verify_limit, 100, QCD_VERIFY_RATE_COMMON,
+                                 key) == QCD_OK);
+    DEMAND(qcd_verify_limit_init(&b.strict_limit, 1, 0, key) == QCD_OK);
 }
 
 static void set_up_openssl(void)

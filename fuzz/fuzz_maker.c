@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fuzz_maker.c: any octets as a request to a maker that has live, dead and
- * buried SAs.  Never is a response answered, never does a reply exceed its
- * bound, never is a token of a live SA shown (RFC 6290 section 9.2).
+ * buried SAs.  Never is a response answered, nor a message without an Encrypted
+ * payload to its end; never does a reply exceed its bound, never is a token of
+ * a live SA shown (RFC 6290 section 9.2).
  *
  * The first octet chooses the SPIs, which no fuzzer guesses: its lower half
  * that of the initiator, its upper half that of the responder.  The rest is
@@ -105,10 +106,44 @@ static void check_no_live_token(const uint8_t *out, size_t out_len,
     }
 }
 
+/* RFC 7296 section 3.14 and RFC 7383 section 2.5: behind the header stands one
+ * payload, of type 46 or 53, and it is no shorter than any cipher makes it. */
+static void check_payload(const uint8_t *in, size_t in_len)
+{
+    bool is_fragment = in[16] == 53;
+
+    DEMAND(in[16] == 46 || is_fragment);
+    DEMAND(in_len >= (is_fragment ? 28 + 25 : 28 + 21));
+    DEMAND((size_t)(in[30] << 8 | in[31]) == in_len - 28);
+    DEMAND(!is_fragment || (in[32] == 0 && in[33] == 1));
+    DEMAND(!is_fragment || (in[34] | in[35]) != 0);
+}
+
+/* Each is of another generation, whichever is first. */
+static void check_generations(const qcd_message *m, enum qcd_role role)
+{
+    unsigned seen = 0;
+
+    for (size_t i = 0; i < m->num_tokens; i++) {
+        for (size_t g = 0; g < QCD_GENERATIONS_MAX; g++) {
+            qcd_token made;
+
+            DEMAND(qcd_token_make(&made, &maker.keys, g, &m->header.spis, role,
+                                  NULL, m->tokens[i].len) == QCD_OK);
+            if (memcmp(&made, &m->tokens[i], sizeof(made)) == 0) {
+                DEMAND((seen & 1u << g) == 0);
+                seen |= 1u << g;
+            }
+        }
+    }
+    DEMAND(__builtin_popcount(seen) == (int)m->num_tokens);
+}
+
 static void check_answer(const qcd_header *h, size_t in_len)
 {
     static const size_t token_lens[] = {QCD_TOKEN_MIN, QCD_TOKEN_MADE_MAX};
 
+    DEMAND(h->length == in_len);
     DEMAND((h->flags & QCD_FLAG_RESPONSE) == 0);
     DEMAND(is_dead(h));
     for (size_t i = 0; i < 2; i++) {
@@ -116,8 +151,9 @@ static void check_answer(const qcd_header *h, size_t in_len)
         qcd_message m;
         size_t out_len;
 
-        enum qcd_err err = qcd_maker_reply(out, &out_len, sizeof(out), h,
-                                           &maker.keys, NULL, token_lens[i]);
+        enum qcd_err err = qcd_maker_reply(
+            out, &out_len, sizeof(out), h,
+            &(qcd_show){&maker.keys, NULL, token_lens[i], maker.now_ms});
         DEMAND(err == QCD_OK || err == QCD_ERR_NOBUF);
         DEMAND(out_len <= in_len * QCD_AMPLIFICATION_MAX);
         if (err != QCD_OK) {
@@ -131,6 +167,7 @@ static void check_answer(const qcd_header *h, size_t in_len)
         DEMAND(m.header.exchange_type == h->exchange_type);
         DEMAND((m.header.flags & QCD_FLAG_RESPONSE) != 0);
         DEMAND(((m.header.flags ^ h->flags) & QCD_FLAG_INITIATOR) != 0);
+        check_generations(&m, qcd_header_local_role(h));
         check_no_live_token(out, out_len, h);
     }
 }
@@ -168,6 +205,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *in, size_t in_len)
         qcd_maker_judge(&h, &maker.limit, &maker.graveyard, &maker.seal,
                         &maker.mint, NULL, &packet, maker.now_ms);
     if (said == QCD_ANSWER) {
+        check_payload(datagram, len);
         check_answer(&h, len);
     } else {
         DEMAND(fuzz_is_zero(&h, sizeof(h)));

@@ -168,14 +168,17 @@ def test_one_reply_to_all_fragments(responder: Lost, exchange: int) -> None:
 def test_reply_is_at_most_three_times_the_request(responder: Lost) -> None:
     """RFC 6290 section 4.5 with RFC 7296 section 2.4: nothing to amplify with."""
     asker = responder.asker
-    smallest = ike.HEADER_LENGTH + 4
-    for size in range(smallest, smallest + 80):
+    smallest = ike.HEADER_LENGTH + 4 + 17  # what AES-GCM with a short tag needs
+    answered = []
+    for size in range(smallest - 10, smallest + 60):
         since = asker.wire.count
         asker.send(responder.request(size=size))
         asker.settle()
         for packet in asker.wire.packets[since:]:
             if packet.message.tokens():
                 assert len(packet.data) <= 3 * size
+                answered.append(size)
+    assert answered == list(range(smallest, smallest + 60))
 
 
 def _silent(lost: Lost) -> dict[str, ike.Message | bytes]:
@@ -211,6 +214,14 @@ def _silent(lost: Lost) -> dict[str, ike.Message | bytes]:
         "a fragment without a number": good.but(
             next_payload=ike.SKF, body=good.body[:4]
         ),
+        # RFC 7296 section 3.14: it is there, and reaches to the end.
+        "a header alone": good.but(body=b""),
+        "an SK payload of no octets": good.but(body=b"\0\0\0\4"),
+        "an SK payload with no room for a cipher": lost.request(size=48),
+        "an SK payload that ends early": good.but(body=good.body + b"\0"),
+        "an SK payload that ends late": good.but(body=good.body[:-1]),
+        "a fragment with no room for a cipher": fragment(lost.request(size=52), 1, 1),
+        "fragment 1 of 0": fragment(good, 1, 0),
         "a fragment of a response": fragment(good, 1, 2).but(
             flags=good.flags | ike.FLAG_R
         ),

@@ -88,7 +88,19 @@ typedef struct {
 CALLBACK(get_spi, uint64_t,
 	private_qcd_maker_t *this)
 {
-	return this->state->mint_spi(this->state);
+	ike_sa_t *ike_sa = charon->bus->get_sa(charon->bus);
+	ike_sa_id_t *id;
+	uint64_t old = 0;
+
+	/* charon replaces the SPI only of an SA that this thread has checked out
+	 * and that is connecting, see new_initiator_spi() of its manager. A new SA
+	 * that is made meanwhile may look like that one, it does no harm. */
+	if (ike_sa && ike_sa->get_state(ike_sa) == IKE_CONNECTING)
+	{
+		id = ike_sa->get_id(ike_sa);
+		old = id->is_initiator(id) ? id->get_initiator_spi(id) : 0;
+	}
+	return this->state->mint_spi(this->state, old);
 }
 
 /**
@@ -123,8 +135,16 @@ static void add_token(private_qcd_maker_t *this, ike_sa_t *ike_sa, qcd_sa_t *sa,
 	host_t *taker = ike_sa->get_other_host(ike_sa);
 	qcd_token token;
 
-	if (this->config->makes_for(this->config, ike_sa) &&
-		this->state->give(this->state, sa, taker, request, &token))
+	if (!this->config->makes_for(this->config, ike_sa))
+	{
+		return;
+	}
+	if (!this->state->owns(this->state, sa))
+	{	/* without evidence its token could not be shown */
+		DBG1(DBG_IKE, "QCD: %H gets no token: our SPI of its IKE_SA is not one "
+			 "that we minted. It gets one once the IKE_SA is rekeyed", taker);
+	}
+	else if (this->state->give(this->state, sa, taker, request, &token))
 	{
 		message->add_notify(message, FALSE, QUICK_CRASH_DETECTION,
 							chunk_create(token.octets, token.len));

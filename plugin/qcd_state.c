@@ -10,6 +10,12 @@
 #include <collections/hashtable.h>
 #include <threading/mutex.h>
 
+/**
+ * Largest table of IKE_SAs for which SPIs are searched, a search costs about
+ * ten milliseconds then
+ */
+#define IKESA_TABLE_MAX 65536
+
 typedef struct private_qcd_state_t private_qcd_state_t;
 
 /**
@@ -65,6 +71,18 @@ struct private_qcd_state_t {
 	 * Set when run numbers can't be made durable any more
 	 */
 	bool mint_failed;
+
+	/**
+	 * Bits of an IKE_SA's SPI that charon keeps when the SA gets a new one for
+	 * another try, constant
+	 */
+	uint64_t kept_bits;
+
+	/**
+	 * SPIs that were minted in search of one with certain kept bits, by their
+	 * own, 0 where there is none; NULL if no SPIs are searched
+	 */
+	uint64_t *spares;
 
 	/**
 	 * Live SAs whose peer holds a token or must be given one, as entry_t by
@@ -167,21 +185,78 @@ static bool mint_in_new_run(private_qcd_state_t *this, qcd_spi *spi)
 }
 
 /**
- * Get a random SPI that nobody takes for one of ours
+ * Mint a sealed SPI, in a new run where necessary
  */
-static uint64_t random_spi(private_qcd_state_t *this)
+static bool mint(private_qcd_state_t *this, uint64_t *out)
 {
+	qcd_spi spi;
+
+	if (!mint_sealed(this, &spi) && !mint_in_new_run(this, &spi))
+	{
+		return FALSE;
+	}
+	memcpy(out, &spi, sizeof(*out));
+	return TRUE;
+}
+
+/**
+ * Exchange the spare SPI that has certain kept bits
+ */
+static uint64_t swap_spare(private_qcd_state_t *this, uint64_t bits,
+						   uint64_t spi)
+{
+	uint64_t spare;
+
+	this->mutex->lock(this->mutex);
+	spare = this->spares[bits];
+	this->spares[bits] = spi;
+	this->mutex->unlock(this->mutex);
+	return spare;
+}
+
+/**
+ * Mint a sealed SPI that has the kept bits of another one. What is minted on
+ * the way serves later searches, so that they are short where they are many.
+ */
+static bool mint_like(private_qcd_state_t *this, uint64_t old, uint64_t *out)
+{
+	uint64_t bits = old & this->kept_bits;
+
+	*out = swap_spare(this, bits, 0);
+	while (!*out)
+	{
+		if (!mint(this, out))
+		{
+			return FALSE;
+		}
+		if ((*out & this->kept_bits) != bits)
+		{
+			swap_spare(this, *out & this->kept_bits, *out);
+			*out = 0;
+		}
+	}
+	return TRUE;
+}
+
+/**
+ * Get a random SPI that nobody takes for one of ours, also once charon has
+ * merged bits of the old one into it
+ */
+static uint64_t random_spi(private_qcd_state_t *this, uint64_t old)
+{
+	uint64_t kept = old ? this->kept_bits : 0, out = 0, number;
 	qcd_origin origin;
 	qcd_spi spi;
-	uint64_t out = 0;
 	rng_t *rng;
 
 	rng = lib->crypto->create_rng(lib->crypto, RNG_WEAK);
-	while (rng && rng->get_bytes(rng, sizeof(spi), spi.octets))
+	while (rng && rng->get_bytes(rng, sizeof(number), (uint8_t*)&number))
 	{
+		number = (old & kept) | (number & ~kept);
+		memcpy(&spi, &number, sizeof(spi));
 		if (!qcd_spi_open(&origin, &this->seal, &spi))
 		{
-			memcpy(&out, &spi, sizeof(out));
+			out = number;
 			break;
 		}
 	}
@@ -190,17 +265,20 @@ static uint64_t random_spi(private_qcd_state_t *this)
 }
 
 METHOD(qcd_state_t, mint_spi, uint64_t,
-	private_qcd_state_t *this)
+	private_qcd_state_t *this, uint64_t old)
 {
-	qcd_spi spi;
-	uint64_t out;
+	uint64_t spi;
+	bool minted;
 
-	if (!mint_sealed(this, &spi) && !mint_in_new_run(this, &spi))
+	if (old && this->kept_bits)
 	{
-		return random_spi(this);
+		minted = this->spares && mint_like(this, old, &spi);
 	}
-	memcpy(&out, &spi, sizeof(out));
-	return out;
+	else
+	{
+		minted = mint(this, &spi);
+	}
+	return minted ? spi : random_spi(this, old);
 }
 
 /**
@@ -368,18 +446,34 @@ static bool take_message(uint8_t *octets, size_t len, enum qcd_err err,
 	return TRUE;
 }
 
+/**
+ * What the tokens of a message to a peer are made of; the keys may be used
+ * only with the mutex
+ */
+static qcd_show show_to(private_qcd_state_t *this, host_t *taker,
+						qcd_address *buf)
+{
+	return (qcd_show){
+		.keys = &this->keys,
+		.taker = bound_to(this, taker, buf),
+		.token_len = this->config->token_length,
+		.now_ms = qcd_now(),
+	};
+}
+
 METHOD(qcd_state_t, build_reply, bool,
 	private_qcd_state_t *this, qcd_header *request, host_t *taker,
 	chunk_t *reply)
 {
-	qcd_address buf, *bound = bound_to(this, taker, &buf);
 	uint8_t octets[QCD_MESSAGE_MAX];
 	enum qcd_err err;
+	qcd_address buf;
+	qcd_show show;
 	size_t len;
 
+	show = show_to(this, taker, &buf);
 	this->mutex->lock(this->mutex);
-	err = qcd_maker_reply(octets, &len, sizeof(octets), request, &this->keys,
-						  bound, this->config->token_length);
+	err = qcd_maker_reply(octets, &len, sizeof(octets), request, &show);
 	this->mutex->unlock(this->mutex);
 	return take_message(octets, len, err, reply);
 }
@@ -424,14 +518,15 @@ METHOD(qcd_state_t, build_tell, bool,
 	private_qcd_state_t *this, const qcd_lost *lost, size_t esp_len,
 	host_t *taker, chunk_t *message)
 {
-	qcd_address buf, *bound = bound_to(this, taker, &buf);
 	uint8_t octets[QCD_MESSAGE_MAX];
 	enum qcd_err err;
+	qcd_address buf;
+	qcd_show show;
 	size_t len;
 
+	show = show_to(this, taker, &buf);
 	this->mutex->lock(this->mutex);
-	err = qcd_maker_tell(octets, &len, sizeof(octets), lost, esp_len,
-						 &this->keys, bound, this->config->token_length);
+	err = qcd_maker_tell(octets, &len, sizeof(octets), lost, esp_len, &show);
 	this->mutex->unlock(this->mutex);
 	return take_message(octets, len, err, message);
 }
@@ -590,6 +685,7 @@ METHOD(qcd_state_t, destroy, void,
 	free(this->graveyard);
 	free(this->limit);
 	free(this->lost_limit);
+	free(this->spares);
 	qcd_store_close(this->store);
 	qcd_keys_wipe(&this->keys);
 	qcd_seal_wipe(&this->seal);
@@ -686,6 +782,34 @@ static bool open_store(private_qcd_state_t *this)
 }
 
 /**
+ * Find out which bits of an SPI charon keeps when an IKE_SA is tried again: so
+ * many as its table of IKE_SAs has rows (new_initiator_spi() of its manager)
+ */
+static void init_spares(private_qcd_state_t *this)
+{
+	uint64_t rows = 1;
+	int size;
+
+	size = lib->settings->get_int(lib->settings, "%s.ikesa_table_size", 1,
+								  lib->ns);
+	while (rows < (uint64_t)max(size, 1))
+	{
+		rows <<= 1;
+	}
+	this->kept_bits = rows - 1;
+	if (rows > IKESA_TABLE_MAX)
+	{
+		DBG1(DBG_CFG, "QCD: %s.ikesa_table_size is above %d: an IKE_SA that "
+			 "charon tries again gets no token. Set it to %d or less", lib->ns,
+			 IKESA_TABLE_MAX, IKESA_TABLE_MAX);
+	}
+	else if (rows > 1)
+	{
+		this->spares = calloc(rows, sizeof(*this->spares));
+	}
+}
+
+/**
  * Set up the rate limits
  */
 static bool init_limit(private_qcd_state_t *this)
@@ -754,5 +878,6 @@ qcd_state_t *qcd_state_create(qcd_config_t *config)
 		destroy(this);
 		return NULL;
 	}
+	init_spares(this);
 	return &this->public;
 }

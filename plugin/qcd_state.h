@@ -26,11 +26,13 @@ typedef struct qcd_state_t qcd_state_t;
 struct qcd_state_t {
 
 	/**
-	 * Mint an IKE SPI.
+	 * Mint an IKE SPI. If it replaces one, it is still one of ours once charon
+	 * has merged bits of that into it.
 	 *
+	 * @param old			SPI that is replaced for another try, 0 if none
 	 * @return				SPI, 0 if there are no random numbers to be had
 	 */
-	uint64_t (*mint_spi)(qcd_state_t *this);
+	uint64_t (*mint_spi)(qcd_state_t *this, uint64_t old);
 
 	/**
 	 * Get the token that an IKE_SA's peer must be sent, if any.

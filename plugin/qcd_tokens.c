@@ -46,7 +46,7 @@ struct private_qcd_tokens_t {
 	/**
 	 * Limit of messages whose tokens are checked
 	 */
-	qcd_source_limit *limit;
+	qcd_verify_limit *limit;
 
 	/**
 	 * Spreads the recoveries of many SAs
@@ -371,13 +371,15 @@ METHOD(qcd_tokens_t, verify, qcd_event_t,
 	qcd_address source;
 	u_int count;
 
-	/* RFC 6290 section 3: from any address, it is just the limit's key
+	/* RFC 6290 section 3: from any address, it is just a part of the limit's
+	 * key; messages about SAs that we don't have are none of its business
 	 * (RFC 6290 sections 8.1 and 8.2, RFC 7296 section 2.4) */
 	qcd_address_from_host(src, &source);
 
 	this->mutex->lock(this->mutex);
 	count = find_entries(this, message, entries);
-	if (count && !qcd_source_limit_pass(this->limit, &source, qcd_now()))
+	if (count && !qcd_verify_limit_pass(this->limit, &source,
+										&entries[0]->sa.spis, qcd_now()))
 	{
 		outcome = QCD_EVENT_UNCHECKED;
 	}
@@ -457,8 +459,9 @@ static bool init_keys(private_qcd_tokens_t *this, qcd_config_t *config)
 	if (qcd_random((uint8_t*)keys, sizeof(keys)))
 	{
 		qcd_digest_key_init(&this->key, keys[0]);
-		success = qcd_source_limit_init(this->limit,
+		success = qcd_verify_limit_init(this->limit,
 										config->verify_rate_source,
+										QCD_VERIFY_RATE_COMMON,
 										keys[1]) == QCD_OK;
 	}
 	else

@@ -24,6 +24,11 @@ enum {
     PAYLOAD_SKF = 53,
     PAYLOAD_HEADER_LEN = 4,
     PAYLOAD_CRITICAL = 0x80,
+    /* Behind the headers of an Encrypted payload stand at least an IV of 8
+     * octets, a Pad Length and an integrity check value of 8 octets: AES-GCM
+     * and AES-CCM with the shortest tag, RFC 5282 sections 3 and 4.  All other
+     * transforms for IKE need more. */
+    ENCRYPTED_LEN_MIN = 8 + 1 + 8,
     NOTIFY_HEADER_LEN = 4, /* Protocol ID to Notify Message Type */
     CHILD_SPI_LEN = 4,
 };

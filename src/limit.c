@@ -22,7 +22,8 @@ enum {
      * item in forty for one that it has heard; the two of them one in twenty.
      */
     HEARD_ITEMS = HEARD_BITS / 8,
-    HEARD_HASHES = 4
+    HEARD_HASHES = 4,
+    SOURCE_LEN_MAX = 8 /* octets of an address that tell sources apart */
 };
 
 _Static_assert(QCD_SKETCH_ROWS == 4 && HEARD_HASHES == 4,
@@ -34,12 +35,12 @@ typedef struct indices {
 } indices;
 
 /* What is hashed begins with its kind, so that an SPI is no address. */
-enum kind { KIND_SOURCE = 1, KIND_SA = 2, KIND_LOST = 3 };
+enum kind { KIND_SOURCE = 1, KIND_SA = 2, KIND_LOST = 3, KIND_VERIFY = 4 };
 
 static void find_indices(indices *out, const qcd_hmac *key, enum kind kind,
                          const uint8_t *in, size_t in_len)
 {
-    uint8_t input[1 + 16];
+    uint8_t input[1 + SOURCE_LEN_MAX + sizeof(qcd_spis)];
     uint8_t digest[HMAC_LEN];
     rd r;
     wr w;
@@ -58,14 +59,31 @@ static void find_indices(indices *out, const qcd_hmac *key, enum kind kind,
     }
 }
 
+static size_t source_len(const qcd_address *source)
+{
+    assert(source->len == 4 || source->len == 16);
+    /* Who has one address of an IPv6 /64 has them all. */
+    return source->len == 16 ? SOURCE_LEN_MAX : source->len;
+}
+
 static void find_source(indices *out, const qcd_hmac *key,
                         const qcd_address *source)
 {
-    /* Who has one address of an IPv6 /64 has them all. */
-    size_t len = source->len == 16 ? 8 : source->len;
+    find_indices(out, key, KIND_SOURCE, source->octets, source_len(source));
+}
 
-    assert(source->len == 4 || source->len == 16);
-    find_indices(out, key, KIND_SOURCE, source->octets, len);
+static void find_verify(indices *out, const qcd_hmac *key,
+                        const qcd_address *source, const qcd_spis *spis)
+{
+    uint8_t input[SOURCE_LEN_MAX + sizeof(*spis)];
+    wr w;
+
+    /* The length tells IPv4 and IPv6 apart. */
+    wr_init(&w, input, sizeof(input));
+    wr_bytes(&w, source->octets, source_len(source));
+    wr_bytes(&w, spis->initiator.octets, QCD_SPI_LEN);
+    wr_bytes(&w, spis->responder.octets, QCD_SPI_LEN);
+    find_indices(out, key, KIND_VERIFY, input, w.len);
 }
 
 static uint64_t later(uint64_t a, uint64_t b)
@@ -81,17 +99,14 @@ static uint64_t interval_of(uint32_t rate)
     return rate == 0 ? 0 : (second + rate - 1) / rate;
 }
 
-enum qcd_err qcd_source_limit_init(qcd_source_limit *out, uint32_t rate,
-                                   const uint8_t key[QCD_RANDOM_KEY_LEN])
+/* So many a second for each source, and as many at once. */
+static void source_limit_init(qcd_source_limit *out, uint32_t rate,
+                              const uint8_t key[QCD_RANDOM_KEY_LEN])
 {
     memset(out, 0, sizeof(*out));
-    if (rate > QCD_RATE_MAX) {
-        return QCD_ERR_RANGE;
-    }
     mac_set_key(&out->key, key, QCD_RANDOM_KEY_LEN);
     out->interval = interval_of(rate);
     out->tolerance = rate == 0 ? 0 : (rate - 1) * out->interval;
-    return QCD_OK;
 }
 
 /* Until when a source is busy: its least busy cell tells. */
@@ -125,20 +140,6 @@ static void sketch_charge(qcd_source_limit *limit, const indices *at,
     }
 }
 
-bool qcd_source_limit_pass(qcd_source_limit *limit, const qcd_address *source,
-                           uint64_t now_ms)
-{
-    uint64_t now = now_ms * NS_PER_MS;
-    indices at;
-
-    find_source(&at, &limit->key, source);
-    if (!sketch_conforms(limit, &at, now)) {
-        return false;
-    }
-    sketch_charge(limit, &at, now);
-    return true;
-}
-
 static void pool_init(qcd_pool *out, uint32_t rate, uint32_t burst)
 {
     memset(out, 0, sizeof(*out));
@@ -158,6 +159,41 @@ static bool pool_pass(qcd_pool *pool, uint64_t now)
     }
     pool->busy_until = busy + pool->interval;
     return true;
+}
+
+enum qcd_err qcd_verify_limit_init(qcd_verify_limit *out, uint32_t rate_source,
+                                   uint32_t rate_common,
+                                   const uint8_t key[QCD_RANDOM_KEY_LEN])
+{
+    memset(out, 0, sizeof(*out));
+    if (rate_source > QCD_RATE_MAX || rate_common > QCD_RATE_MAX) {
+        return QCD_ERR_RANGE;
+    }
+    source_limit_init(&out->sas, rate_source, key);
+    pool_init(&out->common, rate_common, rate_common);
+    return QCD_OK;
+}
+
+bool qcd_verify_limit_pass(qcd_verify_limit *limit, const qcd_address *source,
+                           const qcd_spis *spis, uint64_t now_ms)
+{
+    uint64_t now = now_ms * NS_PER_MS;
+    indices at;
+
+    if (limit->sas.interval == 0) {
+        return false;
+    }
+    /* RFC 6290 section 8.1: for each source; and for each SA, since a source
+     * can be forged: who forges the address of a gateway that he knows one SA
+     * of would hold back the tokens of all its other SAs. */
+    find_verify(&at, &limit->sas.key, source, spis);
+    if (sketch_conforms(&limit->sas, &at, now)) {
+        sketch_charge(&limit->sas, &at, now);
+        return true;
+    }
+    /* And that SA's own token comes among the forged ones.  To check some more
+     * costs next to nothing, so it is found among them. */
+    return pool_pass(&limit->common, now);
 }
 
 static void heard_turn(qcd_heard *heard, uint64_t now_ms)
@@ -218,10 +254,7 @@ enum qcd_err qcd_reply_limit_init(qcd_reply_limit *out, uint32_t rate,
         rate_source > QCD_RATE_MAX) {
         return QCD_ERR_RANGE;
     }
-    enum qcd_err err = qcd_source_limit_init(&out->sources, rate_source, key);
-    if (err != QCD_OK) {
-        return err;
-    }
+    source_limit_init(&out->sources, rate_source, key);
     /* Where a quarter is nothing, nothing is kept apart. */
     bool is_split = rate >= 4 && burst >= 4;
     uint32_t new_rate = is_split ? rate / 4 : 0;

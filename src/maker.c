@@ -8,14 +8,34 @@
 
 #include "ike.h"
 
-/* The first fragment speaks for the message, or it stands alone. */
-static bool is_first_fragment(const uint8_t *in, size_t in_len)
+/* RFC 7383 section 2.5: the first fragment, which speaks for the message, or it
+ * stands alone. */
+static bool is_first_fragment(rd *r)
+{
+    uint16_t number = rd_be16(r);
+    uint16_t total = rd_be16(r);
+
+    return number == 1 && total >= number;
+}
+
+/* RFC 7296 section 3.14: an Encrypted payload is the last one of its message.
+ * So it reaches to the end, and a header that only names one is no request. */
+static bool has_encrypted_payload(const qcd_header *h, const uint8_t *in,
+                                  size_t in_len)
 {
     rd r;
 
     rd_init(&r, in, in_len);
-    (void)rd_bytes(&r, QCD_HEADER_LEN + PAYLOAD_HEADER_LEN);
-    return rd_be16(&r) == 1; /* RFC 7383 section 2.5: Fragment Number */
+    (void)rd_bytes(&r, QCD_HEADER_LEN);
+    (void)rd_bytes(&r, 2); /* next payload, flags: the peer's business */
+    uint16_t len = rd_be16(&r);
+    if (r.bad || len != PAYLOAD_HEADER_LEN + r.len) {
+        return false;
+    }
+    if (h->next_payload == PAYLOAD_SKF) {
+        return is_first_fragment(&r) && r.len >= ENCRYPTED_LEN_MIN;
+    }
+    return h->next_payload == PAYLOAD_SK && r.len >= ENCRYPTED_LEN_MIN;
 }
 
 /* RFC 6290 section 3: a protected IKE request.  RFC 7296 section 2.21.4: what
@@ -28,8 +48,7 @@ static bool is_protected_request(const qcd_header *h, const uint8_t *in,
         spi_is_zero(&h->spis.initiator) || spi_is_zero(&h->spis.responder)) {
         return false;
     }
-    return h->next_payload == PAYLOAD_SK ||
-           (h->next_payload == PAYLOAD_SKF && is_first_fragment(in, in_len));
+    return has_encrypted_payload(h, in, in_len);
 }
 
 enum qcd_judgement qcd_maker_judge(qcd_header *out, qcd_reply_limit *limit,
@@ -88,26 +107,72 @@ static enum qcd_err encode(uint8_t *out, size_t *out_len, size_t out_cap,
     return err;
 }
 
+/* The finalizer of splitmix64: each bit of the result depends on all of `v`. */
+static uint64_t mix(uint64_t v)
+{
+    v = (v ^ v >> 30) * 0xbf58476d1ce4e5b9u;
+    v = (v ^ v >> 27) * 0x94d049bb133111ebu;
+    return v ^ v >> 31;
+}
+
+/* The generation that a message about `spis` begins with, for a peer that reads
+ * only the first token.  It follows from the time, so that nothing has to be
+ * remembered: the newest in half of all messages, each of the others equally
+ * often in the rest.  It is a hash of the time: a peer asks at intervals of its
+ * own, and any simpler function has intervals at which it repeats itself. */
+static size_t first_generation(const qcd_spis *spis, const qcd_show *show)
+{
+    size_t num_older = show->keys->num_generations - 1;
+    rd r;
+
+    rd_init(&r, spis->initiator.octets, QCD_SPI_LEN);
+    uint64_t seed = mix(rd_be64(&r));
+    rd_init(&r, spis->responder.octets, QCD_SPI_LEN);
+    seed = mix(seed ^ rd_be64(&r));
+    uint64_t draw = mix(seed + show->now_ms * 0x9e3779b97f4a7c15u);
+
+    return num_older == 0 || draw % 2 == 0 ? 0 : 1 + (draw >> 32) % num_older;
+}
+
+/* The generation at `place` of a message that begins with `first`: the others
+ * follow, the newest first. */
+static size_t generation_at(size_t place, size_t first)
+{
+    if (place == 0) {
+        return first;
+    }
+    return place <= first ? place - 1 : place;
+}
+
+static enum qcd_err add_tokens(qcd_message *message, enum qcd_role role,
+                               const qcd_show *show)
+{
+    const qcd_spis *spis = &message->header.spis;
+    size_t num = show->keys->num_generations;
+    size_t first = num > 0 ? first_generation(spis, show) : 0;
+    enum qcd_err err = QCD_OK;
+
+    for (size_t i = 0; i < num && err == QCD_OK; i++) {
+        err = qcd_token_make(&message->tokens[i], show->keys,
+                             generation_at(i, first), spis, role, show->taker,
+                             show->token_len);
+        message->num_tokens++;
+    }
+    return err;
+}
+
 /* Encodes `message` with the tokens of an IKE SA, as many as fit: RFC 6290
- * section 4.5, one of each generation, the newest first. */
+ * section 4.5, one of each generation. */
 static enum qcd_err encode_with_tokens(uint8_t *out, size_t *out_len,
                                        size_t out_cap, qcd_message *message,
                                        enum qcd_role role, size_t max_len,
-                                       const qcd_keys *keys,
-                                       const qcd_address *taker,
-                                       size_t token_len)
+                                       const qcd_show *show)
 {
-    enum qcd_err err = QCD_OK;
-
     *out_len = 0;
     if (out_cap > 0) {
         memset(out, 0, out_cap);
     }
-    for (size_t i = 0; i < keys->num_generations && err == QCD_OK; i++) {
-        err = qcd_token_make(&message->tokens[i], keys, i,
-                             &message->header.spis, role, taker, token_len);
-        message->num_tokens++;
-    }
+    enum qcd_err err = add_tokens(message, role, show);
     if (err == QCD_OK) {
         err = encode(out, out_len, out_cap, message, max_len);
     }
@@ -128,16 +193,14 @@ static size_t max_reply_len(size_t request_len)
 }
 
 enum qcd_err qcd_maker_reply(uint8_t *out, size_t *out_len, size_t out_cap,
-                             const qcd_header *request, const qcd_keys *keys,
-                             const qcd_address *taker, size_t token_len)
+                             const qcd_header *request, const qcd_show *show)
 {
     enum qcd_role role = qcd_header_local_role(request);
     qcd_message reply = {.cause = QCD_CAUSE_INVALID_IKE_SPI};
 
     reply_header(&reply.header, request);
     enum qcd_err err = encode_with_tokens(out, out_len, out_cap, &reply, role,
-                                          max_reply_len(request->length), keys,
-                                          taker, token_len);
+                                          max_reply_len(request->length), show);
     qcd_wipe(&reply, sizeof(reply));
     return err;
 }
@@ -209,17 +272,15 @@ static void tell_header(qcd_header *out, const qcd_lost *lost)
 
 enum qcd_err qcd_maker_tell(uint8_t *out, size_t *out_len, size_t out_cap,
                             const qcd_lost *lost, size_t esp_len,
-                            const qcd_keys *keys, const qcd_address *taker,
-                            size_t token_len)
+                            const qcd_show *show)
 {
     qcd_message message = {.cause = QCD_CAUSE_INVALID_SPI};
 
     tell_header(&message.header, lost);
     memcpy(message.child_spi, lost->child_spi, sizeof(message.child_spi));
-    enum qcd_err err =
-        encode_with_tokens(out, out_len, out_cap, &message, lost->role,
-                           esp_len == 0 ? SIZE_MAX : max_reply_len(esp_len),
-                           keys, taker, token_len);
+    enum qcd_err err = encode_with_tokens(
+        out, out_len, out_cap, &message, lost->role,
+        esp_len == 0 ? SIZE_MAX : max_reply_len(esp_len), show);
     qcd_wipe(&message, sizeof(message));
     return err;
 }

@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include "ike.h"
+#include "shown.h"
 
 enum { NODE = 7, FIRST_RUN = 10, RUN = 12, START_MS = 123456789 };
 
@@ -74,21 +75,26 @@ static qcd_header dead_request(void)
     return h;
 }
 
-/* Writes `h` and `len` - 28 octets after it, those of `body` first. */
+/* Writes `h` and `len` - 28 octets after it, those of `body` first; with NULL,
+ * an Encrypted payload that fills the message. */
 static uint8_t *datagram(const qcd_header *h, const void *body, size_t body_len,
                          size_t len)
 {
+    const uint8_t filling[] = {0, 0, (uint8_t)((len - QCD_HEADER_LEN) >> 8),
+                               (uint8_t)(len - QCD_HEADER_LEN)};
     uint8_t *out = calloc(1, len > 0 ? len : 1);
-    uint8_t whole[2000] = {0};
+    static uint8_t whole[70000];
     qcd_header sent = *h;
     wr w;
 
     assert_non_null(out);
     assert_true(len <= sizeof(whole));
     sent.length = (uint32_t)len;
+    memset(whole, 0, len > 40 ? len : 40);
     wr_init(&w, whole, sizeof(whole));
     header_write(&w, &sent);
-    wr_bytes(&w, body, body_len);
+    wr_bytes(&w, body != NULL ? body : filling,
+             body != NULL ? body_len : sizeof(filling));
     memcpy(out, whole, len);
     return out;
 }
@@ -161,7 +167,7 @@ static const change requests[] = {
      37,
      0x08,
      53,
-     {0, 0, 0, 8, 0, 1, 0, 1},
+     {0, 0, 0, 52, 0, 1, 0, 1},
      false,
      false,
      QCD_ANSWER},
@@ -170,7 +176,7 @@ static const change requests[] = {
      37,
      0x08,
      53,
-     {35, 0, 0, 8, 0, 1, 0, 9},
+     {35, 0, 0, 52, 0, 1, 0, 9},
      false,
      false,
      QCD_ANSWER},
@@ -179,7 +185,7 @@ static const change requests[] = {
      37,
      0x08,
      53,
-     {0, 0, 0, 8, 0, 0, 0, 1},
+     {0, 0, 0, 52, 0, 0, 0, 1},
      false,
      false,
      NO_REQUEST},
@@ -188,7 +194,7 @@ static const change requests[] = {
      37,
      0x08,
      53,
-     {0, 0, 0, 8, 0, 2, 0, 9},
+     {0, 0, 0, 52, 0, 2, 0, 9},
      false,
      false,
      NO_REQUEST},
@@ -197,7 +203,7 @@ static const change requests[] = {
      37,
      0x08,
      53,
-     {0, 0, 0, 8, 1, 1, 1, 9},
+     {0, 0, 0, 52, 1, 1, 1, 9},
      false,
      false,
      NO_REQUEST},
@@ -221,7 +227,9 @@ static void test_protected_requests(void **state)
         if (c->zero_responder) {
             memset(&h.spis.responder, 0, QCD_SPI_LEN);
         }
-        uint8_t *in = datagram(&h, c->body, sizeof(c->body), 80);
+        bool is_filled = is_zero(c->body, sizeof(c->body));
+        uint8_t *in =
+            datagram(&h, is_filled ? NULL : c->body, sizeof(c->body), 80);
         CHECK_INT(c->name, judge(&got, in, 80), c->want);
         free(in);
         h.length = 80;
@@ -233,16 +241,100 @@ static void test_protected_requests(void **state)
     }
 }
 
-static void test_every_truncation(void **state)
-{
-    static const uint8_t payloads[] = {PAYLOAD_SK, PAYLOAD_SKF};
+/* RFC 7296 section 3.14 and RFC 7383 section 2.5: the Encrypted payload that
+ * the header names is there, and is the last one. */
+static const struct {
+    const char *name;
+    size_t len; /* of the whole message */
+    uint8_t payload;
+    uint8_t body[8]; /* the first octets behind the IKE header */
+    enum qcd_judgement want;
+} payloads[] = {
+    {"header alone", 28, 46, {0}, NO_REQUEST},
+    {"one octet of SK", 29, 46, {0}, NO_REQUEST},
+    {"SK cut in its header", 31, 46, {0, 0, 0}, NO_REQUEST},
+    {"SK with nothing in it", 32, 46, {0, 0, 0, 4}, NO_REQUEST},
+    {"SK, one octet too few", 48, 46, {0, 0, 0, 20}, NO_REQUEST},
+    {"SK, the least", 49, 46, {0, 0, 0, 21}, QCD_ANSWER},
+    {"SK, one more", 50, 46, {0, 0, 0, 22}, QCD_ANSWER},
+    {"SK, next payload in it", 80, 46, {41, 0, 0, 52}, QCD_ANSWER},
+    {"SK, critical", 80, 46, {0, 0x80, 0, 52}, QCD_ANSWER},
+    {"SK of length 0", 80, 46, {0, 0, 0, 0, 1}, NO_REQUEST},
+    {"SK of length 3", 80, 46, {0, 0, 0, 3}, NO_REQUEST},
+    {"SK ends one octet early", 80, 46, {0, 0, 0, 51}, NO_REQUEST},
+    {"SK ends one octet late", 80, 46, {0, 0, 0, 53}, NO_REQUEST},
+    {"SK of length 65535", 80, 46, {0, 0, 255, 255}, NO_REQUEST},
+    {"SK of 256 octets", 284, 46, {0, 0, 1, 0}, QCD_ANSWER},
+    {"SK of the longest", 65563, 46, {0, 0, 255, 255}, QCD_ANSWER},
+    {"SK longer than it can say", 65564, 46, {0, 0, 0, 0, 1}, NO_REQUEST},
+    {"SK longer, its length wrapped", 65585, 46, {0, 0, 0, 21}, NO_REQUEST},
+    {"SKF, header alone", 28, 53, {0}, NO_REQUEST},
+    {"SKF cut in its header", 34, 53, {0, 0, 0, 4, 0, 1}, NO_REQUEST},
+    {"SKF cut in its numbers", 35, 53, {0, 0, 0, 7, 0, 1, 0}, NO_REQUEST},
+    {"SKF with nothing in it", 36, 53, {0, 0, 0, 8, 0, 1, 0, 1}, NO_REQUEST},
+    {"SKF, one octet too few", 52, 53, {0, 0, 0, 24, 0, 1, 0, 1}, NO_REQUEST},
+    {"SKF, the least", 53, 53, {0, 0, 0, 25, 0, 1, 0, 1}, QCD_ANSWER},
+    {"SKF ends early", 80, 53, {0, 0, 0, 51, 0, 1, 0, 1}, NO_REQUEST},
+    {"SKF ends late", 80, 53, {0, 0, 0, 53, 0, 1, 0, 1}, NO_REQUEST},
+    {"SKF, 1 of 0", 80, 53, {0, 0, 0, 52, 0, 1, 0, 0}, NO_REQUEST},
+    {"SKF, 1 of 1", 80, 53, {0, 0, 0, 52, 0, 1, 0, 1}, QCD_ANSWER},
+    {"SKF, 1 of 65535", 80, 53, {0, 0, 0, 52, 0, 1, 255, 255}, QCD_ANSWER},
+    {"SKF, 0 of 0", 80, 53, {0, 0, 0, 52, 0, 0, 0, 0}, NO_REQUEST},
+    {"SKF, 2 of 2", 80, 53, {0, 0, 0, 52, 0, 2, 0, 2}, NO_REQUEST},
+    {"SKF, 2 of 1", 80, 53, {0, 0, 0, 52, 0, 2, 0, 1}, NO_REQUEST},
+};
 
+static void test_payload_is_there(void **state)
+{
     (void)state;
     for (size_t i = 0; i < NUM_ROWS(payloads); i++) {
         qcd_header h = dead_request();
+        qcd_header got;
 
-        h.next_payload = payloads[i];
-        uint8_t *whole = datagram(&h, "\0\0\0\10\0\1\0\1", 8, 80);
+        h.next_payload = payloads[i].payload;
+        uint8_t *in = datagram(&h, payloads[i].body, sizeof(payloads[i].body),
+                               payloads[i].len);
+        CHECK_INT(payloads[i].name, judge(&got, in, payloads[i].len),
+                  payloads[i].want);
+        free(in);
+        /* The bound of the reply is set by what arrived. */
+        CHECK_INT(payloads[i].name, got.length,
+                  payloads[i].want == QCD_ANSWER ? payloads[i].len : 0);
+    }
+}
+
+/* With each length of a message, each that an Encrypted payload can say. */
+static void test_every_payload_length(void **state)
+{
+    (void)state;
+    for (size_t len = QCD_HEADER_LEN; len < 120; len++) {
+        for (uint8_t said = 0; said < 120; said++) {
+            const uint8_t body[8] = {0, 0, 0, said, 0, 1, 0, 1};
+            bool fills = said == len - QCD_HEADER_LEN;
+            qcd_header h = dead_request();
+            qcd_header got;
+
+            uint8_t *in = datagram(&h, body, sizeof(body), len);
+            assert_int_equal(judge(&got, in, len) == QCD_ANSWER,
+                             fills && said >= 21);
+            in[16] = PAYLOAD_SKF;
+            assert_int_equal(judge(&got, in, len) == QCD_ANSWER,
+                             fills && said >= 25);
+            free(in);
+        }
+    }
+}
+
+static void test_every_truncation(void **state)
+{
+    static const uint8_t types[] = {PAYLOAD_SK, PAYLOAD_SKF};
+
+    (void)state;
+    for (size_t i = 0; i < NUM_ROWS(types); i++) {
+        qcd_header h = dead_request();
+
+        h.next_payload = types[i];
+        uint8_t *whole = datagram(&h, "\0\0\0\64\0\1\0\1", 8, 80);
         for (size_t len = 0; len < 80; len++) {
             uint8_t *in = copy_exact(whole, len);
             qcd_header got;
@@ -251,18 +343,9 @@ static void test_every_truncation(void **state)
             assert_true(is_zero(&got, sizeof(got)));
             free(in);
         }
+        qcd_header got;
+        assert_int_equal(judge(&got, whole, 80), QCD_ANSWER);
         free(whole);
-        /* Short ones whose length field is right are read in bounds. */
-        for (size_t len = QCD_HEADER_LEN; len < 40; len++) {
-            uint8_t *in = datagram(&h, "\0\0\0\10\0\1\0\1", 8, len);
-            qcd_header got;
-
-            (void)!judge(&got, in, len);
-            if (payloads[i] == PAYLOAD_SKF && len < QCD_HEADER_LEN + 6) {
-                assert_int_equal(judge(&got, in, len), QCD_SILENT_NO_REQUEST);
-            }
-            free(in);
-        }
     }
     qcd_header got;
     assert_int_equal(judge(&got, NULL, 0), QCD_SILENT_NO_REQUEST);
@@ -384,7 +467,8 @@ static void test_no_answer_shows_a_live_token(void **state)
             uint8_t reply[QCD_MESSAGE_MAX];
             size_t reply_len;
             assert_int_equal(qcd_maker_reply(reply, &reply_len, sizeof(reply),
-                                             &got, &keys, NULL, 32),
+                                             &got,
+                                             &(qcd_show){&keys, NULL, 32, 0}),
                              QCD_OK);
             for (size_t g = 0; g < QCD_GENERATIONS_MAX; g++) {
                 qcd_token token;
@@ -505,9 +589,9 @@ static void test_reply_octets(void **state)
     count_up(secrets, 0, sizeof(secrets));
     assert_int_equal(qcd_keys_init(&keys, secrets, 2), QCD_OK);
     h.length = 80;
-    assert_int_equal(
-        qcd_maker_reply(out, &out_len, sizeof(out), &h, &keys, NULL, 16),
-        QCD_OK);
+    assert_int_equal(qcd_maker_reply(out, &out_len, sizeof(out), &h,
+                                     &(qcd_show){&keys, NULL, 16, 0}),
+                     QCD_OK);
     assert_int_equal(out_len, sizeof(known_reply));
     CHECK_OCTETS("reply", out, known_reply, sizeof(known_reply));
 }
@@ -523,9 +607,9 @@ static void test_reply_flags(void **state)
         h.flags = (uint8_t)flags;
         h.version = 0x2f;
         h.length = 80;
-        assert_int_equal(
-            qcd_maker_reply(out, &out_len, sizeof(out), &h, &keys, NULL, 16),
-            QCD_OK);
+        assert_int_equal(qcd_maker_reply(out, &out_len, sizeof(out), &h,
+                                         &(qcd_show){&keys, NULL, 16, 0}),
+                         QCD_OK);
         assert_int_equal(out[17], 0x20);
         assert_int_equal(out[19], (flags & 8) != 0 ? 0x20 : 0x28);
     }
@@ -560,9 +644,9 @@ static void test_reply_is_verified_by_the_taker(void **state)
             qcd_token_make(&token, &keys, i >> 2, &h.spis, role, taker, 20),
             QCD_OK);
         qcd_held_store(&held, &digest_key, &token);
-        assert_int_equal(
-            qcd_maker_reply(out, &out_len, sizeof(out), &h, &keys, taker, 20),
-            QCD_OK);
+        assert_int_equal(qcd_maker_reply(out, &out_len, sizeof(out), &h,
+                                         &(qcd_show){&keys, taker, 20, 0}),
+                         QCD_OK);
         assert_int_equal(qcd_message_decode(&m, out, out_len), QCD_OK);
         assert_int_equal(m.cause, QCD_CAUSE_INVALID_IKE_SPI);
         assert_int_equal(m.num_tokens, QCD_GENERATIONS_MAX);
@@ -588,8 +672,9 @@ static void test_amplification(void **state)
 
             h.length = len;
             dirty(out, sizeof(out));
-            enum qcd_err err = qcd_maker_reply(out, &out_len, sizeof(out), &h,
-                                               &keys, NULL, token_lens[t]);
+            enum qcd_err err =
+                qcd_maker_reply(out, &out_len, sizeof(out), &h,
+                                &(qcd_show){&keys, NULL, token_lens[t], 0});
             assert_int_equal(err, want > 0 ? QCD_OK : QCD_ERR_NOBUF);
             assert_true(out_len <= (size_t)len * QCD_AMPLIFICATION_MAX);
             assert_true(is_zero(out + out_len, sizeof(out) - out_len));
@@ -604,28 +689,156 @@ static void test_amplification(void **state)
     }
 }
 
-/* Of more than fit, it is the newest generations that are sent. */
-static void test_newest_generations_come_first(void **state)
+/* ---- Which generation comes first ---- */
+
+static size_t first_at(const qcd_spis *spis, uint64_t now_ms, uint32_t len)
 {
     uint8_t out[QCD_MESSAGE_MAX];
     qcd_header h = dead_request();
     size_t out_len;
     qcd_message m;
 
-    (void)state;
-    h.length = 40; /* 120 octets: two tokens of 32 */
-    assert_int_equal(
-        qcd_maker_reply(out, &out_len, sizeof(out), &h, &keys, NULL, 32),
-        QCD_OK);
+    h.spis = *spis;
+    h.length = len;
+    assert_int_equal(qcd_maker_reply(out, &out_len, sizeof(out), &h,
+                                     &(qcd_show){&keys, NULL, 16, now_ms}),
+                     QCD_OK);
     assert_int_equal(qcd_message_decode(&m, out, out_len), QCD_OK);
-    assert_int_equal(m.num_tokens, 2);
-    for (size_t i = 0; i < 2; i++) {
-        qcd_token want;
+    size_t fit = (len * 3 - 36) / 24;
+    assert_int_equal(m.num_tokens,
+                     fit < keys.num_generations ? fit : keys.num_generations);
+    return shown_first(&m, &keys, QCD_RESPONDER);
+}
 
-        assert_int_equal(
-            qcd_token_make(&want, &keys, i, &h.spis, QCD_RESPONDER, NULL, 32),
-            QCD_OK);
-        assert_memory_equal(&m.tokens[i], &want, sizeof(want));
+static void set_generations(size_t num)
+{
+    qcd_secret secrets[QCD_GENERATIONS_MAX];
+
+    count_up(secrets, 0, sizeof(secrets));
+    assert_int_equal(qcd_keys_init(&keys, secrets, num), QCD_OK);
+}
+
+/* The rest follows, newest first; also where one token fits, or two, or three,
+ * and so each generation has its turn there as well. */
+static void test_order_of_generations(void **state)
+{
+    static const uint32_t lens[] = {20, 28, 36, 80};
+    const qcd_spis spis = {peer_spi(), dead_spi()};
+
+    (void)state;
+    for (size_t num = 1; num <= QCD_GENERATIONS_MAX; num++) {
+        set_generations(num);
+        for (size_t i = 0; i < NUM_ROWS(lens); i++) {
+            unsigned seen = 0;
+
+            for (uint64_t now_ms = 0; now_ms < 100; now_ms++) {
+                size_t first = first_at(&spis, now_ms, lens[i]);
+                seen |= 1u << first;
+                assert_int_equal(first, first_at(&spis, now_ms, 80));
+            }
+            assert_int_equal(seen, (1u << num) - 1);
+        }
+    }
+}
+
+/* When a peer asks, in milliseconds after its first request; and then all of
+ * that again, each time so much later. */
+static const struct {
+    const char *name;
+    size_t num;
+    uint32_t at[8];
+    uint32_t again;
+} schedules[] = {
+    {"charon", 6, {0, 4000, 11200, 24160, 47488, 89478}, 165000},
+    {"libreswan", 8, {0, 500, 1500, 3500, 7500, 15500, 31500, 63500}, 127500},
+    {"each 100 ms", 1, {0}, 100},
+    {"each second", 1, {0}, 1000},
+    {"each 1024 ms", 1, {0}, 1024},
+    {"each 2 s", 1, {0}, 2000},
+    {"each 3 s", 1, {0}, 3000},
+    {"each 5 s", 1, {0}, 5000},
+    {"each 7 s", 1, {0}, 7000},
+    {"each 10 s", 1, {0}, 10000},
+    {"each 15 s", 1, {0}, 15000},
+    {"each 16.384 s", 1, {0}, 16384},
+    {"each 20 s", 1, {0}, 20000},
+    {"each 30 s", 1, {0}, 30000},
+    {"each 60 s", 1, {0}, 60000},
+    {"each 65.536 s", 1, {0}, 65536},
+    {"each 5 minutes", 1, {0}, 300000},
+    {"each hour", 1, {0}, 3600000},
+};
+
+enum { NUM_PEERS = 1000, REPLIES_MAX = 150 };
+
+/* How many replies each of many peers gets until the first token is of
+ * `generation`: tells the number of those who got more than `bound`. */
+static size_t count_late(size_t schedule, size_t generation, size_t bound)
+{
+    uint64_t random = schedule * 100 + generation;
+    size_t num_late = 0;
+
+    for (size_t peers = 0; peers < NUM_PEERS; peers++) {
+        qcd_spis spis;
+        uint64_t start_ms = random64(&random) % ((uint64_t)1 << 40);
+        size_t num = schedules[schedule].num;
+        size_t n = 0;
+        size_t first = SIZE_MAX;
+
+        random_octets(&random, &spis, sizeof(spis));
+        while (n < REPLIES_MAX && first != generation) {
+            first = first_at(&spis,
+                             start_ms + schedules[schedule].at[n % num] +
+                                 n / num * schedules[schedule].again,
+                             80);
+            n++;
+        }
+        CHECK(schedules[schedule].name, first == generation);
+        num_late += n > bound;
+    }
+    return num_late;
+}
+
+/* A peer that reads the first token alone is told, whichever generation's it
+ * holds and whenever it asks: of 100 peers 99 within so many replies. */
+static void test_each_generation_comes_first_soon(void **state)
+{
+    static const size_t newest_bounds[] = {0, 1, 10, 10, 10};
+    static const size_t older_bounds[] = {0, 0, 10, 20, 32};
+
+    (void)state;
+    for (size_t num = 1; num <= QCD_GENERATIONS_MAX; num++) {
+        set_generations(num);
+        for (size_t i = 0; i < NUM_ROWS(schedules); i++) {
+            for (size_t g = 0; g < num; g++) {
+                size_t bound = g == 0 ? newest_bounds[num] : older_bounds[num];
+
+                CHECK(schedules[i].name,
+                      count_late(i, g, bound) <= NUM_PEERS / 100);
+            }
+        }
+    }
+}
+
+/* The newest in half of all replies, the older ones in equal parts. */
+static void test_shares_of_generations(void **state)
+{
+    enum { NUM = 12000 };
+    const qcd_spis spis = {peer_spi(), dead_spi()};
+
+    (void)state;
+    for (size_t num = 2; num <= QCD_GENERATIONS_MAX; num++) {
+        size_t shares[QCD_GENERATIONS_MAX] = {0};
+
+        set_generations(num);
+        for (uint64_t i = 0; i < NUM; i++) {
+            shares[first_at(&spis, START_MS + i * 1000, 80)]++;
+        }
+        for (size_t g = 0; g < num; g++) {
+            size_t want = g == 0 ? NUM / 2 : NUM / 2 / (num - 1);
+
+            assert_in_range(shares[g], want - want / 10, want + want / 10);
+        }
     }
 }
 
@@ -668,9 +881,10 @@ static void test_reply_errors(void **state)
         keys.num_generations = reply_errors[i].num_generations;
         h.length = reply_errors[i].request_len;
         CHECK_INT(name,
-                  qcd_maker_reply(out, &out_len, reply_errors[i].cap, &h, &keys,
-                                  address.len == 0xff ? NULL : &address,
-                                  reply_errors[i].token_len),
+                  qcd_maker_reply(
+                      out, &out_len, reply_errors[i].cap, &h,
+                      &(qcd_show){&keys, address.len == 0xff ? NULL : &address,
+                                  reply_errors[i].token_len, 0}),
                   reply_errors[i].want);
         CHECK_INT(name, out[reply_errors[i].cap], 0xa5);
         CHECK(name, (out_len > 0) == (reply_errors[i].want == QCD_OK));
@@ -685,6 +899,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_protected_requests),
+        TEST(test_payload_is_there),
+        TEST(test_every_payload_length),
         TEST(test_every_truncation),
         TEST(test_evidence),
         TEST(test_no_answer_shows_a_live_token),
@@ -696,7 +912,9 @@ int main(void)
         TEST(test_reply_flags),
         TEST(test_reply_is_verified_by_the_taker),
         TEST(test_amplification),
-        TEST(test_newest_generations_come_first),
+        TEST(test_order_of_generations),
+        TEST(test_each_generation_comes_first_soon),
+        TEST(test_shares_of_generations),
         TEST(test_reply_errors),
     };
 

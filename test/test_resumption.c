@@ -110,6 +110,10 @@ static enum qcd_judgement judge(end *maker, const end *from, qcd_header *h)
     h->length = sizeof(octets);
     wr_init(&w, octets, sizeof(octets));
     header_write(&w, h);
+    /* An Encrypted payload that fills the rest, or its only fragment. */
+    wr_be16(&w, 0);
+    wr_be16(&w, REQUEST_LEN - QCD_HEADER_LEN);
+    wr_be32(&w, 0x00010001);
     return qcd_maker_judge(&out, &maker->limit, &maker->graveyard, &maker->seal,
                            &maker->mint, NULL, &packet, START_MS);
 }
@@ -132,9 +136,9 @@ static qcd_message ask(end *maker, const end *from, const qcd_spis *spis)
     size_t len;
 
     assert_int_equal(judge(maker, from, &h), QCD_ANSWER);
-    assert_int_equal(
-        qcd_maker_reply(reply, &len, sizeof(reply), &h, &maker->keys, NULL, 32),
-        QCD_OK);
+    assert_int_equal(qcd_maker_reply(reply, &len, sizeof(reply), &h,
+                                     &(qcd_show){&maker->keys, NULL, 32, 0}),
+                     QCD_OK);
     assert_true(qcd_message_is_candidate(reply, len));
     assert_int_equal(qcd_message_decode(&m, reply, len), QCD_OK);
     return m;

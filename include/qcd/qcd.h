@@ -14,8 +14,8 @@
  *                    an IKE SA arrives that it does not have, asks
  *                    qcd_maker_judge and sends what qcd_maker_reply built;
  *   the token taker  keeps a digest of the peer's token with its IKE SA
- *                    (qcd_held_store) and asks qcd_held_verify when an
- *                    unprotected message shows one.
+ *                    (qcd_held_store) and, when an unprotected message shows
+ *                    one, asks qcd_verify_limit_pass and qcd_held_verify.
  *
  * Every type is a value that the caller owns; members are visible for its size
  * and are the library's business alone, where a comment does not name them.
@@ -440,10 +440,10 @@ QCD_API enum qcd_evidence qcd_evidence_weigh_lost(const qcd_spis *spis,
 #define QCD_SKETCH_CELLS 4096
 #define QCD_HEARD_WORDS 16384
 
-/* qcd_source_limit limits the events of each source: an IPv4 address or an IPv6
- * /64.  Its memory is fixed, whatever number of sources is forged.  A source
- * shares a cell of each row with others by chance that differs with each
- * process, and is held back only where all its cells are busy. */
+/* qcd_source_limit is the part of a limit that is kept for each source, or each
+ * SA.  Its memory is fixed, however many sources are forged.  A source shares
+ * a cell of each row with others by chance, which differs with each process,
+ * and is held back only where all its cells are busy.  Opaque. */
 typedef struct qcd_source_limit {
     uint64_t interval; /* nanoseconds an event; 0: none passes */
     uint64_t tolerance;
@@ -451,26 +451,48 @@ typedef struct qcd_source_limit {
     uint64_t cells[QCD_SKETCH_ROWS][QCD_SKETCH_CELLS];
 } qcd_source_limit;
 
-/* qcd_source_limit_init lets `rate` events a second pass for each source, and
- * as many at once.  `key` is QCD_RANDOM_KEY_LEN fresh random octets.
- *
- *   QCD_ERR_RANGE  `rate` above QCD_RATE_MAX */
-QCD_API QCD_NODISCARD enum qcd_err
-qcd_source_limit_init(qcd_source_limit *out, uint32_t rate,
-                      const uint8_t key[QCD_RANDOM_KEY_LEN]);
-
-/* qcd_source_limit_pass counts an event of `source` at `now_ms` and tells
- * whether it may pass. */
-QCD_API QCD_NODISCARD bool qcd_source_limit_pass(qcd_source_limit *limit,
-                                                 const qcd_address *source,
-                                                 uint64_t now_ms);
-
 /* qcd_pool is a token bucket.  Opaque. */
 typedef struct qcd_pool {
     uint64_t interval;
     uint64_t tolerance;
     uint64_t busy_until;
 } qcd_pool;
+
+/* Checks a second for all messages together that are over the limit of their
+ * source.  One of a message with four tokens takes less than 1 us, so that all
+ * of them cost one percent of a processor (bench/bench.c measures it). */
+#define QCD_VERIFY_RATE_COMMON 10000
+
+/* qcd_verify_limit limits the messages whose tokens a taker checks (RFC 6290
+ * sections 8.1 and 8.2, RFC 7296 section 2.4).  Each source (an IPv4 address,
+ * an IPv6 /64) has a rate for each IKE SA.  What is over it shares another rate
+ * with all else that is.  So messages that are forged in a peer's name about
+ * one of its SAs hold back no token of the others, and hold back that SA's own
+ * only where they are more than both rates together. */
+typedef struct qcd_verify_limit {
+    qcd_source_limit sas;
+    qcd_pool common;
+} qcd_verify_limit;
+
+/* qcd_verify_limit_init: `rate_source` checks a second, and as many at once,
+ * for each SA and source, 0 lets none pass at all; `rate_common` a second, and
+ * as many at once, for all that is over that, QCD_VERIFY_RATE_COMMON where
+ * nothing speaks against it.  `key` is QCD_RANDOM_KEY_LEN fresh random octets.
+ *
+ *   QCD_ERR_RANGE  a rate above QCD_RATE_MAX */
+QCD_API QCD_NODISCARD enum qcd_err
+qcd_verify_limit_init(qcd_verify_limit *out, uint32_t rate_source,
+                      uint32_t rate_common,
+                      const uint8_t key[QCD_RANDOM_KEY_LEN]);
+
+/* qcd_verify_limit_pass counts a message from `source`, received at `now_ms`,
+ * that is about the IKE SA `spis`, and tells whether its tokens may be checked.
+ * Call it only for an SA that there is and whose peer gave a token: messages
+ * about others cost nothing and must not use the limit up. */
+QCD_API QCD_NODISCARD bool qcd_verify_limit_pass(qcd_verify_limit *limit,
+                                                 const qcd_address *source,
+                                                 const qcd_spis *spis,
+                                                 uint64_t now_ms);
 
 /* qcd_heard remembers for half a minute to a minute what was heard, in fixed
  * memory; the more is heard the shorter.  Opaque. */
@@ -552,30 +574,44 @@ typedef struct qcd_packet {
 
 /* qcd_maker_judge decides on `packet`, received at `now_ms`, for which the
  * daemon has found no IKE SA.  Only a protected request of RFC 6290 section 3
- * is answered: IKE major version 2, R clear, first payload SK or SKF, both SPIs
- * set, no IKE_SA_INIT, no IKE_SESSION_RESUME; of a fragmented one its first
- * fragment, so one answer a Message ID.  `takeover` is as for
- * qcd_evidence_weigh.  With QCD_ANSWER `out` is the header for qcd_maker_reply,
- * else all zero.  Before it sends, the daemon looks once more whether it has
- * such an SA, in either role. */
+ * is answered: IKE major version 2, R clear, both SPIs set, no IKE_SA_INIT, no
+ * IKE_SESSION_RESUME; the first payload is SK or SKF, reaches to the end of the
+ * message, and is at least as long as the shortest that any cipher makes.  Of
+ * a fragmented request the first fragment is answered, so there is one answer
+ * for each Message ID.  `takeover` is as for qcd_evidence_weigh.  With
+ * QCD_ANSWER `out` is the header for qcd_maker_reply, else all zero.  Before it
+ * sends, the daemon looks once more whether it has such an SA, in either role.
+ */
 QCD_API QCD_NODISCARD enum qcd_judgement
 qcd_maker_judge(qcd_header *out, qcd_reply_limit *limit,
                 const qcd_graveyard *graveyard, const qcd_seal *seal,
                 const qcd_mint *mint, const qcd_takeover *takeover,
                 const qcd_packet *packet, uint64_t now_ms);
 
-/* qcd_maker_reply builds the answer to `request`: INVALID_IKE_SPI and a token
- * of each generation, newest first, as many as fit under QCD_AMPLIFICATION_MAX
- * times the request's size.  `taker` is the address that asked, or NULL, and
- * `token_len` the length, as for qcd_token_make.
+/* qcd_show is what the tokens of a message to a peer are made of.  All members
+ * are the caller's to set. */
+typedef struct qcd_show {
+    const qcd_keys *keys;
+    const qcd_address *taker; /* the peer's, or NULL, as for qcd_token_make */
+    size_t token_len;         /* octets, as for qcd_token_make */
+    uint64_t now_ms;          /* when the message is built */
+} qcd_show;
+
+/* qcd_maker_reply builds the reply to `request`, which qcd_maker_judge gave:
+ * INVALID_IKE_SPI and a token of each generation (RFC 6290 section 4.5), as
+ * many as fit under QCD_AMPLIFICATION_MAX times the request's size.
+ *
+ * A taker must read four tokens, but some read the first one alone.  So the
+ * first is that of another generation from one millisecond to the next: the
+ * newest in half of the replies, each older one equally often in the other
+ * half.  The rest follow, newest first.
  *
  *   QCD_ERR_NOBUF  `out_cap` is too small, or not one token fits under the
  *                  bound: send nothing
  *   QCD_ERR_RANGE  as qcd_token_make */
 QCD_API QCD_NODISCARD enum qcd_err
 qcd_maker_reply(uint8_t *out, size_t *out_len, size_t out_cap,
-                const qcd_header *request, const qcd_keys *keys,
-                const qcd_address *taker, size_t token_len);
+                const qcd_header *request, const qcd_show *show);
 
 /* ---- ESP of lost SAs, RFC 6290 section 8.2 --------------------------------
  */
@@ -643,16 +679,15 @@ qcd_maker_judge_lost(qcd_reply_limit *limit, qcd_lost_limit *lost_limit,
                      size_t token_len, uint64_t now_ms);
 
 /* qcd_maker_tell builds the message that tells of `lost`: INVALID_SPI with the
- * child SPI and a token of each generation, with the IKE SA's SPIs in the
- * header and no R flag.  `esp_len` is the length of the ESP packet that it
- * answers, and bounds it as in qcd_maker_reply; 0 where it answers none.
- * `taker` and `token_len` are as for qcd_token_make.
+ * child SPI and a token of each generation, in the order of qcd_maker_reply,
+ * with the IKE SA's SPIs in the header and no R flag.  `esp_len` is the length
+ * in octets of the ESP packet that it answers, and bounds it as in
+ * qcd_maker_reply; 0 where it answers none.
  *
  *   QCD_ERR_NOBUF, QCD_ERR_RANGE  as qcd_maker_reply */
 QCD_API QCD_NODISCARD enum qcd_err
 qcd_maker_tell(uint8_t *out, size_t *out_len, size_t out_cap,
-               const qcd_lost *lost, size_t esp_len, const qcd_keys *keys,
-               const qcd_address *taker, size_t token_len);
+               const qcd_lost *lost, size_t esp_len, const qcd_show *show);
 
 /* ---- Pace ---------------------------------------------------------------- */
 
