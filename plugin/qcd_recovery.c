@@ -770,7 +770,9 @@ METHOD(qcd_recovery_t, go_on, void,
 	if (this->up_since && now - this->up_since < QCD_STABLE_MS &&
 		unique_id > this->lost)
 	{	/* what was just brought up */
-		note_failure(this, QCD_FAILURE_LOST, "the peer lost it again");
+		note_failure(this, wanted->was_used(wanted) ? QCD_FAILURE_LOST
+													: QCD_FAILURE_UNUSED,
+					 "the peer lost it again");
 		fail(this);
 	}
 	else if (this->up_since)

@@ -109,16 +109,16 @@ host_t *qcd_try_get_peer(ike_cfg_t *ike_cfg, host_t *known, host_t *resolved,
 
 	read_addresses(ike_cfg->get_other_addr(ike_cfg), known, &addresses);
 	*count = 0;
+	if (!addresses.has_host)
+	{	/* where it is configured to be, even if it came from elsewhere */
+		add_peer(peers, count, addresses.literal);
+	}
 	if (addresses.has_host || addresses.open || addresses.named ||
 		!addresses.literal)
 	{
 		add_peer(peers, count, known);
 	}
 	add_peer(peers, count, resolved);
-	if (!addresses.has_host)
-	{
-		add_peer(peers, count, addresses.literal);
-	}
 	host = peers[turn % *count]->clone(peers[turn % *count]);
 	host->set_port(host, ike_cfg->get_other_port(ike_cfg));
 	DESTROY_IF(addresses.literal);

@@ -20,7 +20,7 @@ bool qcd_try_is_named(ike_cfg_t *ike_cfg);
 
 /**
  * Get an address to try to reach a peer at, without asking a resolver: where it
- * was, where it is configured to be, and what its name stands for, by turns.
+ * is configured to be, where it was, and what its name stands for, by turns.
  *
  * @param ike_cfg		configuration
  * @param known			where the peer was

@@ -30,6 +30,11 @@ struct private_qcd_wanted_t {
 	bool reauth;
 
 	/**
+	 * Whether anything came in on its CHILD_SAs
+	 */
+	bool used;
+
+	/**
 	 * Configuration that the IKE_SA had, and whether it was loaded then
 	 */
 	peer_cfg_t *peer_cfg;
@@ -417,6 +422,12 @@ METHOD(qcd_wanted_t, is_obsolete, bool,
 	return !all && this->children->get_count(this->children);
 }
 
+METHOD(qcd_wanted_t, was_used, bool,
+	private_qcd_wanted_t *this)
+{
+	return this->used;
+}
+
 METHOD(qcd_wanted_t, has_tasks, bool,
 	private_qcd_wanted_t *this)
 {
@@ -524,6 +535,7 @@ static private_qcd_wanted_t *create_empty(qcd_config_t *config,
 			.queue_missing = _queue_missing,
 			.is_obsolete = _is_obsolete,
 			.has_tasks = _has_tasks,
+			.was_used = _was_used,
 			.add_virtual_ips = _add_virtual_ips,
 			.merge = _merge,
 			.destroy = _destroy,
@@ -572,6 +584,17 @@ static void install_trap(peer_cfg_t *current, child_sa_t *child_sa)
 }
 
 /**
+ * Check if anything came in on a CHILD_SA
+ */
+static bool is_used(child_sa_t *child_sa)
+{
+	uint64_t packets = 0;
+
+	child_sa->get_usestats(child_sa, TRUE, NULL, NULL, &packets);
+	return packets > 0;
+}
+
+/**
  * Want the CHILD_SAs of an IKE_SA that have to be up, install trap policies for
  * those that have to wait for traffic
  */
@@ -589,6 +612,7 @@ static void add_children(private_qcd_wanted_t *this, ike_sa_t *ike_sa)
 		{
 			continue;
 		}
+		this->used |= is_used(child_sa);
 		action = get_action(this, child_sa->get_config(child_sa),
 							child_sa->get_dpd_action(child_sa),
 							child_sa->get_close_action(child_sa));

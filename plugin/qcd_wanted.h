@@ -113,6 +113,11 @@ struct qcd_wanted_t {
 	void (*add_virtual_ips)(qcd_wanted_t *this, ike_sa_t *ike_sa);
 
 	/**
+	 * Check if anything had come in on the lost IKE_SA's CHILD_SAs.
+	 */
+	bool (*was_used)(qcd_wanted_t *this);
+
+	/**
 	 * Take in what is wanted of another IKE_SA with the same peer.
 	 *
 	 * @param other			destroyed

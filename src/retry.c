@@ -11,7 +11,8 @@ enum {
     GAP_SHARE = 8, /* of the time since the first try */
     REFUSED_LONG_MS = 3600 * 1000,
     REFUSED_GAP_MS = 300 * 1000,
-    LOST_GAP_MS = 3300,
+    LOST_GAP_MS = 5000,
+    LOST_QUICK = 2, /* an unused one counts twice */
     CRASH_GAP_MS = 1000,
     CRASHES_QUICK = 2, /* with that gap, then it doubles */
     CRASH_GAP_MAX_MS = 300 * 1000,
@@ -49,10 +50,12 @@ void qcd_retry_fail(qcd_retry *retry, enum qcd_failure failure, uint64_t now_ms)
     if (failure == QCD_FAILURE_CRASHED && retry->num_crashes < UINT32_MAX) {
         retry->num_crashes++;
     }
-    if (failure == QCD_FAILURE_LOST) {
+    if (failure == QCD_FAILURE_LOST || failure == QCD_FAILURE_UNUSED) {
         retry->begun_ms = now_ms; /* it was up: this is another outage */
         retry->num_crashes = 0;
-        retry->num_lost += retry->num_lost < UINT32_MAX;
+        if (retry->num_lost <= LOST_QUICK) {
+            retry->num_lost += failure == QCD_FAILURE_UNUSED ? 2 : 1;
+        }
     }
 }
 
@@ -82,7 +85,7 @@ static uint64_t larger(uint64_t a, uint64_t b)
 
 static uint64_t crash_gap(const qcd_retry *retry)
 {
-    uint64_t lost = retry->num_lost > 1 ? LOST_GAP_MS : 0;
+    uint64_t lost = retry->num_lost > LOST_QUICK ? LOST_GAP_MS : 0;
     uint64_t gap = retry->num_crashes > 0 ? CRASH_GAP_MS : 0;
 
     for (uint32_t i = CRASHES_QUICK;

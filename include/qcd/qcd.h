@@ -765,6 +765,7 @@ enum qcd_failure {
                                 was up */
     QCD_FAILURE_LOST = 3,    /* it was up, and the peer lost it within
                                 QCD_STABLE_MS */
+    QCD_FAILURE_UNUSED = 4,  /* likewise, and nothing had come in on it */
 };
 
 #define QCD_STABLE_MS 2000
@@ -782,8 +783,9 @@ QCD_API void qcd_retry_try(qcd_retry *retry, uint64_t now_ms);
  *   QCD_FAILURE_CRASHED  the next try is due a second after the last one began,
  *                        from the third crash on after 4 s, 8 s and so on up to
  *                        5 min
- *   QCD_FAILURE_LOST     from the second in a row on, 3.3 s after the last one
- *                        began */
+ *   QCD_FAILURE_LOST     from the third in a row on, 5 s after the last one
+ *                        began
+ *   QCD_FAILURE_UNUSED   the same from the second in a row on */
 QCD_API void qcd_retry_fail(qcd_retry *retry, enum qcd_failure failure,
                             uint64_t now_ms);
 
