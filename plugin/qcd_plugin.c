@@ -159,6 +159,11 @@ METHOD(plugin_t, destroy, void,
 	free(this);
 }
 
+/*
+ * Described in header
+ */
+const char *qcd_plugin_version = VERSION;
+
 /**
  * Plugin constructor
  */
