@@ -67,29 +67,40 @@ def _plugins_for(config: Config, shared: Path) -> Path:
     """A folder with all stock plugins, and ours where the configuration wants it."""
     kind = "asan" if config.asan else "tsan" if config.tsan else "qcd"
     plugin = plugin_path(config.asan, config.tsan)
-    folder = shared / (f"plugins-{kind}" if config.qcd else "plugins")
+    name = f"plugins-{kind}" if config.qcd else "plugins"
+    folder = shared / (f"{name}-legacy" if config.legacy else name)
     if folder.is_dir():
         return folder
     if config.qcd and not plugin.is_file():
         raise RuntimeError(f"no plugin at {plugin}: ./dev build")
     shutil.copytree(STOCK_PLUGINS, folder)
+    if config.legacy:
+        shutil.copytree(LEGACY / "plugins", folder, dirs_exist_ok=True)
     if config.qcd:
         shutil.copy(plugin, folder / OURS)
     return folder
 
 
-def legacy_folder(config: Config, shared: Path) -> Path:
+def _legacy_folder(shared: Path) -> Path:
     """What the legacy daemon and its starter need at /usr/lib/ipsec."""
-    folder = shared / ("ipsec-qcd" if config.qcd else "ipsec")
+    folder = shared / "ipsec"
     if folder.is_dir():
         return folder
     if not LEGACY.is_dir():
         raise RuntimeError(f"no legacy charon in {LEGACY}: ./dev setup")
     shutil.copytree(STOCK, folder)
     shutil.copytree(LEGACY, folder, dirs_exist_ok=True)
-    if config.qcd:
-        shutil.copy(plugin_path(), folder / "plugins" / OURS)
     return folder
+
+
+def mounts(config: Config, shared: Path) -> str:
+    """Shell commands: a /run of the daemon's own, and its plugins."""
+    places = {STOCK_PLUGINS: _plugins_for(config, shared)}
+    if config.legacy:
+        places = {STOCK: _legacy_folder(shared), **places}
+    commands = ["mount -t tmpfs tmpfs /run"]
+    commands += [f"mount --bind '{own}' {place}" for place, own in places.items()]
+    return " && ".join(commands)
 
 
 def on_machine(config: Config, places: Places) -> list[str]:
@@ -138,17 +149,8 @@ class Charon:
 
     def __init__(self, ns: Netns, config: Config, places: Places, shared: Path) -> None:
         self._places = places
-        if config.legacy:
-            target, program = STOCK, str(LEGACY_CHARON)
-            source = legacy_folder(config, shared)
-        else:
-            target, program = STOCK_PLUGINS, CHARON
-            source = _plugins_for(config, shared)
-        script = (
-            "mount -t tmpfs tmpfs /run && "
-            f'mount --bind "$1" {target} && '
-            f"exec env $2 {program}"
-        )
+        program = LEGACY_CHARON if config.legacy else CHARON
+        script = f"{mounts(config, shared)} && exec env $1 {program}"
         preload = "-u LD_PRELOAD"
         if config.asan or config.tsan:
             runtime = _asan_runtime() if config.asan else GCC_TSAN
@@ -159,7 +161,7 @@ class Charon:
         if config.tsan:
             # ThreadSanitizer's shadow has its places, where nothing else may be.
             argv = ["setarch", "--addr-no-randomize", *argv]
-        argv += ["sh", "-c", script, "charon", str(source), preload]
+        argv += ["sh", "-c", script, "charon", preload]
         self._notify = self._notify_socket()
         self.process = _launcher.submit(self._launch, ns, argv).result()
         self._pidfd = os.pidfd_open(self.process.pid)

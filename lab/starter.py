@@ -14,9 +14,9 @@ from lab.config import (
     child_name,
     strongswan_conf,
 )
-from lab.gateway import Gateway, Sa
 from lab.control import Control
-from lab.process import LEGACY, STOCK, legacy_folder, vici_answers
+from lab.gateway import Gateway, Sa
+from lab.process import LEGACY, STOCK, mounts, vici_answers
 from lab.wait import wait_until
 
 IPSEC = LEGACY.parents[1] / "sbin" / "ipsec"
@@ -53,7 +53,7 @@ class Starter:
         )
         config = self._gateway.config
         stroke = {"stroke": {"secrets_file": folder / "ipsec.secrets"}}
-        config = config.but(plugins=("stroke",), charon={"plugins": stroke})
+        config = config.but(legacy=True, plugins=("stroke",), charon={"plugins": stroke})
         text = strongswan_conf(config, self._gateway.places)
         self._gateway.places.strongswan_conf.write_text(text)
         return config
@@ -62,15 +62,12 @@ class Starter:
         places = self._gateway.places
         config = self._write()
         script = (
-            "mount -t tmpfs tmpfs /run && "
-            f'mount --bind "$1" {STOCK} && '
-            f'exec {STOCK}/starter --daemon charon --nofork --conf "$2"'
+            f"{mounts(config, self._shared)} && "
+            f'exec {STOCK}/starter --daemon charon --nofork --conf "$1"'
         )
         # With a namespace of their own for processes, all of them end with it.
         argv = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
-        argv += ["sh", "-c", script, "starter"]
-        argv += [str(legacy_folder(config, self._shared))]
-        argv += [str(places.folder / "ipsec.conf")]
+        argv += ["sh", "-c", script, "starter", str(places.folder / "ipsec.conf")]
         with self._gateway.host.ns.entered(), places.output.open("ab") as output:
             self._process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", *argv],
