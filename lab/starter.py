@@ -137,7 +137,7 @@ class Starter:
 
     def stop(self) -> int:
         """What `ipsec stop` does; starter's status."""
-        argv = ["nsenter", "--target", str(self._pid), "--mount", "--pid"]
+        argv = ["nsenter", "--target", str(self._pid), "--mount", "--pid", "--root"]
         # starter is its namespace's first process: as it ends, so does the command
         subprocess.run([*argv, str(IPSEC), "stop"], check=False, env=ENVIRONMENT)
         return self._process.wait(15)
