@@ -73,7 +73,7 @@ static void child_destroy(child_t *child)
 /**
  * Get what has to be done for a CHILD_SA
  */
-static action_t get_action(qcd_config_t *config, ike_sa_t *ike_sa,
+static action_t get_action(qcd_recover_t recover, ike_sa_t *ike_sa,
 						   child_sa_t *child_sa)
 {
 	child_cfg_t *cfg = child_sa->get_config(child_sa);
@@ -83,7 +83,7 @@ static action_t get_action(qcd_config_t *config, ike_sa_t *ike_sa,
 	{	/* it was to be established anew anyway */
 		return ACTION_START;
 	}
-	switch (config->recover)
+	switch (recover)
 	{
 		case QCD_RECOVER_RECONNECT:
 			return ACTION_START;
@@ -517,7 +517,7 @@ static void install_trap(peer_cfg_t *current, child_sa_t *child_sa)
  * Want the CHILD_SAs of an IKE_SA that have to be up, install trap policies for
  * those that have to wait for traffic
  */
-static void add_children(private_qcd_wanted_t *this, qcd_config_t *config,
+static void add_children(private_qcd_wanted_t *this, qcd_recover_t recover,
 						 ike_sa_t *ike_sa)
 {
 	peer_cfg_t *current = get_config(this);
@@ -532,7 +532,7 @@ static void add_children(private_qcd_wanted_t *this, qcd_config_t *config,
 		{
 			continue;
 		}
-		action = get_action(config, ike_sa, child_sa);
+		action = get_action(recover, ike_sa, child_sa);
 		if (current && action & ACTION_TRAP)
 		{
 			install_trap(current, child_sa);
@@ -602,10 +602,12 @@ bool qcd_has_task(ike_sa_t *ike_sa, task_queue_t queue, task_type_t type)
 qcd_wanted_t *qcd_wanted_create(qcd_config_t *config, ike_sa_t *ike_sa)
 {
 	private_qcd_wanted_t *this = create_empty(ike_sa);
+	/* a reload may change it meanwhile */
+	qcd_recover_t recover = config->recover;
 
 	keep_virtual_ips(this, ike_sa);
-	add_children(this, config, ike_sa);
-	if (config->recover != QCD_RECOVER_NONE)
+	add_children(this, recover, ike_sa);
+	if (recover != QCD_RECOVER_NONE)
 	{
 		add_created(this, ike_sa, TASK_QUEUE_ACTIVE);
 		add_created(this, ike_sa, TASK_QUEUE_QUEUED);
