@@ -59,6 +59,7 @@ class Config:
     nameserver: str | None = None  # all of its /etc/resolv.conf; None: the machine's
     hosts: str | None = None  # its /etc/hosts; None: this machine's
     updown: bool = False  # children have a script that writes down what it is told
+    legacy: bool = False  # the daemon without systemd, which ipsec.conf goes with
     kernel_esp: bool = False  # the kernel has to be able to: see lab/kernel
     # Answer ESP of lost SAs, as is qcd's default: off here, since most scenarios
     # are about IKE and let traffic flow to see when it is back.

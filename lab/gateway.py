@@ -181,6 +181,21 @@ class Gateway:
         """End it in order; it tells its peers."""
         self._end(signal.SIGTERM, timeout)
 
+    def end_again(self, signum: int, timeout: float = 10.0) -> int:
+        """Repeat the signal until it ends; what it exits with."""
+        if not self._charon:
+            raise RuntimeError(f"gateway {self.name} does not run")
+        charon = self._charon
+
+        def ended() -> bool:
+            if charon.alive:
+                charon.process.send_signal(signum)
+            return not charon.alive
+
+        wait_until(f"gateway {self.name} to end", ended, timeout, self.tail)
+        self._close_charon()
+        return charon.process.returncode
+
     def restart(self, *, load: bool = True) -> None:
         """Kill it if it runs, and start it again."""
         if self.alive:

@@ -12,12 +12,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lab.config import Config, Places
-from lab.control import REPO
+from lab.control import REPO, Control
 from lab.net import Netns
-from lab.wait import LabTimeout, deadline, left
+from lab.wait import LabTimeout, deadline, left, wait_until
 
 CHARON = "/usr/sbin/charon-systemd"
-STOCK_PLUGINS = Path("/usr/lib/ipsec/plugins")
+STOCK = Path("/usr/lib/ipsec")
+STOCK_PLUGINS = STOCK / "plugins"
+LEGACY_CHARON = STOCK / "charon"
+# What the packages of the legacy daemon have: it can't be installed beside
+# charon-systemd on every release.
+LEGACY = REPO / ".cache" / "legacy" / "usr/lib/ipsec"
 GCC_ASAN = "libasan.so.8"
 GCC_TSAN = "libtsan.so.2"
 CLANG_ASAN = "llvm-*/lib/clang/*/lib/linux/libclang_rt.asan-x86_64.so"
@@ -62,15 +67,40 @@ def _plugins_for(config: Config, shared: Path) -> Path:
     """A folder with all stock plugins, and ours where the configuration wants it."""
     kind = "asan" if config.asan else "tsan" if config.tsan else "qcd"
     plugin = plugin_path(config.asan, config.tsan)
-    folder = shared / (f"plugins-{kind}" if config.qcd else "plugins")
+    name = f"plugins-{kind}" if config.qcd else "plugins"
+    folder = shared / (f"{name}-legacy" if config.legacy else name)
     if folder.is_dir():
         return folder
     if config.qcd and not plugin.is_file():
         raise RuntimeError(f"no plugin at {plugin}: ./dev build")
     shutil.copytree(STOCK_PLUGINS, folder)
+    if config.legacy:
+        shutil.copytree(LEGACY / "plugins", folder, dirs_exist_ok=True)
     if config.qcd:
         shutil.copy(plugin, folder / OURS)
     return folder
+
+
+def _legacy_folder(shared: Path) -> Path:
+    """What the legacy daemon and its starter need at /usr/lib/ipsec."""
+    folder = shared / "ipsec"
+    if folder.is_dir():
+        return folder
+    if not LEGACY.is_dir():
+        raise RuntimeError(f"no legacy charon in {LEGACY}: ./dev setup")
+    shutil.copytree(STOCK, folder)
+    shutil.copytree(LEGACY, folder, dirs_exist_ok=True)
+    return folder
+
+
+def mounts(config: Config, shared: Path) -> str:
+    """Shell commands: a /run of the daemon's own, and its plugins."""
+    places = {STOCK_PLUGINS: _plugins_for(config, shared)}
+    if config.legacy:
+        places = {STOCK: _legacy_folder(shared), **places}
+    commands = ["mount -t tmpfs tmpfs /run"]
+    commands += [f"mount --bind '{own}' {place}" for place, own in places.items()]
+    return " && ".join(commands)
 
 
 def on_machine(config: Config, places: Places) -> list[str]:
@@ -102,27 +132,36 @@ def _resolv_conf(config: Config) -> str | None:
     return f"nameserver {config.nameserver}\n"
 
 
+def vici_answers(places: Places) -> bool:
+    """Whether charon answers a command."""
+    try:
+        control = Control(places.vici)
+    except (FileNotFoundError, ConnectionRefusedError):
+        return False
+    try:
+        return bool(control.command("version"))
+    finally:
+        control.close()
+
+
 class Charon:
     """One run of the daemon, from its start to its death."""
 
     def __init__(self, ns: Netns, config: Config, places: Places, shared: Path) -> None:
         self._places = places
-        script = (
-            "mount -t tmpfs tmpfs /run && "
-            f'mount --bind "$1" {STOCK_PLUGINS} && '
-            f'exec env $2 {CHARON}'
-        )
+        program = LEGACY_CHARON if config.legacy else CHARON
+        script = f"{mounts(config, shared)} && exec env $1 {program}"
         preload = "-u LD_PRELOAD"
         if config.asan or config.tsan:
             runtime = _asan_runtime() if config.asan else GCC_TSAN
             preload = f"LD_PRELOAD={runtime}"
-        plugins = str(_plugins_for(config, shared))
+        self._legacy = config.legacy
         self._leaks = config.leaks
         argv = ["setpriv", "--pdeathsig", "KILL", *on_machine(config, places)]
         if config.tsan:
             # ThreadSanitizer's shadow has its places, where nothing else may be.
             argv = ["setarch", "--addr-no-randomize", *argv]
-        argv += ["sh", "-c", script, "charon", plugins, preload]
+        argv += ["sh", "-c", script, "charon", preload]
         self._notify = self._notify_socket()
         self.process = _launcher.submit(self._launch, ns, argv).result()
         self._pidfd = os.pidfd_open(self.process.pid)
@@ -161,6 +200,9 @@ class Charon:
 
     def wait_ready(self, timeout: float) -> None:
         """Return when charon says that it is ready; LabTimeout otherwise."""
+        if self._legacy:
+            self._wait_vici(timeout)
+            return
         until = deadline(timeout)
         while True:
             waiting = [self._notify, self._pidfd]
@@ -174,6 +216,18 @@ class Charon:
                 )
             elif left(until) <= 0:
                 raise LabTimeout(f"waited {timeout:g} s for charon to become ready")
+
+    def _wait_vici(self, timeout: float) -> None:
+        """The legacy daemon tells nobody that it is ready: vici takes clients."""
+
+        def ready() -> bool:
+            if not self.alive:
+                raise LabTimeout(
+                    f"charon ended (status {self.process.wait()}) before it was ready"
+                )
+            return vici_answers(self._places)
+
+        wait_until("charon to become ready", ready, timeout)
 
     def give_room(self, octets: int) -> None:
         """Give its UDP sockets so much room for what waits."""

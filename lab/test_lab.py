@@ -145,6 +145,19 @@ def test_tshark_complains(new_lab: NewLab) -> None:
         tshark_decode(pcap)
 
 
+def test_nat_keepalive_is_no_ike(new_lab: NewLab) -> None:
+    """charon sends one each 20 s behind a NAT; a slow scenario has some."""
+    lab = new_lab(STOCK)
+    lab.b.start()
+    target = (lab.b.host.address, 500)
+    message = ike.Message(b"\7" * 8, bytes(8), ike.INFORMATIONAL, version=0x30)
+    with Sniffer(lab.stranger) as wire, Forger(lab.stranger) as forger:
+        forger.send(b"\xff", target)
+        forger.send(message, target)
+        wire.wait("the answer", lambda p: not p.outgoing)
+    assert [len(p.data) for p in wire.packets if p.outgoing] == [len(message.pack())]
+
+
 def test_stranger_speaks_in_the_name_of_a_gateway(new_lab: NewLab) -> None:
     lab = new_lab(STOCK)
     lab.up()

@@ -6,7 +6,7 @@ import re
 from lab.control import REPO
 
 ROW = re.compile(r"^\| (`[^|]+) \|([^|]*)\|", re.MULTILINE)
-SETTING = re.compile(r'\{ "(\w+)", offsetof.*?,\s*KIND_\w+,\s*"([^"]*)"', re.DOTALL)
+SETTING = re.compile(r'\{ "(\w+)", offsetof.*?,\s*QCD_KIND_\w+,\s*"([^"]*)"', re.DOTALL)
 
 
 def documented() -> dict[str, str]:

@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Settings: a bad value is a clear line in the log, and charon runs on without the role."""
 
+import os
+import re
+import signal
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from lab.admin import ask, counters, rows
-from lab.config import PLUGINS, Config
+from lab.config import PLUGINS, Config, strongswan_conf
+from lab.gateway import Gateway
 from lab.scenario import Lab
+from lab.test_readme import built_in
 
 NewLab = Callable[..., Lab]
 
@@ -159,3 +165,142 @@ def test_both_roles_off(new_lab: NewLab) -> None:
     assert ask(lab.b, "rotate")[0]["ok"] is False
     row = rows(lab.b, "sa")[0]
     assert (row["token_sent"], row["token_held"]) == (False, False)
+
+
+# --- reload ---------------------------------------------------------------
+
+NOW = "QCD: changed settings that now apply: "
+LATER = "QCD: changed settings that need a restart of the daemon: "
+# Every key with another value, and as what the log names the old one.
+RESTART = [
+    ("maker", "no", "yes"),
+    ("taker", "no", "yes"),
+    ("state_dir", "/nowhere", None),
+    ("node", "7", "0"),
+    ("takes_over", "1, 2", ""),
+    ("takes_over_address", "10.0.1.200", ""),
+    ("token_length", "16", "32"),
+    ("bind", "address", "spi"),
+    ("rotate", "30d", "0"),
+    ("reply_rate", "1", "1000"),
+    ("reply_burst", "1", "2000"),
+    ("reply_rate_source", "1", "10"),
+    ("esp", "yes", "no"),
+    ("announce", "yes", "no"),
+    ("verify_rate_source", "1", "100"),
+    ("socket", "unix:///run/other", None),
+]
+
+
+def reload(gateway: Gateway, options: dict[str, Any]) -> str:
+    """Change the plugin's options and have them reloaded; what the log says then."""
+    since = gateway.mark()
+    config = gateway.config.but(qcd_options={**gateway.config.qcd_options, **options})
+    gateway.places.strongswan_conf.write_text(strongswan_conf(config, gateway.places))
+    gateway.command("reload-settings")
+    lines = gateway.log(everything=True).encode()[since:].decode().splitlines()
+    return "\n".join(line for line in lines if "QCD: " in line)
+
+
+def test_reload_of_what_needs_a_restart(new_lab: NewLab) -> None:
+    lab = new_lab(Config())
+    lab.up()
+    before = counters(lab.b)
+    for key, value, old in RESTART:
+        told = reload(lab.b, {key: value})
+        was = f" (still '{old}')" if old is not None else " (still '"
+        assert LATER + key + was in told, key
+        assert NOW not in told, key
+    # all of them in one line, and all as they were
+    told = reload(lab.b, {key: value for key, value, _ in RESTART})
+    assert told.count(LATER) == 1
+    for key, _, _ in RESTART:
+        assert f" {key} (still '" in told, key
+    after = counters(lab.b)
+    assert {**after, "newest_age": 0} == {**before, "newest_age": 0}
+    # back again, there is nothing to tell
+    assert reload(lab.b, {}) == ""
+
+
+def test_reload_covers_every_key() -> None:
+    told = {key for key, _, _ in RESTART} | {"recover"}
+    assert told == set(built_in())
+
+
+def test_reload_of_recover(new_lab: NewLab) -> None:
+    lab = new_lab(Config())
+    old = lab.up()
+    assert reload(lab.a, {"recover": "none"}).endswith(NOW + "recover")
+    lab.b.restart()
+    lab.a.nudge(old)
+    lab.a.wait_for("the SA to go", lambda: not lab.a.sas())
+    assert counters(lab.a)["verified"] == 1
+    lab.a.wait_idle()
+    assert not lab.a.sas()
+
+    assert reload(lab.a, {"recover": "reconnect"}).endswith(NOW + "recover")
+    old = lab.up()
+    lab.b.restart()
+    lab.a.nudge(old)
+    lab.a.wait_established(other_than=(old,))
+
+
+def test_reload_of_one_connection(new_lab: NewLab) -> None:
+    lab = new_lab(Config())
+    old = lab.up()
+    assert rows(lab.b, "sa")[0]["token_sent"] is True
+    off = {"connections": {"a": {"maker": "no"}}}
+    assert reload(lab.b, off).endswith(NOW + "connections.a.maker")
+    assert reload(lab.b, off) == ""
+    lab.a.terminate(old)
+    lab.up()
+    assert rows(lab.b, "sa")[0]["token_sent"] is False
+    assert reload(lab.b, {}).endswith(NOW + "connections.a.maker")
+
+
+@pytest.mark.parametrize(("key", "value", "text"), [row[:3] for row in BAD])
+def test_reload_of_a_bad_value(
+    new_lab: NewLab, key: str, value: str, text: str
+) -> None:
+    """Both roles stay on: what they have is not changed."""
+    lab = new_lab(Config())
+    lab.b.start()
+    before = counters(lab.b)
+    told = reload(lab.b, {key: value})
+    assert f"plugins.qcd.{key} = {value} {text.split(':')[0]}" in told
+    assert ": nothing changes" in told
+    assert NOW not in told and LATER not in told
+    after = counters(lab.b)
+    assert {**after, "newest_age": 0} == {**before, "newest_age": 0}
+
+
+def test_reload_of_what_was_a_bad_value(new_lab: NewLab) -> None:
+    """The role is off since the start, and stays off until the next one."""
+    lab = new_lab(Config(qcd_options={"recover": "restart"}))
+    lab.b.start()
+    told = reload(lab.b, {"recover": "trap"})
+    assert told.endswith(LATER + "recover (was invalid)")
+    assert counters(lab.b)["taker"] is False
+
+
+def test_reload_of_many_connections(new_lab: NewLab) -> None:
+    """The line has a bound."""
+    lab = new_lab(Config())
+    lab.b.start()
+    many = {f"connection{number}": {"maker": "no"} for number in range(500)}
+    told = reload(lab.b, {"connections": many})
+    named = len(re.findall(r"connections\.connection\d+\.maker", told))
+    assert 10 < named < 500
+    assert told.endswith(f" and {500 - named} more")
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["systemd", "legacy"])
+def test_reload_by_a_signal(new_lab: NewLab, legacy: bool) -> None:
+    lab = new_lab(Config(legacy=legacy))
+    lab.b.start()
+    config = Config(qcd_options={"recover": "trap", "node": "7"})
+    text = strongswan_conf(config, lab.b.places)
+    lab.b.places.strongswan_conf.write_text(text)
+    os.kill(lab.b.pid, signal.SIGHUP)
+    lab.b.wait_log(NOW + "recover\n")
+    lab.b.wait_log(re.escape(LATER + "node (still '0')\n"))

@@ -30,6 +30,9 @@ PACKET_OUTGOING = 4
 BUFFER = 64 << 20
 _UDP = struct.Struct("!HHHH")
 
+# RFC 3948 section 2.3; from a port 500 it passes the filter.
+NAT_KEEPALIVE = b"\xff"
+
 Address = tuple[str, int]
 
 
@@ -153,8 +156,9 @@ class Sniffer:
                         continue  # told once; it goes on when the link is up
                     raise
                 packet = _parse(frame, kernel_time(ancillary), address[2])
-                self._packets.append(packet)
-                self._changed.notify_all()
+                if packet.data != NAT_KEEPALIVE:
+                    self._packets.append(packet)
+                    self._changed.notify_all()
 
     @property
     def packets(self) -> list[Packet]:

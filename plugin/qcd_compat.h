@@ -91,7 +91,11 @@ static inline void qcd_child_queue(ike_sa_t *ike_sa, child_cfg_t *cfg,
 {
 	child_create_t *task;
 
+#ifdef QCD_HAVE_ACQUIRE_SEQ
+	task = child_create_create(ike_sa, cfg, FALSE, NULL, NULL, 0);
+#else
 	task = child_create_create(ike_sa, cfg, FALSE, NULL, NULL);
+#endif
 #ifdef QCD_HAVE_REQID_REF
 	if (kept->reqid)
 	{

@@ -2,346 +2,117 @@
 
 #include "qcd_config.h"
 #include "qcd_sa.h"
+#include "qcd_setting.h"
 
-#include <errno.h>
+#include <stdarg.h>
 
 #include <daemon.h>
+#include <collections/hashtable.h>
+#include <threading/mutex.h>
 
-/**
- * Roles that a setting concerns
- */
-typedef enum {
-	MAKER = (1<<0),
-	TAKER = (1<<1),
-} role_t;
+typedef struct private_qcd_config_t private_qcd_config_t;
 
-/**
- * Kinds of values
- */
-typedef enum {
-	KIND_BOOL,
-	KIND_NUMBER,
-	KIND_CHOICE,
-	KIND_PATH,
-	KIND_SOCKET,
-	KIND_TIME,
-	KIND_NODES,
-	KIND_ADDRESS,
-} kind_t;
-
-/**
- * A setting: its key, where its value goes, its default as it would be written
- * in strongswan.conf, and what is allowed
- */
-typedef struct {
-	char *key;
-	size_t offset;
-	role_t roles;
-	kind_t kind;
-	char *def;
-	/** for numbers */
-	uint32_t min, max;
-	/** for choices, in the order of their values from 0 */
-	char *choices[5];
-} setting_t;
-
-static const setting_t settings[] = {
-	{ "maker", offsetof(qcd_config_t, maker), MAKER, KIND_BOOL, "yes" },
-	{ "taker", offsetof(qcd_config_t, taker), TAKER, KIND_BOOL, "yes" },
-	{ "state_dir", offsetof(qcd_config_t, state_dir), MAKER, KIND_PATH,
+static const qcd_setting_t settings[] = {
+	{ "maker", offsetof(qcd_config_t, maker), QCD_MAKER, QCD_KIND_BOOL, "yes" },
+	{ "taker", offsetof(qcd_config_t, taker), QCD_TAKER, QCD_KIND_BOOL, "yes" },
+	{ "state_dir", offsetof(qcd_config_t, state_dir), QCD_MAKER, QCD_KIND_PATH,
 		"/var/lib/strongswan-qcd" },
-	{ "node", offsetof(qcd_config_t, node), MAKER, KIND_NUMBER, "0",
+	{ "node", offsetof(qcd_config_t, node), QCD_MAKER, QCD_KIND_NUMBER, "0",
 		.min = 0, .max = UINT8_MAX },
-	{ "takes_over", offsetof(qcd_config_t, takeover), MAKER, KIND_NODES, "" },
-	{ "takes_over_address", offsetof(qcd_config_t, takeover.address), MAKER,
-		KIND_ADDRESS, "" },
-	{ "token_length", offsetof(qcd_config_t, token_length), MAKER, KIND_NUMBER,
+	{ "takes_over", offsetof(qcd_config_t, takeover), QCD_MAKER, QCD_KIND_NODES, "" },
+	{ "takes_over_address", offsetof(qcd_config_t, takeover.address), QCD_MAKER,
+		QCD_KIND_ADDRESS, "" },
+	{ "token_length", offsetof(qcd_config_t, token_length), QCD_MAKER, QCD_KIND_NUMBER,
 		"32", .min = QCD_TOKEN_MIN, .max = QCD_TOKEN_MADE_MAX },
-	{ "bind", offsetof(qcd_config_t, bind_address), MAKER, KIND_CHOICE, "spi",
+	{ "bind", offsetof(qcd_config_t, bind_address), QCD_MAKER, QCD_KIND_CHOICE, "spi",
 		.choices = { "spi", "address" } },
-	{ "rotate", offsetof(qcd_config_t, rotate), MAKER, KIND_TIME, "0" },
-	{ "reply_rate", offsetof(qcd_config_t, reply_rate), MAKER, KIND_NUMBER,
+	{ "rotate", offsetof(qcd_config_t, rotate), QCD_MAKER, QCD_KIND_TIME, "0" },
+	{ "reply_rate", offsetof(qcd_config_t, reply_rate), QCD_MAKER, QCD_KIND_NUMBER,
 		"1000", .min = 0, .max = QCD_RATE_MAX },
-	{ "reply_burst", offsetof(qcd_config_t, reply_burst), MAKER, KIND_NUMBER,
+	{ "reply_burst", offsetof(qcd_config_t, reply_burst), QCD_MAKER, QCD_KIND_NUMBER,
 		"2000", .min = 0, .max = QCD_RATE_MAX },
-	{ "reply_rate_source", offsetof(qcd_config_t, reply_rate_source), MAKER,
-		KIND_NUMBER, "10", .min = 0, .max = QCD_RATE_MAX },
-	{ "esp", offsetof(qcd_config_t, esp), MAKER, KIND_BOOL, "yes" },
-	{ "announce", offsetof(qcd_config_t, announce), MAKER, KIND_BOOL, "no" },
-	{ "verify_rate_source", offsetof(qcd_config_t, verify_rate_source), TAKER,
-		KIND_NUMBER, "100", .min = 0, .max = QCD_RATE_MAX },
-	{ "socket", offsetof(qcd_config_t, socket), 0, KIND_SOCKET,
+	{ "reply_rate_source", offsetof(qcd_config_t, reply_rate_source), QCD_MAKER,
+		QCD_KIND_NUMBER, "10", .min = 0, .max = QCD_RATE_MAX },
+	{ "esp", offsetof(qcd_config_t, esp), QCD_MAKER, QCD_KIND_BOOL, "yes" },
+	{ "announce", offsetof(qcd_config_t, announce), QCD_MAKER, QCD_KIND_BOOL, "no" },
+	{ "verify_rate_source", offsetof(qcd_config_t, verify_rate_source), QCD_TAKER,
+		QCD_KIND_NUMBER, "100", .min = 0, .max = QCD_RATE_MAX },
+	{ "socket", offsetof(qcd_config_t, socket), 0, QCD_KIND_SOCKET,
 		"unix:///run/strongswan-qcd.ctl" },
-	{ "recover", offsetof(qcd_config_t, recover), TAKER, KIND_CHOICE, "auto",
-		.choices = { "auto", "reconnect", "trap", "none" } },
+	{ "recover", offsetof(qcd_config_t, recover), QCD_TAKER, QCD_KIND_CHOICE, "auto",
+		.choices = { "auto", "reconnect", "trap", "none" }, .live = TRUE },
 };
 
 /**
- * Parse a boolean, in the words that strongswan.conf knows
+ * Private data
  */
-static bool parse_bool(char *value, bool *out)
-{
-	static const struct {
-		char *word;
-		bool value;
-	} words[] = {
-		{ "yes", TRUE }, { "true", TRUE }, { "enabled", TRUE }, { "1", TRUE },
-		{ "no", FALSE }, { "false", FALSE }, { "disabled", FALSE },
-		{ "0", FALSE },
-	};
-	int i;
+struct private_qcd_config_t {
 
-	for (i = 0; i < countof(words); i++)
-	{
-		if (strcaseeq(value, words[i].word))
-		{
-			*out = words[i].value;
-			return TRUE;
-		}
-	}
-	return FALSE;
+	/**
+	 * Public interface, to which the offsets in settings[] refer
+	 */
+	qcd_config_t public;
+
+	/**
+	 * Values in use, as they are written in strongswan.conf; NULL for one that
+	 * was invalid
+	 */
+	char *values[countof(settings)];
+
+	/**
+	 * The same for connections, by "connections.<name>.<role>"
+	 */
+	hashtable_t *connections;
+
+	/**
+	 * Mutex for reload(): a signal and vici may both ask for it
+	 */
+	mutex_t *mutex;
+};
+
+/**
+ * Get the value of a setting as it is written in strongswan.conf
+ */
+static char *get_value(const qcd_setting_t *setting)
+{
+	return lib->settings->get_str(lib->settings, "%s.plugins.qcd.%s",
+								  setting->def, lib->ns, setting->key);
 }
 
 /**
- * Parse a decimal number within bounds
+ * Log an invalid value
+ *
+ * @param fate			what becomes of the setting
  */
-static bool parse_number(char *value, uint32_t min, uint32_t max, uint32_t *out)
+static void complain(const qcd_setting_t *setting, char *value, char *fate)
 {
-	unsigned long number;
-	char *end;
+	char allowed[128];
 
-	if (!*value || strspn(value, "0123456789") != strlen(value))
-	{
-		return FALSE;
-	}
-	errno = 0;
-	number = strtoul(value, &end, 10);
-	if (errno || *end || number < min || number > max)
-	{
-		return FALSE;
-	}
-	*out = number;
-	return TRUE;
-}
-
-/**
- * Parse a time in seconds, minutes, hours or days
- */
-static bool parse_time(char *value, uint32_t *out)
-{
-	static const struct {
-		char unit;
-		uint32_t seconds;
-	} units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 } };
-	char digits[16];
-	size_t len = strlen(value);
-	uint32_t factor = 1;
-	int i;
-
-	if (len >= sizeof(digits))
-	{
-		return FALSE;
-	}
-	strcpy(digits, value);
-	for (i = 0; len && i < countof(units); i++)
-	{
-		if (digits[len - 1] == units[i].unit)
-		{
-			digits[len - 1] = '\0';
-			factor = units[i].seconds;
-			break;
-		}
-	}
-	if (!parse_number(digits, 0, UINT32_MAX / factor, out))
-	{
-		return FALSE;
-	}
-	*out *= factor;
-	return TRUE;
-}
-
-/**
- * Parse node numbers, separated by commas or spaces
- */
-static bool parse_nodes(char *value, qcd_takeover *out)
-{
-	enumerator_t *enumerator;
-	uint32_t node;
-	char *word;
-	bool valid = TRUE;
-
-	enumerator = enumerator_create_token(value, ", ", " ");
-	while (enumerator->enumerate(enumerator, &word))
-	{
-		if (!*word)
-		{
-			continue;
-		}
-		valid = parse_number(word, 0, UINT8_MAX, &node);
-		if (!valid)
-		{
-			break;
-		}
-		qcd_takeover_add(out, node);
-	}
-	enumerator->destroy(enumerator);
-	return valid;
-}
-
-/**
- * Parse an IP address, or none
- */
-static bool parse_address(char *value, qcd_address *out)
-{
-	host_t *host;
-
-	if (!*value)
-	{
-		return TRUE;
-	}
-	host = host_create_from_string(value, 0);
-	if (!host)
-	{
-		return FALSE;
-	}
-	qcd_address_from_host(host, out);
-	host->destroy(host);
-	return TRUE;
-}
-
-/**
- * Find the index of a word
- */
-static bool parse_choice(char *value, const setting_t *setting, u_int *out)
-{
-	u_int i;
-
-	for (i = 0; setting->choices[i]; i++)
-	{
-		if (strcaseeq(value, setting->choices[i]))
-		{
-			*out = i;
-			return TRUE;
-		}
-	}
-	return FALSE;
-}
-
-/**
- * Parse a value and put it to its place
- */
-static bool parse(qcd_config_t *this, const setting_t *setting, char *value)
-{
-	void *target = (char*)this + setting->offset;
-	u_int choice;
-
-	switch (setting->kind)
-	{
-		case KIND_BOOL:
-			return parse_bool(value, target);
-		case KIND_NUMBER:
-			return parse_number(value, setting->min, setting->max, target);
-		case KIND_PATH:
-			if (*value != '/')
-			{
-				return FALSE;
-			}
-			*(char**)target = value;
-			return TRUE;
-		case KIND_SOCKET:
-			if (!strpfx(value, "unix:///"))
-			{
-				return FALSE;
-			}
-			*(char**)target = value + strlen("unix://");
-			return TRUE;
-		case KIND_TIME:
-			return parse_time(value, target);
-		case KIND_NODES:
-			return parse_nodes(value, target);
-		case KIND_ADDRESS:
-			return parse_address(value, target);
-		case KIND_CHOICE:
-			if (!parse_choice(value, setting, &choice))
-			{
-				return FALSE;
-			}
-			if (setting->offset == offsetof(qcd_config_t, bind_address))
-			{
-				*(bool*)target = choice;
-			}
-			else
-			{
-				*(qcd_recover_t*)target = choice;
-			}
-			return TRUE;
-	}
-	return FALSE;
-}
-
-/**
- * Describe what would have been a value
- */
-static void describe(const setting_t *setting, char *buf, size_t len)
-{
-	int i, written;
-
-	switch (setting->kind)
-	{
-		case KIND_BOOL:
-			snprintf(buf, len, "yes or no");
-			break;
-		case KIND_NUMBER:
-			snprintf(buf, len, "a number from %u to %u", setting->min,
-					 setting->max);
-			break;
-		case KIND_PATH:
-			snprintf(buf, len, "an absolute path");
-			break;
-		case KIND_SOCKET:
-			snprintf(buf, len, "of the form unix:///path");
-			break;
-		case KIND_TIME:
-			snprintf(buf, len, "a time such as 30d, 12h, 10m or 5s");
-			break;
-		case KIND_NODES:
-			snprintf(buf, len, "a list of numbers from 0 to 255");
-			break;
-		case KIND_ADDRESS:
-			snprintf(buf, len, "an IP address");
-			break;
-		case KIND_CHOICE:
-			written = snprintf(buf, len, "one of");
-			for (i = 0; setting->choices[i]; i++)
-			{
-				written += snprintf(buf + written, len - written, " %s",
-									setting->choices[i]);
-			}
-			break;
-	}
-}
-
-/**
- * Read a setting, turn its roles off where the value is bad
- */
-static void load(qcd_config_t *this, const setting_t *setting, role_t *off)
-{
-	char *value, allowed[128];
-
-	value = lib->settings->get_str(lib->settings, "%s.plugins.qcd.%s",
-								   setting->def, lib->ns, setting->key);
-	if (parse(this, setting, value))
-	{
-		return;
-	}
-	describe(setting, allowed, sizeof(allowed));
+	qcd_setting_describe(setting, allowed, sizeof(allowed));
 	DBG1(DBG_CFG, "QCD: %s.plugins.qcd.%s = %s is not %s: %s", lib->ns,
-		 setting->key, value, allowed,
-		 setting->roles & MAKER ? "the token maker is off" :
-		 setting->roles & TAKER ? "the token taker is off" :
-		 "the default is used");
-	parse(this, setting, setting->def);
+		 setting->key, value, allowed, fate);
+}
+
+/**
+ * Read a setting, turn its roles off where the value is invalid
+ *
+ * @return				value in use, as written, NULL if it was invalid
+ */
+static char *load(qcd_config_t *this, const qcd_setting_t *setting, qcd_role_t *off)
+{
+	char *value = get_value(setting);
+
+	if (qcd_setting_parse(this, setting, value))
+	{
+		return strdup(value);
+	}
+	complain(setting, value,
+			 setting->roles & QCD_MAKER ? "the token maker is off" :
+			 setting->roles & QCD_TAKER ? "the token taker is off" :
+			 "the default is used");
+	qcd_setting_parse(this, setting, setting->def);
 	*off |= setting->roles;
+	return NULL;
 }
 
 /**
@@ -392,7 +163,7 @@ static bool takeover_is_whole(qcd_config_t *this)
 }
 
 METHOD(qcd_config_t, role_enabled, bool,
-	qcd_config_t *this, char *name, char *role)
+	private_qcd_config_t *this, char *name, char *role)
 {
 	char *value;
 	bool enabled;
@@ -401,7 +172,7 @@ METHOD(qcd_config_t, role_enabled, bool,
 	value = lib->settings->get_str(lib->settings,
 								   "%s.plugins.qcd.connections.%s.%s", "yes",
 								   lib->ns, name, role);
-	if (parse_bool(value, &enabled))
+	if (qcd_setting_parse_bool(value, &enabled))
 	{
 		return enabled;
 	}
@@ -431,17 +202,204 @@ static bool is_at_home(qcd_config_t *this, ike_sa_t *ike_sa)
 }
 
 METHOD(qcd_config_t, makes_for, bool,
-	qcd_config_t *this, ike_sa_t *ike_sa)
+	private_qcd_config_t *this, ike_sa_t *ike_sa)
 {
 	return role_enabled(this, ike_sa->get_name(ike_sa), "maker") &&
-		   is_at_home(this, ike_sa);
+		   is_at_home(&this->public, ike_sa);
+}
+
+/**
+ * Read what is set for connections
+ */
+static hashtable_t *read_connections()
+{
+	static char *roles[] = { "maker", "taker" };
+	enumerator_t *enumerator;
+	hashtable_t *found;
+	char *name, *value, *key;
+	int i;
+
+	found = hashtable_create(hashtable_hash_str, hashtable_equals_str, 8);
+	enumerator = lib->settings->create_section_enumerator(lib->settings,
+									"%s.plugins.qcd.connections", lib->ns);
+	while (enumerator->enumerate(enumerator, &name))
+	{
+		for (i = 0; i < countof(roles); i++)
+		{
+			value = lib->settings->get_str(lib->settings,
+									"%s.plugins.qcd.connections.%s.%s", NULL,
+									lib->ns, name, roles[i]);
+			if (value && asprintf(&key, "connections.%s.%s", name,
+								  roles[i]) > 0)
+			{
+				free(found->put(found, key, strdup(value)));
+			}
+		}
+	}
+	enumerator->destroy(enumerator);
+	return found;
+}
+
+CALLBACK(free_value, void,
+	char *value, const void *key)
+{
+	free((void*)key);
+	free(value);
+}
+
+/**
+ * Keys that have changed, for the log, of which a line holds so many
+ */
+typedef struct {
+	char text[1024];
+	size_t len;
+	u_int more;
+} changes_t;
+
+/**
+ * Add a key, with what there is to say of it
+ */
+static void add_change(changes_t *this, char *fmt, ...)
+{
+	size_t left = sizeof(this->text) - this->len;
+	char change[256];
+	va_list args;
+	int len;
+
+	va_start(args, fmt);
+	vsnprintf(change, sizeof(change), fmt, args);
+	va_end(args);
+	len = snprintf(this->text + this->len, left, "%s%s", this->len ? ", " : "",
+				   change);
+	if (this->more || len >= left)
+	{
+		this->text[this->len] = '\0';
+		this->more++;
+		return;
+	}
+	this->len += len;
+}
+
+/**
+ * Log the changes, if there are any
+ */
+static void log_changes(changes_t *this, char *what)
+{
+	char more[32] = "";
+
+	if (this->more)
+	{
+		snprintf(more, sizeof(more), " and %u more", this->more);
+	}
+	if (this->len || this->more)
+	{
+		DBG1(DBG_CFG, "QCD: %s: %s%s", what, this->text, more);
+	}
+}
+
+/**
+ * Find what was set for connections in one of two tables and not, or in another
+ * way, in the other one
+ *
+ * @param missing		whether to find only what isn't in the other one
+ */
+static void compare(hashtable_t *one, hashtable_t *other, bool missing,
+					changes_t *changes)
+{
+	enumerator_t *enumerator;
+	char *key, *value, *was;
+
+	enumerator = one->create_enumerator(one);
+	while (enumerator->enumerate(enumerator, &key, &value))
+	{
+		was = other->get(other, key);
+		if (!was || (!missing && !streq(was, value)))
+		{
+			add_change(changes, "%s", key);
+		}
+	}
+	enumerator->destroy(enumerator);
+}
+
+/**
+ * Find what has changed for connections
+ */
+static void reload_connections(private_qcd_config_t *this, changes_t *applied)
+{
+	hashtable_t *connections = read_connections();
+
+	compare(connections, this->connections, FALSE, applied);
+	compare(this->connections, connections, TRUE, applied);
+	this->connections->destroy_function(this->connections, free_value);
+	this->connections = connections;
+}
+
+/**
+ * Find what has changed for one setting
+ */
+static void reload_setting(private_qcd_config_t *this, int i,
+						   changes_t *applied, changes_t *waiting)
+{
+	const qcd_setting_t *setting = &settings[i];
+	qcd_config_t ignored = {};
+	char *value = get_value(setting), *old = this->values[i];
+
+	if (old && streq(value, old))
+	{
+		return;
+	}
+	if (!qcd_setting_parse(old && setting->live ? &this->public : &ignored,
+						   setting, value))
+	{
+		complain(setting, value, "nothing changes");
+	}
+	else if (!old)
+	{	/* what it concerns is off since the start */
+		add_change(waiting, "%s (was invalid)", setting->key);
+	}
+	else if (!setting->live)
+	{
+		add_change(waiting, "%s (still '%s')", setting->key, old);
+	}
+	else
+	{
+		add_change(applied, "%s", setting->key);
+		this->values[i] = strdup(value);
+		free(old);
+	}
+}
+
+METHOD(qcd_config_t, reload, void,
+	private_qcd_config_t *this)
+{
+	changes_t applied = {}, waiting = {};
+	int i;
+
+	this->mutex->lock(this->mutex);
+	for (i = 0; i < countof(settings); i++)
+	{
+		reload_setting(this, i, &applied, &waiting);
+	}
+	reload_connections(this, &applied);
+	log_changes(&applied, "changed settings that now apply");
+	log_changes(&waiting, "changed settings that need a restart of the daemon");
+	warn_unknown();
+	this->mutex->unlock(this->mutex);
 }
 
 METHOD(qcd_config_t, destroy, void,
-	qcd_config_t *this)
+	private_qcd_config_t *this)
 {
-	free(this->state_dir);
-	free(this->socket);
+	int i;
+
+	for (i = 0; i < countof(settings); i++)
+	{
+		free(this->values[i]);
+	}
+	this->connections->destroy_function(this->connections, free_value);
+	this->mutex->destroy(this->mutex);
+	free(this->public.state_dir);
+	free(this->public.socket);
 	free(this);
 }
 
@@ -450,25 +408,33 @@ METHOD(qcd_config_t, destroy, void,
  */
 qcd_config_t *qcd_config_create()
 {
-	qcd_config_t *this;
-	role_t off = 0;
+	private_qcd_config_t *this;
+	qcd_config_t *public;
+	qcd_role_t off = 0;
 	int i;
 
 	INIT(this,
-		.role_enabled = _role_enabled,
-		.makes_for = _makes_for,
-		.destroy = _destroy,
+		.public = {
+			.role_enabled = _role_enabled,
+			.makes_for = _makes_for,
+			.reload = _reload,
+			.destroy = _destroy,
+		},
+		.connections = read_connections(),
+		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 	);
+	public = &this->public;
 
 	for (i = 0; i < countof(settings); i++)
 	{
-		load(this, &settings[i], &off);
+		this->values[i] = load(public, &settings[i], &off);
 	}
-	this->state_dir = strdup(this->state_dir);
-	this->socket = strdup(this->socket);
-	this->maker = this->maker && !(off & MAKER) && takeover_is_whole(this);
-	this->taker = this->taker && !(off & TAKER);
+	public->state_dir = strdup(public->state_dir);
+	public->socket = strdup(public->socket);
+	public->maker = public->maker && !(off & QCD_MAKER) &&
+					takeover_is_whole(public);
+	public->taker = public->taker && !(off & QCD_TAKER);
 	warn_unknown();
 
-	return this;
+	return public;
 }

@@ -31,7 +31,8 @@ enum qcd_recover_t {
 };
 
 /**
- * Settings below charon.plugins.qcd in strongswan.conf, read once.
+ * Settings below charon.plugins.qcd in strongswan.conf, read once, but for those
+ * that reload() takes over.
  *
  * A value that is no value of its key is logged with key and value, and turns
  * the roles off that it concerns.
@@ -98,9 +99,10 @@ struct qcd_config_t {
 	char *socket;
 
 	/**
-	 * What to do after a crash of the peer
+	 * What to do after a crash of the peer. Changed by reload(), so a recovery
+	 * reads it once.
 	 */
-	qcd_recover_t recover;
+	_Atomic qcd_recover_t recover;
 
 	/**
 	 * Check if a role is on for a connection (connections.<name>.maker and
@@ -121,6 +123,15 @@ struct qcd_config_t {
 	 * @return				TRUE if so
 	 */
 	bool (*makes_for)(qcd_config_t *this, ike_sa_t *ike_sa);
+
+	/**
+	 * Take over what has changed in strongswan.conf and can be changed while
+	 * the daemon runs: recover. An invalid value is logged and not taken over.
+	 * What was taken over, and which other keys need a restart, is logged in
+	 * one line each. A connection's own maker and taker are read at each use:
+	 * only the line comes from here.
+	 */
+	void (*reload)(qcd_config_t *this);
 
 	/**
 	 * Destroy a qcd_config_t.

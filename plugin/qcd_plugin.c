@@ -153,11 +153,26 @@ METHOD(plugin_t, get_features, int,
 	return countof(f);
 }
 
+METHOD(plugin_t, reload, bool,
+	private_qcd_plugin_t *this)
+{
+	if (this->config)
+	{
+		this->config->reload(this->config);
+	}
+	return TRUE;
+}
+
 METHOD(plugin_t, destroy, void,
 	private_qcd_plugin_t *this)
 {
 	free(this);
 }
+
+/*
+ * Described in header
+ */
+const char *qcd_plugin_version = VERSION;
 
 /**
  * Plugin constructor
@@ -176,6 +191,7 @@ plugin_t *qcd_plugin_create()
 			.plugin = {
 				.get_name = _get_name,
 				.get_features = _get_features,
+				.reload = _reload,
 				.destroy = _destroy,
 			},
 		},

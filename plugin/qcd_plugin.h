@@ -27,6 +27,12 @@ struct qcd_plugin_t {
 };
 
 /**
+ * Version of strongSwan that the plugin was built for: from 6.0.3 on, charon's
+ * plugin loader compares it.
+ */
+extern const char *qcd_plugin_version __attribute__((visibility("default")));
+
+/**
  * Create the plugin, as charon's plugin loader does.
  *
  * @return				plugin, NULL if it does not fit the running charon

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -423,6 +425,28 @@ static void *run(private_qcd_socket_t *this)
 	return NULL;
 }
 
+/**
+ * Start our thread with the signals blocked that charon's main thread handles.
+ *
+ * charon blocks them only after the plugins were created. A thread from before
+ * would take a signal that comes while the main thread is busy with another one,
+ * and the default action of each of them ends the daemon.
+ */
+static thread_t *start_thread(private_qcd_socket_t *this)
+{
+	sigset_t handled, old;
+	thread_t *thread;
+
+	sigemptyset(&handled);
+	sigaddset(&handled, SIGHUP);
+	sigaddset(&handled, SIGINT);
+	sigaddset(&handled, SIGTERM);
+	pthread_sigmask(SIG_BLOCK, &handled, &old);
+	thread = thread_create((void*)run, this);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return thread;
+}
+
 METHOD(qcd_socket_t, destroy, void,
 	private_qcd_socket_t *this)
 {
@@ -550,7 +574,7 @@ qcd_socket_t *qcd_socket_create(char *path, qcd_control_t *control,
 		destroy(this);
 		return NULL;
 	}
-	this->thread = thread_create((void*)run, this);
+	this->thread = start_thread(this);
 	if (!this->thread)
 	{
 		DBG1(DBG_CFG, "QCD: no thread for the socket %s", path);

@@ -18,9 +18,9 @@ struct private_qcd_wanted_t {
 	qcd_wanted_t public;
 
 	/**
-	 * Settings
+	 * What the settings said when the IKE_SA was lost
 	 */
-	qcd_config_t *config;
+	qcd_recover_t recover;
 
 	/**
 	 * Whether we were the initiator of the IKE_SA, and whether it was just
@@ -102,7 +102,7 @@ static action_t get_action(private_qcd_wanted_t *this, child_cfg_t *cfg,
 	{	/* it was to be established anew anyway */
 		return ACTION_START;
 	}
-	switch (this->config->recover)
+	switch (this->recover)
 	{
 		case QCD_RECOVER_RECONNECT:
 			return ACTION_START;
@@ -540,7 +540,7 @@ static private_qcd_wanted_t *create_empty(qcd_config_t *config,
 			.merge = _merge,
 			.destroy = _destroy,
 		},
-		.config = config,
+		.recover = config->recover,
 		.initiator = ike_sa->has_condition(ike_sa, COND_ORIGINAL_INITIATOR),
 		.reauth = ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING),
 		.peer_cfg = peer_cfg->get_ref(peer_cfg),
@@ -688,7 +688,7 @@ qcd_wanted_t *qcd_wanted_create(qcd_config_t *config, ike_sa_t *ike_sa)
 
 	keep_virtual_ips(this, ike_sa);
 	add_children(this, ike_sa);
-	if (config->recover != QCD_RECOVER_NONE)
+	if (this->recover != QCD_RECOVER_NONE)
 	{
 		add_created(this, ike_sa, TASK_QUEUE_ACTIVE);
 		add_created(this, ike_sa, TASK_QUEUE_QUEUED);

@@ -15,6 +15,12 @@
 
 #include <cmocka.h>
 
+/* cmocka 2.0 complains about the name that older versions have. */
+#ifdef assert_int_in_range
+#undef assert_in_range
+#define assert_in_range assert_int_in_range
+#endif
+
 #define NUM_ROWS(table) (sizeof(table) / sizeof((table)[0]))
 
 static inline void check_true(const char *row, const char *what, bool is_true,
