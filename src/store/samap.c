@@ -13,6 +13,7 @@
 #include "samap_files.h"
 #include "samap_map.h"
 #include "sys.h"
+#include "user.h"
 
 static const char *const log_names[2] = {SAMAP_NAME ".log.0",
                                          SAMAP_NAME ".log.1"};
@@ -138,17 +139,44 @@ static enum qcd_store_err open_logs(qcd_samap *map, qcd_store_report *report)
 static enum qcd_store_err open_all(qcd_samap *map, qcd_store_report *report,
                                    const char *path)
 {
-    enum qcd_store_err err = folder_open(&map->dir, report, path);
-    if (err != QCD_STORE_OK) {
-        return err;
-    }
     int len = snprintf(map->path, sizeof(map->path), "%s/" SAMAP_NAME, path);
     if (len < 0 || (size_t)len >= sizeof(map->path) - sizeof("-lock")) {
         return report_system(report, ENAMETOOLONG, "open %s/%s", map->dir.shown,
                              SAMAP_NAME);
     }
-    err = open_db(map, report);
-    return err == QCD_STORE_OK ? open_logs(map, report) : err;
+    enum qcd_store_err err = open_db(map, report);
+    if (err == QCD_STORE_OK) {
+        err = open_logs(map, report);
+    }
+    if (err != QCD_STORE_OK) {
+        return err;
+    }
+    /* What the journals have is known now; where the disk is full it stays
+     * there. */
+    qcd_store_report full;
+    if (qcd_samap_flush(map, &full) != QCD_STORE_OK &&
+        report->text[0] == '\0') {
+        *report = full;
+    }
+    return QCD_STORE_OK;
+}
+
+/* open_folder opens the folder, and all in it as its user. */
+static enum qcd_store_err open_folder(qcd_samap *map, qcd_store_report *report,
+                                      const char *path)
+{
+    enum qcd_store_err err = folder_open(&map->dir, report, path, NULL);
+    if (err != QCD_STORE_OK) {
+        return err;
+    }
+    int why = user_enter(&map->dir.user);
+    if (why != 0) {
+        return report_system(report, why, "use %s as user %u", map->dir.shown,
+                             (unsigned int)map->dir.user.uid);
+    }
+    err = open_all(map, report, path);
+    user_leave(&map->dir.user);
+    return err;
 }
 
 /* free_map lets go of all that is open. */
@@ -190,17 +218,10 @@ enum qcd_store_err qcd_samap_open(qcd_samap **out, qcd_store_report *report,
     if (map == NULL) {
         return report_system(report, ENOMEM, "open the SA map");
     }
-    enum qcd_store_err err = open_all(map, report, path);
+    enum qcd_store_err err = open_folder(map, report, path);
     if (err != QCD_STORE_OK) {
         free_map(map);
         return err;
-    }
-    /* What the journals have is known now; where the disk is full it stays
-     * there. */
-    qcd_store_report full;
-    if (qcd_samap_flush(map, &full) != QCD_STORE_OK &&
-        report->text[0] == '\0') {
-        *report = full;
     }
     *out = map;
     return QCD_STORE_OK;

@@ -31,13 +31,13 @@ static enum qcd_store_err check_file(int fd, qcd_store_report *report,
     if (!S_ISREG(st.st_mode)) {
         return not_regular(report, dir, name);
     }
-    if (st.st_uid != geteuid()) {
+    if (st.st_uid != dir->user.uid) {
         return report_fail(report, QCD_STORE_ERR_UNSAFE,
                            "%s/%s belongs to user %u, and this process is user "
                            "%u. chown it if nobody else can have written to "
                            "it; else " REMEDY,
                            dir->shown, name, (unsigned int)st.st_uid,
-                           (unsigned int)geteuid());
+                           (unsigned int)dir->user.uid);
     }
     if ((st.st_mode & 0077) != 0) {
         return report_fail(
