@@ -15,7 +15,7 @@
 #include "sys.h"
 #include "user.h"
 
-static const char *const log_names[2] = {SAMAP_NAME ".log.0",
+static const char *const log_names[2] = {SAMAP_FIRST_LOG_NAME,
                                          SAMAP_NAME ".log.1"};
 
 /* ---- The map on disk --------------------------------------------------- */
@@ -41,7 +41,8 @@ static enum qcd_store_err replace(qcd_samap *map, qcd_store_report *report,
 static enum qcd_store_err check_db(qcd_samap *map, qcd_store_report *report)
 {
     enum samap_verdict verdict;
-    enum qcd_store_err err = samap_files_ready(report, &map->dir);
+    bool was_cut;
+    enum qcd_store_err err = samap_files_ready(&was_cut, report, &map->dir);
     if (err != QCD_STORE_OK) {
         return err;
     }
@@ -52,6 +53,12 @@ static enum qcd_store_err check_db(qcd_samap *map, qcd_store_report *report)
     }
     if (verdict != SAMAP_GOOD) {
         return replace(map, report, verdict);
+    }
+    if (was_cut) {
+        report_note(report,
+                    "%s/%s was empty, which it never is: peers get no answer "
+                    "to ESP of SAs from before",
+                    map->dir.shown, SAMAP_NAME);
     }
     return QCD_STORE_OK;
 }
