@@ -758,8 +758,8 @@ static void log_store(private_qcd_state_t *this, qcd_store_identity *identity,
 	if (qcd_store_is_volatile(this->store))
 	{
 		DBG1(DBG_CFG, "QCD: %s is in memory (tmpfs): after a reboot, peers of "
-			 "earlier SAs get no answer. Set %s.plugins.qcd.state_dir to a "
-			 "folder on a disk", this->config->state_dir, lib->ns);
+			 "earlier SAs get no answer. Set state_dir to a folder on a disk",
+			 this->config->state_dir);
 	}
 	if (!identity->len && !identity->product_len)
 	{
