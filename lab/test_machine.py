@@ -23,7 +23,7 @@ OTHER_BOARD = "01234567-89ab-cdef-0123-456789abcdef"
 ON = "QCD: token maker is on, token taker is on"
 COPIED = "/run is a copy of the file that was written: "
 ELSEWHERE = "/run was written on another machine: "
-KEPT = "The old files are now secrets.old and run.old"
+KEPT = "The old files are kept as *.old"
 HUB = Config(anywhere=True)
 
 
@@ -42,6 +42,7 @@ def check_afresh(gateway: Gateway, why: str) -> None:
     (line,) = told(gateway)
     assert why in line
     assert KEPT in line
+    assert 'see "adopt" in qcd-secret(8)' in line
 
 
 def check_silent(lab: Lab, gateway: Gateway, sa: Sa) -> None:

@@ -80,7 +80,8 @@ static void test_damaged_secrets(void **state)
 
 static void test_damaged_run(void **state)
 {
-    damage_each(*state, "run", "/run is damaged: nobody can say", "run.old");
+    damage_each(*state, "run", "/run is damaged: the gateway starts",
+                "run.old");
 }
 
 /* A damaged run file says nothing where there are no secrets. */

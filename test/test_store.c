@@ -243,7 +243,7 @@ static void old_files_of_none(const box *b)
     box_make_old(b, &box_no_machine);
 }
 
-#define AFRESH ": nobody can say which of its SAs live, so the gateway starts "
+#define AFRESH ": the gateway starts afresh with new secrets, and peers "
 #define WITH_OLD "lock run run.old secrets secrets.old "
 #define WITH_DAMAGED "lock run secrets secrets.damaged "
 
@@ -575,7 +575,7 @@ static void test_message_fits(void **state)
     assert_int_equal(open_as(&deep, &report, &box_machine, 0), QCD_STORE_OK);
     box_make_old(&deep, &box_no_machine); /* the longest reason */
     assert_int_equal(open_as(&deep, &report, &box_machine, 0), QCD_STORE_OK);
-    assert_non_null(strstr(report.text, " are now secrets.old and run.old"));
+    assert_non_null(strstr(report.text, "see \"adopt\" in qcd-secret(8)"));
 }
 
 static void test_in_memory(void **state)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* birth.h: what a file can know of itself and none of its copies has: the
- * inode, and the time at which that was made.  A rename keeps both, so a file
- * is written with its own birth in it before it gets its name.  A copy, a
- * restored backup or a file that was unpacked from an image differs.
+/* birth.h: what a file can record of itself and no copy shares: its inode and
+ * the time at which the inode was made.  A rename keeps both, so a file is
+ * written with its own birth in it before it gets its name.  A copy, a restored
+ * backup or a file that was unpacked from an image differs.
  *
  *   octets  field
  *   8       inode

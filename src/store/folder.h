@@ -25,9 +25,9 @@ typedef struct folder {
  * root's, ours or the user's, and others cannot write to it (or it has the
  * sticky bit): they could put another folder in place of ours.
  *
- * The folder is that of `user`.  One of ours is given to the user with all that
- * is in it, unless there is anything in it that the store did not make.  With
- * NULL it is ours, or, where we are root, anybody's. */
+ * The folder belongs to `user`.  One of ours is given to the user with all its
+ * files, unless it has a file that the store did not make.  With NULL it is
+ * ours or, where we are root, any user's. */
 QCD_NODISCARD enum qcd_store_err folder_open(folder *out,
                                              qcd_store_report *report,
                                              const char *path,

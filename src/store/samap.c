@@ -56,8 +56,8 @@ static enum qcd_store_err check_db(qcd_samap *map, qcd_store_report *report)
     }
     if (was_cut) {
         report_note(report,
-                    "%s/%s was empty, which it never is: peers get no answer "
-                    "to ESP of SAs from before",
+                    "%s/%s has lost all its octets: a new map was begun, and "
+                    "peers get no answer to ESP of earlier SAs",
                     map->dir.shown, SAMAP_NAME);
     }
     return QCD_STORE_OK;

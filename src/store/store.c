@@ -199,12 +199,11 @@ static enum qcd_store_err start_instead(qcd_store *store,
     }
     if (err == QCD_STORE_OK) {
         report_note(report,
-                    "%s/%s %s: nobody can say which of its SAs live, so the "
-                    "gateway starts afresh with new secrets, and peers of "
-                    "earlier SAs get no answer. The old files are now %s and "
-                    "%s",
-                    store->dir.shown, run_kind.name, why, secrets_kind.old_name,
-                    run_kind.old_name);
+                    "%s/%s %s: the gateway starts afresh with new secrets, and "
+                    "peers of earlier SAs get no answer. The old files are "
+                    "kept as *.old. If you moved them here on purpose, see "
+                    "\"adopt\" in qcd-secret(8)",
+                    store->dir.shown, run_kind.name, why);
     }
     return err;
 }

@@ -11,8 +11,9 @@
  *
  * The folder is 0700 and the files are 0600, all owned by the user that the
  * daemon runs as.  A file that is too open, of another owner, of a newer
- * version or no regular file is an error that names it: it is neither used nor
+ * version or not regular is an error that names it: it is neither used nor
  * overwritten, since an administrator may know better.
+ *
  * Files are replaced by a temporary file, fsync, rename and fsync of the
  * folder, so that a crash at any point leaves the old or the new one.
  *
@@ -29,9 +30,9 @@
  *                 used again.
  *
  * To start afresh is to make a new sealing key and new secrets.  SAs from
- * before are then met with silence.  It follows wherever nobody can say which
- * runs of the key are over.  What was there is kept as secrets.old and run.old,
- * damaged secrets as secrets.damaged: one of each. */
+ * before are then met with silence.  The gateway does so wherever it cannot
+ * know which runs of the key are over.  The old files are kept as secrets.old
+ * and run.old, damaged secrets as secrets.damaged: one of each. */
 #ifndef QCD_STORE_H
 #define QCD_STORE_H
 
@@ -66,8 +67,8 @@ typedef struct qcd_store_report {
 #define QCD_STORE_PRODUCT_UUID "/sys/class/dmi/id/product_uuid"
 
 /* qcd_store_identity is what tells this machine from its copies.  All members
- * are the caller's to set; a machine without an ID has `len` 0, one whose board
- * or hypervisor gives it none has `product_len` 0. */
+ * are the caller's to set.  A machine without an ID has `len` 0, one whose
+ * board or hypervisor gives it no UUID has `product_len` 0. */
 typedef struct qcd_store_identity {
     size_t len;
     uint8_t octets[QCD_STORE_IDENTITY_MAX];
@@ -187,12 +188,12 @@ uint64_t qcd_store_age(const qcd_store *store, uint64_t now);
 
 /* ---- For an administrator ------------------------------------------------ */
 
-/* For these a folder may be any user's where we are root; what is made in it is
- * that user's too. */
+/* Where the caller is root, the folder may belong to any user; new files in it
+ * belong to that user too. */
 
-/* qcd_store_adopt makes the folder `path` the own one of this machine
+/* qcd_store_adopt binds the folder `path` to its place and to this machine
  * `identity`, so that the next start uses the secrets in it and does not start
- * afresh.  Nobody must use them elsewhere any more.
+ * afresh.  The secrets must not be used elsewhere any more.
  *
  *   QCD_STORE_ERR_BUSY     a process uses the folder: it fits this machine
  *   QCD_STORE_ERR_MISSING  there is no such folder, there are no secrets, or

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* user.c: whose the files are. */
+/* user.c: the user that the folder and its files belong to. */
 #include "user.h"
 
 #include <errno.h>

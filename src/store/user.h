@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* user.h: whose the files are.  A daemon opens its folder as root and goes on
- * as an unprivileged user.  All that is done inside of a folder is done as the
- * user that it belongs to: what is made is that user's, and root reads or
- * changes nothing in it that this user could not. */
+/* user.h: the user that the folder and its files belong to.  A daemon opens its
+ * folder as root and goes on as an unprivileged user.  The store does
+ * everything inside of a folder as the folder's user: new files belong to that
+ * user, and root reads or changes nothing there that the user could not. */
 #ifndef QCD_STORE_USER_H
 #define QCD_STORE_USER_H
 
