@@ -130,7 +130,7 @@ static void test_adopt_refused(void **state)
     box_restore(b, "run", &(box_image){.is_there = false});
     assert_int_equal(qcd_store_adopt(&report, b->folder, &box_machine),
                      QCD_STORE_ERR_MISSING);
-    assert_non_null(strstr(report.text, "/run is missing, damaged or of othe"));
+    assert_non_null(strstr(report.text, "/run is missing, damaged or of "));
     box_restore(b, "run", &run);
 
     box_image damaged;

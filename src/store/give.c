@@ -44,6 +44,14 @@ static enum qcd_store_err take_name(qcd_store_report *report, const folder *dir,
     return QCD_STORE_OK;
 }
 
+/* next_name returns the next name in the folder, or NULL behind the last. */
+static const char *next_name(DIR *names)
+{
+    /* Only threads that share a stream must not call it at the same time. */
+    const struct dirent *e = readdir(names); /* NOLINT(concurrency-mt-unsafe) */
+    return e != NULL ? e->d_name : NULL;
+}
+
 static enum qcd_store_err take_names(qcd_store_report *report,
                                      const folder *dir, bool may_give)
 {
@@ -60,9 +68,10 @@ static enum qcd_store_err take_names(qcd_store_report *report,
         return report_system(report, why, "open %s", dir->shown);
     }
     enum qcd_store_err err = QCD_STORE_OK;
-    for (const struct dirent *e = readdir(names);
-         e != NULL && err == QCD_STORE_OK; e = readdir(names)) {
-        err = take_name(report, dir, e->d_name, may_give);
+    const char *name = next_name(names);
+    while (name != NULL && err == QCD_STORE_OK) {
+        err = take_name(report, dir, name, may_give);
+        name = next_name(names);
     }
     (void)closedir(names);
     return err;
