@@ -55,11 +55,15 @@ class Config:
     leaks: bool = False  # count what is leaked at a clean end; with asan
     # Octets of a file system of its own for the state_dir, which goes with charon.
     state_room: int | None = None
+    # The image that its state_dir comes from, as a container's; what it changes
+    # there stands in folders of its own.
+    state_image: Path | None = None
     machine_id: str | None = None  # its /etc/machine-id; None: this machine's
     nameserver: str | None = None  # all of its /etc/resolv.conf; None: the machine's
     hosts: str | None = None  # its /etc/hosts; None: this machine's
     updown: bool = False  # children have a script that writes down what it is told
     legacy: bool = False  # the daemon without systemd, which ipsec.conf goes with
+    product_uuid: str | None = None  # of its board; None: this machine's, if any
     kernel_esp: bool = False  # the kernel has to be able to: see lab/kernel
     # Answer ESP of lost SAs, as is qcd's default: off here, since most scenarios
     # are about IKE and let traffic flow to see when it is back.
@@ -127,6 +131,11 @@ class Places:
     def updown_log(self) -> Path:
         """What that script was told: a verb, a connection and a remote network."""
         return self.folder / "updown.log"
+
+    @property
+    def layer(self) -> Path:
+        """What the gateway changed in the image of its state_dir."""
+        return self.folder / "layer"
 
     @property
     def asan(self) -> Path:

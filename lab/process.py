@@ -111,6 +111,20 @@ def on_machine(config: Config, places: Places) -> list[str]:
         size = f"size={config.state_room},mode=0700"
         script = 'mount -t tmpfs -o "$0" tmpfs "$1" && shift && exec "$@"'
         argv += ["sh", "-c", script, size, str(places.state)]
+    if config.state_image is not None:
+        work = places.folder / "work"
+        for folder in (places.state, places.layer, work):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        layers = f"lowerdir={config.state_image},upperdir={places.layer},workdir={work}"
+        script = 'mount -t overlay -o "$0" overlay "$1" && shift && exec "$@"'
+        argv += ["sh", "-c", script, layers, str(places.state)]
+    if config.product_uuid is not None:
+        # Not every machine has this folder, and nobody may make it in sysfs.
+        script = (
+            "mount -t tmpfs tmpfs /sys/class && mkdir -p /sys/class/dmi/id && "
+            'echo "$0" >/sys/class/dmi/id/product_uuid && exec "$@"'
+        )
+        argv += ["sh", "-c", script, config.product_uuid]
     if config.machine_id is not None:
         places.machine_id.write_text(config.machine_id + "\n")
         script = 'mount --bind "$0" /etc/machine-id && exec "$@"'
@@ -170,6 +184,7 @@ class Charon:
         self._places.ready.unlink(missing_ok=True)
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         sock.bind(str(self._places.ready))
+        self._places.ready.chmod(0o777)  # as systemd's: charon may be anybody
         return sock
 
     def _launch(self, ns: Netns, argv: list[str]) -> "subprocess.Popen[bytes]":

@@ -118,20 +118,6 @@ def test_state_dir_too_open(new_lab: NewLab) -> None:
     assert secrets.read_bytes() == before
 
 
-def test_damaged_secrets(new_lab: NewLab) -> None:
-    lab = new_lab(Config())
-    lab.b.start()
-    lab.b.kill()
-    secrets = lab.b.places.state / "secrets"
-    octets = bytearray(secrets.read_bytes())
-    octets[len(octets) // 2] ^= 1
-    secrets.write_bytes(octets)
-    lab.b.start()
-    assert str(secrets) in lab.b.log()
-    assert on_and_off(False, True) in lab.b.log()
-    assert secrets.read_bytes() == bytes(octets)
-
-
 def test_two_daemons_on_one_state_dir(new_lab: NewLab) -> None:
     """Each would take the other's SAs for dead."""
     lab = new_lab(Config())

@@ -543,7 +543,12 @@ static bool open_socket(private_qcd_socket_t *this)
 	old = umask(S_IXUSR | S_IRWXG | S_IRWXO);
 	bound = bind(this->fd, (struct sockaddr*)&addr, sizeof(addr)) == 0;
 	umask(old);
-	return bound && listen(this->fd, CLIENTS_MAX) == 0;
+	/* it belongs to the user that charon will be, as vici's does: is_allowed()
+	 * goes by that one */
+	return bound &&
+		   lchown(addr.sun_path, lib->caps->get_uid(lib->caps),
+				  lib->caps->get_gid(lib->caps)) == 0 &&
+		   listen(this->fd, CLIENTS_MAX) == 0;
 }
 
 /*

@@ -746,32 +746,58 @@ static bool sas_are_ours()
 }
 
 /**
- * Open the store and take its secrets in
+ * Log what an administrator should know of the open store
+ */
+static void log_store(private_qcd_state_t *this, qcd_store_identity *identity,
+					  qcd_store_report *report)
+{
+	if (*report->text)
+	{
+		DBG1(DBG_CFG, "QCD: %s", report->text);
+	}
+	if (qcd_store_is_volatile(this->store))
+	{
+		DBG1(DBG_CFG, "QCD: %s is in memory (tmpfs): after a reboot, peers of "
+			 "earlier SAs get no answer. Set state_dir to a folder on a disk",
+			 this->config->state_dir);
+	}
+	if (!identity->len && !identity->product_len)
+	{
+		DBG1(DBG_CFG, "QCD: this machine has no %s: if a clone of its disk ran "
+			 "elsewhere, nobody would notice, and tokens of live SAs would be "
+			 "shown", QCD_STORE_MACHINE_ID);
+	}
+}
+
+/**
+ * Open the store and take its secrets in. Its files belong to the user that
+ * charon will be once it has dropped its privileges.
  */
 static bool open_store(private_qcd_state_t *this)
 {
 	const qcd_secrets *secrets;
 	qcd_store_identity identity;
 	qcd_store_report report;
+	qcd_store_user user = {
+		.uid = lib->caps->get_uid(lib->caps),
+		.gid = lib->caps->get_gid(lib->caps),
+	};
+	qcd_store_settings settings = {
+		.path = this->config->state_dir,
+		.identity = &identity,
+		.user = &user,
+		.node = this->config->node,
+	};
 
-	if (qcd_store_identity_read(&identity, &report,
-								QCD_STORE_MACHINE_ID) != QCD_STORE_OK ||
-		qcd_store_open(&this->store, &report, this->config->state_dir,
-					   &identity, this->config->node, time(NULL)) != QCD_STORE_OK)
+	if (qcd_store_identity_read(&identity, &report, QCD_STORE_MACHINE_ID,
+								QCD_STORE_PRODUCT_UUID) != QCD_STORE_OK ||
+		qcd_store_open(&this->store, &report, &settings,
+					   time(NULL)) != QCD_STORE_OK)
 	{
 		DBG1(DBG_CFG, "QCD: the token maker is off: %s", report.text);
 		return FALSE;
 	}
-	if (*report.text)
-	{
-		DBG1(DBG_CFG, "QCD: %s", report.text);
-	}
-	if (!identity.len)
-	{
-		DBG1(DBG_CFG, "QCD: this machine has no %s: if a copy of it ran, nobody "
-			 "would notice, and tokens of live SAs would be shown",
-			 QCD_STORE_MACHINE_ID);
-	}
+	log_store(this, &identity, &report);
 	this->age_offset = qcd_store_age(this->store, time(NULL));
 	this->age_since = qcd_now();
 	secrets = qcd_store_secrets(this->store);

@@ -363,6 +363,31 @@ static void test_twice_and_lock_file(void **state)
     qcd_samap_close(samap_box_open(b));
 }
 
+/* A map that lost all its octets is told of, once; one that a process was just
+ * making is not. */
+static void test_no_octets(void **state)
+{
+    const box *b = *state;
+    static const box_image none = {.is_there = false};
+    static const box_image empty = {.is_there = true};
+    qcd_samap *map = samap_box_open(b);
+    qcd_store_report report;
+    samap_box_put(map, 1, 1);
+    qcd_samap_close(map);
+    box_restore(b, "samap", &empty);
+    assert_int_equal(samap_box_try(&map, &report, b), QCD_STORE_OK);
+    assert_non_null(
+        strstr(report.text, "/samap has lost all its octets: a new"));
+    assert_int_equal(qcd_samap_count(map), 0);
+    qcd_samap_close(map);
+    qcd_samap_close(samap_box_open(b));
+
+    box_restore(b, "samap", &empty);
+    box_restore(b, "samap.log.0", &none);
+    box_restore(b, "samap.log.1", &none);
+    qcd_samap_close(samap_box_open(b));
+}
+
 /* Journals of before are taken into the new map. */
 static void test_journals_outlive_the_map(void **state)
 {
@@ -443,6 +468,7 @@ int main(void)
         BOX_TEST(test_meta),
         BOX_TEST(test_tables_that_differ),
         BOX_TEST(test_twice_and_lock_file),
+        BOX_TEST(test_no_octets),
         BOX_TEST(test_journals_outlive_the_map),
         BOX_TEST(test_children),
     };

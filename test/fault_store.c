@@ -15,35 +15,50 @@
 #define CALLS_MAX 500
 
 /* What a start finds in the folder. */
-enum found { NOTHING, OLD_RUN, UNBOUND, RUN_LOST, RUN_LAST };
+enum found {
+    NOTHING,
+    OLD_RUN,
+    OLD_VERSION,
+    RUN_LOST,
+    RUN_DAMAGED_BY,
+    RUN_LAST,
+    COPIED,
+    SECRETS_DAMAGED
+};
 
+#define WRITE_RUN "make run.tmp, write, sync file, rename run, sync folder, "
+#define WRITE_SECRETS                                                          \
+    "make secrets.tmp, write, sync file, rename secrets, sync folder, "
+#define SET_ASIDE "rename secrets.old, rename run.old, "
+
+/* `aside` is the file that the secrets become, NULL if none. */
 static const struct scene {
     const char *name;
     enum found found;
+    const char *aside;
     const char *trace;
 } scenes[] = {
-    {"first start", NOTHING,
-     "make a folder, sync folder, write, "
-     "make run.tmp, write, sync file, rename run, sync folder, "
-     "make secrets.tmp, write, sync file, rename secrets, sync folder, "},
-    {"next start", OLD_RUN,
-     "write, make run.tmp, write, sync file, rename run, sync folder, "},
-    {"bound to no machine", UNBOUND,
-     "write, make secrets.tmp, write, sync file, rename secrets, sync folder, "
-     "make run.tmp, write, sync file, rename run, sync folder, "},
-    {"run lost", RUN_LOST,
-     "write, make run.tmp, write, sync file, rename run, sync folder, "
-     "make secrets.tmp, write, sync file, rename secrets, sync folder, "},
-    {"last run", RUN_LAST,
-     "write, make run.tmp, write, sync file, rename run, sync folder, "
-     "make secrets.tmp, write, sync file, rename secrets, sync folder, "},
+    {"first start", NOTHING, NULL,
+     "make a folder, sync folder, write, " WRITE_RUN WRITE_SECRETS},
+    {"next start", OLD_RUN, NULL, "write, " WRITE_RUN},
+    {"earlier version", OLD_VERSION, NULL, "write, " WRITE_RUN},
+    {"run lost", RUN_LOST, "secrets.old",
+     "write, " SET_ASIDE WRITE_RUN WRITE_SECRETS},
+    {"run damaged", RUN_DAMAGED_BY, "secrets.old",
+     "write, " SET_ASIDE WRITE_RUN WRITE_SECRETS},
+    {"last run", RUN_LAST, "secrets.old",
+     "write, " SET_ASIDE WRITE_RUN WRITE_SECRETS},
+    {"copied", COPIED, "secrets.old",
+     "write, " SET_ASIDE WRITE_RUN WRITE_SECRETS},
+    {"secrets damaged", SECRETS_DAMAGED, "secrets.damaged",
+     "write, rename secrets.damaged, " WRITE_RUN WRITE_SECRETS},
 };
 
 /* history is what was in use before, and must not come again. */
 typedef struct history {
     bool had_secrets;
     bool is_run_known;
-    bool was_unbound;
+    const char *aside;
     uint16_t run;
     qcd_secrets secrets;
     box_image secrets_file;
@@ -58,33 +73,62 @@ static void remember(history *out, const qcd_store *store)
     out->run = qcd_store_run(store);
 }
 
-static void prepare(history *out, const box *b, const struct scene *scene)
+/* harm flips a bit of a file. */
+static void harm(const box *b, const char *name)
+{
+    box_image image;
+    box_save(&image, b, name);
+    image.octets[image.len / 2] ^= 1;
+    box_restore(b, name, &image);
+}
+
+/* change does to the files what the scene is about. */
+static void change(const box *b, enum found found)
 {
     static const box_image none = {.is_there = false};
+    switch (found) {
+    case OLD_VERSION:
+        box_make_old(b, &box_machine);
+        break;
+    case RUN_LOST:
+        box_restore(b, "run", &none);
+        break;
+    case RUN_DAMAGED_BY:
+        harm(b, "run");
+        break;
+    case RUN_LAST:
+        box_put_run(b, 65535);
+        break;
+    case COPIED:
+        box_copy(b, "run");
+        break;
+    case SECRETS_DAMAGED:
+        harm(b, "secrets");
+        break;
+    case NOTHING:
+    case OLD_RUN:
+        break;
+    }
+}
+
+static void prepare(history *out, const box *b, const struct scene *scene)
+{
     box_clear(b);
     memset(out, 0, sizeof(*out));
     if (scene->found != NOTHING) {
         qcd_store *store = box_open(b, scene->name);
         remember(out, store);
         qcd_store_close(store);
-        out->is_run_known = scene->found == OLD_RUN || scene->found == UNBOUND;
+        out->is_run_known = scene->aside == NULL;
+        change(b, scene->found);
     }
-    if (scene->found == UNBOUND) {
-        box_unbind(b);
-        out->was_unbound = true;
-    }
-    if (scene->found == RUN_LOST) {
-        box_restore(b, "run", &none);
-    }
-    if (scene->found == RUN_LAST) {
-        box_put_run(b, 65535);
-    }
+    out->aside = scene->aside;
     box_save(&out->secrets_file, b, "secrets");
     out->num_fds = box_num_fds();
 }
 
-/* check_store holds that an open store fits the past: the secrets are kept,
- * and no run of a key comes again. */
+/* check_store holds that an open store fits the past: the secrets are kept
+ * where they may be, and no run of a key comes again. */
 static void check_store(const qcd_store *store, const char *row,
                         const history *past)
 {
@@ -94,22 +138,13 @@ static void check_store(const qcd_store *store, const char *row,
     if (!past->had_secrets) {
         return;
     }
-    CHECK_OCTETS(row, now->generations, past->secrets.generations,
-                 sizeof(now->generations));
+    bool same_secret = memcmp(now->generations, past->secrets.generations,
+                              sizeof(now->generations)) == 0;
     bool same_key =
         memcmp(now->seal_key, past->secrets.seal_key, QCD_SEAL_KEY_LEN) == 0;
     CHECK_INT(row, same_key, past->is_run_known);
+    CHECK_INT(row, same_secret, past->is_run_known);
     CHECK(row, !same_key || qcd_store_run(store) > past->run);
-}
-
-/* check_next_start holds that the folder can be opened after what happened,
- * and that nothing is left of it. */
-static void check_next_start(const box *b, const char *row, const history *past)
-{
-    qcd_store *store = box_open(b, row);
-    check_store(store, row, past);
-    qcd_store_close(store);
-    CHECK(row, box_holds(b, "lock run secrets "));
 }
 
 static bool is_there(const box *b, const char *name)
@@ -117,6 +152,20 @@ static bool is_there(const box *b, const char *name)
     box_image image;
     box_save(&image, b, name);
     return image.is_there;
+}
+
+/* check_next_start holds that the folder can be opened after what happened,
+ * that nothing is left of it, and that what was there once is kept. */
+static void check_next_start(const box *b, const char *row, const history *past)
+{
+    qcd_store *store = box_open(b, row);
+    check_store(store, row, past);
+    qcd_store_close(store);
+    CHECK(row, is_there(b, "lock") && is_there(b, "run"));
+    CHECK(row, is_there(b, "secrets"));
+    CHECK(row, !is_there(b, "run.tmp") && !is_there(b, "secrets.tmp"));
+    CHECK(row, past->aside == NULL ||
+                   box_is_same(b, past->aside, &past->secrets_file));
 }
 
 /* check_error holds what every error promises. */
@@ -128,10 +177,12 @@ static void check_error(const box *b, const char *row, const char *call,
     CHECK(row, store == NULL);
     CHECK(row, strncmp(report->text, "cannot ", 7) == 0);
     CHECK(row, strstr(report->text, " /")); /* the file, or a parent of it */
-    /* Only what makes the last rename durable comes after it, and the run
-     * where the secrets were only bound. */
+    /* What was there is there, by one name or the other.  Only what makes the
+     * last rename durable comes after it. */
     CHECK(row, box_is_same(b, "secrets", &past->secrets_file) ||
-                   strcmp(call, "fsync") == 0 || past->was_unbound);
+                   strcmp(call, "fsync") == 0 ||
+                   (past->aside != NULL &&
+                    box_is_same(b, past->aside, &past->secrets_file)));
 }
 
 static void fail_each(const box *b, const struct scene *scene,
@@ -154,9 +205,12 @@ static void fail_each(const box *b, const struct scene *scene,
             CHECK(row, call != NULL);
             check_error(b, row, call, err, store, &report, &past);
         } else {
-            /* What was read is read: a late error does not matter. */
-            CHECK(row, call == NULL || strcmp(call, "close") == 0);
+            /* What was read is read: a late error does not matter.  Nor does
+             * the kind of the file system. */
+            CHECK(row, call == NULL || strcmp(call, "close") == 0 ||
+                           strcmp(call, "fstatfs") == 0);
             check_store(store, row, &past);
+            past.aside = NULL; /* the next start has nothing to do with it */
             remember(&past, store);
             qcd_store_close(store);
         }
@@ -296,29 +350,64 @@ static void test_adopt_fails(void **state)
     for (size_t n = 1; call != NULL; n++) {
         box_clear(b);
         qcd_store_close(box_open(b, "first"));
-        box_unbind(b);
+        box_copy(b, "run");
         box_image before;
         qcd_store_report report;
         size_t num_fds = box_num_fds();
-        box_save(&before, b, "secrets");
+        box_save(&before, b, "run");
         fault_start(FAULT_ONCE, n);
         enum qcd_store_err err =
-            qcd_store_adopt(&report, b->folder, &box_other_machine);
+            qcd_store_adopt(&report, b->folder, &box_machine);
         call = fault_stop();
         const char *row = call != NULL ? call : "none";
         CHECK_INT(row, box_num_fds(), num_fds);
         CHECK(row, box_holds(b, "lock run secrets "));
         if (err != QCD_STORE_OK) {
             CHECK_INT(row, err, QCD_STORE_ERR_SYSTEM);
-            CHECK(row, box_is_same(b, "secrets", &before) ||
-                           strcmp(row, "fsync") == 0);
-            CHECK_INT(row,
-                      qcd_store_adopt(&report, b->folder, &box_other_machine),
+            CHECK(row,
+                  box_is_same(b, "run", &before) || strcmp(row, "fsync") == 0);
+            CHECK_INT(row, qcd_store_adopt(&report, b->folder, &box_machine),
                       QCD_STORE_OK);
         } else {
             CHECK(row, call == NULL || strcmp(call, "close") == 0);
         }
-        CHECK(row, !box_is_same(b, "secrets", &before));
+        qcd_store *store = box_open(b, row);
+        CHECK_INT(row, qcd_store_run(store), 2);
+        qcd_store_close(store);
+    }
+}
+
+/* Killed at any moment: still a copy, or adopted. */
+static void test_adopt_killed(void **state)
+{
+    const box *b = *state;
+    for (size_t n = 1;; n++) {
+        qcd_store_report report;
+        qcd_secrets before;
+        box_clear(b);
+        qcd_store_close(box_open(b, "first"));
+        box_copy(b, "run");
+        box_secrets(&before, b);
+        pid_t pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            fault_start(FAULT_KILL, n);
+            _exit(qcd_store_adopt(&report, b->folder, &box_machine) == 0 ? 0
+                                                                         : 1);
+        }
+        int status;
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        qcd_store *store = box_open(b, "after it");
+        const qcd_secrets *now = qcd_store_secrets(store);
+        bool same_key =
+            memcmp(now->seal_key, before.seal_key, QCD_SEAL_KEY_LEN) == 0;
+        assert_int_equal(qcd_store_run(store), same_key ? 2 : 1);
+        qcd_store_close(store);
+        if (!WIFSIGNALED(status)) {
+            assert_int_equal(WEXITSTATUS(status), 0);
+            assert_true(same_key);
+            break;
+        }
     }
 }
 
@@ -329,7 +418,7 @@ static void test_import_fails(void **state)
     qcd_secrets shared;
     qcd_store_report report;
     qcd_store_close(box_open(b, "first"));
-    assert_int_equal(qcd_store_share(&shared, &report, b->folder),
+    assert_int_equal(qcd_store_share(&shared, &report, b->folder, &box_machine),
                      QCD_STORE_OK);
     for (int is_again = 0; is_again < 2; is_again++) {
         const char *call = "";
@@ -355,10 +444,10 @@ static void test_import_fails(void **state)
                     QCD_STORE_OK);
             }
             qcd_store *store;
-            CHECK_INT(row,
-                      qcd_store_open(&store, &report, b->folder, &box_machine,
-                                     BOX_NODE + 1, BOX_NOW),
-                      QCD_STORE_OK);
+            CHECK_INT(
+                row,
+                box_open_as(&store, &report, b, &box_machine, BOX_NODE + 1),
+                QCD_STORE_OK);
             CHECK(row, report.text[0] == '\0'); /* the key is kept */
             qcd_store_close(store);
             CHECK(row, box_holds(b, "lock run secrets "));
@@ -377,7 +466,8 @@ static void test_peek_fails(void **state)
         size_t num_fds = box_num_fds();
         dirty(&seen, sizeof(seen));
         fault_start(FAULT_ONCE, n);
-        enum qcd_store_err err = qcd_store_share(&seen, &report, b->folder);
+        enum qcd_store_err err =
+            qcd_store_share(&seen, &report, b->folder, &box_machine);
         call = fault_stop();
         const char *row = call != NULL ? call : "none";
         CHECK_INT(row, box_num_fds(), num_fds);
@@ -473,6 +563,7 @@ int main(void)
         BOX_TEST(test_rotate_fails),
         BOX_TEST(test_rotate_killed),
         BOX_TEST(test_adopt_fails),
+        BOX_TEST(test_adopt_killed),
         BOX_TEST(test_import_fails),
         BOX_TEST(test_peek_fails),
         BOX_TEST(test_short_transfers_and_signals),

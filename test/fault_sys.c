@@ -257,6 +257,20 @@ int __wrap_sys_fstat(int fd, struct stat *out)
     return fails("fstat", EIO) ? -1 : __real_sys_fstat(fd, out);
 }
 
+int __real_sys_statx(int fd, struct sys_birth *out);
+int __wrap_sys_statx(int fd, struct sys_birth *out);
+int __wrap_sys_statx(int fd, struct sys_birth *out)
+{
+    return fails("statx", EIO) ? -1 : __real_sys_statx(fd, out);
+}
+
+int __real_sys_fstatfs(int fd, uint32_t *out_kind);
+int __wrap_sys_fstatfs(int fd, uint32_t *out_kind);
+int __wrap_sys_fstatfs(int fd, uint32_t *out_kind)
+{
+    return fails("fstatfs", EIO) ? -1 : __real_sys_fstatfs(fd, out_kind);
+}
+
 int __real_sys_rename(int folder_fd, const char *from, const char *to);
 int __wrap_sys_rename(int folder_fd, const char *from, const char *to);
 int __wrap_sys_rename(int folder_fd, const char *from, const char *to)

@@ -81,11 +81,14 @@ static qcd_store *start_run(const char *folder, uint8_t node, qcd_mint *mint,
     qcd_store_report report;
     qcd_store_identity machine;
 
-    demand(qcd_store_identity_read(&machine, &report, QCD_STORE_MACHINE_ID) ==
-               QCD_STORE_OK,
+    qcd_store_settings settings = {
+        .path = folder, .identity = &machine, .node = node};
+
+    demand(qcd_store_identity_read(&machine, &report, QCD_STORE_MACHINE_ID,
+                                   QCD_STORE_PRODUCT_UUID) == QCD_STORE_OK,
            report.text);
-    demand(qcd_store_open(&store, &report, folder, &machine, node,
-                          (uint64_t)time(NULL)) == QCD_STORE_OK,
+    demand(qcd_store_open(&store, &report, &settings, (uint64_t)time(NULL)) ==
+               QCD_STORE_OK,
            report.text);
     qcd_mint_init(mint, node, qcd_store_run(store));
     qcd_seal_init(seal, qcd_store_secrets(store)->seal_key);

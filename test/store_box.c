@@ -13,6 +13,14 @@
 const qcd_store_identity box_machine = {.len = 3, .octets = "one"};
 const qcd_store_identity box_other_machine = {.len = 3, .octets = "two"};
 const qcd_store_identity box_no_machine = {.len = 0};
+const qcd_store_identity box_product = {
+    .len = 3, .octets = "one", .product_len = 4, .product = "1234"};
+const qcd_store_identity box_other_product = {
+    .len = 3, .octets = "one", .product_len = 4, .product = "1235"};
+const qcd_store_identity box_hidden_product = {
+    .len = 3, .octets = "one", .is_product_hidden = true};
+const qcd_store_identity box_product_alone = {.product_len = 4,
+                                              .product = "1234"};
 
 int box_setup(void **state)
 {
@@ -174,36 +182,89 @@ void box_secrets(qcd_secrets *out, const box *b)
     assert_int_equal(secrets_decode(out, &body), QCD_STORE_OK);
 }
 
-void box_unbind(const box *b)
+/* read_run reads the body of the run file. */
+static void read_run(keyfile_body *out, const box *b)
+{
+    box_image image;
+    box_save(&image, b, "run");
+    assert_int_equal(keyfile_decode(out, &run_kind, image.octets, image.len),
+                     QCD_STORE_OK);
+}
+
+static void write_body(const box *b, const keyfile_kind *kind,
+                       const keyfile_body *body)
 {
     box_image image = {.is_there = true};
+    image.len = keyfile_encode(image.octets, kind, body);
+    box_restore(b, kind->name, &image);
+}
+
+void box_run(run_record *out, const box *b)
+{
     keyfile_body body;
-    qcd_secrets secrets;
-    box_secrets(&secrets, b);
-    memset(secrets.machine, 0, sizeof(secrets.machine));
-    secrets_encode(&body, &secrets);
-    image.len = keyfile_encode(image.octets, &secrets_kind, &body);
-    box_restore(b, "secrets", &image);
+    read_run(&body, b);
+    assert_int_equal(run_decode(out, &body), QCD_STORE_OK);
 }
 
 void box_put_run(const box *b, uint16_t run)
 {
-    box_image image = {.is_there = true};
+    keyfile_body old;
+    keyfile_body body;
+    run_record record;
+    read_run(&old, b);
+    assert_int_equal(run_decode(&record, &old), QCD_STORE_OK);
+    record.run = run;
+    run_encode(&body, &record);
+    memcpy(body.octets, old.octets, BIRTH_LEN); /* it is the same file */
+    write_body(b, &run_kind, &body);
+}
+
+void box_copy(const box *b, const char *name)
+{
+    char path[BOX_PATH_MAX];
+    char old[BOX_PATH_MAX + 8];
+    box_image image;
+    box_path(path, b, name);
+    (void)snprintf(old, sizeof(old), "%s.orig", path);
+    box_save(&image, b, name);
+    assert_true(image.is_there);
+    assert_int_equal(rename(path, old), 0); /* its inode is not free yet */
+    box_restore(b, name, &image);
+    assert_int_equal(unlink(old), 0);
+}
+
+void box_make_old(const box *b, const qcd_store_identity *machine)
+{
     keyfile_body body;
     qcd_secrets secrets;
-    run_record record = {.run = run, .node = BOX_NODE};
+    run_record record;
     box_secrets(&secrets, b);
-    secrets_digest(record.key_digest, &secrets);
-    run_encode(&body, &record);
-    image.len = keyfile_encode(image.octets, &run_kind, &body);
-    box_restore(b, "run", &image);
+    box_run(&record, b);
+    identity_digest(secrets.machine, machine);
+    secrets_encode(&body, &secrets);
+    write_body(b, &secrets_kind, &body);
+
+    body = (keyfile_body){.version = 2, .len = KEY_DIGEST_LEN + 4};
+    memcpy(body.octets, record.key_digest, KEY_DIGEST_LEN);
+    body.octets[KEY_DIGEST_LEN] = (uint8_t)(record.run >> 8);
+    body.octets[KEY_DIGEST_LEN + 1] = (uint8_t)record.run;
+    body.octets[KEY_DIGEST_LEN + 3] = (uint8_t)record.node;
+    write_body(b, &run_kind, &body);
+}
+
+enum qcd_store_err box_open_as(qcd_store **out, qcd_store_report *report,
+                               const box *b, const qcd_store_identity *identity,
+                               uint8_t node)
+{
+    const qcd_store_settings settings = {
+        .path = b->folder, .identity = identity, .node = node};
+    return qcd_store_open(out, report, &settings, BOX_NOW);
 }
 
 enum qcd_store_err box_try(qcd_store **out, qcd_store_report *report,
                            const box *b)
 {
-    return qcd_store_open(out, report, b->folder, &box_machine, BOX_NODE,
-                          BOX_NOW);
+    return box_open_as(out, report, b, &box_machine, BOX_NODE);
 }
 
 qcd_store *box_open(const box *b, const char *row)

@@ -18,6 +18,12 @@ extern const qcd_store_identity box_machine;
 extern const qcd_store_identity box_other_machine;
 extern const qcd_store_identity box_no_machine;
 
+/* box_machine and box_no_machine where the product has an UUID as well. */
+extern const qcd_store_identity box_product;
+extern const qcd_store_identity box_other_product;
+extern const qcd_store_identity box_hidden_product;
+extern const qcd_store_identity box_product_alone;
+
 /* box is the state of a test: `root`, 0700 and ours, is there; `folder` in it,
  * for the store, is not yet. */
 typedef struct box {
@@ -66,8 +72,20 @@ bool box_holds(const box *b, const char *names);
 /* box_mode is the mode of `path`, with the bits of its kind. */
 mode_t box_mode(const char *path);
 
-/* box_put_run writes the run file of the secrets that are in `folder`. */
+/* box_put_run writes another run into the run file that is in `folder`. */
 void box_put_run(const box *b, uint16_t run);
+
+/* box_copy puts a copy in the place of the file: the same octets. */
+void box_copy(const box *b, const char *name);
+
+/* box_make_old writes both files as the version before births did, on that
+ * machine. */
+void box_make_old(const box *b, const qcd_store_identity *machine);
+
+/* box_open_as opens the store as any node of any machine. */
+enum qcd_store_err box_open_as(qcd_store **out, qcd_store_report *report,
+                               const box *b, const qcd_store_identity *identity,
+                               uint8_t node);
 
 /* box_try opens the store as BOX_NODE of box_machine. */
 enum qcd_store_err box_try(qcd_store **out, qcd_store_report *report,
@@ -79,9 +97,8 @@ qcd_store *box_open(const box *b, const char *row);
 /* box_secrets reads the secrets that are in `folder`. */
 void box_secrets(qcd_secrets *out, const box *b);
 
-/* box_unbind makes the secrets those of no machine, as an image has them that
- * was made without one. */
-void box_unbind(const box *b);
+/* box_run reads the run file that is in `folder`. */
+void box_run(run_record *out, const box *b);
 
 /* box_num_fds counts the descriptors of this process. */
 size_t box_num_fds(void);

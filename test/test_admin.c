@@ -9,19 +9,26 @@
 #include "store/store.h"
 #include "store_box.h"
 
+#define OTHER_USER 54321
 #define ALL_FILES "lock run secrets "
 
 static enum qcd_store_err open_as(const box *b, qcd_store_report *report,
                                   const qcd_store_identity *identity)
 {
     qcd_store *store;
-    enum qcd_store_err err =
-        qcd_store_open(&store, report, b->folder, identity, BOX_NODE, BOX_NOW);
+    enum qcd_store_err err = box_open_as(&store, report, b, identity, BOX_NODE);
     qcd_store_close(store);
     return err;
 }
 
 /* ---- Adopting ----------------------------------------------------------- */
+
+/* move puts copies in the place of both files, as on another disk. */
+static void move(const box *b)
+{
+    box_copy(b, "run");
+    box_copy(b, "secrets");
+}
 
 static void test_adopt(void **state)
 {
@@ -29,47 +36,73 @@ static void test_adopt(void **state)
     static const struct {
         const char *name;
         const qcd_store_identity *by;
-        const char *text;
+        bool is_moved;
+        bool is_old;
     } rows[] = {
-        {"another machine", &box_other_machine, "bound to this machine"},
-        {"the same machine", &box_other_machine, "bound to this machine"},
-        {"one without identity", &box_no_machine, "bound to no machine"},
-        {"the first again", &box_machine, "bound to this machine"},
+        {"another machine", &box_other_machine, false, false},
+        {"another disk", &box_other_machine, true, false},
+        {"both", &box_machine, true, false},
+        {"nothing is new", &box_machine, false, false},
+        {"one without identity", &box_no_machine, true, false},
+        {"of an earlier version", &box_other_machine, true, true},
     };
     qcd_secrets before;
     qcd_secrets after;
-    box_image run;
     qcd_store_report report;
+    uint16_t run = 1;
     qcd_store_close(box_open(b, "first"));
-    box_secrets(&before, b);
-    box_save(&run, b, "run");
     for (size_t i = 0; i < NUM_ROWS(rows); i++) {
         const char *name = rows[i].name;
+        if (rows[i].is_old) {
+            box_make_old(b, &box_machine);
+        }
+        box_secrets(&before, b);
+        if (rows[i].is_moved) {
+            move(b);
+        }
         CHECK_INT(name, qcd_store_adopt(&report, b->folder, rows[i].by),
                   QCD_STORE_OK);
-        CHECK(name, strstr(report.text, rows[i].text));
-        CHECK(name, box_is_same(b, "run", &run));
+        CHECK(name, strstr(report.text, "are now those of this machine"));
         CHECK(name, box_holds(b, ALL_FILES));
         box_secrets(&after, b);
-        CHECK_INT(name, is_zero(after.machine, sizeof(after.machine)),
-                  rows[i].by->len == 0);
-        memcpy(after.machine, before.machine, sizeof(after.machine));
         CHECK_OCTETS(name, &after, &before, sizeof(after));
+
+        qcd_store *store;
+        CHECK_INT(name, box_open_as(&store, &report, b, rows[i].by, BOX_NODE),
+                  QCD_STORE_OK);
+        CHECK(name, report.text[0] == '\0');
+        CHECK_INT(name, qcd_store_run(store), ++run);
+        CHECK_OCTETS(name, qcd_store_secrets(store), &before, sizeof(before));
+        qcd_store_close(store);
     }
 }
 
-static void test_adopted_secrets_can_be_used(void **state)
+/* What was set aside by a first start that nobody wanted comes back by hand. */
+static void test_adopt_after_a_start(void **state)
 {
     const box *b = *state;
+    static const char *const names[] = {"secrets", "run"};
     qcd_store_report report;
+    qcd_secrets before;
+    qcd_secrets after;
     qcd_store_close(box_open(b, "first"));
-    assert_int_equal(open_as(b, &report, &box_other_machine),
-                     QCD_STORE_ERR_IDENTITY);
-    assert_int_equal(qcd_store_adopt(&report, b->folder, &box_other_machine),
+    box_secrets(&before, b);
+    move(b);
+    qcd_store_close(box_open(b, "afresh"));
+    for (size_t i = 0; i < NUM_ROWS(names); i++) {
+        char from[BOX_PATH_MAX + 8];
+        char to[BOX_PATH_MAX];
+        box_path(to, b, names[i]);
+        (void)snprintf(from, sizeof(from), "%s.old", to);
+        assert_int_equal(rename(from, to), 0);
+    }
+    assert_int_equal(qcd_store_adopt(&report, b->folder, &box_machine),
                      QCD_STORE_OK);
-    assert_int_equal(open_as(b, &report, &box_other_machine), QCD_STORE_OK);
-    assert_string_equal(report.text, "");
-    assert_int_equal(open_as(b, &report, &box_machine), QCD_STORE_ERR_IDENTITY);
+    qcd_store *store = box_open(b, "adopted");
+    after = *qcd_store_secrets(store);
+    assert_memory_equal(&after, &before, sizeof(after));
+    assert_int_equal(qcd_store_run(store), 2);
+    qcd_store_close(store);
 }
 
 static void test_adopt_refused(void **state)
@@ -91,6 +124,14 @@ static void test_adopt_refused(void **state)
                      QCD_STORE_ERR_BUSY);
     assert_non_null(strstr(report.text, "in use by process "));
     qcd_store_close(store);
+
+    box_image run;
+    box_save(&run, b, "run");
+    box_restore(b, "run", &(box_image){.is_there = false});
+    assert_int_equal(qcd_store_adopt(&report, b->folder, &box_machine),
+                     QCD_STORE_ERR_MISSING);
+    assert_non_null(strstr(report.text, "/run is missing, damaged or of "));
+    box_restore(b, "run", &run);
 
     box_image damaged;
     box_save(&damaged, b, "secrets");
@@ -136,7 +177,7 @@ static void test_share(void **state)
     qcd_store_report report;
     qcd_store *store = box_open(b, "first");
     qcd_secrets own = *qcd_store_secrets(store);
-    assert_int_equal(qcd_store_share(&shared, &report, b->folder),
+    assert_int_equal(qcd_store_share(&shared, &report, b->folder, &box_machine),
                      QCD_STORE_OK);
     qcd_store_close(store);
     assert_true(is_zero(shared.machine, sizeof(shared.machine)));
@@ -149,10 +190,53 @@ static void test_share(void **state)
 
     /* Without a run the next start makes another key. */
     box_restore(b, "run", &none);
-    assert_int_equal(qcd_store_share(&shared, &report, b->folder),
+    assert_int_equal(qcd_store_share(&shared, &report, b->folder, &box_machine),
                      QCD_STORE_ERR_MISSING);
     assert_non_null(strstr(report.text, "/state/run is missing"));
     assert_true(is_zero(&shared, sizeof(shared)));
+}
+
+/* Each number under which the key was used is another one's for ever. */
+static void test_share_all_numbers(void **state)
+{
+    const box *b = *state;
+    static const uint8_t nodes[] = {1, 2, 2, 255, 0};
+    qcd_secrets shared;
+    qcd_store_report report;
+    for (size_t i = 0; i < NUM_ROWS(nodes); i++) {
+        qcd_store *store;
+        assert_int_equal(
+            box_open_as(&store, &report, b, &box_machine, nodes[i]),
+            QCD_STORE_OK);
+        qcd_store_close(store);
+        if (nodes[i] == 255) { /* a number outlives an adoption, too */
+            move(b);
+            assert_int_equal(qcd_store_adopt(&report, b->folder, &box_machine),
+                             QCD_STORE_OK);
+        }
+    }
+    assert_int_equal(qcd_store_share(&shared, &report, b->folder, &box_machine),
+                     QCD_STORE_OK);
+    for (size_t node = 0; node < QCD_STORE_NODES; node++) {
+        assert_int_equal(is_taken(&shared, node), node <= 2 || node == 255);
+    }
+}
+
+/* A copy doesn't know what numbers the gateway had since. */
+static void test_share_refused(void **state)
+{
+    const box *b = *state;
+    qcd_secrets shared;
+    qcd_store_report report;
+    qcd_store_close(box_open(b, "first"));
+    assert_int_equal(
+        qcd_store_share(&shared, &report, b->folder, &box_other_machine),
+        QCD_STORE_ERR_MISSING);
+    assert_non_null(strstr(report.text, "/state is a copy of another folder"));
+    assert_true(is_zero(&shared, sizeof(shared)));
+    move(b);
+    assert_int_equal(qcd_store_share(&shared, &report, b->folder, &box_machine),
+                     QCD_STORE_ERR_MISSING);
 }
 
 /* second makes another folder beside that of the box. */
@@ -168,10 +252,22 @@ static enum qcd_store_err open_node(const box *b, qcd_store_report *report,
                                     uint8_t node)
 {
     qcd_store *store;
-    enum qcd_store_err err = qcd_store_open(&store, report, b->folder,
-                                            &box_other_machine, node, BOX_NOW);
+    enum qcd_store_err err =
+        box_open_as(&store, report, b, &box_other_machine, node);
     qcd_store_close(store);
     return err;
+}
+
+/* share shares the secrets of a folder, on whatever machine that is. */
+static void share(qcd_secrets *out, const box *b)
+{
+    qcd_store_report report;
+    enum qcd_store_err err =
+        qcd_store_share(out, &report, b->folder, &box_machine);
+    if (err == QCD_STORE_ERR_MISSING) {
+        err = qcd_store_share(out, &report, b->folder, &box_other_machine);
+    }
+    assert_int_equal(err, QCD_STORE_OK);
 }
 
 /* pass_on shares the secrets of one folder and imports them into another. */
@@ -180,8 +276,7 @@ static enum qcd_store_err pass_on(const box *from, const box *to,
                                   qcd_store_report *report)
 {
     qcd_secrets shared;
-    assert_int_equal(qcd_store_share(&shared, report, from->folder),
-                     QCD_STORE_OK);
+    share(&shared, from);
     return qcd_store_import(report, to->folder, &shared, identity);
 }
 
@@ -213,7 +308,6 @@ static void test_import(void **state)
     assert_memory_equal(of_b.seal_key, of_a.seal_key, QCD_SEAL_KEY_LEN);
     assert_memory_equal(of_b.generations, of_a.generations,
                         sizeof(of_a.generations));
-    assert_memory_not_equal(of_b.machine, of_a.machine, sizeof(of_a.machine));
     qcd_store_close(store);
 }
 
@@ -229,9 +323,8 @@ static void test_new_key_frees_the_numbers(void **state)
     assert_int_equal(open_node(&b, &report, BOX_NODE), QCD_STORE_ERR_NODE);
     assert_int_equal(open_node(&b, &report, 0), QCD_STORE_OK);
     box_restore(&b, "run", &none);
-    assert_int_equal(open_node(&b, &report, BOX_NODE), QCD_STORE_ERR_NODE);
-    assert_int_equal(open_node(&b, &report, 0), QCD_STORE_OK);
     assert_int_equal(open_node(&b, &report, BOX_NODE), QCD_STORE_OK);
+    assert_int_equal(open_node(&b, &report, 0), QCD_STORE_OK);
 }
 
 static void test_import_refused(void **state)
@@ -281,9 +374,8 @@ static void rotate(const box *b, const qcd_store_identity *identity,
 {
     qcd_store *store;
     qcd_store_report report;
-    assert_int_equal(
-        qcd_store_open(&store, &report, b->folder, identity, node, BOX_NOW),
-        QCD_STORE_OK);
+    assert_int_equal(box_open_as(&store, &report, b, identity, node),
+                     QCD_STORE_OK);
     assert_int_equal(qcd_store_rotate(store, &report, BOX_NOW), QCD_STORE_OK);
     qcd_store_close(store);
 }
@@ -330,7 +422,7 @@ static void test_import_again(void **state)
     assert_int_equal(open_as(a, &report, &box_machine), QCD_STORE_OK);
 }
 
-/* What came from another machine stays refused: importing is no adopting. */
+/* What came from another machine stays what it is: importing is no adopting. */
 static void test_import_again_is_no_adoption(void **state)
 {
     const box *a = *state;
@@ -339,23 +431,87 @@ static void test_import_again_is_no_adoption(void **state)
     qcd_store_close(box_open(a, "first"));
     assert_int_equal(pass_on(a, &b, &box_machine, &report), QCD_STORE_OK);
     assert_int_equal(pass_on(a, &b, &box_other_machine, &report), QCD_STORE_OK);
-    assert_int_equal(open_node(&b, &report, 7), QCD_STORE_ERR_IDENTITY);
+    assert_int_equal(open_node(&b, &report, 7), QCD_STORE_OK);
+    assert_non_null(strstr(report.text, "run was written on another machine"));
+}
+
+/* A number that we had and gave up is ours still, when it comes back. */
+static void test_own_numbers_come_back(void **state)
+{
+    const box *a = *state;
+    const box b = second(a);
+    qcd_store_report report;
+    for (uint8_t node = 1; node <= 2; node++) {
+        qcd_store *store;
+        assert_int_equal(box_open_as(&store, &report, a, &box_machine, node),
+                         QCD_STORE_OK);
+        qcd_store_close(store);
+    }
+    assert_int_equal(pass_on(a, &b, &box_other_machine, &report), QCD_STORE_OK);
+    for (uint8_t node = 1; node <= 2; node++) {
+        assert_int_equal(open_node(&b, &report, node), QCD_STORE_ERR_NODE);
+    }
+    assert_int_equal(open_node(&b, &report, 3), QCD_STORE_OK);
+    assert_int_equal(pass_on(&b, a, &box_machine, &report), QCD_STORE_OK);
+    for (uint8_t node = 1; node <= 3; node++) {
+        qcd_store *store;
+        assert_int_equal(box_open_as(&store, &report, a, &box_machine, node),
+                         node == 3 ? QCD_STORE_ERR_NODE : QCD_STORE_OK);
+        qcd_store_close(store);
+    }
+}
+
+/* Root's tools work on the folder of the user that charon runs as. */
+static void test_folder_of_another_user(void **state)
+{
+    const box *b = *state;
+    static const char *const names[] = {"lock", "run", "secrets"};
+    const qcd_store_user user = {.uid = OTHER_USER, .gid = OTHER_USER};
+    const qcd_store_settings settings = {
+        .path = b->folder, .identity = &box_machine, .user = &user};
+    const box other = second(b);
+    qcd_store *store;
+    qcd_secrets seen;
+    qcd_store_report report;
+    assert_int_equal(chmod(b->root, 0711), 0);
+    assert_int_equal(qcd_store_open(&store, &report, &settings, BOX_NOW),
+                     QCD_STORE_OK);
+    qcd_store_close(store);
+    assert_int_equal(qcd_store_peek(&seen, &report, b->folder), QCD_STORE_OK);
+    assert_int_equal(pass_on(b, &other, &box_machine, &report), QCD_STORE_OK);
+    assert_int_equal(pass_on(&other, b, &box_machine, &report), QCD_STORE_OK);
+    assert_int_equal(qcd_store_adopt(&report, b->folder, &box_machine),
+                     QCD_STORE_OK);
+    for (size_t i = 0; i < NUM_ROWS(names); i++) {
+        struct stat st;
+        char path[BOX_PATH_MAX];
+        box_path(path, b, names[i]);
+        assert_int_equal(lstat(path, &st), 0);
+        CHECK_INT(names[i], st.st_uid, OTHER_USER);
+    }
+    assert_int_equal(access(b->folder, R_OK), 0); /* root is root again */
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         BOX_TEST(test_adopt),
-        BOX_TEST(test_adopted_secrets_can_be_used),
+        BOX_TEST(test_adopt_after_a_start),
         BOX_TEST(test_adopt_refused),
         BOX_TEST(test_peek),
         BOX_TEST(test_share),
+        BOX_TEST(test_share_all_numbers),
+        BOX_TEST(test_share_refused),
         BOX_TEST(test_import),
         BOX_TEST(test_new_key_frees_the_numbers),
         BOX_TEST(test_import_refused),
         BOX_TEST(test_import_over_an_old_run),
         BOX_TEST(test_import_again),
         BOX_TEST(test_import_again_is_no_adoption),
+        BOX_TEST(test_own_numbers_come_back),
+        box_test_if(geteuid() == 0, "test_folder_of_another_user",
+                    "test_folder_of_another_user # SKIP needs root",
+                    test_folder_of_another_user),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,8 +17,9 @@
 static enum qcd_store_err try_open(const char *path, qcd_store_report *report)
 {
     folder dir;
+    qcd_store_user self = {geteuid(), getegid()};
     report->text[0] = '\0';
-    enum qcd_store_err err = folder_open(&dir, report, path);
+    enum qcd_store_err err = folder_open(&dir, report, path, &self);
     if (err == QCD_STORE_OK) {
         folder_close(&dir);
     } else {
@@ -234,7 +235,7 @@ static void test_lock_is_for_one(void **state)
     int second;
     (void)snprintf(want, sizeof(want), "/state is in use by process %ld,",
                    (long)getpid());
-    assert_int_equal(folder_open(&dir, &report, b->folder), QCD_STORE_OK);
+    assert_int_equal(folder_open(&dir, &report, b->folder, NULL), QCD_STORE_OK);
     for (int i = 0; i < 3; i++) {
         assert_int_equal(lock_take(&first, &report, &dir), QCD_STORE_OK);
         assert_int_equal(lock_take(&second, &report, &dir), QCD_STORE_ERR_BUSY);
@@ -254,7 +255,7 @@ static void test_lock_whose_holder_is_not_known(void **state)
     qcd_store_report report;
     int first;
     int second;
-    assert_int_equal(folder_open(&dir, &report, b->folder), QCD_STORE_OK);
+    assert_int_equal(folder_open(&dir, &report, b->folder, NULL), QCD_STORE_OK);
     assert_int_equal(lock_take(&first, &report, &dir), QCD_STORE_OK);
     for (size_t i = 0; i < NUM_ROWS(texts); i++) {
         box_image image = {.is_there = true, .len = strlen(texts[i])};
@@ -275,7 +276,7 @@ static void test_lock_that_is_no_file(void **state)
     qcd_store_report report;
     int fd;
     box_path(path, b, "lock");
-    assert_int_equal(folder_open(&dir, &report, b->folder), QCD_STORE_OK);
+    assert_int_equal(folder_open(&dir, &report, b->folder, NULL), QCD_STORE_OK);
 
     assert_int_equal(symlink("elsewhere", path), 0);
     assert_int_equal(lock_take(&fd, &report, &dir), QCD_STORE_ERR_UNSAFE);

@@ -10,6 +10,7 @@
 #include "store_box.h"
 
 #define ID "4c3b2a19080f4e5d9c8b7a6918070605"
+#define NO_PRODUCT "/nonexistent/product_uuid"
 #define X32 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 #define X128 X32 X32 X32 X32
 
@@ -57,7 +58,7 @@ static void test_rows(void **state)
         dirty(&identity, sizeof(identity));
         put(path, rows[i].content);
         enum qcd_store_err err =
-            qcd_store_identity_read(&identity, &report, path);
+            qcd_store_identity_read(&identity, &report, path, NO_PRODUCT);
         if (rows[i].want == NULL) {
             CHECK_INT(name, err, QCD_STORE_ERR_DAMAGED);
             CHECK(name, strstr(report.text, "/machine-id is no regular file"));
@@ -80,18 +81,21 @@ static void test_no_regular_file(void **state)
     qcd_store_report report;
     (void)snprintf(path, sizeof(path), "%.400s/fifo", b->root);
     assert_int_equal(mkfifo(path, 0600), 0);
-    assert_int_equal(qcd_store_identity_read(&identity, &report, path),
-                     QCD_STORE_ERR_DAMAGED);
-    assert_int_equal(qcd_store_identity_read(&identity, &report, b->root),
-                     QCD_STORE_ERR_DAMAGED);
+    assert_int_equal(
+        qcd_store_identity_read(&identity, &report, path, NO_PRODUCT),
+        QCD_STORE_ERR_DAMAGED);
+    assert_int_equal(
+        qcd_store_identity_read(&identity, &report, b->root, NO_PRODUCT),
+        QCD_STORE_ERR_DAMAGED);
 
     /* A link is as good as the file: some have it from D-Bus. */
     (void)snprintf(path, sizeof(path), "%.400s/file", b->root);
     (void)snprintf(link, sizeof(link), "%.400s/link", b->root);
     put(path, ID "\n");
     assert_int_equal(symlink("file", link), 0);
-    assert_int_equal(qcd_store_identity_read(&identity, &report, link),
-                     QCD_STORE_OK);
+    assert_int_equal(
+        qcd_store_identity_read(&identity, &report, link, NO_PRODUCT),
+        QCD_STORE_OK);
     assert_int_equal(identity.len, 32);
 }
 
@@ -119,12 +123,101 @@ static void test_digest(void **state)
     assert_memory_equal(one, other, sizeof(one));
 }
 
+/* Whatever is wrong with the product's UUID, it stops nobody. */
+static void test_product(void **state)
+{
+    const box *b = *state;
+    static const struct {
+        const char *name;
+        const char *content; /* NULL: no file */
+        bool is_hidden;
+        const char *want;
+    } products[] = {
+        {"an UUID", "6f63f1c5-55f6-4b0c-8f3c-4cd1f3e0b5f2\n", false,
+         "6f63f1c5-55f6-4b0c-8f3c-4cd1f3e0b5f2"},
+        {"missing", NULL, false, ""},
+        {"empty", "", false, ""},
+        {"too long", X128 "x", true, ""},
+    };
+    char machine[BOX_PATH_MAX];
+    char product[BOX_PATH_MAX];
+    qcd_store_identity identity;
+    qcd_store_report report;
+    (void)snprintf(machine, sizeof(machine), "%.400s/machine-id", b->root);
+    (void)snprintf(product, sizeof(product), "%.400s/product", b->root);
+    put(machine, "uninitialized\n");
+    for (size_t i = 0; i < NUM_ROWS(products); i++) {
+        const char *name = products[i].name;
+        put(product, products[i].content);
+        dirty(&identity, sizeof(identity));
+        CHECK_INT(name,
+                  qcd_store_identity_read(&identity, &report, machine, product),
+                  QCD_STORE_OK);
+        CHECK_INT(name, identity.is_product_hidden, products[i].is_hidden);
+        CHECK_INT(name, identity.product_len, strlen(products[i].want));
+        CHECK_OCTETS(name, identity.product, products[i].want,
+                     identity.product_len);
+        CHECK_INT(name, identity.len, 0);
+    }
+    assert_int_equal(
+        qcd_store_identity_read(&identity, &report, machine, b->root),
+        QCD_STORE_OK);
+    assert_true(identity.is_product_hidden);
+}
+
+static void test_same_machine(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        const qcd_store_identity *then;
+        const qcd_store_identity *now;
+        bool want;
+    } pairs[] = {
+        {"the same", &box_machine, &box_machine, true},
+        {"another ID", &box_machine, &box_other_machine, false},
+        {"an ID lost", &box_machine, &box_no_machine, false},
+        {"an ID got", &box_no_machine, &box_machine, false},
+        {"none at all", &box_no_machine, &box_no_machine, true},
+        {"the same product", &box_product, &box_product, true},
+        {"another product", &box_product, &box_other_product, false},
+        {"an UUID got", &box_machine, &box_product, false},
+        {"an UUID lost", &box_product, &box_machine, false},
+        {"hidden now", &box_product, &box_hidden_product, true},
+        {"hidden then", &box_hidden_product, &box_product, true},
+        {"hidden, and another ID", &box_other_machine, &box_hidden_product,
+         false},
+        {"a product alone", &box_product_alone, &box_product_alone, true},
+        {"a product alone, lost", &box_product_alone, &box_no_machine, false},
+    };
+    for (size_t i = 0; i < NUM_ROWS(pairs); i++) {
+        identity_print then;
+        identity_print now;
+        identity_print_make(&then, pairs[i].then);
+        identity_print_make(&now, pairs[i].now);
+        CHECK_INT(pairs[i].name, identity_is_same(&then, &now), pairs[i].want);
+        identity_keep(&now, &then);
+        CHECK(pairs[i].name, !pairs[i].want || identity_is_same(&now, &then));
+    }
+    /* What was known once is not forgotten while it is hidden. */
+    identity_print known;
+    identity_print hidden;
+    identity_print other;
+    identity_print_make(&known, &box_product);
+    identity_print_make(&hidden, &box_hidden_product);
+    identity_print_make(&other, &box_other_product);
+    identity_keep(&hidden, &known);
+    assert_false(identity_is_same(&hidden, &other));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         BOX_TEST(test_rows),
         BOX_TEST(test_no_regular_file),
         cmocka_unit_test(test_digest),
+        BOX_TEST(test_product),
+        cmocka_unit_test(test_same_machine),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

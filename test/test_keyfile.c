@@ -144,7 +144,7 @@ static void test_every_cut_and_every_bit(void **state)
 static void open_folder(folder *dir, const box *b)
 {
     qcd_store_report report;
-    assert_int_equal(folder_open(dir, &report, b->folder), QCD_STORE_OK);
+    assert_int_equal(folder_open(dir, &report, b->folder, NULL), QCD_STORE_OK);
 }
 
 static void test_missing_replaced_read(void **state)

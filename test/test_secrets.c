@@ -119,29 +119,58 @@ static void test_version_1(void **state)
     assert_int_equal(run_decode(&record, &body), QCD_STORE_ERR_DAMAGED);
 }
 
-#define RUN_LEN (KEY_DIGEST_LEN + 4)
+/* Version 2 of the run file had neither birth nor machine. */
+static void test_run_of_version_2(void **state)
+{
+    (void)state;
+    keyfile_body body = {.version = 2, .len = KEY_DIGEST_LEN + 4};
+    run_record record;
+    body.octets[KEY_DIGEST_LEN + 1] = 7;
+    body.octets[KEY_DIGEST_LEN + 3] = 9;
+    assert_int_equal(run_decode(&record, &body), QCD_STORE_OK);
+    assert_int_equal(record.run, 7);
+    assert_int_equal(record.node, 9);
+    assert_int_equal(record.nodes[1], 2);
+    assert_true(is_zero(&record.machine, sizeof(record.machine)));
+    body.len++;
+    assert_int_equal(run_decode(&record, &body), QCD_STORE_ERR_DAMAGED);
+}
+
+/* Where the parts of a run file stand. */
+#define HIDDEN_AT BIRTH_LEN
+#define DIGEST_AT (HIDDEN_AT + 1 + 2 * QCD_STORE_MACHINE_LEN)
+#define RUN_AT (DIGEST_AT + KEY_DIGEST_LEN)
+#define NODES_AT (RUN_AT + 4)
+#define RUN_LEN (NODES_AT + QCD_STORE_NODES / 8)
 
 static const struct {
     const char *name;
     size_t len;
+    uint8_t hidden;
     uint16_t run;
     uint16_t node;
     enum qcd_store_err want;
 } run_rows[] = {
-    {"nothing", 0, 0, 0, QCD_STORE_ERR_DAMAGED},
-    {"no run", KEY_DIGEST_LEN, 1, 0, QCD_STORE_ERR_DAMAGED},
-    {"half a run", KEY_DIGEST_LEN + 1, 0x0101, 0, QCD_STORE_ERR_DAMAGED},
-    {"no node", RUN_LEN - 2, 1, 0, QCD_STORE_ERR_DAMAGED},
-    {"half a node", RUN_LEN - 1, 1, 0, QCD_STORE_ERR_DAMAGED},
-    {"run 0", RUN_LEN, 0, 0, QCD_STORE_ERR_DAMAGED},
-    {"run 1", RUN_LEN, 1, 0, QCD_STORE_OK},
-    {"run 256", RUN_LEN, 256, 1, QCD_STORE_OK},
-    {"run 65535", RUN_LEN, 65535, 254, QCD_STORE_OK},
-    {"node 255", RUN_LEN, 1, 255, QCD_STORE_OK},
-    {"node 256", RUN_LEN, 1, 256, QCD_STORE_ERR_DAMAGED},
-    {"node 65534", RUN_LEN, 1, 65534, QCD_STORE_ERR_DAMAGED},
-    {"no node yet", RUN_LEN, 1, RUN_NODE_NONE, QCD_STORE_OK},
-    {"an octet left over", RUN_LEN + 1, 1, 0, QCD_STORE_ERR_DAMAGED},
+    {"nothing", 0, 0, 0, 0, QCD_STORE_ERR_DAMAGED},
+    {"a birth alone", BIRTH_LEN, 0, 1, 0, QCD_STORE_ERR_DAMAGED},
+    {"half a machine", BIRTH_LEN + 40, 0, 1, 0, QCD_STORE_ERR_DAMAGED},
+    {"no run", RUN_AT, 0, 1, 0, QCD_STORE_ERR_DAMAGED},
+    {"half a run", RUN_AT + 1, 0, 0x0101, 0, QCD_STORE_ERR_DAMAGED},
+    {"no node", RUN_AT + 2, 0, 1, 0, QCD_STORE_ERR_DAMAGED},
+    {"half a node", RUN_AT + 3, 0, 1, 0, QCD_STORE_ERR_DAMAGED},
+    {"no nodes", NODES_AT, 0, 1, 0, QCD_STORE_ERR_DAMAGED},
+    {"an octet short", RUN_LEN - 1, 0, 1, 0, QCD_STORE_ERR_DAMAGED},
+    {"run 0", RUN_LEN, 0, 0, 0, QCD_STORE_ERR_DAMAGED},
+    {"run 1", RUN_LEN, 0, 1, 0, QCD_STORE_OK},
+    {"run 256", RUN_LEN, 0, 256, 1, QCD_STORE_OK},
+    {"run 65535", RUN_LEN, 0, 65535, 254, QCD_STORE_OK},
+    {"hidden", RUN_LEN, 1, 1, 0, QCD_STORE_OK},
+    {"neither hidden nor not", RUN_LEN, 2, 1, 0, QCD_STORE_ERR_DAMAGED},
+    {"node 255", RUN_LEN, 0, 1, 255, QCD_STORE_OK},
+    {"node 256", RUN_LEN, 0, 1, 256, QCD_STORE_ERR_DAMAGED},
+    {"node 65534", RUN_LEN, 0, 1, 65534, QCD_STORE_ERR_DAMAGED},
+    {"no node yet", RUN_LEN, 0, 1, RUN_NODE_NONE, QCD_STORE_OK},
+    {"an octet left over", RUN_LEN + 1, 0, 1, 0, QCD_STORE_ERR_DAMAGED},
 };
 
 static void test_run_decode(void **state)
@@ -152,11 +181,14 @@ static void test_run_decode(void **state)
         keyfile_body body = {.version = RUN_VERSION, .len = run_rows[i].len};
         keyfile_body again;
         run_record record;
-        count_up(body.octets, 1, KEY_DIGEST_LEN);
-        body.octets[KEY_DIGEST_LEN] = (uint8_t)(run_rows[i].run >> 8);
-        body.octets[KEY_DIGEST_LEN + 1] = (uint8_t)run_rows[i].run;
-        body.octets[KEY_DIGEST_LEN + 2] = (uint8_t)(run_rows[i].node >> 8);
-        body.octets[KEY_DIGEST_LEN + 3] = (uint8_t)run_rows[i].node;
+        count_up(body.octets + HIDDEN_AT, 1, RUN_AT - HIDDEN_AT);
+        body.octets[HIDDEN_AT] = run_rows[i].hidden;
+        body.octets[RUN_AT] = (uint8_t)(run_rows[i].run >> 8);
+        body.octets[RUN_AT + 1] = (uint8_t)run_rows[i].run;
+        body.octets[RUN_AT + 2] = (uint8_t)(run_rows[i].node >> 8);
+        body.octets[RUN_AT + 3] = (uint8_t)run_rows[i].node;
+        nodes_set(body.octets + NODES_AT, run_rows[i].node);
+        nodes_set(body.octets + NODES_AT, 77);
         dirty(&record, sizeof(record));
         CHECK_INT(name, run_decode(&record, &body), run_rows[i].want);
         if (run_rows[i].want != QCD_STORE_OK) {
@@ -165,6 +197,8 @@ static void test_run_decode(void **state)
         }
         CHECK_INT(name, record.run, run_rows[i].run);
         CHECK_INT(name, record.node, run_rows[i].node);
+        CHECK_INT(name, record.machine.is_hidden, run_rows[i].hidden);
+        CHECK_INT(name, record.nodes[9], 32);
         run_encode(&again, &record);
         CHECK_OCTETS(name, &again, &body, sizeof(body));
     }
@@ -196,6 +230,7 @@ int main(void)
         cmocka_unit_test(test_secrets_decode),
         cmocka_unit_test(test_secrets_fields),
         cmocka_unit_test(test_version_1),
+        cmocka_unit_test(test_run_of_version_2),
         cmocka_unit_test(test_run_decode),
         cmocka_unit_test(test_digest_is_of_the_key_alone),
     };

@@ -19,7 +19,7 @@ const command secret_commands[] = {
      secret_import_main,
      OPTION_JSON | OPTION_STATE_DIR | OPTION_PASSPHRASE_FILE, "[FILE]", 1,
      NULL},
-    {"adopt", "Keep secrets that came from another machine", secret_adopt_main,
+    {"adopt", "Keep secrets that were moved here on purpose", secret_adopt_main,
      OPTION_JSON | OPTION_STATE_DIR, "", 0, NULL},
     {0},
 };
@@ -42,8 +42,9 @@ bool secret_may_use(const options *opts, sentence *why)
 bool secret_identity(qcd_store_identity *out, sentence *why)
 {
     qcd_store_report report;
-    bool is_read = qcd_store_identity_read(
-                       out, &report, QCD_STORE_MACHINE_ID) == QCD_STORE_OK;
+    bool is_read =
+        qcd_store_identity_read(out, &report, QCD_STORE_MACHINE_ID,
+                                QCD_STORE_PRODUCT_UUID) == QCD_STORE_OK;
     if (!is_read) {
         sentence_set(why, "%s", report.text);
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* secret_adopt.c: qcd secret adopt, binds the secrets to this machine. */
+/* secret_adopt.c: qcd secret adopt, keeps the secrets of a gateway that was
+ * moved here. */
 #include <stdio.h>
 
 #include "secret.h"

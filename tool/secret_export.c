@@ -15,8 +15,12 @@ static bool export_text(char out[BUNDLE_TEXT_MAX], const options *opts,
     qcd_store_report report = {""};
     qcd_secrets secrets;
     passphrase phrase = {0};
-    bool is_done =
-        qcd_store_share(&secrets, &report, opts->state_dir) == QCD_STORE_OK;
+    qcd_store_identity identity;
+    if (!secret_identity(&identity, why)) {
+        return false;
+    }
+    bool is_done = qcd_store_share(&secrets, &report, opts->state_dir,
+                                   &identity) == QCD_STORE_OK;
     if (!is_done) {
         sentence_set(why, "%s", report.text);
     } else {

@@ -6,10 +6,10 @@
 #include <string.h>
 
 #include "files.h"
-#include "identity.h"
 #include "io.h"
 #include "lock.h"
 #include "report.h"
+#include "user.h"
 
 /* place is a folder that nobody else changes as long as it is open. */
 typedef struct place {
@@ -19,16 +19,32 @@ typedef struct place {
 
 static void leave(place *at)
 {
+    user_leave(&at->dir.user);
     folder_close(&at->dir);
     if (at->lock_fd >= 0) {
         (void)io_close(at->lock_fd);
     }
 }
 
-/* enter locks the folder that `at` has open.  leave it in any case. */
+/* use begins to use the files in the folder that `at` has open, as its user.
+ * leave it in any case. */
+static enum qcd_store_err use(const place *at, qcd_store_report *report)
+{
+    int why = user_enter(&at->dir.user);
+    if (why != 0) {
+        return report_system(report, why, "use %s as user %u", at->dir.shown,
+                             (unsigned int)at->dir.user.uid);
+    }
+    return QCD_STORE_OK;
+}
+
+/* enter locks the folder too. */
 static enum qcd_store_err enter(place *at, qcd_store_report *report)
 {
-    enum qcd_store_err err = lock_take(&at->lock_fd, report, &at->dir);
+    enum qcd_store_err err = use(at, report);
+    if (err == QCD_STORE_OK) {
+        err = lock_take(&at->lock_fd, report, &at->dir);
+    }
     return err == QCD_STORE_OK ? files_clean(report, &at->dir) : err;
 }
 
@@ -45,21 +61,46 @@ read_present(qcd_secrets *out, qcd_store_report *report, const folder *dir)
     return err;
 }
 
+/* read_run reads the secrets and the last run of them, which must be known, on
+ * whatever machine it was. */
+static enum qcd_store_err read_run(qcd_secrets *out, run_record *out_last,
+                                   enum run_state *out_state,
+                                   qcd_store_report *report, const folder *dir,
+                                   const identity_print *machine)
+{
+    enum qcd_store_err err = read_present(out, report, dir);
+    if (err == QCD_STORE_OK) {
+        err = files_read_run(out_last, out_state, report, dir, out, machine);
+    }
+    if (err == QCD_STORE_OK && out_last->run == 0) {
+        return report_fail(report, QCD_STORE_ERR_MISSING,
+                           "%s/%s is missing, damaged or of other secrets, and "
+                           "the next start will make new ones. Start the "
+                           "gateway first",
+                           dir->shown, run_kind.name);
+    }
+    return err;
+}
+
+/* adopt writes the run file again, with the birth of the new one. */
 static enum qcd_store_err adopt(const folder *dir, qcd_store_report *report,
                                 const qcd_store_identity *identity)
 {
     qcd_secrets secrets;
-    enum qcd_store_err err = read_present(&secrets, report, dir);
+    run_record last;
+    enum run_state state;
+    identity_print machine;
+    identity_print_make(&machine, identity);
+    enum qcd_store_err err =
+        read_run(&secrets, &last, &state, report, dir, &machine);
     if (err == QCD_STORE_OK) {
-        identity_digest(secrets.machine, identity);
-        err = files_write_secrets(report, dir, &secrets);
+        last.machine = machine;
+        err = files_write_run(report, dir, &secrets, &last);
     }
     qcd_wipe(&secrets, sizeof(secrets));
     if (err == QCD_STORE_OK) {
-        report_note(
-            report, "%s/%s are now bound to %s", dir->shown, secrets_kind.name,
-            identity->len != 0 ? "this machine"
-                               : "no machine, since this one has no identity");
+        report_note(report, "the secrets in %s are now those of this machine",
+                    dir->shown);
     }
     return err;
 }
@@ -87,59 +128,59 @@ enum qcd_store_err qcd_store_peek(qcd_secrets *out, qcd_store_report *report,
 {
     memset(out, 0, sizeof(*out));
     report->text[0] = '\0';
-    folder dir;
-    enum qcd_store_err err = folder_find(&dir, report, path);
+    place at = {FOLDER_CLOSED, -1};
+    enum qcd_store_err err = folder_find(&at.dir, report, path);
     if (err == QCD_STORE_OK) {
-        err = read_present(out, report, &dir);
+        err = use(&at, report);
     }
-    folder_close(&dir);
+    if (err == QCD_STORE_OK) {
+        err = read_present(out, report, &at.dir);
+    }
+    leave(&at);
     return err;
 }
 
-static void set_taken(qcd_secrets *secrets, uint16_t node, bool is_taken)
-{
-    if (node >= QCD_STORE_NODES) {
-        return; /* none yet */
-    }
-    unsigned int bit = 1u << node % 8;
-    unsigned int rest = secrets->taken[node / 8] & ~bit;
-    secrets->taken[node / 8] = (uint8_t)(is_taken ? rest | bit : rest);
-}
-
+/* share makes `secrets` those that another gateway may have. */
 static enum qcd_store_err share(qcd_secrets *out, qcd_store_report *report,
-                                const folder *dir)
+                                const folder *dir,
+                                const identity_print *machine)
 {
     run_record last;
-    enum qcd_store_err err = read_present(out, report, dir);
-    if (err == QCD_STORE_OK) {
-        err = files_read_run(&last, report, dir, out);
-    }
-    if (err != QCD_STORE_OK) {
-        return err;
-    }
-    if (last.run == 0) {
+    enum run_state state;
+    enum qcd_store_err err = read_run(out, &last, &state, report, dir, machine);
+    if (err == QCD_STORE_OK && state != RUN_KNOWN) {
         return report_fail(report, QCD_STORE_ERR_MISSING,
-                           "%s/%s is missing or belongs to other secrets, and "
-                           "the next start will change them. Start the gateway "
-                           "first",
-                           dir->shown, run_kind.name);
+                           "%s is a copy of another folder, and the next start "
+                           "will make new secrets in it. Start the gateway "
+                           "first, or see \"adopt\" in qcd-secret(8)",
+                           dir->shown);
     }
-    memset(out->machine, 0, sizeof(out->machine));
-    set_taken(out, last.node, true);
-    return QCD_STORE_OK;
+    if (err == QCD_STORE_OK) {
+        memset(out->machine, 0, sizeof(out->machine));
+        for (size_t i = 0; i < sizeof(out->taken); i++) {
+            out->taken[i] |= last.nodes[i];
+        }
+    }
+    return err;
 }
 
 enum qcd_store_err qcd_store_share(qcd_secrets *out, qcd_store_report *report,
-                                   const char *path)
+                                   const char *path,
+                                   const qcd_store_identity *identity)
 {
     memset(out, 0, sizeof(*out));
     report->text[0] = '\0';
-    folder dir;
-    enum qcd_store_err err = folder_find(&dir, report, path);
+    place at = {FOLDER_CLOSED, -1};
+    identity_print machine;
+    identity_print_make(&machine, identity);
+    enum qcd_store_err err = folder_find(&at.dir, report, path);
     if (err == QCD_STORE_OK) {
-        err = share(out, report, &dir);
+        err = use(&at, report);
     }
-    folder_close(&dir);
+    if (err == QCD_STORE_OK) {
+        err = share(out, report, &at.dir, &machine);
+    }
+    leave(&at);
     if (err != QCD_STORE_OK) {
         qcd_wipe(out, sizeof(*out));
     }
@@ -157,15 +198,16 @@ static bool has_generation(const qcd_secrets *secrets, const qcd_secret *wanted)
 }
 
 /* renew makes `secrets` those of `given`, but for what is our own. */
-static void renew(qcd_secrets *secrets, const qcd_secrets *given, uint16_t node)
+static void renew(qcd_secrets *secrets, const qcd_secrets *given,
+                  const run_record *last)
 {
     qcd_secrets ours = *secrets;
     *secrets = *given;
     memcpy(secrets->machine, ours.machine, sizeof(ours.machine));
     for (size_t i = 0; i < sizeof(ours.taken); i++) {
-        secrets->taken[i] |= ours.taken[i];
+        unsigned int taken = given->taken[i] | ours.taken[i];
+        secrets->taken[i] = (uint8_t)(taken & ~(unsigned int)last->nodes[i]);
     }
-    set_taken(secrets, node, false);
     for (size_t i = 0; i < ours.num_generations; i++) {
         if (secrets->num_generations < QCD_GENERATIONS_MAX &&
             !has_generation(secrets, &ours.generations[i])) {
@@ -185,14 +227,12 @@ static enum qcd_store_err import_first(qcd_store_report *report,
                                        const qcd_secrets *given,
                                        const qcd_store_identity *identity)
 {
-    qcd_secrets ours = *given;
-    identity_digest(ours.machine, identity);
-    enum qcd_store_err err =
-        files_write_run(report, dir, &ours, 1, RUN_NODE_NONE);
+    run_record none = {.run = 1, .node = RUN_NODE_NONE};
+    identity_print_make(&none.machine, identity);
+    enum qcd_store_err err = files_write_run(report, dir, given, &none);
     if (err == QCD_STORE_OK) {
-        err = files_write_secrets(report, dir, &ours);
+        err = files_write_secrets(report, dir, given);
     }
-    qcd_wipe(&ours, sizeof(ours));
     if (err == QCD_STORE_OK) {
         report_note(report,
                     "the secrets are in %s/%s. This gateway needs a number of "
@@ -206,7 +246,8 @@ static enum qcd_store_err import_first(qcd_store_report *report,
 /* import_again renews the secrets that are there. */
 static enum qcd_store_err import_again(qcd_store_report *report,
                                        const folder *dir, qcd_secrets *ours,
-                                       const qcd_secrets *given)
+                                       const qcd_secrets *given,
+                                       const qcd_store_identity *identity)
 {
     if (memcmp(ours->seal_key, given->seal_key, QCD_SEAL_KEY_LEN) != 0) {
         return report_fail(report, QCD_STORE_ERR_OTHERS,
@@ -216,9 +257,13 @@ static enum qcd_store_err import_again(qcd_store_report *report,
                            dir->shown);
     }
     run_record last;
-    enum qcd_store_err err = files_read_run(&last, report, dir, ours);
+    enum run_state state;
+    identity_print machine;
+    identity_print_make(&machine, identity);
+    enum qcd_store_err err =
+        files_read_run(&last, &state, report, dir, ours, &machine);
     if (err == QCD_STORE_OK) {
-        renew(ours, given, last.run != 0 ? last.node : RUN_NODE_NONE);
+        renew(ours, given, &last);
         err = files_write_secrets(report, dir, ours);
     }
     if (err == QCD_STORE_OK) {
@@ -237,7 +282,7 @@ enum qcd_store_err qcd_store_import(qcd_store_report *report, const char *path,
     report->text[0] = '\0';
     place at = {FOLDER_CLOSED, -1};
     qcd_secrets ours = {.num_generations = 0};
-    enum qcd_store_err err = folder_open(&at.dir, report, path);
+    enum qcd_store_err err = folder_open(&at.dir, report, path, NULL);
     if (err == QCD_STORE_OK) {
         err = enter(&at, report);
     }
@@ -247,7 +292,7 @@ enum qcd_store_err qcd_store_import(qcd_store_report *report, const char *path,
     if (err == QCD_STORE_OK) {
         err = ours.num_generations == 0
                   ? import_first(report, &at.dir, secrets, identity)
-                  : import_again(report, &at.dir, &ours, secrets);
+                  : import_again(report, &at.dir, &ours, secrets, identity);
     }
     qcd_wipe(&ours, sizeof(ours));
     leave(&at);

@@ -9,9 +9,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "give.h"
 #include "io.h"
 #include "report.h"
 #include "sys.h"
+#include "user.h"
 
 /* show_path keeps the end of a long path: it tells folders apart. */
 static void show_path(char out[FOLDER_SHOWN_MAX + 4], const char *path)
@@ -64,7 +66,7 @@ static void parent_path(char out[PATH_MAX], const char *path)
 
 /* check_parent refuses a parent in which others can rename what is ours. */
 static enum qcd_store_err check_parent(qcd_store_report *report,
-                                       const char *parent)
+                                       const char *parent, uint32_t user)
 {
     char shown[FOLDER_SHOWN_MAX + 4];
     show_path(shown, parent);
@@ -72,7 +74,7 @@ static enum qcd_store_err check_parent(qcd_store_report *report,
     if (sys_stat(parent, &st) != 0) {
         return report_system(report, errno, "look at the folder %s", shown);
     }
-    if (st.st_uid != 0 && st.st_uid != geteuid()) {
+    if (st.st_uid != 0 && st.st_uid != geteuid() && st.st_uid != user) {
         return report_fail(report, QCD_STORE_ERR_UNSAFE,
                            "%s belongs to user %u, who could put another "
                            "folder in place of that of the secrets. Give it to "
@@ -121,7 +123,7 @@ static enum qcd_store_err make_one(qcd_store_report *report, const char *path,
         return report_system(report, errno, "look at the folder %s", shown);
     }
     parent_path(parent, path);
-    enum qcd_store_err err = check_parent(report, parent);
+    enum qcd_store_err err = check_parent(report, parent, geteuid());
     if (err != QCD_STORE_OK) {
         return err;
     }
@@ -161,10 +163,11 @@ static enum qcd_store_err make_missing(qcd_store_report *report,
 }
 
 /* check_name looks whether the folder is there and tells a symbolic link from
- * the rest, which open does not. */
-static enum qcd_store_err check_name(const folder *dir,
-                                     qcd_store_report *report, const char *path,
-                                     bool may_make)
+ * the rest, which open does not.  Where `is_anybodys` its user is whoever has
+ * it. */
+static enum qcd_store_err check_name(folder *dir, qcd_store_report *report,
+                                     const char *path, bool may_make,
+                                     bool is_anybodys)
 {
     struct stat st;
     if (sys_lstat(path, &st) != 0) {
@@ -185,9 +188,12 @@ static enum qcd_store_err check_name(const folder *dir,
                            "it points to",
                            dir->shown);
     }
+    if (is_anybodys) {
+        dir->user = (qcd_store_user){.uid = st.st_uid, .gid = st.st_gid};
+    }
     char parent[PATH_MAX];
     parent_path(parent, path);
-    return check_parent(report, parent);
+    return check_parent(report, parent, dir->user.uid);
 }
 
 /* check_folder looks at the open folder itself: names can change.  RFC 6290
@@ -199,13 +205,13 @@ static enum qcd_store_err check_folder(const folder *dir,
     if (sys_fstat(dir->fd, &st) != 0) {
         return report_system(report, errno, "look at %s", dir->shown);
     }
-    if (st.st_uid != geteuid()) {
+    if (st.st_uid != dir->user.uid && st.st_uid != geteuid()) {
         return report_fail(report, QCD_STORE_ERR_UNSAFE,
                            "%s belongs to user %u, and this process is user "
                            "%u. chown it with all that is in it, or configure "
                            "another folder",
                            dir->shown, (unsigned int)st.st_uid,
-                           (unsigned int)geteuid());
+                           (unsigned int)dir->user.uid);
     }
     if ((st.st_mode & 0077) != 0) {
         return report_fail(report, QCD_STORE_ERR_UNSAFE,
@@ -214,13 +220,17 @@ static enum qcd_store_err check_folder(const folder *dir,
                            "are yours",
                            dir->shown, (unsigned int)st.st_mode & 07777);
     }
-    return QCD_STORE_OK;
+    return st.st_uid == dir->user.uid ? QCD_STORE_OK : give_folder(report, dir);
 }
 
 static enum qcd_store_err open_checked(folder *dir, qcd_store_report *report,
-                                       const char *path, bool may_make)
+                                       const char *path, bool may_make,
+                                       const qcd_store_user *user)
 {
-    enum qcd_store_err err = check_name(dir, report, path, may_make);
+    bool is_anybodys = user == NULL && geteuid() == 0;
+    dir->user = user != NULL ? *user : user_self();
+    enum qcd_store_err err =
+        check_name(dir, report, path, may_make, is_anybodys);
     if (err != QCD_STORE_OK) {
         return err;
     }
@@ -233,7 +243,8 @@ static enum qcd_store_err open_checked(folder *dir, qcd_store_report *report,
 }
 
 static enum qcd_store_err open_path(folder *out, qcd_store_report *report,
-                                    const char *path, bool may_make)
+                                    const char *path, bool may_make,
+                                    const qcd_store_user *user)
 {
     *out = FOLDER_CLOSED;
     char clean[PATH_MAX];
@@ -242,7 +253,7 @@ static enum qcd_store_err open_path(folder *out, qcd_store_report *report,
         return err;
     }
     show_path(out->shown, clean);
-    err = open_checked(out, report, clean, may_make);
+    err = open_checked(out, report, clean, may_make, user);
     if (err != QCD_STORE_OK) {
         folder_close(out);
     }
@@ -250,15 +261,15 @@ static enum qcd_store_err open_path(folder *out, qcd_store_report *report,
 }
 
 enum qcd_store_err folder_open(folder *out, qcd_store_report *report,
-                               const char *path)
+                               const char *path, const qcd_store_user *user)
 {
-    return open_path(out, report, path, true);
+    return open_path(out, report, path, true, user);
 }
 
 enum qcd_store_err folder_find(folder *out, qcd_store_report *report,
                                const char *path)
 {
-    return open_path(out, report, path, false);
+    return open_path(out, report, path, false, NULL);
 }
 
 void folder_close(folder *dir)

@@ -12,24 +12,56 @@
 #include "sys.h"
 
 static const char machine_label[] = "qcd machine of a secrets file";
+static const char product_label[] = "qcd product of a run file";
 
 /* What systemd writes while it waits for the first boot to be completed. */
 static const char uninitialized[] = "uninitialized";
 
-void identity_digest(uint8_t out[QCD_STORE_MACHINE_LEN],
-                     const qcd_store_identity *identity)
+static void digest(uint8_t out[QCD_STORE_MACHINE_LEN], const char *label,
+                   const uint8_t *in, size_t in_len)
 {
     memset(out, 0, QCD_STORE_MACHINE_LEN);
-    if (identity->len == 0) {
+    if (in_len == 0) {
         return;
     }
     struct sha256_ctx sha;
     sha256_init(&sha);
-    sha256_update(&sha, sizeof(machine_label) - 1,
-                  (const uint8_t *)machine_label);
-    sha256_update(&sha, identity->len, identity->octets);
+    sha256_update(&sha, strlen(label), (const uint8_t *)label);
+    sha256_update(&sha, in_len, in);
     sha256_digest(&sha, QCD_STORE_MACHINE_LEN, out);
     qcd_wipe(&sha, sizeof(sha));
+}
+
+void identity_digest(uint8_t out[QCD_STORE_MACHINE_LEN],
+                     const qcd_store_identity *identity)
+{
+    digest(out, machine_label, identity->octets, identity->len);
+}
+
+void identity_print_make(identity_print *out,
+                         const qcd_store_identity *identity)
+{
+    identity_digest(out->machine, identity);
+    out->is_hidden = identity->is_product_hidden;
+    digest(out->product, product_label, identity->product,
+           identity->product_len);
+}
+
+bool identity_is_same(const identity_print *then, const identity_print *now)
+{
+    if (memcmp(then->machine, now->machine, sizeof(now->machine)) != 0) {
+        return false;
+    }
+    return then->is_hidden || now->is_hidden ||
+           memcmp(then->product, now->product, sizeof(now->product)) == 0;
+}
+
+void identity_keep(identity_print *now, const identity_print *then)
+{
+    if (now->is_hidden) {
+        now->is_hidden = then->is_hidden;
+        memcpy(now->product, then->product, sizeof(now->product));
+    }
 }
 
 static bool is_space(uint8_t c)
@@ -37,64 +69,82 @@ static bool is_space(uint8_t c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-/* take_identity makes an identity of the content of the file. */
-static void take_identity(qcd_store_identity *out, const uint8_t *in,
-                          size_t in_len)
+static size_t trim(const uint8_t *in, size_t in_len)
 {
     while (in_len > 0 && is_space(in[in_len - 1])) {
         in_len--;
     }
-    if (in_len == sizeof(uninitialized) - 1 &&
-        memcmp(in, uninitialized, in_len) == 0) {
-        return;
-    }
-    out->len = in_len;
-    memcpy(out->octets, in, in_len);
+    return in_len;
 }
 
-static enum qcd_store_err read_identity(qcd_store_identity *out, int fd,
-                                        qcd_store_report *report,
-                                        const char *path)
+/* read_fd reads a regular file of at most QCD_STORE_IDENTITY_MAX octets,
+ * without white space at its end.  It returns 0 or an errno value: EFBIG where
+ * it is longer, or no regular file. */
+static int read_fd(uint8_t out[QCD_STORE_IDENTITY_MAX], size_t *out_len, int fd)
 {
     struct stat st;
-    if (sys_fstat(fd, &st) != 0) {
-        return report_system(report, errno, "look at %.200s", path);
-    }
     uint8_t octets[QCD_STORE_IDENTITY_MAX + 1];
     size_t len = 0;
-    int why =
-        S_ISREG(st.st_mode) ? io_read(fd, octets, &len, sizeof(octets)) : 0;
-    if (why != 0) {
-        return report_system(report, why, "read %.200s", path);
+    if (sys_fstat(fd, &st) != 0) {
+        return errno;
     }
-    if (!S_ISREG(st.st_mode) || len > QCD_STORE_IDENTITY_MAX) {
+    if (!S_ISREG(st.st_mode)) {
+        return EFBIG;
+    }
+    int why = io_read(fd, octets, &len, sizeof(octets));
+    if (why == 0 && len > QCD_STORE_IDENTITY_MAX) {
+        why = EFBIG;
+    }
+    if (why == 0) {
+        *out_len = trim(octets, len);
+        memcpy(out, octets, *out_len);
+    }
+    return why;
+}
+
+static int read_path(uint8_t out[QCD_STORE_IDENTITY_MAX], size_t *out_len,
+                     const char *path)
+{
+    /* A symbolic link is as good: the folder is root's. */
+    int fd;
+    int flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC;
+    int why = io_open(&fd, AT_FDCWD, path, flags, 0);
+    if (why == 0) {
+        why = read_fd(out, out_len, fd);
+        (void)io_close(fd); /* all that was to be read is read */
+    }
+    return why;
+}
+
+static enum qcd_store_err report_why(qcd_store_report *report, int why,
+                                     const char *path)
+{
+    if (why == EFBIG) {
         return report_fail(report, QCD_STORE_ERR_DAMAGED,
                            "%.200s is no regular file of at most %d octets, so "
                            "that nobody can say which machine this is. Make a "
                            "new one: systemd-machine-id-setup",
                            path, QCD_STORE_IDENTITY_MAX);
     }
-    take_identity(out, octets, len);
-    return QCD_STORE_OK;
+    return report_system(report, why, "read %.200s", path);
 }
 
 enum qcd_store_err qcd_store_identity_read(qcd_store_identity *out,
                                            qcd_store_report *report,
-                                           const char *path)
+                                           const char *machine,
+                                           const char *product)
 {
     memset(out, 0, sizeof(*out));
     report->text[0] = '\0';
-    /* A symbolic link is as good: the folder is root's. */
-    int fd;
-    int why =
-        io_open(&fd, AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0);
-    if (why == ENOENT) {
-        return QCD_STORE_OK;
+    int why = read_path(out->octets, &out->len, machine);
+    if (why != 0 && why != ENOENT) {
+        return report_why(report, why, machine);
     }
-    if (why != 0) {
-        return report_system(report, why, "open %.200s", path);
+    if (out->len == sizeof(uninitialized) - 1 &&
+        memcmp(out->octets, uninitialized, out->len) == 0) {
+        memset(out, 0, sizeof(*out));
     }
-    enum qcd_store_err err = read_identity(out, fd, report, path);
-    (void)io_close(fd); /* all that was to be read is read */
-    return err;
+    why = read_path(out->product, &out->product_len, product);
+    out->is_product_hidden = why != 0 && why != ENOENT && why != ENOTDIR;
+    return QCD_STORE_OK;
 }

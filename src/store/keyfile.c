@@ -110,13 +110,13 @@ static enum qcd_store_err check_file(int fd, qcd_store_report *report,
     if (!S_ISREG(st.st_mode)) {
         return not_regular(report, dir, kind);
     }
-    if (st.st_uid != geteuid()) {
+    if (st.st_uid != dir->user.uid) {
         return report_fail(report, QCD_STORE_ERR_UNSAFE,
                            "%s/%s belongs to user %u, and this process is user "
                            "%u: somebody may have %s. If nobody could, chown "
                            "it; else %s",
                            dir->shown, kind->name, (unsigned int)st.st_uid,
-                           (unsigned int)geteuid(), kind->exposure,
+                           (unsigned int)dir->user.uid, kind->exposure,
                            kind->remedy);
     }
     if ((st.st_mode & 0077) != 0) {
@@ -160,18 +160,45 @@ out:
     return err;
 }
 
+/* find_origin holds the birth that is told in the body against that of the open
+ * file. */
+static enum qcd_store_err find_origin(keyfile_body *body, int fd,
+                                      qcd_store_report *report,
+                                      const folder *dir,
+                                      const keyfile_kind *kind)
+{
+    struct sys_birth then;
+    struct sys_birth now;
+    if (kind->birth_version == 0 || body->version < kind->birth_version) {
+        return QCD_STORE_OK;
+    }
+    if (body->len < BIRTH_LEN || !birth_decode(&then, body->octets)) {
+        return keyfile_damaged(report, dir, kind);
+    }
+    int why = birth_of(&now, fd);
+    if (why != 0) {
+        return report_system(report, why, "look at %s/%s", dir->shown,
+                             kind->name);
+    }
+    body->origin = birth_is_same(&then, &now) ? KEYFILE_OWN : KEYFILE_COPY;
+    return QCD_STORE_OK;
+}
+
 enum qcd_store_err keyfile_read(keyfile_body *out, qcd_store_report *report,
                                 const folder *dir, const keyfile_kind *kind)
 {
     memset(out, 0, sizeof(*out));
-    /* O_NONBLOCK: a FIFO of that name must not hold up the daemon. */
-    int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+    /* O_NONBLOCK: a FIFO of that name must not hold up the daemon.  O_RDWR:
+     * see birth_of. */
+    int flags = O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+    flags |= kind->birth_version != 0 ? O_RDWR : O_RDONLY;
     int fd;
     int why = io_open(&fd, dir->fd, kind->name, flags, 0);
     if (why == ENOENT) {
         return QCD_STORE_OK;
     }
-    if (why == ELOOP || why == ENXIO) { /* a symbolic link, a socket */
+    /* A symbolic link, a socket, a folder. */
+    if (why == ELOOP || why == ENXIO || why == EISDIR) {
         return not_regular(report, dir, kind);
     }
     if (why != 0) {
@@ -181,20 +208,48 @@ enum qcd_store_err keyfile_read(keyfile_body *out, qcd_store_report *report,
     if (err == QCD_STORE_OK) {
         err = read_frame(out, fd, report, dir, kind);
     }
+    if (err == QCD_STORE_OK) {
+        err = find_origin(out, fd, report, dir, kind);
+    }
+    if (err != QCD_STORE_OK) {
+        qcd_wipe(out, sizeof(*out));
+    }
     (void)io_close(fd); /* all that was to be read is read */
     return err;
 }
 
 /* ---- Replacing --------------------------------------------------------- */
 
+/* write_frame writes the body with the birth of the open file. */
+static int write_frame(int fd, const keyfile_kind *kind,
+                       const keyfile_body *body)
+{
+    keyfile_body born = *body;
+    uint8_t frame[KEYFILE_MAX];
+    int why = 0;
+    if (kind->birth_version != 0) {
+        struct sys_birth birth;
+        assert(born.len >= BIRTH_LEN);
+        why = birth_of(&birth, fd);
+        birth_encode(born.octets, &birth);
+    }
+    if (why == 0) {
+        size_t len = keyfile_encode(frame, kind, &born);
+        why = io_write(fd, frame, len);
+    }
+    qcd_wipe(frame, sizeof(frame));
+    qcd_wipe(&born, sizeof(born));
+    return why;
+}
+
 /* write_tmp makes the temporary file, durable and with its final mode.  It
  * returns 0 or an errno value. */
-static int write_tmp(int folder_fd, const char *tmp_name, const uint8_t *in,
-                     size_t in_len)
+static int write_tmp(const folder *dir, const keyfile_kind *kind,
+                     const keyfile_body *body)
 {
     int fd;
     int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-    int why = io_open(&fd, folder_fd, tmp_name, flags, 0600);
+    int why = io_open(&fd, dir->fd, kind->tmp_name, flags, 0600);
     if (why != 0) {
         return why;
     }
@@ -202,7 +257,7 @@ static int write_tmp(int folder_fd, const char *tmp_name, const uint8_t *in,
         why = errno;
     }
     if (why == 0) {
-        why = io_write(fd, in, in_len);
+        why = write_frame(fd, kind, body);
     }
     if (why == 0) {
         why = io_sync(fd);
@@ -211,7 +266,7 @@ static int write_tmp(int folder_fd, const char *tmp_name, const uint8_t *in,
     return why != 0 ? why : why_close;
 }
 
-/* put_in_place replaces the file of `kind` by the frame at `in`:
+/* put_in_place replaces the file of `kind`:
  *
  *   killed before the rename  the old file, and a temporary one that
  *                             keyfile_clean removes
@@ -220,9 +275,9 @@ static int write_tmp(int folder_fd, const char *tmp_name, const uint8_t *in,
  *   power lost before the     either of them
  *   folder is durable */
 static int put_in_place(const folder *dir, const keyfile_kind *kind,
-                        const uint8_t *in, size_t in_len)
+                        const keyfile_body *body)
 {
-    int why = write_tmp(dir->fd, kind->tmp_name, in, in_len);
+    int why = write_tmp(dir, kind, body);
     if (why == 0 && sys_rename(dir->fd, kind->tmp_name, kind->name) != 0) {
         why = errno;
     }
@@ -251,13 +306,21 @@ enum qcd_store_err keyfile_replace(qcd_store_report *report, const folder *dir,
     if (err != QCD_STORE_OK) {
         return err;
     }
-    uint8_t frame[KEYFILE_MAX];
-    size_t len = keyfile_encode(frame, kind, body);
-    int why = put_in_place(dir, kind, frame, len);
-    qcd_wipe(frame, sizeof(frame));
+    int why = put_in_place(dir, kind, body);
     if (why != 0) {
         return report_system(report, why, "write %s/%s", dir->shown,
                              kind->name);
+    }
+    return QCD_STORE_OK;
+}
+
+enum qcd_store_err keyfile_set_aside(qcd_store_report *report,
+                                     const folder *dir,
+                                     const keyfile_kind *kind, const char *to)
+{
+    if (sys_rename(dir->fd, kind->name, to) != 0 && errno != ENOENT) {
+        return report_system(report, errno, "rename %s/%s to %s", dir->shown,
+                             kind->name, to);
     }
     return QCD_STORE_OK;
 }

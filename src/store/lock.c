@@ -20,7 +20,7 @@ static enum qcd_store_err report_foreign(qcd_store_report *report,
     return report_fail(report, QCD_STORE_ERR_UNSAFE,
                        "%s/" LOCK_NAME " is no regular file of user %u, who "
                        "runs this process. Move it away",
-                       dir->shown, (unsigned int)geteuid());
+                       dir->shown, (unsigned int)dir->user.uid);
 }
 
 /* open_lock opens the file or makes it.  It stays when the lock is released: if
@@ -49,7 +49,7 @@ static enum qcd_store_err check_lock(int fd, qcd_store_report *report,
         return report_system(report, errno, "look at %s/" LOCK_NAME,
                              dir->shown);
     }
-    if (!S_ISREG(st.st_mode) || st.st_uid != geteuid()) {
+    if (!S_ISREG(st.st_mode) || st.st_uid != dir->user.uid) {
         return report_foreign(report, dir);
     }
     if (sys_fchmod(fd, 0600) != 0) {

@@ -13,8 +13,9 @@
 #include "samap_files.h"
 #include "samap_map.h"
 #include "sys.h"
+#include "user.h"
 
-static const char *const log_names[2] = {SAMAP_NAME ".log.0",
+static const char *const log_names[2] = {SAMAP_FIRST_LOG_NAME,
                                          SAMAP_NAME ".log.1"};
 
 /* ---- The map on disk --------------------------------------------------- */
@@ -40,7 +41,8 @@ static enum qcd_store_err replace(qcd_samap *map, qcd_store_report *report,
 static enum qcd_store_err check_db(qcd_samap *map, qcd_store_report *report)
 {
     enum samap_verdict verdict;
-    enum qcd_store_err err = samap_files_ready(report, &map->dir);
+    bool was_cut;
+    enum qcd_store_err err = samap_files_ready(&was_cut, report, &map->dir);
     if (err != QCD_STORE_OK) {
         return err;
     }
@@ -51,6 +53,12 @@ static enum qcd_store_err check_db(qcd_samap *map, qcd_store_report *report)
     }
     if (verdict != SAMAP_GOOD) {
         return replace(map, report, verdict);
+    }
+    if (was_cut) {
+        report_note(report,
+                    "%s/%s has lost all its octets: a new map was begun, and "
+                    "peers get no answer to ESP of earlier SAs",
+                    map->dir.shown, SAMAP_NAME);
     }
     return QCD_STORE_OK;
 }
@@ -138,17 +146,44 @@ static enum qcd_store_err open_logs(qcd_samap *map, qcd_store_report *report)
 static enum qcd_store_err open_all(qcd_samap *map, qcd_store_report *report,
                                    const char *path)
 {
-    enum qcd_store_err err = folder_open(&map->dir, report, path);
-    if (err != QCD_STORE_OK) {
-        return err;
-    }
     int len = snprintf(map->path, sizeof(map->path), "%s/" SAMAP_NAME, path);
     if (len < 0 || (size_t)len >= sizeof(map->path) - sizeof("-lock")) {
         return report_system(report, ENAMETOOLONG, "open %s/%s", map->dir.shown,
                              SAMAP_NAME);
     }
-    err = open_db(map, report);
-    return err == QCD_STORE_OK ? open_logs(map, report) : err;
+    enum qcd_store_err err = open_db(map, report);
+    if (err == QCD_STORE_OK) {
+        err = open_logs(map, report);
+    }
+    if (err != QCD_STORE_OK) {
+        return err;
+    }
+    /* What the journals have is known now; where the disk is full it stays
+     * there. */
+    qcd_store_report full;
+    if (qcd_samap_flush(map, &full) != QCD_STORE_OK &&
+        report->text[0] == '\0') {
+        *report = full;
+    }
+    return QCD_STORE_OK;
+}
+
+/* open_folder opens the folder, and all in it as its user. */
+static enum qcd_store_err open_folder(qcd_samap *map, qcd_store_report *report,
+                                      const char *path)
+{
+    enum qcd_store_err err = folder_open(&map->dir, report, path, NULL);
+    if (err != QCD_STORE_OK) {
+        return err;
+    }
+    int why = user_enter(&map->dir.user);
+    if (why != 0) {
+        return report_system(report, why, "use %s as user %u", map->dir.shown,
+                             (unsigned int)map->dir.user.uid);
+    }
+    err = open_all(map, report, path);
+    user_leave(&map->dir.user);
+    return err;
 }
 
 /* free_map lets go of all that is open. */
@@ -190,17 +225,10 @@ enum qcd_store_err qcd_samap_open(qcd_samap **out, qcd_store_report *report,
     if (map == NULL) {
         return report_system(report, ENOMEM, "open the SA map");
     }
-    enum qcd_store_err err = open_all(map, report, path);
+    enum qcd_store_err err = open_folder(map, report, path);
     if (err != QCD_STORE_OK) {
         free_map(map);
         return err;
-    }
-    /* What the journals have is known now; where the disk is full it stays
-     * there. */
-    qcd_store_report full;
-    if (qcd_samap_flush(map, &full) != QCD_STORE_OK &&
-        report->text[0] == '\0') {
-        *report = full;
     }
     *out = map;
     return QCD_STORE_OK;

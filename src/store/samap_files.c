@@ -31,13 +31,13 @@ static enum qcd_store_err check_file(int fd, qcd_store_report *report,
     if (!S_ISREG(st.st_mode)) {
         return not_regular(report, dir, name);
     }
-    if (st.st_uid != geteuid()) {
+    if (st.st_uid != dir->user.uid) {
         return report_fail(report, QCD_STORE_ERR_UNSAFE,
                            "%s/%s belongs to user %u, and this process is user "
                            "%u. chown it if nobody else can have written to "
                            "it; else " REMEDY,
                            dir->shown, name, (unsigned int)st.st_uid,
-                           (unsigned int)geteuid());
+                           (unsigned int)dir->user.uid);
     }
     if ((st.st_mode & 0077) != 0) {
         return report_fail(
@@ -112,10 +112,37 @@ static enum qcd_store_err remove_lock(qcd_store_report *report,
     return QCD_STORE_OK;
 }
 
-enum qcd_store_err samap_files_ready(qcd_store_report *report,
+/* find_size tells whether there is a file `name`, and its size. */
+static bool find_size(off_t *out, const folder *dir, const char *name)
+{
+    int fd;
+    struct stat st;
+    int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+    if (io_open(&fd, dir->fd, name, flags, 0) != 0) {
+        return false;
+    }
+    bool is_found = sys_fstat(fd, &st) == 0;
+    (void)io_close(fd);
+    *out = is_found ? st.st_size : 0;
+    return is_found;
+}
+
+/* was_cut tells of a map without octets.  A process that was killed as it made
+ * the first one leaves such a file, too, but no journal yet. */
+static bool was_cut(const folder *dir)
+{
+    off_t size;
+    off_t of_log;
+    return find_size(&size, dir, SAMAP_NAME) && size == 0 &&
+           find_size(&of_log, dir, SAMAP_FIRST_LOG_NAME);
+}
+
+enum qcd_store_err samap_files_ready(bool *out_was_cut,
+                                     qcd_store_report *report,
                                      const folder *dir)
 {
     int fd;
+    *out_was_cut = was_cut(dir);
     enum qcd_store_err err = samap_files_open(&fd, report, dir, SAMAP_NAME);
     if (err != QCD_STORE_OK) {
         return err;
@@ -127,9 +154,10 @@ enum qcd_store_err samap_files_ready(qcd_store_report *report,
 enum qcd_store_err samap_files_set_aside(qcd_store_report *report,
                                          const folder *dir)
 {
+    bool is_cut;
     if (sys_rename(dir->fd, SAMAP_NAME, SAMAP_DAMAGED_NAME) != 0) {
         return report_system(report, errno, "rename %s/%s to %s", dir->shown,
                              SAMAP_NAME, SAMAP_DAMAGED_NAME);
     }
-    return samap_files_ready(report, dir);
+    return samap_files_ready(&is_cut, report, dir);
 }

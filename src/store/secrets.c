@@ -12,6 +12,7 @@
 const keyfile_kind secrets_kind = {
     .name = "secrets",
     .tmp_name = "secrets.tmp",
+    .old_name = "secrets.old",
     .magic = "QCDsecr\n",
     .version = SECRETS_VERSION,
     .exposure = "read or changed the secrets",
@@ -22,11 +23,13 @@ const keyfile_kind secrets_kind = {
 const keyfile_kind run_kind = {
     .name = "run",
     .tmp_name = "run.tmp",
+    .old_name = "run.old",
     .magic = "QCDrun\r\n",
     .version = RUN_VERSION,
+    .birth_version = 3,
     .exposure = "changed the number",
-    .remedy = "move it away, and SPIs get a new sealing key; peers of earlier "
-              "SAs then get no answer",
+    .remedy = "move it away, and new secrets are made; peers of earlier SAs "
+              "then get no answer",
 };
 
 /* The run file is no place to learn about the key: its digest is of no other
@@ -104,15 +107,40 @@ void secrets_digest(uint8_t out[KEY_DIGEST_LEN], const qcd_secrets *secrets)
     qcd_wipe(&sha, sizeof(sha));
 }
 
+void nodes_set(uint8_t nodes[QCD_STORE_NODES / 8], uint16_t node)
+{
+    if (node < QCD_STORE_NODES) {
+        nodes[node / 8] = (uint8_t)(nodes[node / 8] | 1u << node % 8);
+    }
+}
+
 void run_encode(keyfile_body *out, const run_record *record)
 {
+    static const uint8_t unborn[BIRTH_LEN] = {0};
     memset(out, 0, sizeof(*out));
     wr w;
     wr_init(&w, out->octets, sizeof(out->octets));
+    wr_bytes(&w, unborn, BIRTH_LEN);
+    wr_u8(&w, record->machine.is_hidden ? 1 : 0);
+    wr_bytes(&w, record->machine.machine, QCD_STORE_MACHINE_LEN);
+    wr_bytes(&w, record->machine.product, QCD_STORE_MACHINE_LEN);
     wr_bytes(&w, record->key_digest, KEY_DIGEST_LEN);
     wr_be16(&w, record->run);
     wr_be16(&w, record->node);
+    wr_bytes(&w, record->nodes, sizeof(record->nodes));
     finish_body(out, &w, RUN_VERSION);
+}
+
+/* decode_machine reads what version 3 has before all else, and tells whether it
+ * may be. */
+static bool decode_machine(run_record *out, rd *r)
+{
+    (void)rd_bytes(r, BIRTH_LEN);
+    uint8_t is_hidden = rd_u8(r);
+    out->machine.is_hidden = is_hidden != 0;
+    copy_octets(out->machine.machine, r, QCD_STORE_MACHINE_LEN);
+    copy_octets(out->machine.product, r, QCD_STORE_MACHINE_LEN);
+    return is_hidden <= 1;
 }
 
 enum qcd_store_err run_decode(run_record *out, const keyfile_body *body)
@@ -120,12 +148,18 @@ enum qcd_store_err run_decode(run_record *out, const keyfile_body *body)
     memset(out, 0, sizeof(*out));
     rd r;
     rd_init(&r, body->octets, body->len);
+    out->origin = body->origin;
+    bool is_good = body->version < 3 || decode_machine(out, &r);
     copy_octets(out->key_digest, &r, KEY_DIGEST_LEN);
     out->run = rd_be16(&r);
     /* Version 1 did not say; 0 is what most have configured. */
     out->node = body->version > 1 ? rd_be16(&r) : 0;
+    if (body->version > 2) {
+        copy_octets(out->nodes, &r, sizeof(out->nodes));
+    }
+    nodes_set(out->nodes, out->node);
     bool is_node = out->node < QCD_STORE_NODES || out->node == RUN_NODE_NONE;
-    if (r.bad || r.len != 0 || out->run == 0 || !is_node) {
+    if (r.bad || r.len != 0 || out->run == 0 || !is_node || !is_good) {
         memset(out, 0, sizeof(*out));
         return QCD_STORE_ERR_DAMAGED;
     }

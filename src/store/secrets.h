@@ -5,31 +5,41 @@
  *   secrets  16 sealing key, 32 digest of the machine, 32 nodes taken, 1
  *            number n of generations, n times: 8 seconds since 1970, 32 secret;
  *            newest first
- *   run      16 digest of the sealing key, 2 number of the run, 2 of the node
+ *   run      21 birth (birth.h), 65 machine (identity.h), 16 digest of the
+ *            sealing key, 2 number of the run, 2 of the node, 32 nodes that we
+ *            were with this key
  *
- * Version 1 had neither machine nor nodes: such secrets are bound to no machine
- * yet, and no other gateway has them.
+ * Secrets of version 1 had neither machine nor nodes: they are bound to no
+ * machine, and no other gateway has them.  The run file had neither birth nor
+ * machine before version 3, but then secrets were bound to a machine; it had
+ * only the latest node, and none in version 1.
  *
  * The digest ties the two files together: the number of a run means something
  * only with the key that sealed the SPIs of that run. */
 #ifndef QCD_STORE_SECRETS_H
 #define QCD_STORE_SECRETS_H
 
+#include "identity.h"
 #include "keyfile.h"
 
 #define SECRETS_VERSION 2
-#define RUN_VERSION 2
+#define RUN_VERSION 3
+#define SECRETS_DAMAGED_NAME "secrets.damaged"
 #define KEY_DIGEST_LEN 16
 #define RUN_NODE_NONE 0xffff /* no process has used the key yet */
 
 extern const keyfile_kind secrets_kind;
 extern const keyfile_kind run_kind;
 
-/* run_record is the content of the run file. */
+/* run_record is the content of the run file, but for the birth, which is the
+ * keyfile's. */
 typedef struct run_record {
+    enum keyfile_origin origin;
+    identity_print machine;
     uint8_t key_digest[KEY_DIGEST_LEN];
-    uint16_t run;  /* not 0 */
-    uint16_t node; /* 0 to 255, or RUN_NODE_NONE */
+    uint16_t run;                       /* not 0 */
+    uint16_t node;                      /* 0 to 255, or RUN_NODE_NONE */
+    uint8_t nodes[QCD_STORE_NODES / 8]; /* all that we were, as `taken` */
 } run_record;
 
 /* secrets_encode writes `secrets`, which are valid, to `out`. */
@@ -45,13 +55,16 @@ QCD_NODISCARD enum qcd_store_err secrets_decode(qcd_secrets *out,
 /* secrets_digest makes the digest of the sealing key of `secrets`. */
 void secrets_digest(uint8_t out[KEY_DIGEST_LEN], const qcd_secrets *secrets);
 
+/* nodes_set sets the bit of `node`, unless that is RUN_NODE_NONE. */
+void nodes_set(uint8_t nodes[QCD_STORE_NODES / 8], uint16_t node);
+
 /* run_encode writes `record` to `out`. */
 void run_encode(keyfile_body *out, const run_record *record);
 
 /* run_decode reads the octets of `body`.  On error `out` is all zero.
  *
- *   QCD_STORE_ERR_DAMAGED  run 0, no such node, or octets missing or left over
- */
+ *   QCD_STORE_ERR_DAMAGED  run 0, no such node, neither hidden nor not, or
+ *                          octets missing or left over */
 QCD_NODISCARD enum qcd_store_err run_decode(run_record *out,
                                             const keyfile_body *body);
 

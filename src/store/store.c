@@ -3,17 +3,18 @@
  * any point (RFC 6290 sections 1.1 and 5.1).
  *
  * What must hold before the first SPI of run r is minted with key k: the disk
- * says for good that r was started with k, so that no later process takes a
- * run of k for over that is not, or starts one twice.
+ * says for good that r was started with k, in this folder on this machine, so
+ * that no later process takes a run of k for over that is not, or starts one
+ * twice.
  *
  *   next run     the run file alone is replaced.  A crash before it returns
  *                loses at most a number that was never used.
- *   a new key    first the run file, "run 1 of the new key", then the secrets
- *                with the new key.  A crash between the two leaves a run file
- *                that does not fit the secrets, which counts as none: a new
- *                key is made again.  What was overwritten was of no use any
- *                more (missing, of another key, or the last number), and the
- *                secrets, which are, change in the last step.
+ *   afresh       first the secrets and then the run file are set aside, then
+ *                the run file is written, "run 1 of the new key", then the
+ *                secrets with the new key.  A crash on the way leaves no
+ *                secrets, or such as don't fit the run file: both are no
+ *                evidence of any run, and the next start is afresh again. Since
+ *                the secrets go first, it sets aside nothing of use.
  *   a rotation   the secrets alone are replaced, before the first token of the
  *                new generation is made.  After an error in the last step it
  *                may be there already: it is then one that was never used.
@@ -30,35 +31,51 @@
 
 #include "files.h"
 #include "folder.h"
-#include "identity.h"
 #include "io.h"
 #include "lock.h"
 #include "report.h"
 #include "secrets.h"
 #include "sys.h"
+#include "user.h"
 
 struct qcd_store {
     folder dir;
     int lock_fd;
+    bool is_volatile;
     qcd_secrets secrets;
-    uint8_t node;
-    uint16_t run;
+    run_record last; /* run that was started */
 };
 
-/* owner is who opens a folder. */
-typedef struct owner {
-    uint8_t machine[QCD_STORE_MACHINE_LEN]; /* all zero: no identity */
-    uint8_t node;
-} owner;
+/* enter begins to use the files, as their user; leave in any case but an
+ * error. */
+static enum qcd_store_err enter(const qcd_store *store,
+                                qcd_store_report *report)
+{
+    const qcd_store_user *user = &store->dir.user;
+    int why = user_enter(user);
+    if (why != 0) {
+        return report_system(report, why, "use %s as user %u", store->dir.shown,
+                             (unsigned int)user->uid);
+    }
+    return QCD_STORE_OK;
+}
+
+static void leave(const qcd_store *store)
+{
+    user_leave(&store->dir.user);
+}
 
 /* start_run makes durable that `run` is started, and then starts it. */
 static enum qcd_store_err start_run(qcd_store *store, qcd_store_report *report,
                                     uint16_t run)
 {
+    run_record next = store->last;
+    next.run = run;
+    nodes_set(next.nodes, next.node);
     enum qcd_store_err err =
-        files_write_run(report, &store->dir, &store->secrets, run, store->node);
+        files_write_run(report, &store->dir, &store->secrets, &next);
     if (err == QCD_STORE_OK) {
-        store->run = run;
+        store->last = next;
     }
     return err;
 }
@@ -77,18 +94,56 @@ static enum qcd_store_err draw(void *out, size_t out_len,
     return QCD_STORE_OK;
 }
 
-/* start_with_new_key seals with a key of which no SPI was ever made, and makes
- * the first secret where there is none. */
-static enum qcd_store_err
-start_with_new_key(qcd_store *store, qcd_store_report *report, uint64_t now)
+/* why_afresh says why we start afresh, as what follows the name of the run
+ * file; NULL where we don't. */
+static const char *why_afresh(enum run_state state, const run_record *last)
+{
+    switch (state) {
+    case RUN_MISSING:
+        return "is missing";
+    case RUN_DAMAGED:
+        return "is damaged";
+    case RUN_OF_OTHERS:
+        return "belongs to other secrets";
+    case RUN_COPIED:
+        return "is a copy of the file that was written";
+    case RUN_ELSEWHERE:
+        return "was written on another machine";
+    case RUN_FROM_NO_MACHINE:
+        return "was written by an earlier version, for no machine of its own";
+    case RUN_KNOWN:
+        break;
+    }
+    return last->run == UINT16_MAX ? "has come to the last number, 65535"
+                                   : NULL;
+}
+
+/* set_aside makes room for new secrets. */
+static enum qcd_store_err set_aside(const qcd_store *store,
+                                    qcd_store_report *report)
+{
+    enum qcd_store_err err = keyfile_set_aside(
+        report, &store->dir, &secrets_kind, secrets_kind.old_name);
+    if (err == QCD_STORE_OK) {
+        err = keyfile_set_aside(report, &store->dir, &run_kind,
+                                run_kind.old_name);
+    }
+    return err;
+}
+
+/* start_afresh seals with a key of which no SPI was ever made, and makes the
+ * first secret. */
+static enum qcd_store_err start_afresh(qcd_store *store,
+                                       qcd_store_report *report, uint64_t now)
 {
     qcd_secrets *secrets = &store->secrets;
-    memset(secrets->taken, 0, sizeof(secrets->taken)); /* it is ours alone */
+    qcd_wipe(secrets, sizeof(*secrets));
+    memset(store->last.nodes, 0, sizeof(store->last.nodes));
+    secrets->num_generations = 1;
+    secrets->made_at[0] = now;
     enum qcd_store_err err =
         draw(secrets->seal_key, QCD_SEAL_KEY_LEN, report, &store->dir);
-    if (err == QCD_STORE_OK && secrets->num_generations == 0) {
-        secrets->num_generations = 1;
-        secrets->made_at[0] = now;
+    if (err == QCD_STORE_OK) {
         err = draw(secrets->generations[0].octets, QCD_SECRET_LEN, report,
                    &store->dir);
     }
@@ -101,156 +156,176 @@ start_with_new_key(qcd_store *store, qcd_store_report *report, uint64_t now)
     return err;
 }
 
-/* note_new_key tells why SPIs are sealed with a new key. */
-static void note_new_key(qcd_store_report *report, const folder *dir,
-                         bool had_secrets, uint16_t last_run)
+/* start_first makes the first secrets. */
+static enum qcd_store_err start_first(qcd_store *store,
+                                      qcd_store_report *report, uint64_t now,
+                                      bool was_damaged)
 {
-    if (!had_secrets) {
-        report_note(report, "made new secrets in %s/%s", dir->shown,
-                    secrets_kind.name);
-        return;
+    const char *shown = store->dir.shown;
+    enum qcd_store_err err = QCD_STORE_OK;
+    if (was_damaged) {
+        err = keyfile_set_aside(report, &store->dir, &secrets_kind,
+                                SECRETS_DAMAGED_NAME);
     }
-    report_note(report,
-                "%s/%s %s: nobody can say which runs are over, so SPIs are "
-                "sealed with a new key, and peers of earlier SAs get no answer",
-                dir->shown, run_kind.name,
-                last_run == 0 ? "is missing or belongs to other secrets"
-                              : "has come to the last number, 65535");
+    if (err == QCD_STORE_OK) {
+        err = start_afresh(store, report, now);
+    }
+    if (err != QCD_STORE_OK) {
+        return err;
+    }
+    if (was_damaged) {
+        report_note(report,
+                    "%s/%s is damaged: it is now " SECRETS_DAMAGED_NAME
+                    ", and new secrets were made. Peers of earlier SAs get no "
+                    "answer",
+                    shown, secrets_kind.name);
+    } else {
+        report_note(report,
+                    "made new secrets in %s/%s. Peers of earlier SAs, if there "
+                    "were any, get no answer",
+                    shown, secrets_kind.name);
+    }
+    return QCD_STORE_OK;
 }
 
-static bool is_zero(const uint8_t *octets, size_t len)
+/* start_instead starts with other secrets than those that are there. */
+static enum qcd_store_err start_instead(qcd_store *store,
+                                        qcd_store_report *report, uint64_t now,
+                                        const char *why)
 {
-    uint8_t all = 0;
-    for (size_t i = 0; i < len; i++) {
-        all |= octets[i];
+    enum qcd_store_err err = set_aside(store, report);
+    if (err == QCD_STORE_OK) {
+        err = start_afresh(store, report, now);
     }
-    return all == 0;
+    if (err == QCD_STORE_OK) {
+        report_note(report,
+                    "%s/%s %s: the gateway starts afresh with new secrets, and "
+                    "peers of earlier SAs get no answer. The old files are "
+                    "kept as *.old. If you moved them here on purpose, see "
+                    "\"adopt\" in qcd-secret(8)",
+                    store->dir.shown, run_kind.name, why);
+    }
+    return err;
 }
 
-static bool is_taken(const qcd_secrets *secrets, uint8_t node)
+static bool is_taken(const qcd_secrets *secrets, uint16_t node)
 {
     return (secrets->taken[node / 8] & 1u << node % 8) != 0;
 }
 
-/* check_owner holds the secrets against who opens the folder: RFC 6290 sections
- * 8.1 and 9.2, two gateways that both mint as one node are found out. */
-static enum qcd_store_err check_owner(const qcd_store *store,
-                                      qcd_store_report *report, const owner *by)
+/* start_next starts the run after `last`.  RFC 6290 sections 8.1 and 9.2: two
+ * gateways that both mint as one node are found out. */
+static enum qcd_store_err start_next(qcd_store *store, qcd_store_report *report,
+                                     const run_record *last)
 {
-    const qcd_secrets *secrets = &store->secrets;
-    bool is_bound = !is_zero(secrets->machine, sizeof(secrets->machine));
-    if (is_bound &&
-        memcmp(secrets->machine, by->machine, sizeof(by->machine)) != 0) {
-        return report_fail(
-            report, QCD_STORE_ERR_IDENTITY,
-            "%s/%s came with a copy of another machine, or this machine's "
-            "identity has changed (/etc/machine-id). Two machines with the "
-            "same secrets would take each other's SAs for dead. Only if no "
-            "other one uses them, keep them with \"qcd secret adopt\"; else "
-            "move the folder away, and new ones are made",
-            store->dir.shown, secrets_kind.name);
-    }
-    if (is_taken(secrets, by->node)) {
+    uint16_t node = store->last.node;
+    if (is_taken(&store->secrets, node)) {
         return report_fail(report, QCD_STORE_ERR_NODE,
                            "%s/%s came from a gateway with the node number %u, "
                            "and two with one number would take each other's "
                            "SAs for dead. Configure another number for this "
                            "gateway (the key node)",
                            store->dir.shown, secrets_kind.name,
-                           (unsigned int)by->node);
+                           (unsigned int)node);
     }
-    return QCD_STORE_OK;
+    memcpy(store->last.nodes, last->nodes, sizeof(last->nodes));
+    if (last->origin == KEYFILE_OWN) {
+        identity_keep(&store->last.machine, &last->machine);
+    }
+    return start_run(store, report, (uint16_t)(last->run + 1));
 }
 
-/* start_next starts the run after `last`, with secrets that are there.  The
- * secrets are bound to the machine where they were bound to none. */
-static enum qcd_store_err start_next(qcd_store *store, qcd_store_report *report,
-                                     const owner *by, uint16_t last)
-{
-    qcd_secrets *secrets = &store->secrets;
-    bool is_new = memcmp(secrets->machine, by->machine, sizeof(by->machine));
-    enum qcd_store_err err = QCD_STORE_OK;
-    if (is_new) {
-        memcpy(secrets->machine, by->machine, sizeof(by->machine));
-        err = files_write_secrets(report, &store->dir, secrets);
-    }
-    if (err == QCD_STORE_OK) {
-        err = start_run(store, report, (uint16_t)(last + 1));
-    }
-    if (err == QCD_STORE_OK && is_new) {
-        report_note(report, "%s/%s are now bound to this machine",
-                    store->dir.shown, secrets_kind.name);
-    }
-    return err;
-}
-
+/* start starts a run; `store->last` says already who we are. */
 static enum qcd_store_err start(qcd_store *store, qcd_store_report *report,
-                                const owner *by, uint64_t now)
+                                uint64_t now)
 {
     run_record last;
+    enum run_state state;
     enum qcd_store_err err =
         files_read_secrets(&store->secrets, report, &store->dir);
-    bool had_secrets = store->secrets.num_generations != 0;
-    if (err == QCD_STORE_OK) {
-        err = check_owner(store, report, by);
+    bool was_damaged = err == QCD_STORE_ERR_DAMAGED;
+    if (err != QCD_STORE_OK && !was_damaged) {
+        return err;
     }
-    if (err == QCD_STORE_OK) {
-        err = files_read_run(&last, report, &store->dir, &store->secrets);
+    if (store->secrets.num_generations == 0) {
+        return start_first(store, report, now, was_damaged);
     }
+    err = files_read_run(&last, &state, report, &store->dir, &store->secrets,
+                         &store->last.machine);
     if (err != QCD_STORE_OK) {
         return err;
     }
-    store->node = by->node;
-    if (had_secrets && last.run != 0 && last.run != UINT16_MAX) {
-        return start_next(store, report, by, last.run);
-    }
-    memcpy(store->secrets.machine, by->machine, sizeof(by->machine));
-    err = start_with_new_key(store, report, now);
-    if (err == QCD_STORE_OK) {
-        note_new_key(report, &store->dir, had_secrets, last.run);
-    }
-    return err;
+    const char *why = why_afresh(state, &last);
+    return why == NULL ? start_next(store, report, &last)
+                       : start_instead(store, report, now, why);
+}
+
+/* is_in_memory tells of the file system; one that can't say is none. */
+static bool is_in_memory(int fd)
+{
+    static const uint32_t tmpfs = 0x01021994;
+    static const uint32_t ramfs = 0x858458f6;
+    uint32_t kind;
+    return sys_fstatfs(fd, &kind) == 0 && (kind == tmpfs || kind == ramfs);
 }
 
 static enum qcd_store_err open_and_start(qcd_store *store,
                                          qcd_store_report *report,
-                                         const char *path, const owner *by,
+                                         const qcd_store_settings *settings,
                                          uint64_t now)
 {
-    enum qcd_store_err err = folder_open(&store->dir, report, path);
+    qcd_store_user self = user_self();
+    const qcd_store_user *user =
+        settings->user != NULL ? settings->user : &self;
+    enum qcd_store_err err =
+        folder_open(&store->dir, report, settings->path, user);
     if (err == QCD_STORE_OK) {
-        err = lock_take(&store->lock_fd, report, &store->dir);
+        err = enter(store, report);
     }
+    if (err != QCD_STORE_OK) {
+        return err;
+    }
+    store->is_volatile = is_in_memory(store->dir.fd);
+    err = lock_take(&store->lock_fd, report, &store->dir);
     if (err == QCD_STORE_OK) {
         err = files_clean(report, &store->dir);
     }
-    return err == QCD_STORE_OK ? start(store, report, by, now) : err;
+    if (err == QCD_STORE_OK) {
+        err = start(store, report, now);
+    }
+    leave(store);
+    return err;
 }
 
 enum qcd_store_err qcd_store_open(qcd_store **out, qcd_store_report *report,
-                                  const char *path,
-                                  const qcd_store_identity *identity,
-                                  uint8_t node, uint64_t now)
+                                  const qcd_store_settings *settings,
+                                  uint64_t now)
 {
-    assert(path != NULL);
-    assert(identity->len <= QCD_STORE_IDENTITY_MAX);
+    assert(settings->path != NULL);
+    assert(settings->identity->len <= QCD_STORE_IDENTITY_MAX);
+    assert(settings->identity->product_len <= QCD_STORE_IDENTITY_MAX);
     *out = NULL;
     report->text[0] = '\0';
     qcd_store *store = sys_alloc(sizeof(*store));
     if (store == NULL) {
-        return report_system(report, ENOMEM, "open %.200s", path);
+        return report_system(report, ENOMEM, "open %.200s", settings->path);
     }
     store->dir = FOLDER_CLOSED;
     store->lock_fd = -1;
-    owner by = {.node = node};
-    identity_digest(by.machine, identity);
-    enum qcd_store_err err = open_and_start(store, report, path, &by, now);
+    store->last.node = settings->node;
+    identity_print_make(&store->last.machine, settings->identity);
+    enum qcd_store_err err = open_and_start(store, report, settings, now);
     if (err != QCD_STORE_OK) {
         qcd_store_close(store);
         return err;
     }
     *out = store;
     return QCD_STORE_OK;
+}
+
+bool qcd_store_is_volatile(const qcd_store *store)
+{
+    return store->is_volatile;
 }
 
 void qcd_store_close(qcd_store *store)
@@ -273,20 +348,41 @@ const qcd_secrets *qcd_store_secrets(const qcd_store *store)
 
 uint16_t qcd_store_run(const qcd_store *store)
 {
-    return store->run;
+    return store->last.run;
 }
 
 enum qcd_store_err qcd_store_next_run(qcd_store *store,
                                       qcd_store_report *report)
 {
     report->text[0] = '\0';
-    if (store->run == UINT16_MAX) {
+    if (store->last.run == UINT16_MAX) {
         return report_fail(report, QCD_STORE_ERR_EXHAUSTED,
                            "%s/%s has come to the last number, 65535. Start "
-                           "the daemon again, and SPIs get a new sealing key",
+                           "the daemon again, and it makes new secrets",
                            store->dir.shown, run_kind.name);
     }
-    return start_run(store, report, (uint16_t)(store->run + 1));
+    enum qcd_store_err err = enter(store, report);
+    if (err == QCD_STORE_OK) {
+        err = start_run(store, report, (uint16_t)(store->last.run + 1));
+        leave(store);
+    }
+    return err;
+}
+
+/* push puts a new secret before the others, and lets go of the oldest. */
+static enum qcd_store_err push(qcd_secrets *secrets, qcd_store_report *report,
+                               const folder *dir, uint64_t now)
+{
+    size_t num_kept = secrets->num_generations < QCD_GENERATIONS_MAX
+                          ? secrets->num_generations
+                          : QCD_GENERATIONS_MAX - 1;
+    memmove(&secrets->generations[1], &secrets->generations[0],
+            num_kept * sizeof(secrets->generations[0]));
+    memmove(&secrets->made_at[1], &secrets->made_at[0],
+            num_kept * sizeof(secrets->made_at[0]));
+    secrets->num_generations = num_kept + 1;
+    secrets->made_at[0] = now;
+    return draw(secrets->generations[0].octets, QCD_SECRET_LEN, report, dir);
 }
 
 enum qcd_store_err qcd_store_rotate(qcd_store *store, qcd_store_report *report,
@@ -294,19 +390,13 @@ enum qcd_store_err qcd_store_rotate(qcd_store *store, qcd_store_report *report,
 {
     report->text[0] = '\0';
     qcd_secrets next = store->secrets;
-    size_t num_kept = next.num_generations < QCD_GENERATIONS_MAX
-                          ? next.num_generations
-                          : QCD_GENERATIONS_MAX - 1;
-    memmove(&next.generations[1], &next.generations[0],
-            num_kept * sizeof(next.generations[0]));
-    memmove(&next.made_at[1], &next.made_at[0],
-            num_kept * sizeof(next.made_at[0]));
-    next.num_generations = num_kept + 1;
-    next.made_at[0] = now;
-    enum qcd_store_err err =
-        draw(next.generations[0].octets, QCD_SECRET_LEN, report, &store->dir);
+    enum qcd_store_err err = push(&next, report, &store->dir, now);
+    if (err == QCD_STORE_OK) {
+        err = enter(store, report);
+    }
     if (err == QCD_STORE_OK) {
         err = files_write_secrets(report, &store->dir, &next);
+        leave(store);
     }
     if (err == QCD_STORE_OK) {
         store->secrets = next;

@@ -4,13 +4,16 @@
  *
  *   secrets  the sealing key of the SPIs and up to four generations of
  *            QCD_SECRET; made once, written anew only by an explicit change
- *   run      the number of the last run that was started, and of its node
+ *   run      the number of the last run that was started, the nodes that it
+ *            and those before it had, the birth of this very file, the machine
  *   lock     held by the one process that uses the folder; two daemons on one
  *            folder would each take the other's SAs for dead
  *
- * The folder is 0700 and the files are 0600, all owned by the effective user.
- * A file that is damaged, too open, of another owner, of a newer version or no
- * regular file is an error that names it: it is neither used nor overwritten.
+ * The folder is 0700 and the files are 0600, all owned by the user that the
+ * daemon runs as.  A file that is too open, of another owner, of a newer
+ * version or not regular is an error that names it: it is neither used nor
+ * overwritten, since an administrator may know better.
+ *
  * Files are replaced by a temporary file, fsync, rename and fsync of the
  * folder, so that a crash at any point leaves the old or the new one.
  *
@@ -18,11 +21,18 @@
  * each other's live SAs for dead, and show their tokens (section 9.2).  Two
  * things guard against that:
  *
- *   the machine  the secrets are bound to it: a copied folder is refused until
- *                an administrator adopts it (qcd_store_adopt);
- *   the node     secrets that were shared on purpose (qcd_store_share) carry
- *                the numbers of all who had them before; none of these may be
- *                used again. */
+ *   the run file  each start writes it, with the inode and the time of birth of
+ *                 that very file and the identity of the machine.  Where these
+ *                 differ the folder is a copy, and the gateway starts afresh,
+ *                 unless an administrator adopted it before (qcd_store_adopt);
+ *   the node      secrets that were shared on purpose (qcd_store_share) carry
+ *                 the numbers of all who had them before; none of these may be
+ *                 used again.
+ *
+ * To start afresh is to make a new sealing key and new secrets.  SAs from
+ * before are then met with silence.  The gateway does so wherever it cannot
+ * know which runs of the key are over.  The old files are kept as secrets.old
+ * and run.old, damaged secrets as secrets.damaged: one of each. */
 #ifndef QCD_STORE_H
 #define QCD_STORE_H
 
@@ -37,7 +47,6 @@ enum qcd_store_err {
     QCD_STORE_ERR_VERSION = -4,   /* written by a newer version */
     QCD_STORE_ERR_BUSY = -5,      /* another process uses the folder */
     QCD_STORE_ERR_EXHAUSTED = -6, /* run numbers have run out */
-    QCD_STORE_ERR_IDENTITY = -7,  /* the secrets are bound to another machine */
     QCD_STORE_ERR_NODE = -8,      /* another gateway has that node number */
     QCD_STORE_ERR_MISSING = -9,   /* there are no secrets */
     QCD_STORE_ERR_OTHERS = -10,   /* there are other secrets already */
@@ -46,8 +55,7 @@ enum qcd_store_err {
 
 /* qcd_store_report is a sentence for the administrator: it names the file and
  * says what is wrong and what to do.  It never has a secret in it.  On success
- * `text` is empty, or tells what was done on the way (secrets made anew, run
- * number lost and SPIs sealed with a new key). */
+ * `text` is empty, or tells what was done on the way (new secrets, and why). */
 typedef struct qcd_store_report {
     char text[512];
 } qcd_store_report;
@@ -56,17 +64,29 @@ typedef struct qcd_store_report {
 #define QCD_STORE_MACHINE_LEN 32
 #define QCD_STORE_NODES 256
 #define QCD_STORE_MACHINE_ID "/etc/machine-id"
+#define QCD_STORE_PRODUCT_UUID "/sys/class/dmi/id/product_uuid"
 
-/* qcd_store_identity is what tells this machine from its copies: `len` octets,
- * both members the caller's to set.  A machine without any has `len` 0. */
+/* qcd_store_identity is what tells this machine from its copies.  All members
+ * are the caller's to set.  A machine without an ID has `len` 0, one whose
+ * board or hypervisor gives it no UUID has `product_len` 0. */
 typedef struct qcd_store_identity {
     size_t len;
     uint8_t octets[QCD_STORE_IDENTITY_MAX];
+    bool is_product_hidden; /* there is one, which we may not read */
+    size_t product_len;
+    uint8_t product[QCD_STORE_IDENTITY_MAX];
 } qcd_store_identity;
 
-/* qcd_secrets is the content of the secrets file.  `machine` is a digest of the
- * identity that it is bound to, all zero for none.  Bit n % 8 of octet n / 8 of
- * `taken` is set where another gateway has or had these secrets as node n. */
+/* qcd_store_user is whose the folder and its files are. */
+typedef struct qcd_store_user {
+    uint32_t uid;
+    uint32_t gid;
+} qcd_store_user;
+
+/* qcd_secrets is the content of the secrets file.  Bit n % 8 of octet n / 8 of
+ * `taken` is set where another gateway has or had these secrets as node n.
+ * `machine` is zero, or a digest that versions without a birth in the run file
+ * bound them to. */
 typedef struct qcd_secrets {
     uint8_t seal_key[QCD_SEAL_KEY_LEN];
     uint8_t machine[QCD_STORE_MACHINE_LEN];
@@ -79,45 +99,60 @@ typedef struct qcd_secrets {
 /* qcd_store is an open folder.  One thread at a time. */
 typedef struct qcd_store qcd_store;
 
-/* qcd_store_identity_read reads the identity of the machine from the file
- * `path`, QCD_STORE_MACHINE_ID, without white space at its end.  A machine
- * whose file is missing, empty or "uninitialized" (machine-id(5)) has none:
- * that is no error, and `out` is all zero.
+/* qcd_store_identity_read reads the identity of the machine from the files
+ * `machine`, QCD_STORE_MACHINE_ID, and `product`, QCD_STORE_PRODUCT_UUID,
+ * without white space at their ends.  A machine whose first file is missing,
+ * empty or "uninitialized" (machine-id(5)) has no ID: that is no error.
+ * Whatever is wrong with the second one, it is hidden.
  *
- *   QCD_STORE_ERR_SYSTEM   it is there and cannot be read
- *   QCD_STORE_ERR_DAMAGED  more than QCD_STORE_IDENTITY_MAX octets, or no
- *                          regular file */
+ *   QCD_STORE_ERR_SYSTEM   the first is there and cannot be read
+ *   QCD_STORE_ERR_DAMAGED  the first has more than QCD_STORE_IDENTITY_MAX
+ *                          octets, or is no regular file */
 QCD_NODISCARD enum qcd_store_err
 qcd_store_identity_read(qcd_store_identity *out, qcd_store_report *report,
-                        const char *path);
+                        const char *machine, const char *product);
 
 /* ---- For a daemon -------------------------------------------------------- */
 
-/* qcd_store_open opens the folder `path`, makes it (and missing parents, 0755)
- * where it is missing, takes the lock, reads the secrets or makes the first
- * ones, starts the next run of `node` and makes its number durable.  `now` is
- * in seconds since 1970.  On success the caller owns `*out`; on error `*out` is
- * NULL and nothing of use that was in the folder is lost: at most a number is
- * skipped.
+/* qcd_store_settings says what to open. */
+typedef struct qcd_store_settings {
+    const char *path;
+    const qcd_store_identity *identity;
+    const qcd_store_user *user; /* who will use it; NULL: the effective user */
+    uint8_t node;
+} qcd_store_settings;
+
+/* qcd_store_open opens the folder, makes it (and missing parents, 0755) where
+ * it is missing, takes the lock, reads the secrets or makes the first ones,
+ * starts the next run of the node and makes its number durable.  `now` is in
+ * seconds since 1970.  On success the caller owns `*out`; on error `*out` is
+ * NULL, and what was of use in the folder is there still, under its name or as
+ * *.old.
  *
- * The secrets are bound to the machine `identity` when they are made, or at the
- * first start on a machine that has an identity.
+ * A process that will give up root for another user opens the folder before,
+ * with that user in the settings: what is made belongs to the user, and a
+ * folder of ours with nothing but our files in it is given to it.
  *
- *   QCD_STORE_ERR_IDENTITY  they are bound to another one, or this machine has
- *                           none any more; nothing was changed
- *   QCD_STORE_ERR_NODE      another gateway had them as `node`; likewise
+ *   QCD_STORE_ERR_NODE    another gateway had the secrets as this node; nothing
+ *                         was changed
+ *   QCD_STORE_ERR_UNSAFE  the folder or a file is too open, of another user or
+ *                         of another kind; likewise
  *
- * `path` is absolute and its last part no symbolic link.  The folder that it
- * stands in is root's or ours, and others cannot write to it (or only with the
- * sticky bit, as in /tmp).
+ * The path is absolute and its last part no symbolic link.  The folder that it
+ * stands in is root's, ours or the user's, and others cannot write to it (or
+ * only with the sticky bit, as in /tmp).
  *
- * Where the secrets are there and the run number is missing, or where the
- * numbers have run out (65535 starts), no one can say which runs are over: the
- * SPIs get a new sealing key and runs start at 1 again.  SAs that were sealed
- * with the old key are answered with silence from then on. */
+ * The gateway starts afresh, and `report` tells why, where the folder is a copy
+ * or of another machine, where the secrets are damaged, where the run file is
+ * missing, damaged or of other secrets, and where the numbers have run out
+ * (65535 starts). */
 QCD_NODISCARD enum qcd_store_err
-qcd_store_open(qcd_store **out, qcd_store_report *report, const char *path,
-               const qcd_store_identity *identity, uint8_t node, uint64_t now);
+qcd_store_open(qcd_store **out, qcd_store_report *report,
+               const qcd_store_settings *settings, uint64_t now);
+
+/* qcd_store_is_volatile tells whether the folder is in memory, so that a reboot
+ * empties it. */
+bool qcd_store_is_volatile(const qcd_store *store);
 
 /* qcd_store_close releases the lock, wipes the secrets and frees `store`, which
  * may be NULL. */
@@ -153,12 +188,16 @@ uint64_t qcd_store_age(const qcd_store *store, uint64_t now);
 
 /* ---- For an administrator ------------------------------------------------ */
 
-/* qcd_store_adopt binds the secrets in the folder `path` to the machine
- * `identity`, or to none where it has none.  Nobody must use them on another
- * machine any more.
+/* Where the caller is root, the folder may belong to any user; new files in it
+ * belong to that user too. */
+
+/* qcd_store_adopt binds the folder `path` to its place and to this machine
+ * `identity`, so that the next start uses the secrets in it and does not start
+ * afresh.  The secrets must not be used elsewhere any more.
  *
  *   QCD_STORE_ERR_BUSY     a process uses the folder: it fits this machine
- *   QCD_STORE_ERR_MISSING  there is no such folder, or there are no secrets */
+ *   QCD_STORE_ERR_MISSING  there is no such folder, there are no secrets, or
+ *                          their run is lost: the next start makes others */
 QCD_NODISCARD enum qcd_store_err
 qcd_store_adopt(qcd_store_report *report, const char *path,
                 const qcd_store_identity *identity);
@@ -172,13 +211,16 @@ QCD_NODISCARD enum qcd_store_err
 qcd_store_peek(qcd_secrets *out, qcd_store_report *report, const char *path);
 
 /* qcd_store_share is qcd_store_peek for another gateway of a group: bound to no
- * machine, and with our node's number among those that are taken.
+ * machine, and with all numbers that our node ever had with this key among
+ * those that are taken.
  *
- *   QCD_STORE_ERR_MISSING  also where no gateway was ever started with these
- *                          secrets, or their run is lost: then it will seal
- *                          with another key */
+ *   QCD_STORE_ERR_MISSING  also where the next start on this machine `identity`
+ *                          would make other secrets: the run is lost, or the
+ *                          folder is a copy, which can't know what numbers were
+ *                          used since */
 QCD_NODISCARD enum qcd_store_err
-qcd_store_share(qcd_secrets *out, qcd_store_report *report, const char *path);
+qcd_store_share(qcd_secrets *out, qcd_store_report *report, const char *path,
+                const qcd_store_identity *identity);
 
 /* qcd_store_import puts `secrets`, which another gateway shared, into the
  * folder `path`, which is made where it is missing, and binds them to the

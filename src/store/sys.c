@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/fsuid.h>
 #include <sys/random.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 void *sys_alloc(size_t len)
@@ -62,6 +64,53 @@ int sys_fchmod(int fd, mode_t mode)
 int sys_fstat(int fd, struct stat *out)
 {
     return fstat(fd, out);
+}
+
+int sys_statx(int fd, struct sys_birth *out)
+{
+    struct statx stx;
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &stx) != 0) {
+        return -1;
+    }
+    out->inode = stx.stx_ino;
+    out->has_time = (stx.stx_mask & STATX_BTIME) != 0;
+    out->seconds = out->has_time ? stx.stx_btime.tv_sec : 0;
+    out->nanoseconds = out->has_time ? stx.stx_btime.tv_nsec : 0;
+    return 0;
+}
+
+int sys_fstatfs(int fd, uint32_t *out_kind)
+{
+    struct statfs fs;
+    if (fstatfs(fd, &fs) != 0) {
+        return -1;
+    }
+    *out_kind = (uint32_t)fs.f_type;
+    return 0;
+}
+
+int sys_chown(int folder_fd, const char *name, uid_t uid, gid_t gid)
+{
+    return fchownat(folder_fd, name, uid, gid, AT_SYMLINK_NOFOLLOW);
+}
+
+int sys_fchown(int fd, uid_t uid, gid_t gid)
+{
+    return fchown(fd, uid, gid);
+}
+
+/* The calls tell no error: the one with a value that is none tells who it is
+ * now. */
+int sys_setfsuid(uid_t uid)
+{
+    (void)setfsuid(uid);
+    return (uid_t)setfsuid((uid_t)-1) == uid ? 0 : -1;
+}
+
+int sys_setfsgid(gid_t gid)
+{
+    (void)setfsgid(gid);
+    return (gid_t)setfsgid((gid_t)-1) == gid ? 0 : -1;
 }
 
 int sys_rename(int folder_fd, const char *from, const char *to)

@@ -6,7 +6,9 @@
 #ifndef QCD_STORE_SYS_H
 #define QCD_STORE_SYS_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
@@ -23,6 +25,27 @@ int sys_fsync(int fd);
 int sys_flock(int fd);
 int sys_fchmod(int fd, mode_t mode);
 int sys_fstat(int fd, struct stat *out);
+
+/* sys_birth is what statx tells of where a file came from. */
+struct sys_birth {
+    uint64_t inode;
+    bool has_time; /* few file systems keep none */
+    int64_t seconds;
+    uint32_t nanoseconds;
+};
+int sys_statx(int fd, struct sys_birth *out);
+
+/* sys_fstatfs gives the number that statfs(2) has for the kind of the file
+ * system. */
+int sys_fstatfs(int fd, uint32_t *out_kind);
+
+/* sys_chown changes the owner of `name`, and follows no symbolic link. */
+int sys_chown(int folder_fd, const char *name, uid_t uid, gid_t gid);
+int sys_fchown(int fd, uid_t uid, gid_t gid);
+
+/* As whom this thread uses files.  Each returns 0, or -1 where it may not. */
+int sys_setfsuid(uid_t uid);
+int sys_setfsgid(gid_t gid);
 
 int sys_rename(int folder_fd, const char *from, const char *to);
 int sys_unlink(int folder_fd, const char *name);
