@@ -2,7 +2,6 @@
 
 #include "qcd_children.h"
 
-#include <nettle/sha2.h>
 #include <time.h>
 
 #include <daemon.h>
@@ -64,6 +63,11 @@ struct private_qcd_children_t {
 	qcd_samap *map;
 
 	/**
+	 * The IKE_SAs of lost CHILD_SAs
+	 */
+	qcd_lost_index_t *index;
+
+	/**
 	 * Mutex of jobs that remove what is lost: one after the other
 	 */
 	mutex_t *jobs;
@@ -117,41 +121,12 @@ static void add_spi(spis_t *list, const uint8_t spi[4])
 }
 
 /**
- * Take in octets, and how many there are
- */
-static void add_octets(struct sha256_ctx *ctx, chunk_t octets)
-{
-	uint32_t len = htonl(octets.len);
-
-	sha256_update(ctx, sizeof(len), (uint8_t*)&len);
-	sha256_update(ctx, octets.len, octets.ptr);
-}
-
-/**
- * Take in an identity. Not as text: a handshake waits for this, and printing
- * one takes longer than all the rest.
- */
-static void add_id(struct sha256_ctx *ctx, identification_t *id)
-{
-	uint8_t type = id->get_type(id);
-
-	sha256_update(ctx, sizeof(type), &type);
-	add_octets(ctx, id->get_encoding(id));
-}
-
-/**
- * Name the peer of an IKE_SA: by the connection and both identities, so that it
- * is known again when it comes back
+ * Name the peer of an IKE_SA
  */
 static void name_peer(ike_sa_t *ike_sa, uint8_t out[QCD_SAMAP_PEER_LEN])
 {
-	struct sha256_ctx ctx;
-
-	sha256_init(&ctx);
-	add_octets(&ctx, chunk_from_str(ike_sa->get_name(ike_sa)));
-	add_id(&ctx, ike_sa->get_my_id(ike_sa));
-	add_id(&ctx, ike_sa->get_other_eap_id(ike_sa));
-	sha256_digest(&ctx, QCD_SAMAP_PEER_LEN, out);
+	qcd_peer_digest(ike_sa->get_name(ike_sa), ike_sa->get_my_id(ike_sa),
+					ike_sa->get_other_eap_id(ike_sa), out);
 }
 
 /**
@@ -339,6 +314,7 @@ static void put(private_qcd_children_t *this, const qcd_samap_row *row)
 	note_result(this, err, &report);
 	if (taken && err == QCD_STORE_OK)
 	{
+		this->index->remove(this->index, &old);
 		lib->processor->queue_job(lib->processor,
 				(job_t*)callback_job_create((void*)unwatch, taken, free, NULL));
 	}
@@ -393,6 +369,10 @@ static bool remove_lost(private_qcd_children_t *this, uint32_t spi)
 	}
 	note_result(this, qcd_samap_remove(this->map, &report, &removed, &row),
 				&report);
+	if (removed)
+	{
+		this->index->remove(this->index, &row);
+	}
 	return removed;
 }
 
@@ -556,8 +536,9 @@ METHOD(listener_t, ike_update, bool,
 typedef struct {
 	private_qcd_children_t *this;
 	time_t now;
-	/** run before ours, when we have just started */
+	/** when we have just started: the run before ours, and that all is new */
 	u_int last_run;
+	bool first;
 	/** lost ones, and those of them whose time was up */
 	spis_t lost;
 	spis_t expired;
@@ -596,9 +577,17 @@ static enum qcd_samap_fate visit(void *user, qcd_samap_row *row)
 	if (expires <= census->now)
 	{
 		add_spi(&census->expired, row->child_spi);
+		if (!census->first)
+		{
+			this->index->remove(this->index, row);
+		}
 		return QCD_SAMAP_DROP;
 	}
 	add_spi(&census->lost, row->child_spi);
+	if (census->first)
+	{
+		this->index->add(this->index, row);
+	}
 	if (expires != row->expires)
 	{
 		row->expires = expires;
@@ -611,7 +600,7 @@ static enum qcd_samap_fate visit(void *user, qcd_samap_row *row)
  * Walk through the map
  */
 static bool take_census(private_qcd_children_t *this, census_t *census,
-						u_int last_run)
+						bool first)
 {
 	qcd_store_report report = {};
 	enum qcd_store_err err;
@@ -619,7 +608,8 @@ static bool take_census(private_qcd_children_t *this, census_t *census,
 	*census = (census_t){
 		.this = this,
 		.now = time(NULL),
-		.last_run = last_run,
+		.last_run = first ? this->state->get_run(this->state) - 1 : 0,
+		.first = first,
 	};
 	err = qcd_samap_walk(this->map, &report, visit, census);
 	note_result(this, err, &report);
@@ -646,7 +636,7 @@ static job_requeue_t expire(private_qcd_children_t *this)
 	if (get_lost(this))
 	{
 		this->jobs->lock(this->jobs);
-		expired = take_census(this, &census, 0);
+		expired = take_census(this, &census, FALSE);
 		this->jobs->unlock(this->jobs);
 		if (expired)
 		{
@@ -666,7 +656,7 @@ static void watch_all(private_qcd_children_t *this, qcd_nft_t *nft)
 	spis_t gone = {};
 	u_int i;
 
-	if (take_census(this, &census, 0) &&
+	if (take_census(this, &census, FALSE) &&
 		nft->add(nft, census.lost.spis, census.lost.count))
 	{
 		/* peers have come back meanwhile */
@@ -708,13 +698,16 @@ static bool count_all(private_qcd_children_t *this)
 	census_t census;
 	bool counted;
 
-	counted = take_census(this, &census,
-						  this->state->get_run(this->state) - 1);
+	counted = take_census(this, &census, TRUE);
 	if (counted)
 	{
 		this->mutex->lock(this->mutex);
 		this->lost = census.lost.count;
 		this->mutex->unlock(this->mutex);
+	}
+	else
+	{
+		this->index->clear(this->index);
 	}
 	census_free(&census);
 	return counted;
@@ -777,7 +770,8 @@ void qcd_lost_from_row(qcd_lost *lost, const qcd_samap_row *row)
 /*
  * Described in header
  */
-qcd_children_t *qcd_children_create(qcd_config_t *config, qcd_state_t *state)
+qcd_children_t *qcd_children_create(qcd_config_t *config, qcd_state_t *state,
+									qcd_lost_index_t *index)
 {
 	private_qcd_children_t *this;
 	qcd_store_report report = {};
@@ -811,6 +805,7 @@ qcd_children_t *qcd_children_create(qcd_config_t *config, qcd_state_t *state)
 		.config = config,
 		.state = state,
 		.map = map,
+		.index = index,
 		.jobs = mutex_create(MUTEX_TYPE_DEFAULT),
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 	);
