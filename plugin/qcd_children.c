@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_children.h"
+#include "qcd_changes.h"
 
 #include <time.h>
 
@@ -61,6 +62,11 @@ struct private_qcd_children_t {
 	 * The map
 	 */
 	qcd_samap *map;
+
+	/**
+	 * Changes of it that listeners ask for
+	 */
+	qcd_changes_t *changes;
 
 	/**
 	 * The IKE_SAs of lost CHILD_SAs
@@ -276,52 +282,58 @@ METHOD(qcd_children_t, next, bool,
 }
 
 /**
- * A lost CHILD_SA whose SPI was taken again
- */
-typedef struct {
-	private_qcd_children_t *this;
-	uint32_t spi;
-} taken_t;
-
-/**
- * Job that has nobody watch for packets with such an SPI any more
- */
-static job_requeue_t unwatch(taken_t *taken)
-{
-	forget_lost(taken->this, &taken->spi, 1);
-	return JOB_REQUEUE_NONE;
-}
-
-/**
  * Write a row. Where it takes the SPI of a lost CHILD_SA again, packets with it
- * are of a live one from now on: find() knows that at once.
+ * are of a live one from now on. If it can't be written, that one stays lost:
+ * nothing is told of it that is not true of the old IKE_SA.
  */
 static void put(private_qcd_children_t *this, const qcd_samap_row *row)
 {
 	qcd_store_report report = {};
 	qcd_samap_row old;
-	taken_t *taken = NULL;
 	enum qcd_store_err err;
+	uint32_t spi;
+	bool taken;
 
-	if (get_lost(this) && find(this, row->child_spi, &old))
-	{
-		INIT(taken,
-			.this = this,
-		);
-		memcpy(&taken->spi, row->child_spi, sizeof(taken->spi));
-	}
+	taken = get_lost(this) && find(this, row->child_spi, &old);
 	err = qcd_samap_put(this->map, &report, row);
 	note_result(this, err, &report);
 	if (taken && err == QCD_STORE_OK)
 	{
 		this->index->remove(this->index, &old);
-		lib->processor->queue_job(lib->processor,
-				(job_t*)callback_job_create((void*)unwatch, taken, free, NULL));
+		memcpy(&spi, row->child_spi, sizeof(spi));
+		forget_lost(this, &spi, 1);
+	}
+}
+
+/**
+ * Remove the row of a CHILD_SA that is gone. It may never have got as far as
+ * being written, and then the SPI may be that of a lost one.
+ */
+static void remove_gone(private_qcd_children_t *this, const uint8_t spi[4])
+{
+	qcd_store_report report = {};
+	qcd_samap_row row;
+	bool removed;
+
+	if (qcd_samap_find(this->map, &row, spi) && !is_lost(this, &row))
+	{
+		note_result(this, qcd_samap_remove(this->map, &report, &removed, &row),
+					&report);
+	}
+}
+
+/**
+ * Write a change that a listener asked for
+ */
+static void write_change(private_qcd_children_t *this, qcd_change_t *change)
+{
+	if (change->removed)
+	{
+		remove_gone(this, change->row.child_spi);
 	}
 	else
-	{	/* where it was not written, it stays lost: nothing is told of it that
-		 * is not true of the old IKE_SA */
-		free(taken);
+	{
+		put(this, &change->row);
 	}
 }
 
@@ -429,7 +441,7 @@ static void queue_retire(private_qcd_children_t *this, const qcd_samap_row *row)
 }
 
 /**
- * Write down a CHILD_SA that was installed
+ * Have a CHILD_SA written down that was installed
  */
 static void installed(private_qcd_children_t *this, ike_sa_t *ike_sa,
 					  child_sa_t *child_sa)
@@ -439,29 +451,23 @@ static void installed(private_qcd_children_t *this, ike_sa_t *ike_sa,
 	if (describe(this, ike_sa, ike_sa->get_my_host(ike_sa),
 				 ike_sa->get_other_host(ike_sa), child_sa, &row))
 	{
-		put(this, &row);
+		this->changes->add(this->changes, &row, FALSE);
 		queue_retire(this, &row);
 	}
 }
 
 /**
- * Remove a CHILD_SA that is gone
+ * Have a CHILD_SA removed that is gone
  */
 static void gone(private_qcd_children_t *this, child_sa_t *child_sa)
 {
 	uint32_t spi = child_sa->get_spi(child_sa, TRUE);
-	uint8_t octets[sizeof(spi)];
-	qcd_store_report report = {};
-	qcd_samap_row row;
-	bool removed;
+	qcd_samap_row row = {};
 
-	memcpy(octets, &spi, sizeof(octets));
-	/* it may never have got as far as being written, and then the SPI may be
-	 * that of a lost one */
-	if (spi && qcd_samap_find(this->map, &row, octets) && !is_lost(this, &row))
+	memcpy(row.child_spi, &spi, sizeof(row.child_spi));
+	if (spi)
 	{
-		note_result(this, qcd_samap_remove(this->map, &report, &removed, &row),
-					&report);
+		this->changes->add(this->changes, &row, TRUE);
 	}
 }
 
@@ -482,7 +488,7 @@ METHOD(listener_t, child_state_change, bool,
 }
 
 /**
- * Write the CHILD_SAs of an IKE_SA anew
+ * Have the CHILD_SAs of an IKE_SA written anew
  */
 static void rewrite(private_qcd_children_t *this, ike_sa_t *ike_sa, host_t *me,
 					host_t *other)
@@ -496,7 +502,7 @@ static void rewrite(private_qcd_children_t *this, ike_sa_t *ike_sa, host_t *me,
 	{
 		if (describe(this, ike_sa, me, other, child_sa, &row))
 		{
-			put(this, &row);
+			this->changes->add(this->changes, &row, FALSE);
 		}
 	}
 	enumerator->destroy(enumerator);
@@ -745,6 +751,7 @@ METHOD(qcd_children_t, destroy, void,
 	qcd_store_report report = {};
 
 	charon->bus->remove_listener(charon->bus, &this->public.listener);
+	this->changes->destroy(this->changes);
 	note_result(this, qcd_samap_walk(this->map, &report, drop_ours, this),
 				&report);
 	qcd_samap_close(this->map);
@@ -810,6 +817,7 @@ qcd_children_t *qcd_children_create(qcd_config_t *config, qcd_state_t *state,
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 	);
 
+	this->changes = qcd_changes_create((qcd_changes_write_t)write_change, this);
 	this->uncounted = !count_all(this);
 	charon->bus->add_listener(charon->bus, &this->public.listener);
 	lib->scheduler->schedule_job(lib->scheduler,
