@@ -86,11 +86,6 @@ struct private_qcd_announcer_t {
 	 * Rounds that are over
 	 */
 	u_int rounds;
-
-	/**
-	 * Number of messages
-	 */
-	refcount_t count;
 };
 
 /**
@@ -156,7 +151,6 @@ static void send_message(private_qcd_announcer_t *this, const qcd_lost *lost,
 	if (peer && me)
 	{
 		this->answer->tell(this->answer, lost, 0, peer, me);
-		ref_get(&this->count);
 	}
 	DESTROY_IF(peer);
 	DESTROY_IF(me);
@@ -274,12 +268,6 @@ static job_requeue_t announce(private_qcd_announcer_t *this)
 	return JOB_RESCHEDULE(pauses[this->rounds++]);
 }
 
-METHOD(qcd_announcer_t, get_count, u_int,
-	private_qcd_announcer_t *this)
-{
-	return ref_cur(&this->count);
-}
-
 METHOD(qcd_announcer_t, destroy, void,
 	private_qcd_announcer_t *this)
 {
@@ -297,7 +285,6 @@ qcd_announcer_t *qcd_announcer_create(qcd_config_t *config, qcd_state_t *state,
 
 	INIT(this,
 		.public = {
-			.get_count = _get_count,
 			.destroy = _destroy,
 		},
 		.state = state,

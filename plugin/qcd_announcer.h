@@ -22,11 +22,6 @@ typedef struct qcd_announcer_t qcd_announcer_t;
 struct qcd_announcer_t {
 
 	/**
-	 * Get the number of messages that were sent.
-	 */
-	u_int (*get_count)(qcd_announcer_t *this);
-
-	/**
 	 * Destroy a qcd_announcer_t. There are no jobs any more.
 	 */
 	void (*destroy)(qcd_announcer_t *this);

@@ -1,33 +1,33 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_answer.h"
+#include "qcd_hurry.h"
+#include "qcd_ready.h"
+#include "qcd_ticker.h"
+#include "qcd_turns.h"
+#include "qcd_waiting.h"
 
 #include <daemon.h>
-#include <collections/hashtable.h>
 #include <processing/jobs/callback_job.h>
 #include <threading/mutex.h>
 
 /**
- * A daemon that has just started opens its sockets before it knows its
- * connections. A token shown then would make the peer reconnect to a daemon
- * that refuses it, so replies wait until there is a connection for the peer,
- * for no longer than a start takes.
+ * Time between two looks at what waits
  */
-#define START_TIME_MS 10000
-#define RETRY_MS 20
-#define WAITING_MAX 256
+#define TICK_MS 20
 
 /**
- * Of these about one SA: who has seen its SPIs can take its places, but not those
- * of the others
+ * Looks at what is loaded while nothing waits, until loading has settled: whoever
+ * asks later is not to wait for that
  */
-#define WAITING_SAME_MAX 4
+#define IDLE_MIN_MS 50
+#define IDLE_MAX_MS 1000
+#define IDLE_SHARE 10
 
 /**
- * What is to be started is begun soon after its connection was loaded; who asks
- * about such a connection waits so long to see it
+ * A handshake is over for a listener before charon stops counting it
  */
-#define SETTLE_TIME_MS 100
+#define COUNTED_MS 2
 
 typedef struct private_qcd_answer_t private_qcd_answer_t;
 
@@ -52,9 +52,24 @@ struct private_qcd_answer_t {
 	qcd_events_t *events;
 
 	/**
-	 * IKE_SAs that we initiate
+	 * Lost IKE_SAs
 	 */
-	qcd_pending_t *pending;
+	qcd_lost_index_t *index;
+
+	/**
+	 * Replies that wait
+	 */
+	qcd_waiting_t *waiting;
+
+	/**
+	 * Who may handshake
+	 */
+	qcd_turns_t *turns;
+
+	/**
+	 * Number of announcements
+	 */
+	refcount_t announced;
 
 	/**
 	 * When we were started
@@ -62,80 +77,47 @@ struct private_qcd_answer_t {
 	uint64_t started;
 
 	/**
-	 * Mutex for what follows
+	 * What is loaded
 	 */
+	qcd_ready_t *ready;
+
+	/**
+	 * What we initiate
+	 */
+	qcd_hurry_t *hurry;
+
+	/**
+	 * Looks at what waits
+	 */
+	qcd_ticker_t *ticker;
+
+	/**
+	 * Whether somebody waits for a turn, and its mutex. Listeners take it while
+	 * they hold the bus.
+	 */
+	bool crowded;
 	mutex_t *mutex;
-
-	/**
-	 * Replies that wait for the daemon to be ready, as reply_t by itself
-	 */
-	hashtable_t *waiting;
-
-	/**
-	 * Number of connections when they were last counted, and when it changed
-	 */
-	u_int connections;
-	uint64_t changed;
 };
 
 /**
- * A reply that is due
+ * What becomes of a reply
+ */
+typedef enum {
+	/** it waits on */
+	FATE_WAIT,
+	/** it is sent now */
+	FATE_SEND,
+	/** nobody needs it any more */
+	FATE_DROP,
+} fate_t;
+
+/**
+ * A reply that is being sent
  */
 typedef struct {
 	private_qcd_answer_t *this;
-	qcd_spis spis;
-	/** who is told, and at which of our addresses it asked */
-	host_t *src;
-	host_t *dst;
-	/** to a request... */
-	qcd_header request;
-	/** ...or to ESP of that many octets, or to nothing at all */
-	bool is_lost;
-	qcd_lost lost;
-	size_t esp_len;
-	/** whether it is among those that wait */
-	bool waiting;
-	/** when its connection was first seen */
-	uint64_t loaded;
-} reply_t;
-
-/**
- * Replies are the same that tell the same peer of the same SA; whoever else asks
- * about it must not keep the peer from being told
- */
-static u_int reply_hash(const void *key)
-{
-	const reply_t *reply = key;
-
-	return chunk_hash_inc(reply->src->get_address(reply->src),
-						  qcd_spis_hash(&reply->spis));
-}
-
-static bool reply_equals(const void *key, const void *other)
-{
-	const reply_t *a = key, *b = other;
-
-	return qcd_spis_equals(&a->spis, &b->spis) &&
-		   a->src->equals(a->src, b->src) && a->dst->equals(a->dst, b->dst);
-}
-
-/**
- * Count the replies about an SA that wait
- */
-static u_int count_same(private_qcd_answer_t *this, reply_t *reply)
-{
-	enumerator_t *enumerator;
-	reply_t *other;
-	u_int count = 0;
-
-	enumerator = this->waiting->create_enumerator(this->waiting);
-	while (enumerator->enumerate(enumerator, NULL, &other))
-	{
-		count += qcd_spis_equals(&reply->spis, &other->spis);
-	}
-	enumerator->destroy(enumerator);
-	return count;
-}
+	qcd_reply_t *reply;
+} sending_t;
 
 /**
  * The second wall: has the daemon such an SA, whatever role the request gave
@@ -169,7 +151,7 @@ static bool is_alive(qcd_spis *spis)
  * Build and send a reply, to where the request came from and from where it went
  * (RFC 7296 sections 1.5 and 2.21.4)
  */
-static void send_reply(private_qcd_answer_t *this, reply_t *reply)
+static void send_reply(private_qcd_answer_t *this, qcd_reply_t *reply)
 {
 	packet_t *packet;
 	chunk_t data;
@@ -189,232 +171,207 @@ static void send_reply(private_qcd_answer_t *this, reply_t *reply)
 	packet = packet_create_from_data(reply->dst->clone(reply->dst),
 									 reply->src->clone(reply->src), data);
 	charon->sender->send(charon->sender, packet);
+	if (reply->unasked)
+	{
+		ref_get(&this->announced);
+	}
 	this->events->raise(this->events, QCD_EVENT_TOLD, &reply->spis,
 						reply->src, NULL);
 }
 
 /**
- * May one of the peer's addresses in a configuration be this host? Names are
- * not looked up: whoever asks must not make us wait for a DNS server.
+ * Job that sends a reply. It may have to wait for an IKE_SA, for which the others
+ * that are due must not.
  */
-static bool names_host(char *addresses, host_t *host)
+static job_requeue_t execute(sending_t *sending)
 {
-	enumerator_t *enumerator;
-	char *word;
-	host_t *single;
-	bool found = FALSE;
+	private_qcd_answer_t *this = sending->this;
+	qcd_reply_t *reply = sending->reply;
 
-	enumerator = enumerator_create_token(addresses, ",", " ");
-	while (!found && enumerator->enumerate(enumerator, &word))
-	{
-		/* a subnet, a range, %any or a name may be */
-		single = strpbrk(word, "/-%") ? NULL : host_create_from_string(word, 0);
-		found = !single || single->is_anyaddr(single) ||
-				single->ip_equals(single, host);
-		DESTROY_IF(single);
-	}
-	enumerator->destroy(enumerator);
-	return found;
-}
-
-/**
- * Is there anything in a connection that is started when it is loaded?
- */
-static bool is_started(peer_cfg_t *peer_cfg)
-{
-	enumerator_t *enumerator;
-	child_cfg_t *child_cfg;
-	bool started = FALSE;
-
-	enumerator = peer_cfg->create_child_cfg_enumerator(peer_cfg);
-	while (enumerator->enumerate(enumerator, &child_cfg))
-	{
-		started |= (child_cfg->get_start_action(child_cfg) & ACTION_START) != 0;
-	}
-	enumerator->destroy(enumerator);
-	return started;
-}
-
-/**
- * Does the daemon have a connection for this peer already, and one that it
- * starts itself?
- */
-static bool has_connection(host_t *peer, bool *started)
-{
-	enumerator_t *enumerator;
-	peer_cfg_t *peer_cfg;
-	ike_cfg_t *ike_cfg;
-	bool found = FALSE;
-
-	*started = FALSE;
-	enumerator = charon->backends->create_peer_cfg_enumerator(charon->backends,
-												NULL, NULL, NULL, NULL, IKEV2);
-	while (enumerator->enumerate(enumerator, &peer_cfg))
-	{
-		ike_cfg = peer_cfg->get_ike_cfg(peer_cfg);
-		if (names_host(ike_cfg->get_other_addr(ike_cfg), peer))
-		{
-			found = TRUE;
-			*started |= is_started(peer_cfg);
-		}
-	}
-	enumerator->destroy(enumerator);
-	return found;
-}
-
-/**
- * Are we connecting to this peer ourselves? Then it learns by INITIAL_CONTACT
- * that we lost its SA, and two tunnels would be one too many. SAs that others
- * begin don't count, so nobody can keep us from answering.
- */
-static bool is_connecting(host_t *peer)
-{
-	ike_sa_manager_t *manager = charon->ike_sa_manager;
-
-	return manager->get_half_open_count(manager, peer, FALSE) >
-		   manager->get_half_open_count(manager, peer, TRUE);
-}
-
-/**
- * Would the peer be welcome if it reconnected now? To an old daemon it is.
- */
-static bool is_ready(private_qcd_answer_t *this, reply_t *reply)
-{
-	uint64_t now = qcd_now();
-	bool started;
-
-	if (now - this->started > START_TIME_MS)
-	{
-		return TRUE;
-	}
-	if (!has_connection(reply->src, &started))
-	{
-		return FALSE;
-	}
-	if (!reply->loaded)
-	{
-		reply->loaded = now;
-	}
-	return (!started || now - reply->loaded >= SETTLE_TIME_MS) &&
-		   !is_connecting(reply->src);
-}
-
-/**
- * Have a reply wait, unless too many do, or the same one: a peer that repeats
- * itself is told once
- */
-static bool may_wait(private_qcd_answer_t *this, reply_t *reply)
-{
-	this->mutex->lock(this->mutex);
-	if (!reply->waiting &&
-		this->waiting->get_count(this->waiting) < WAITING_MAX &&
-		!this->waiting->get(this->waiting, reply) &&
-		count_same(this, reply) < WAITING_SAME_MAX)
-	{
-		reply->waiting = TRUE;
-		this->waiting->put(this->waiting, reply, reply);
-	}
-	this->mutex->unlock(this->mutex);
-	return reply->waiting;
-}
-
-/**
- * Job that answers a request
- */
-static job_requeue_t answer(reply_t *reply)
-{
-	private_qcd_answer_t *this = reply->this;
-
-	if (!is_ready(this, reply))
-	{
-		if (may_wait(this, reply))
-		{
-			return JOB_RESCHEDULE_MS(RETRY_MS);
-		}
-		return JOB_REQUEUE_NONE;
-	}
 	if (is_alive(&reply->spis))
 	{
 		this->events->raise(this->events, QCD_EVENT_ALIVE, &reply->spis,
 							reply->src, NULL);
-		return JOB_REQUEUE_NONE;
 	}
-	send_reply(this, reply);
+	else
+	{
+		send_reply(this, reply);
+	}
 	return JOB_REQUEUE_NONE;
 }
 
 /**
- * Destroy a reply
+ * Destroy a sending_t
  */
-static void reply_destroy(reply_t *reply)
+static void sending_destroy(sending_t *sending)
 {
-	private_qcd_answer_t *this = reply->this;
-
-	if (reply->waiting)
-	{
-		this->mutex->lock(this->mutex);
-		this->waiting->remove(this->waiting, reply);
-		this->mutex->unlock(this->mutex);
-	}
-	reply->src->destroy(reply->src);
-	reply->dst->destroy(reply->dst);
-	free(reply);
+	qcd_reply_destroy(sending->reply);
+	free(sending);
 }
 
 /**
- * Create a reply to a host
+ * Queue the job that sends a reply, which is adopted
  */
-static reply_t *create_reply(private_qcd_answer_t *this, const qcd_spis *spis,
-							 host_t *src, host_t *dst)
+static void queue_sending(private_qcd_answer_t *this, qcd_reply_t *reply)
 {
-	reply_t *reply;
+	sending_t *sending;
 
-	INIT(reply,
+	INIT(sending,
 		.this = this,
-		.spis = *spis,
-		.src = src->clone(src),
-		.dst = dst->clone(dst),
+		.reply = reply,
 	);
-	return reply;
+	lib->processor->queue_job(lib->processor,
+			(job_t*)callback_job_create_with_prio((void*)execute, sending,
+					(void*)sending_destroy, NULL, JOB_PRIO_MEDIUM));
 }
 
 /**
- * Queue a reply: we may be on the bus or in the receiver, where nobody may wait
- * for an SA
+ * Decide on a reply that waits
  */
-static void queue_reply(reply_t *reply)
+static fate_t decide(private_qcd_answer_t *this, qcd_reply_t *reply,
+					 bool *crowded)
 {
-	lib->processor->queue_job(lib->processor,
-			(job_t*)callback_job_create_with_prio((void*)answer, reply,
-					(void*)reply_destroy, NULL, JOB_PRIO_MEDIUM));
+	qcd_lost_peer_t peer;
+	bool known;
+	char *name;
+
+	known = this->index->find(this->index, &reply->spis, &peer);
+	if (!known && reply->rank != QCD_RANK_UNKNOWN)
+	{	/* the peer is back meanwhile. If it asks again for the old SA, it still
+		 * has that as well, and is told */
+		return FATE_DROP;
+	}
+	if (!this->ready->judge(this->ready, reply->src, known ? peer.id : NULL,
+							&name))
+	{
+		return reply->unasked ? FATE_DROP : FATE_WAIT;
+	}
+	if (this->hurry->holds(this->hurry, reply->src, name, &reply->held))
+	{
+		return FATE_WAIT;
+	}
+	if (!this->turns->take(this->turns, reply->src))
+	{
+		*crowded = TRUE;
+		return FATE_WAIT;
+	}
+	return FATE_SEND;
+}
+
+/**
+ * Look at all replies that wait
+ */
+static void look_at_all(private_qcd_answer_t *this)
+{
+	linked_list_t *all;
+	qcd_reply_t *reply;
+	bool crowded = FALSE;
+	fate_t fate;
+
+	this->turns->expire(this->turns);
+	all = this->waiting->get_all(this->waiting);
+	while (all->remove_first(all, (void**)&reply) == SUCCESS)
+	{
+		fate = decide(this, reply, &crowded);
+		if (fate == FATE_WAIT)
+		{
+			continue;
+		}
+		this->waiting->remove(this->waiting, reply);
+		if (fate == FATE_SEND)
+		{
+			queue_sending(this, reply);
+		}
+		else
+		{
+			qcd_reply_destroy(reply);
+		}
+	}
+	all->destroy(all);
+	this->mutex->lock(this->mutex);
+	this->crowded = crowded;
+	this->mutex->unlock(this->mutex);
+}
+
+/**
+ * Get the time until we look again, 0 if nobody needs that
+ */
+static u_int get_interval(private_qcd_answer_t *this)
+{
+	uint64_t age = qcd_now() - this->started;
+
+	if (this->waiting->get_count(this->waiting))
+	{
+		return TICK_MS;
+	}
+	if (!this->ready->is_settled(this->ready))
+	{
+		return max(IDLE_MIN_MS, min(age / IDLE_SHARE, IDLE_MAX_MS));
+	}
+	return 0;
+}
+
+/**
+ * Look at what is loaded, and at all that waits
+ */
+static u_int look(private_qcd_answer_t *this)
+{
+	this->ready->look(this->ready);
+	look_at_all(this);
+	return get_interval(this);
+}
+
+/**
+ * Have a reply wait, which is adopted
+ */
+static void add_reply(private_qcd_answer_t *this, qcd_reply_t *reply)
+{
+	qcd_lost_peer_t peer;
+	qcd_address address;
+
+	if (this->index->find(this->index, &reply->spis, &peer))
+	{
+		qcd_address_from_host(reply->src, &address);
+		reply->rank = memeq(&address, &peer.address, sizeof(address)) &&
+					  reply->src->get_port(reply->src) == peer.port ?
+					  QCD_RANK_HOME : QCD_RANK_ELSEWHERE;
+	}
+	if (this->waiting->add(this->waiting, reply))
+	{
+		this->ticker->work(this->ticker, 0);
+	}
 }
 
 METHOD(qcd_answer_t, tell, void,
 	private_qcd_answer_t *this, const qcd_lost *lost, size_t esp_len,
 	host_t *peer, host_t *me)
 {
-	reply_t *reply;
+	qcd_reply_t *reply;
 
-	reply = create_reply(this, &lost->spis, peer, me);
+	reply = qcd_reply_create(&lost->spis, peer, me);
 	reply->is_lost = TRUE;
 	reply->lost = *lost;
 	reply->esp_len = esp_len;
-	queue_reply(reply);
+	reply->unasked = !esp_len;
+	add_reply(this, reply);
 }
 
 METHOD(qcd_answer_t, handle, void,
 	private_qcd_answer_t *this, chunk_t message, host_t *src, host_t *dst,
 	bool unknown)
 {
+	qcd_address source;
 	qcd_header request;
-	reply_t *reply;
+	qcd_reply_t *reply;
 
-	switch (this->state->judge(this->state, message, src, dst, &request))
+	qcd_address_from_host(src, &source);
+	switch (this->state->judge(this->state, message, src, dst,
+						this->index->count_at(this->index, &source), &request))
 	{
 		case QCD_ANSWER:
-			reply = create_reply(this, &request.spis, src, dst);
+			reply = qcd_reply_create(&request.spis, src, dst);
 			reply->request = request;
-			queue_reply(reply);
+			add_reply(this, reply);
 			break;
 		case QCD_SILENT_LIMIT:
 			this->events->raise(this->events, QCD_EVENT_LIMITED, NULL, src,
@@ -433,53 +390,63 @@ METHOD(qcd_answer_t, handle, void,
 	}
 }
 
+METHOD(listener_t, ike_state_change, bool,
+	private_qcd_answer_t *this, ike_sa_t *ike_sa, ike_sa_state_t state)
+{
+	ike_sa_id_t *id = ike_sa->get_id(ike_sa);
+	bool crowded;
+
+	switch (state)
+	{
+		case IKE_CONNECTING:
+			if (!id->is_initiator(id))
+			{
+				this->turns->came(this->turns, ike_sa->get_other_host(ike_sa));
+			}
+			break;
+		case IKE_ESTABLISHED:
+		case IKE_DESTROYING:
+			this->mutex->lock(this->mutex);
+			crowded = this->crowded;
+			this->mutex->unlock(this->mutex);
+			if (crowded)
+			{
+				this->ticker->work(this->ticker, COUNTED_MS);
+			}
+			break;
+		default:
+			break;
+	}
+	return TRUE;
+}
+
 METHOD(qcd_answer_t, is_settled, bool,
 	private_qcd_answer_t *this)
 {
-	enumerator_t *enumerator;
-	peer_cfg_t *peer_cfg;
-	uint64_t now = qcd_now();
-	u_int count = 0;
-	bool settled;
-
-	if (now - this->started > START_TIME_MS)
-	{
-		return TRUE;
-	}
-	enumerator = charon->backends->create_peer_cfg_enumerator(charon->backends,
-												NULL, NULL, NULL, NULL, IKEV2);
-	while (enumerator->enumerate(enumerator, &peer_cfg))
-	{
-		count++;
-	}
-	enumerator->destroy(enumerator);
-
-	this->mutex->lock(this->mutex);
-	if (this->connections != count)
-	{
-		this->connections = count;
-		this->changed = now;
-	}
-	settled = count && now - this->changed >= SETTLE_TIME_MS;
-	this->mutex->unlock(this->mutex);
-	return settled;
+	return this->ready->is_settled(this->ready);
 }
 
 METHOD(qcd_answer_t, get_waiting, u_int,
 	private_qcd_answer_t *this)
 {
-	u_int waiting;
+	return this->waiting->get_count(this->waiting);
+}
 
-	this->mutex->lock(this->mutex);
-	waiting = this->waiting->get_count(this->waiting);
-	this->mutex->unlock(this->mutex);
-	return waiting;
+METHOD(qcd_answer_t, get_announced, u_int,
+	private_qcd_answer_t *this)
+{
+	return ref_cur(&this->announced);
 }
 
 METHOD(qcd_answer_t, destroy, void,
 	private_qcd_answer_t *this)
 {
+	charon->bus->remove_listener(charon->bus, &this->public.listener);
+	this->ticker->destroy(this->ticker);
+	this->hurry->destroy(this->hurry);
 	this->waiting->destroy(this->waiting);
+	this->turns->destroy(this->turns);
+	this->ready->destroy(this->ready);
 	this->mutex->destroy(this->mutex);
 	free(this);
 }
@@ -488,25 +455,35 @@ METHOD(qcd_answer_t, destroy, void,
  * Described in header
  */
 qcd_answer_t *qcd_answer_create(qcd_state_t *state, qcd_events_t *events,
-								qcd_pending_t *pending)
+								qcd_pending_t *pending,
+								qcd_lost_index_t *index)
 {
 	private_qcd_answer_t *this;
 
 	INIT(this,
 		.public = {
+			.listener = {
+				.ike_state_change = _ike_state_change,
+			},
 			.handle = _handle,
 			.tell = _tell,
 			.is_settled = _is_settled,
 			.get_waiting = _get_waiting,
+			.get_announced = _get_announced,
 			.destroy = _destroy,
 		},
 		.state = state,
 		.events = events,
-		.pending = pending,
+		.index = index,
 		.started = qcd_now(),
+		.waiting = qcd_waiting_create(),
+		.turns = qcd_turns_create(),
+		.ready = qcd_ready_create(),
+		.hurry = qcd_hurry_create(pending),
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
-		.waiting = hashtable_create(reply_hash, reply_equals, 32),
 	);
-
+	this->ticker = qcd_ticker_create((qcd_ticker_work_t)look, this);
+	charon->bus->add_listener(charon->bus, &this->public.listener);
+	this->ticker->work(this->ticker, IDLE_MIN_MS);
 	return &this->public;
 }

@@ -9,6 +9,7 @@
 #define QCD_ANSWER_H_
 
 #include "qcd_events.h"
+#include "qcd_lost_index.h"
 #include "qcd_pending.h"
 #include "qcd_state.h"
 
@@ -16,9 +17,24 @@ typedef struct qcd_answer_t qcd_answer_t;
 
 /**
  * Answers requests for IKE_SAs that were lost, RFC 6290 sections 3 and 4.5, and
- * tells of lost CHILD_SAs, section 8.2.
+ * tells of lost CHILD_SAs, section 8.2, when that helps the peer:
+ *
+ * - the daemon would accept it now (qcd_ready_t);
+ * - its address has a turn for one more handshake (qcd_turns_t);
+ * - we are not connecting to it ourselves. If we are, our request is repeated at
+ *   once, as the peer has seen no other; if it is not answered for half a
+ *   second, the peer is told.
+ *
+ * Until then a reply waits (qcd_waiting_t). One job looks at all that wait, with
+ * one snapshot of what is loaded, when one is added, when a handshake ends, and
+ * now and then; it takes a twentieth of a processor at most.
  */
 struct qcd_answer_t {
+
+	/**
+	 * Implements listener_t interface.
+	 */
+	listener_t listener;
 
 	/**
 	 * Handle a message for whose IKE_SA there may be evidence that it is dead.
@@ -33,8 +49,9 @@ struct qcd_answer_t {
 				   host_t *dst, bool unknown);
 
 	/**
-	 * Tell a peer that a CHILD_SA is lost, as soon as it would be welcome. Who
-	 * calls has asked the state whether that may be done.
+	 * Tell a peer that a CHILD_SA is lost, as soon as that helps it. Who calls
+	 * has asked the state whether that may be done. An announcement to a peer
+	 * that would not be accepted is dropped, not kept waiting.
 	 *
 	 * @param lost			CHILD_SA, cloned
 	 * @param esp_len		octets of its ESP packet that we answer, 0 if none
@@ -52,9 +69,14 @@ struct qcd_answer_t {
 	bool (*is_settled)(qcd_answer_t *this);
 
 	/**
-	 * Get the number of replies that wait for the daemon to be ready.
+	 * Get the number of replies that wait.
 	 */
 	u_int (*get_waiting)(qcd_answer_t *this);
+
+	/**
+	 * Get the number of announcements that were sent.
+	 */
+	u_int (*get_announced)(qcd_answer_t *this);
 
 	/**
 	 * Destroy a qcd_answer_t. There are no jobs any more.
@@ -63,14 +85,16 @@ struct qcd_answer_t {
 };
 
 /**
- * Create a qcd_answer_t.
+ * Create a qcd_answer_t and register it with the bus.
  *
- * @param state			state of the maker, outlives the answers
- * @param events		events, outlive the answers
- * @param pending		IKE_SAs that we initiate, outlive the answers
+ * @param state			state of the maker; all objects outlive the answers
+ * @param events		events
+ * @param pending		IKE_SAs that we initiate
+ * @param index			lost IKE_SAs
  * @return				instance
  */
 qcd_answer_t *qcd_answer_create(qcd_state_t *state, qcd_events_t *events,
-								qcd_pending_t *pending);
+								qcd_pending_t *pending,
+								qcd_lost_index_t *index);
 
 #endif /** QCD_ANSWER_H_ @}*/

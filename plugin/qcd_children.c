@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_children.h"
+#include "qcd_changes.h"
 
-#include <nettle/sha2.h>
 #include <time.h>
 
 #include <daemon.h>
@@ -64,6 +64,16 @@ struct private_qcd_children_t {
 	qcd_samap *map;
 
 	/**
+	 * Changes of it that listeners ask for
+	 */
+	qcd_changes_t *changes;
+
+	/**
+	 * The IKE_SAs of lost CHILD_SAs
+	 */
+	qcd_lost_index_t *index;
+
+	/**
 	 * Mutex of jobs that remove what is lost: one after the other
 	 */
 	mutex_t *jobs;
@@ -117,41 +127,12 @@ static void add_spi(spis_t *list, const uint8_t spi[4])
 }
 
 /**
- * Take in octets, and how many there are
- */
-static void add_octets(struct sha256_ctx *ctx, chunk_t octets)
-{
-	uint32_t len = htonl(octets.len);
-
-	sha256_update(ctx, sizeof(len), (uint8_t*)&len);
-	sha256_update(ctx, octets.len, octets.ptr);
-}
-
-/**
- * Take in an identity. Not as text: a handshake waits for this, and printing
- * one takes longer than all the rest.
- */
-static void add_id(struct sha256_ctx *ctx, identification_t *id)
-{
-	uint8_t type = id->get_type(id);
-
-	sha256_update(ctx, sizeof(type), &type);
-	add_octets(ctx, id->get_encoding(id));
-}
-
-/**
- * Name the peer of an IKE_SA: by the connection and both identities, so that it
- * is known again when it comes back
+ * Name the peer of an IKE_SA
  */
 static void name_peer(ike_sa_t *ike_sa, uint8_t out[QCD_SAMAP_PEER_LEN])
 {
-	struct sha256_ctx ctx;
-
-	sha256_init(&ctx);
-	add_octets(&ctx, chunk_from_str(ike_sa->get_name(ike_sa)));
-	add_id(&ctx, ike_sa->get_my_id(ike_sa));
-	add_id(&ctx, ike_sa->get_other_eap_id(ike_sa));
-	sha256_digest(&ctx, QCD_SAMAP_PEER_LEN, out);
+	qcd_peer_digest(ike_sa->get_name(ike_sa), ike_sa->get_my_id(ike_sa),
+					ike_sa->get_other_eap_id(ike_sa), out);
 }
 
 /**
@@ -301,51 +282,58 @@ METHOD(qcd_children_t, next, bool,
 }
 
 /**
- * A lost CHILD_SA whose SPI was taken again
- */
-typedef struct {
-	private_qcd_children_t *this;
-	uint32_t spi;
-} taken_t;
-
-/**
- * Job that has nobody watch for packets with such an SPI any more
- */
-static job_requeue_t unwatch(taken_t *taken)
-{
-	forget_lost(taken->this, &taken->spi, 1);
-	return JOB_REQUEUE_NONE;
-}
-
-/**
  * Write a row. Where it takes the SPI of a lost CHILD_SA again, packets with it
- * are of a live one from now on: find() knows that at once.
+ * are of a live one from now on. If it can't be written, that one stays lost:
+ * nothing is told of it that is not true of the old IKE_SA.
  */
 static void put(private_qcd_children_t *this, const qcd_samap_row *row)
 {
 	qcd_store_report report = {};
 	qcd_samap_row old;
-	taken_t *taken = NULL;
 	enum qcd_store_err err;
+	uint32_t spi;
+	bool taken;
 
-	if (get_lost(this) && find(this, row->child_spi, &old))
-	{
-		INIT(taken,
-			.this = this,
-		);
-		memcpy(&taken->spi, row->child_spi, sizeof(taken->spi));
-	}
+	taken = get_lost(this) && find(this, row->child_spi, &old);
 	err = qcd_samap_put(this->map, &report, row);
 	note_result(this, err, &report);
 	if (taken && err == QCD_STORE_OK)
 	{
-		lib->processor->queue_job(lib->processor,
-				(job_t*)callback_job_create((void*)unwatch, taken, free, NULL));
+		this->index->remove(this->index, &old);
+		memcpy(&spi, row->child_spi, sizeof(spi));
+		forget_lost(this, &spi, 1);
+	}
+}
+
+/**
+ * Remove the row of a CHILD_SA that is gone. It may never have got as far as
+ * being written, and then the SPI may be that of a lost one.
+ */
+static void remove_gone(private_qcd_children_t *this, const uint8_t spi[4])
+{
+	qcd_store_report report = {};
+	qcd_samap_row row;
+	bool removed;
+
+	if (qcd_samap_find(this->map, &row, spi) && !is_lost(this, &row))
+	{
+		note_result(this, qcd_samap_remove(this->map, &report, &removed, &row),
+					&report);
+	}
+}
+
+/**
+ * Write a change that a listener asked for
+ */
+static void write_change(private_qcd_children_t *this, qcd_change_t *change)
+{
+	if (change->removed)
+	{
+		remove_gone(this, change->row.child_spi);
 	}
 	else
-	{	/* where it was not written, it stays lost: nothing is told of it that
-		 * is not true of the old IKE_SA */
-		free(taken);
+	{
+		put(this, &change->row);
 	}
 }
 
@@ -393,6 +381,10 @@ static bool remove_lost(private_qcd_children_t *this, uint32_t spi)
 	}
 	note_result(this, qcd_samap_remove(this->map, &report, &removed, &row),
 				&report);
+	if (removed)
+	{
+		this->index->remove(this->index, &row);
+	}
 	return removed;
 }
 
@@ -449,7 +441,7 @@ static void queue_retire(private_qcd_children_t *this, const qcd_samap_row *row)
 }
 
 /**
- * Write down a CHILD_SA that was installed
+ * Have a CHILD_SA written down that was installed
  */
 static void installed(private_qcd_children_t *this, ike_sa_t *ike_sa,
 					  child_sa_t *child_sa)
@@ -459,29 +451,23 @@ static void installed(private_qcd_children_t *this, ike_sa_t *ike_sa,
 	if (describe(this, ike_sa, ike_sa->get_my_host(ike_sa),
 				 ike_sa->get_other_host(ike_sa), child_sa, &row))
 	{
-		put(this, &row);
+		this->changes->add(this->changes, &row, FALSE);
 		queue_retire(this, &row);
 	}
 }
 
 /**
- * Remove a CHILD_SA that is gone
+ * Have a CHILD_SA removed that is gone
  */
 static void gone(private_qcd_children_t *this, child_sa_t *child_sa)
 {
 	uint32_t spi = child_sa->get_spi(child_sa, TRUE);
-	uint8_t octets[sizeof(spi)];
-	qcd_store_report report = {};
-	qcd_samap_row row;
-	bool removed;
+	qcd_samap_row row = {};
 
-	memcpy(octets, &spi, sizeof(octets));
-	/* it may never have got as far as being written, and then the SPI may be
-	 * that of a lost one */
-	if (spi && qcd_samap_find(this->map, &row, octets) && !is_lost(this, &row))
+	memcpy(row.child_spi, &spi, sizeof(row.child_spi));
+	if (spi)
 	{
-		note_result(this, qcd_samap_remove(this->map, &report, &removed, &row),
-					&report);
+		this->changes->add(this->changes, &row, TRUE);
 	}
 }
 
@@ -502,7 +488,7 @@ METHOD(listener_t, child_state_change, bool,
 }
 
 /**
- * Write the CHILD_SAs of an IKE_SA anew
+ * Have the CHILD_SAs of an IKE_SA written anew
  */
 static void rewrite(private_qcd_children_t *this, ike_sa_t *ike_sa, host_t *me,
 					host_t *other)
@@ -516,7 +502,7 @@ static void rewrite(private_qcd_children_t *this, ike_sa_t *ike_sa, host_t *me,
 	{
 		if (describe(this, ike_sa, me, other, child_sa, &row))
 		{
-			put(this, &row);
+			this->changes->add(this->changes, &row, FALSE);
 		}
 	}
 	enumerator->destroy(enumerator);
@@ -556,8 +542,9 @@ METHOD(listener_t, ike_update, bool,
 typedef struct {
 	private_qcd_children_t *this;
 	time_t now;
-	/** run before ours, when we have just started */
+	/** when we have just started: the run before ours, and that all is new */
 	u_int last_run;
+	bool first;
 	/** lost ones, and those of them whose time was up */
 	spis_t lost;
 	spis_t expired;
@@ -596,9 +583,17 @@ static enum qcd_samap_fate visit(void *user, qcd_samap_row *row)
 	if (expires <= census->now)
 	{
 		add_spi(&census->expired, row->child_spi);
+		if (!census->first)
+		{
+			this->index->remove(this->index, row);
+		}
 		return QCD_SAMAP_DROP;
 	}
 	add_spi(&census->lost, row->child_spi);
+	if (census->first)
+	{
+		this->index->add(this->index, row);
+	}
 	if (expires != row->expires)
 	{
 		row->expires = expires;
@@ -611,7 +606,7 @@ static enum qcd_samap_fate visit(void *user, qcd_samap_row *row)
  * Walk through the map
  */
 static bool take_census(private_qcd_children_t *this, census_t *census,
-						u_int last_run)
+						bool first)
 {
 	qcd_store_report report = {};
 	enum qcd_store_err err;
@@ -619,7 +614,8 @@ static bool take_census(private_qcd_children_t *this, census_t *census,
 	*census = (census_t){
 		.this = this,
 		.now = time(NULL),
-		.last_run = last_run,
+		.last_run = first ? this->state->get_run(this->state) - 1 : 0,
+		.first = first,
 	};
 	err = qcd_samap_walk(this->map, &report, visit, census);
 	note_result(this, err, &report);
@@ -646,7 +642,7 @@ static job_requeue_t expire(private_qcd_children_t *this)
 	if (get_lost(this))
 	{
 		this->jobs->lock(this->jobs);
-		expired = take_census(this, &census, 0);
+		expired = take_census(this, &census, FALSE);
 		this->jobs->unlock(this->jobs);
 		if (expired)
 		{
@@ -666,7 +662,7 @@ static void watch_all(private_qcd_children_t *this, qcd_nft_t *nft)
 	spis_t gone = {};
 	u_int i;
 
-	if (take_census(this, &census, 0) &&
+	if (take_census(this, &census, FALSE) &&
 		nft->add(nft, census.lost.spis, census.lost.count))
 	{
 		/* peers have come back meanwhile */
@@ -708,13 +704,16 @@ static bool count_all(private_qcd_children_t *this)
 	census_t census;
 	bool counted;
 
-	counted = take_census(this, &census,
-						  this->state->get_run(this->state) - 1);
+	counted = take_census(this, &census, TRUE);
 	if (counted)
 	{
 		this->mutex->lock(this->mutex);
 		this->lost = census.lost.count;
 		this->mutex->unlock(this->mutex);
+	}
+	else
+	{
+		this->index->clear(this->index);
 	}
 	census_free(&census);
 	return counted;
@@ -752,6 +751,7 @@ METHOD(qcd_children_t, destroy, void,
 	qcd_store_report report = {};
 
 	charon->bus->remove_listener(charon->bus, &this->public.listener);
+	this->changes->destroy(this->changes);
 	note_result(this, qcd_samap_walk(this->map, &report, drop_ours, this),
 				&report);
 	qcd_samap_close(this->map);
@@ -777,7 +777,8 @@ void qcd_lost_from_row(qcd_lost *lost, const qcd_samap_row *row)
 /*
  * Described in header
  */
-qcd_children_t *qcd_children_create(qcd_config_t *config, qcd_state_t *state)
+qcd_children_t *qcd_children_create(qcd_config_t *config, qcd_state_t *state,
+									qcd_lost_index_t *index)
 {
 	private_qcd_children_t *this;
 	qcd_store_report report = {};
@@ -811,10 +812,12 @@ qcd_children_t *qcd_children_create(qcd_config_t *config, qcd_state_t *state)
 		.config = config,
 		.state = state,
 		.map = map,
+		.index = index,
 		.jobs = mutex_create(MUTEX_TYPE_DEFAULT),
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 	);
 
+	this->changes = qcd_changes_create((qcd_changes_write_t)write_change, this);
 	this->uncounted = !count_all(this);
 	charon->bus->add_listener(charon->bus, &this->public.listener);
 	lib->scheduler->schedule_job(lib->scheduler,

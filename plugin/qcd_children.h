@@ -9,6 +9,7 @@
 #define QCD_CHILDREN_H_
 
 #include "qcd_config.h"
+#include "qcd_lost_index.h"
 #include "qcd_nft.h"
 #include "qcd_state.h"
 
@@ -78,9 +79,11 @@ struct qcd_children_t {
  *
  * @param config		settings, outlive it
  * @param state			state of the maker, outlives it
+ * @param index			receives the IKE_SAs of lost CHILD_SAs, outlives it
  * @return				NULL if there is no map to be had (logged)
  */
-qcd_children_t *qcd_children_create(qcd_config_t *config, qcd_state_t *state);
+qcd_children_t *qcd_children_create(qcd_config_t *config, qcd_state_t *state,
+									qcd_lost_index_t *index);
 
 /**
  * Get what libqcd has to know of a lost CHILD_SA.

@@ -36,6 +36,11 @@ struct private_qcd_esp_t {
 	qcd_answer_t *answer;
 
 	/**
+	 * Lost IKE_SAs
+	 */
+	qcd_lost_index_t *index;
+
+	/**
 	 * CHILD_SAs
 	 */
 	qcd_children_t *children;
@@ -94,6 +99,7 @@ static void handle(private_qcd_esp_t *this, chunk_t data)
 		return;
 	}
 	qcd_lost_from_row(&lost, &row);
+	lost.num_lost = this->index->count_at(this->index, &packet.source);
 	switch (this->state->judge_lost(this->state, &lost, &packet))
 	{
 		case QCD_ANSWER:
@@ -126,8 +132,8 @@ METHOD(qcd_esp_t, describe, void,
 	json->add_bool(json, "announce", this->announcer != NULL);
 	json->add_num(json, "lost_children",
 				  this->children->get_lost(this->children));
-	json->add_num(json, "announced", this->announcer ?
-				  this->announcer->get_count(this->announcer) : 0);
+	json->add_num(json, "announced",
+				  this->answer->get_announced(this->answer));
 }
 
 METHOD(qcd_esp_t, destroy, void,
@@ -144,17 +150,19 @@ METHOD(qcd_esp_t, destroy, void,
  * Described in header
  */
 qcd_esp_t *qcd_esp_create(qcd_config_t *config, qcd_events_t *events,
-						  qcd_state_t *state, qcd_answer_t *answer)
+						  qcd_state_t *state, qcd_answer_t *answer,
+						  qcd_lost_index_t *index)
 {
 	private_qcd_esp_t *this;
 	qcd_children_t *children;
 
-	if ((!config->esp && !config->announce) || !config->reply_rate ||
-		!config->reply_burst)
+	/* the map is kept where ESP gets no answer as well: it says whose SA an IKE
+	 * request is about, and how many share an address */
+	if (!config->reply_rate || !config->reply_burst)
 	{
 		return NULL;
 	}
-	children = qcd_children_create(config, state);
+	children = qcd_children_create(config, state, index);
 	if (!children)
 	{
 		return NULL;
@@ -168,6 +176,7 @@ qcd_esp_t *qcd_esp_create(qcd_config_t *config, qcd_events_t *events,
 		.events = events,
 		.state = state,
 		.answer = answer,
+		.index = index,
 		.children = children,
 	);
 

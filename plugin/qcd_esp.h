@@ -42,9 +42,12 @@ struct qcd_esp_t {
  * @param events		events
  * @param state			state of the maker
  * @param answer		answers
- * @return				NULL if it is switched off, or can't be had (logged)
+ * @param index			receives the IKE_SAs that are lost
+ * @return				NULL if nobody is told anything, or if there is no map to be
+ *						had (logged)
  */
 qcd_esp_t *qcd_esp_create(qcd_config_t *config, qcd_events_t *events,
-						  qcd_state_t *state, qcd_answer_t *answer);
+						  qcd_state_t *state, qcd_answer_t *answer,
+						  qcd_lost_index_t *index);
 
 #endif /** QCD_ESP_H_ @}*/

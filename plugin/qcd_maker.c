@@ -50,6 +50,11 @@ struct private_qcd_maker_t {
 	qcd_state_t *state;
 
 	/**
+	 * Lost IKE_SAs
+	 */
+	qcd_lost_index_t *index;
+
+	/**
 	 * Answers to requests for lost SAs
 	 */
 	qcd_answer_t *answer;
@@ -564,6 +569,7 @@ METHOD(qcd_maker_t, destroy, void,
 	this->rekeyings->destroy(this->rekeyings);
 	DESTROY_IF(this->esp);
 	this->answer->destroy(this->answer);
+	this->index->destroy(this->index);
 	this->state->destroy(this->state);
 	this->mutex->destroy(this->mutex);
 	free(this);
@@ -604,14 +610,16 @@ qcd_maker_t *qcd_maker_create(qcd_config_t *config, qcd_events_t *events,
 		.config = config,
 		.events = events,
 		.state = state,
-		.answer = qcd_answer_create(state, events, pending),
+		.index = qcd_lost_index_create(),
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 		.rekeyings = hashtable_create(hashtable_hash_ptr, hashtable_equals_ptr,
 									  8),
 	);
+	this->answer = qcd_answer_create(state, events, pending, this->index);
+	this->esp = qcd_esp_create(config, events, state, this->answer,
+							   this->index);
 	charon->ike_sa_manager->set_spi_cb(charon->ike_sa_manager, get_spi, this);
 	charon->bus->add_listener(charon->bus, &this->public.listener);
-	this->esp = qcd_esp_create(config, events, state, this->answer);
 #ifdef ME
 	receiver->add(receiver, answer_fragment, this);
 #endif

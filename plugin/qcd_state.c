@@ -413,12 +413,13 @@ METHOD(qcd_state_t, bury, void,
 
 METHOD(qcd_state_t, judge, enum qcd_judgement,
 	private_qcd_state_t *this, chunk_t message, host_t *src, host_t *dst,
-	qcd_header *request)
+	u_int num_lost, qcd_header *request)
 {
 	enum qcd_judgement judgement;
 	qcd_packet packet = {
 		.octets = message.ptr,
 		.len = message.len,
+		.num_lost = num_lost,
 	};
 
 	qcd_address_from_host(src, &packet.source);

@@ -87,11 +87,13 @@ struct qcd_state_t {
 	 * @param message		octets of the message
 	 * @param src			its source
 	 * @param dst			its destination
+	 * @param num_lost		number of lost IKE_SAs that are known at its source
 	 * @param request		receives what build_reply() needs
 	 * @return				what to do
 	 */
 	enum qcd_judgement (*judge)(qcd_state_t *this, chunk_t message,
-								host_t *src, host_t *dst, qcd_header *request);
+								host_t *src, host_t *dst, u_int num_lost,
+								qcd_header *request);
 
 	/**
 	 * Build the answer to a request for a lost IKE_SA.

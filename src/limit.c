@@ -130,9 +130,9 @@ static bool sketch_conforms(const qcd_source_limit *limit, const indices *at,
 }
 
 static void sketch_charge(qcd_source_limit *limit, const indices *at,
-                          uint64_t now)
+                          uint64_t cost, uint64_t now)
 {
-    uint64_t busy = sketch_busy(limit, at, now) + limit->interval;
+    uint64_t busy = sketch_busy(limit, at, now) + cost;
 
     for (size_t i = 0; i < QCD_SKETCH_ROWS; i++) {
         uint64_t *cell = &limit->cells[i][at->sketch[i]];
@@ -188,7 +188,7 @@ bool qcd_verify_limit_pass(qcd_verify_limit *limit, const qcd_address *source,
      * of would hold back the tokens of all its other SAs. */
     find_verify(&at, &limit->sas.key, source, spis);
     if (sketch_conforms(&limit->sas, &at, now)) {
-        sketch_charge(&limit->sas, &at, now);
+        sketch_charge(&limit->sas, &at, limit->sas.interval, now);
         return true;
     }
     /* And that SA's own token comes among the forged ones.  To check some more
@@ -265,6 +265,41 @@ enum qcd_err qcd_reply_limit_init(qcd_reply_limit *out, uint32_t rate,
     return QCD_OK;
 }
 
+static bool heard_has(const qcd_heard *heard, const indices *at)
+{
+    return bits_set(heard->bits[0], at) || bits_set(heard->bits[1], at);
+}
+
+/* Tells whether a source may be answered, and what that costs it.  Many peers
+ * may share one address, behind a NAT or as tunnels between two gateways.
+ * Where so many lost SAs are known, each of them is answered once beyond what
+ * any source is allowed: a second's worth further ahead, of `num_lost` replies.
+ * A stranger who forges that address gains nothing by it: the replies go to
+ * the peers, are no more than these need to ask once each, and come out of what
+ * all sources share; and who repeats the SPIs that he has seen is left with the
+ * common rate, so the others' turn is not his to use up. */
+static bool source_conforms(const qcd_reply_limit *limit, const indices *from,
+                            const indices *sa, uint32_t num_lost, uint64_t now,
+                            uint64_t *out_cost)
+{
+    const qcd_source_limit *sources = &limit->sources;
+
+    *out_cost = sources->interval;
+    if (sketch_conforms(sources, from, now)) {
+        return true;
+    }
+    if (sources->interval == 0 || num_lost == 0 ||
+        heard_has(&limit->heard_sas, sa)) {
+        return false;
+    }
+    uint32_t rate = num_lost < QCD_RATE_MAX ? num_lost : QCD_RATE_MAX;
+    uint64_t common = sources->tolerance + sources->interval;
+
+    *out_cost = interval_of(rate);
+    return sketch_busy(sources, from, now) - now <=
+           common + (rate - 1) * *out_cost;
+}
+
 /* Heard is who asked, answered or not: a flood makes itself known.  Sources are
  * forged without end, dead SAs are not: each have their own memory, or the ones
  * would drive out the others. */
@@ -282,9 +317,11 @@ static bool reply_conforms(qcd_reply_limit *limit, const indices *from,
 }
 
 bool qcd_reply_limit_pass(qcd_reply_limit *limit, const qcd_address *source,
-                          const qcd_spi *local, uint64_t now_ms)
+                          const qcd_spi *local, uint32_t num_lost,
+                          uint64_t now_ms)
 {
     uint64_t now = now_ms * NS_PER_MS;
+    uint64_t cost;
     indices from;
     indices sa;
 
@@ -292,11 +329,11 @@ bool qcd_reply_limit_pass(qcd_reply_limit *limit, const qcd_address *source,
     find_indices(&sa, &limit->sources.key, KIND_SA, local->octets, QCD_SPI_LEN);
     /* A source is charged for its answers alone: were it for its requests,
      * a flood of forged ones would fill the sketch and hold back everybody. */
-    if (!sketch_conforms(&limit->sources, &from, now) ||
+    if (!source_conforms(limit, &from, &sa, num_lost, now, &cost) ||
         !reply_conforms(limit, &from, &sa, now_ms)) {
         return false;
     }
-    sketch_charge(&limit->sources, &from, now);
+    sketch_charge(&limit->sources, &from, cost, now);
     return true;
 }
 
@@ -333,7 +370,7 @@ void lost_limit_charge(qcd_lost_limit *limit, const qcd_spi *local,
     indices at;
 
     find_indices(&at, &limit->sas.key, KIND_LOST, local->octets, QCD_SPI_LEN);
-    sketch_charge(&limit->sas, &at, now_ms * NS_PER_MS);
+    sketch_charge(&limit->sas, &at, limit->sas.interval, now_ms * NS_PER_MS);
 }
 
 bool qcd_lost_limit_pass(qcd_lost_limit *limit, const qcd_spi *local,

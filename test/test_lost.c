@@ -348,6 +348,23 @@ static void test_refused_stranger_takes_nothing(void **state)
     assert_int_equal(judge(&lost, &peer, 999), QCD_ANSWER);
 }
 
+/* Where the daemon knows of more lost SAs, each of them gets its answer. */
+static void test_many_behind_one_address(void **state)
+{
+    enum { NUM_LOST = 20, RATE_SOURCE = 3 };
+
+    (void)state;
+    set_limits(1000, 1000, RATE_SOURCE);
+    for (uint32_t n = 0; n < 2 * NUM_LOST; n++) {
+        qcd_lost lost = lost_numbered(n);
+
+        lost.num_lost = NUM_LOST;
+        assert_int_equal(judge(&lost, &peer, 0), n < RATE_SOURCE + NUM_LOST
+                                                     ? QCD_ANSWER
+                                                     : QCD_SILENT_LIMIT);
+    }
+}
+
 /* Nor do SAs that must wait for the total: after a crash of 5,000 with traffic,
  * those that the total allows are told, each in turn. */
 static void test_many_at_once(void **state)
@@ -385,10 +402,22 @@ static void test_unasked(void **state)
         assert_int_equal(judge(&lost, &lost.peer, 0),
                          n < 50 ? QCD_ANSWER : QCD_SILENT_LIMIT);
     }
-    const qcd_lost first = lost_numbered(0);
+}
 
-    assert_int_equal(judge(&first, &first.peer, 999), QCD_SILENT_TOLD);
-    assert_int_equal(judge(&first, &first.peer, 1000), QCD_ANSWER);
+/* An announcement may go to where the peer is no more.  It is not the peer's
+ * turn, which may ask from elsewhere right after it; but who was answered just
+ * now is not told again unasked. */
+static void test_unasked_uses_up_no_turn(void **state)
+{
+    const qcd_lost lost = lost_in(QCD_RESPONDER);
+
+    (void)state;
+    set_limits(1000, 1000, 10);
+    assert_int_equal(judge(&lost, &lost.peer, 0), QCD_ANSWER);
+    assert_int_equal(judge(&lost, &stranger, 0), QCD_ANSWER);
+    assert_int_equal(judge(&lost, &stranger, 1999), QCD_SILENT_TOLD);
+    assert_int_equal(judge(&lost, &lost.peer, 999), QCD_SILENT_TOLD);
+    assert_int_equal(judge(&lost, &lost.peer, 1000), QCD_ANSWER);
 }
 
 /* What gets no answer leaves the limits as they are. */
@@ -660,8 +689,10 @@ int main(void)
         TEST(test_known_is_one_port),
         TEST(test_room_for_a_token),
         TEST(test_refused_stranger_takes_nothing),
+        TEST(test_many_behind_one_address),
         TEST(test_many_at_once),
         TEST(test_unasked),
+        TEST(test_unasked_uses_up_no_turn),
         TEST(test_silence_costs_nothing),
         TEST(test_zero_limits),
         TEST(test_octets),

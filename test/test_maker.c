@@ -521,6 +521,32 @@ static void test_over_the_limit(void **state)
     free(in);
 }
 
+/* Where the daemon knows of more lost SAs, the first request for each of them
+ * is answered. */
+static void test_many_behind_one_address(void **state)
+{
+    enum { NUM_LOST = 20, RATE_SOURCE = 3 };
+    const uint8_t key[QCD_RANDOM_KEY_LEN] = {1};
+    qcd_header got;
+
+    (void)state;
+    assert_int_equal(qcd_reply_limit_init(&limit, 1000, 1000, RATE_SOURCE, key),
+                     QCD_OK);
+    for (uint32_t n = 0; n < 2 * NUM_LOST; n++) {
+        qcd_header h = dead_request();
+
+        h.spis.responder = sealed(NODE, FIRST_RUN - 1, n);
+        uint8_t *in = datagram(&h, NULL, 0, 80);
+        const qcd_packet packet = {
+            .octets = in, .len = 80, .source = peer, .num_lost = NUM_LOST};
+        assert_int_equal(qcd_maker_judge(&got, &limit, &graveyard, &seal, &mint,
+                                         NULL, &packet, START_MS),
+                         n < RATE_SOURCE + NUM_LOST ? QCD_ANSWER
+                                                    : QCD_SILENT_LIMIT);
+        free(in);
+    }
+}
+
 /* What gets no answer leaves the limits as they are, so nobody uses them up
  * who does not know a dead SA. */
 static void test_silence_costs_nothing(void **state)
@@ -906,6 +932,7 @@ int main(void)
         TEST(test_no_answer_shows_a_live_token),
         TEST(test_random_requests_are_not_answered),
         TEST(test_over_the_limit),
+        TEST(test_many_behind_one_address),
         TEST(test_silence_costs_nothing),
         TEST(test_zero_limit),
         TEST(test_reply_octets),

@@ -504,10 +504,12 @@ typedef struct qcd_heard {
 } qcd_heard;
 
 /* qcd_reply_limit limits the replies of a maker: so many to one source, so many
- * to all together.  Half of the latter is kept for the first requests of those
- * who were not heard lately, a quarter for new sources and a quarter for new
- * SAs: who floods it, with one address or with many, uses up what is left for
- * repeaters, and a peer that asks for the first time is still answered. */
+ * to all together.  Where more lost SAs are known at a source, each of them is
+ * answered once beyond that.  Half of the latter is kept for the first requests
+ * of those who were not heard lately, a quarter for new sources and a quarter
+ * for new SAs: who floods it, with one address or with many, uses up what is
+ * left for repeaters, and a peer that asks for the first time is still
+ * answered. */
 typedef struct qcd_reply_limit {
     qcd_source_limit sources;
     qcd_pool common;
@@ -527,11 +529,13 @@ qcd_reply_limit_init(qcd_reply_limit *out, uint32_t rate, uint32_t burst,
                      const uint8_t key[QCD_RANDOM_KEY_LEN]);
 
 /* qcd_reply_limit_pass counts a request from `source` for the SA whose SPI
- * `local` is ours, and tells whether it may be answered. */
-QCD_API QCD_NODISCARD bool qcd_reply_limit_pass(qcd_reply_limit *limit,
-                                                const qcd_address *source,
-                                                const qcd_spi *local,
-                                                uint64_t now_ms);
+ * `local` is ours, and tells whether it may be answered.  `num_lost` is the
+ * number of lost IKE SAs whose peers are known to be at `source`, 0 where
+ * nothing is known: so many SAs that were not heard lately are answered there
+ * beyond the rate of a source, at once and a second. */
+QCD_API QCD_NODISCARD bool
+qcd_reply_limit_pass(qcd_reply_limit *limit, const qcd_address *source,
+                     const qcd_spi *local, uint32_t num_lost, uint64_t now_ms);
 
 /* qcd_lost_limit lets one answer a second pass for each lost IKE SA.  Its
  * memory is fixed: SAs share cells as sources do in qcd_source_limit. */
@@ -570,6 +574,7 @@ typedef struct qcd_packet {
     size_t len;
     qcd_address source;
     qcd_address destination;
+    uint32_t num_lost; /* at `source`, as for qcd_reply_limit_pass */
 } qcd_packet;
 
 /* qcd_maker_judge decides on `packet`, received at `now_ms`, for which the
@@ -651,6 +656,7 @@ typedef struct qcd_lost {
     uint8_t child_spi[4]; /* the inbound one */
     qcd_address peer;     /* where the peer was */
     uint16_t peer_port;   /* and the port of its IKE and ESP in UDP */
+    uint32_t num_lost; /* where the answer goes, as for qcd_reply_limit_pass */
 } qcd_lost;
 
 /* qcd_maker_judge_lost decides, at `now_ms`, whether somebody is to be told
@@ -669,7 +675,9 @@ typedef struct qcd_lost {
  *   QCD_SILENT_LIMIT        over the rate limits; without being asked, that is
  *                           what all together have for those who ask again
  *
- *   QCD_ANSWER              only this counts against the limits
+ *   QCD_ANSWER              only this counts against the limits; what nobody
+ *                           asked for doesn't use up the SA's turn, as it may
+ *                           go to where the peer is no more
  *
  * Before it sends, the daemon looks once more whether it has such an SA. */
 QCD_API QCD_NODISCARD enum qcd_judgement

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/**
+ * @defgroup qcd_lost_index qcd_lost_index
+ * @{ @ingroup qcd
+ */
+
+#ifndef QCD_LOST_INDEX_H_
+#define QCD_LOST_INDEX_H_
+
+#include "qcd_sa.h"
+
+#include <store/samap.h>
+
+#include <utils/identification.h>
+
+typedef struct qcd_lost_index_t qcd_lost_index_t;
+typedef struct qcd_lost_peer_t qcd_lost_peer_t;
+
+/**
+ * Peer of a lost IKE_SA
+ */
+struct qcd_lost_peer_t {
+	/** see qcd_peer_digest() */
+	uint8_t id[QCD_SAMAP_PEER_LEN];
+	/** where it was */
+	qcd_address address;
+	uint16_t port;
+};
+
+/**
+ * The lost IKE_SAs that have rows in the SA map, in memory: IKE requests name no
+ * CHILD_SA, and the maker must know at once whom they are about.
+ *
+ * An IKE_SA is known as long as one of its rows is. So this is bounded by the
+ * map, and a stranger can't make it grow. All methods are thread-safe and do no
+ * more than to look, so they may be called in listeners.
+ */
+struct qcd_lost_index_t {
+
+	/**
+	 * Add a row of a lost CHILD_SA.
+	 *
+	 * @param row			row, not added yet
+	 */
+	void (*add)(qcd_lost_index_t *this, const qcd_samap_row *row);
+
+	/**
+	 * Remove a row of a CHILD_SA that is lost no more.
+	 *
+	 * @param row			row, ignored if it was not added
+	 */
+	void (*remove)(qcd_lost_index_t *this, const qcd_samap_row *row);
+
+	/**
+	 * Find the peer of a lost IKE_SA.
+	 *
+	 * @param spis			both SPIs
+	 * @param peer			receives the peer
+	 * @return				FALSE if no such IKE_SA is known
+	 */
+	bool (*find)(qcd_lost_index_t *this, const qcd_spis *spis,
+				 qcd_lost_peer_t *peer);
+
+	/**
+	 * Count the lost IKE_SAs whose peers are known to be at an address.
+	 *
+	 * @param address		IPv4 address, or any of an IPv6 /64
+	 */
+	u_int (*count_at)(qcd_lost_index_t *this, const qcd_address *address);
+
+	/**
+	 * Remove all rows.
+	 */
+	void (*clear)(qcd_lost_index_t *this);
+
+	/**
+	 * Destroy a qcd_lost_index_t.
+	 */
+	void (*destroy)(qcd_lost_index_t *this);
+};
+
+/**
+ * Create an empty qcd_lost_index_t.
+ *
+ * @return				instance
+ */
+qcd_lost_index_t *qcd_lost_index_create(void);
+
+/**
+ * Name the peer of an IKE_SA by the connection and both identities, so that it
+ * is known again when it comes back, and that its connection is.
+ *
+ * @param name			name of the connection
+ * @param my_id			our identity
+ * @param other_id		the peer's, that of EAP where it has one
+ * @param out			receives a digest
+ */
+void qcd_peer_digest(char *name, identification_t *my_id,
+					 identification_t *other_id,
+					 uint8_t out[QCD_SAMAP_PEER_LEN]);
+
+#endif /** QCD_LOST_INDEX_H_ @}*/
