@@ -85,6 +85,7 @@ static inline void qcd_child_release(qcd_child_t *kept)
  * Queue the task that creates a CHILD_SA on an IKE_SA.
  *
  * @param cfg			reference, owned by the task
+ * @param kept			what it takes over, NULL if nothing
  */
 static inline void qcd_child_queue(ike_sa_t *ike_sa, child_cfg_t *cfg,
 								   qcd_child_t *kept)
@@ -97,12 +98,12 @@ static inline void qcd_child_queue(ike_sa_t *ike_sa, child_cfg_t *cfg,
 	task = child_create_create(ike_sa, cfg, FALSE, NULL, NULL);
 #endif
 #ifdef QCD_HAVE_REQID_REF
-	if (kept->reqid)
+	if (kept && kept->reqid)
 	{
 		task->use_reqid(task, kept->reqid);
 	}
 #endif
-	if (kept->label)
+	if (kept && kept->label)
 	{
 		task->use_label(task, kept->label);
 	}

@@ -401,8 +401,9 @@ METHOD(qcd_wanted_t, queue_missing, void,
 	{
 		cfg = find_cfg(peer_cfg, child->cfg->get_name(child->cfg));
 		if (cfg && !child->up)
-		{
-			qcd_child_queue(ike_sa, cfg->get_ref(cfg), &child->kept);
+		{	/* the reqid belongs to what was negotiated by that configuration */
+			qcd_child_queue(ike_sa, cfg->get_ref(cfg),
+							cfg->equals(cfg, child->cfg) ? &child->kept : NULL);
 		}
 	}
 	enumerator->destroy(enumerator);
