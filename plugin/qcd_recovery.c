@@ -771,7 +771,7 @@ METHOD(qcd_recovery_t, go_on, void,
 		unique_id > this->lost)
 	{	/* what was just brought up */
 		note_failure(this, wanted->was_used(wanted) ? QCD_FAILURE_LOST
-													: QCD_FAILURE_UNUSED,
+													: QCD_FAILURE_CRASHED,
 					 "the peer lost it again");
 		fail(this);
 	}

@@ -12,7 +12,7 @@ enum {
     REFUSED_LONG_MS = 3600 * 1000,
     REFUSED_GAP_MS = 300 * 1000,
     LOST_GAP_MS = 5000,
-    LOST_QUICK = 2, /* an unused one counts twice */
+    LOST_QUICK = 5,
     CRASH_GAP_MS = 1000,
     CRASHES_QUICK = 2, /* with that gap, then it doubles */
     CRASH_GAP_MAX_MS = 300 * 1000,
@@ -50,12 +50,10 @@ void qcd_retry_fail(qcd_retry *retry, enum qcd_failure failure, uint64_t now_ms)
     if (failure == QCD_FAILURE_CRASHED && retry->num_crashes < UINT32_MAX) {
         retry->num_crashes++;
     }
-    if (failure == QCD_FAILURE_LOST || failure == QCD_FAILURE_UNUSED) {
-        retry->begun_ms = now_ms; /* it was up: this is another outage */
+    if (failure == QCD_FAILURE_LOST) {
+        retry->begun_ms = now_ms;
         retry->num_crashes = 0;
-        if (retry->num_lost <= LOST_QUICK) {
-            retry->num_lost += failure == QCD_FAILURE_UNUSED ? 2 : 1;
-        }
+        retry->num_lost += retry->num_lost < UINT32_MAX;
     }
 }
 

@@ -769,11 +769,10 @@ enum qcd_failure {
     QCD_FAILURE_SILENT = 0,  /* no answer, or not within its time */
     QCD_FAILURE_REFUSED = 1, /* the peer or we refused: not configured, no key,
                                 or an IKE SA without its child SAs */
-    QCD_FAILURE_CRASHED = 2, /* the peer does not know it any more, before it
-                                was up */
-    QCD_FAILURE_LOST = 3,    /* it was up, and the peer lost it within
-                                QCD_STABLE_MS */
-    QCD_FAILURE_UNUSED = 4,  /* likewise, and nothing had come in on it */
+    QCD_FAILURE_CRASHED = 2, /* the peer lost it: before it was up, or within
+                                QCD_STABLE_MS and nothing had come in on it */
+    QCD_FAILURE_LOST = 3,    /* the peer lost it within QCD_STABLE_MS, but it
+                                had been used */
 };
 
 #define QCD_STABLE_MS 2000
@@ -789,11 +788,10 @@ QCD_API void qcd_retry_try(qcd_retry *retry, uint64_t now_ms);
  * a daemon that it has to start more than five times within ten seconds.
  *
  *   QCD_FAILURE_CRASHED  the next try is due a second after the last one began,
- *                        from the third crash on after 4 s, 8 s and so on up to
- *                        5 min
- *   QCD_FAILURE_LOST     from the third in a row on, 5 s after the last one
- *                        began
- *   QCD_FAILURE_UNUSED   the same from the second in a row on */
+ *                        from the third crash in a row on after 4 s, 8 s and so
+ *                        on up to 5 min
+ *   QCD_FAILURE_LOST     another outage: the gaps begin at 250 ms again, but
+ *                        from the sixth in a row on they are 5 s at least */
 QCD_API void qcd_retry_fail(qcd_retry *retry, enum qcd_failure failure,
                             uint64_t now_ms);
 
