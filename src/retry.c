@@ -11,8 +11,6 @@ enum {
     GAP_SHARE = 8, /* of the time since the first try */
     REFUSED_LONG_MS = 3600 * 1000,
     REFUSED_GAP_MS = 300 * 1000,
-    LOST_GAP_MS = 5000,
-    LOST_QUICK = 5,
     CRASH_GAP_MS = 1000,
     CRASHES_QUICK = 2, /* with that gap, then it doubles */
     CRASH_GAP_MAX_MS = 300 * 1000,
@@ -53,7 +51,6 @@ void qcd_retry_fail(qcd_retry *retry, enum qcd_failure failure, uint64_t now_ms)
     if (failure == QCD_FAILURE_LOST) {
         retry->begun_ms = now_ms;
         retry->num_crashes = 0;
-        retry->num_lost += retry->num_lost < UINT32_MAX;
     }
 }
 
@@ -83,14 +80,13 @@ static uint64_t larger(uint64_t a, uint64_t b)
 
 static uint64_t crash_gap(const qcd_retry *retry)
 {
-    uint64_t lost = retry->num_lost > LOST_QUICK ? LOST_GAP_MS : 0;
     uint64_t gap = retry->num_crashes > 0 ? CRASH_GAP_MS : 0;
 
     for (uint32_t i = CRASHES_QUICK;
          i < retry->num_crashes && gap < CRASH_GAP_MAX_MS; i++) {
         gap = i == CRASHES_QUICK ? gap * 4 : gap * 2;
     }
-    return larger(lost, gap < CRASH_GAP_MAX_MS ? gap : CRASH_GAP_MAX_MS);
+    return gap < CRASH_GAP_MAX_MS ? gap : CRASH_GAP_MAX_MS;
 }
 
 uint64_t qcd_retry_due(const qcd_retry *retry, uint32_t random)

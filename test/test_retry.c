@@ -144,12 +144,9 @@ static void test_lost_again(void **state)
     (void)state;
     for (unsigned n = 0; n < 100; n++) {
         try_at(&retry, now, QCD_FAILURE_LOST);
-        uint64_t gap = gap_after(&retry, now, 0);
-        assert_int_equal(gap, n < 5 ? 250 : 5000);
-        now += gap;
+        assert_int_equal(gap_after(&retry, now, 0), 250);
+        now += 5000;
     }
-    try_at(&retry, now, QCD_FAILURE_CRASHED);
-    assert_int_equal(gap_after(&retry, now, 0), 5000);
 }
 
 static void test_lost_ends_a_row_of_crashes(void **state)
@@ -171,7 +168,6 @@ static void test_crashes_never_overflow(void **state)
     (void)state;
     retry.num_tries = UINT32_MAX;
     retry.num_crashes = UINT32_MAX;
-    retry.num_lost = UINT32_MAX;
     try_at(&retry, 0, QCD_FAILURE_CRASHED);
     assert_int_equal(retry.num_tries, UINT32_MAX);
     assert_int_equal(gap_after(&retry, 0, 0), 300000);

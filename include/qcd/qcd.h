@@ -760,7 +760,6 @@ typedef struct qcd_retry {
     uint64_t refused_ms;
     uint32_t num_tries;
     uint32_t num_crashes;
-    uint32_t num_lost;
     bool is_refused;
 } qcd_retry;
 
@@ -790,8 +789,8 @@ QCD_API void qcd_retry_try(qcd_retry *retry, uint64_t now_ms);
  *   QCD_FAILURE_CRASHED  the next try is due a second after the last one began,
  *                        from the third crash in a row on after 4 s, 8 s and so
  *                        on up to 5 min
- *   QCD_FAILURE_LOST     another outage: the gaps begin at 250 ms again, but
- *                        from the sixth in a row on they are 5 s at least */
+ *   QCD_FAILURE_LOST     another outage, that our handshake did not cause: the
+ *                        gaps begin at 250 ms again */
 QCD_API void qcd_retry_fail(qcd_retry *retry, enum qcd_failure failure,
                             uint64_t now_ms);
 
