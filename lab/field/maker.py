@@ -13,7 +13,8 @@ from lab.nat import Nat
 from lab.wire import Forger, Packet, Sniffer
 
 GUESTS = 3_000
-LATE = 3.0
+OTHERS = 40
+PACE = 0.05
 
 
 def guests(addresses: list[str]) -> Section:
@@ -43,7 +44,10 @@ def welcome(addresses: list[str]) -> Callable[[Stage], None]:
             lab.b.start(load=False)
             lab.b.load("secrets")
             lab.b.command("load-conn", {"guests": guests(addresses)})
-            stage.outage(LATE)
+            for number in range(OTHERS):  # b is still at it
+                stage.outage(PACE)
+                others = guests([f"198.51.100.{number}"])
+                lab.b.command("load-conn", {f"other-{number}": others})
             early = len(wire.find(shows_token))
             lab.b.load("connections")
             stage.ready()
@@ -61,7 +65,7 @@ for _name, _what, _addresses in (
     add(
         f"welcome_{_name}",
         "D.2",
-        f"a connection with {_what} is loaded 3 s before a's own",
+        f"b loads a connection with {_what}, 40 others in 2 s, and then a's own",
         welcome(_addresses),
     )
 

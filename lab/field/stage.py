@@ -58,6 +58,14 @@ def sas_of(gateway: Gateway) -> list[Sa]:
     return []
 
 
+def lasting(sas: list[Sa]) -> list[Sa]:
+    """Without those whose initiator has not come back with IKE_AUTH.
+
+    A responder forgets them after half a minute, whoever began them.
+    """
+    return [sa for sa in sas if sa.initiator or sa.state != "CONNECTING"]
+
+
 @dataclass(frozen=True)
 class Remains:
     """What a gateway keeps beside its SAs: routes, and policies without an SA."""
@@ -319,7 +327,7 @@ class Stage:
         self.lab.check()
 
     def _count(self, gateway: Gateway) -> None:
-        sas = gateway.sas()
+        sas = lasting(gateway.sas())
         children = Counter(
             (sa.peer.partition("-")[0], name) for sa in sas for name in carrying(sa)
         )

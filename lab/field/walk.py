@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from lab.config import Config
-from lab.field.stage import BASE, Link, carrying, sas_of
+from lab.field.stage import BASE, Link, carrying, lasting, sas_of
 from lab.gateway import Gateway
 from lab.relay import Relay, Way
 from lab.scenario import Lab
@@ -158,10 +158,17 @@ class Walk:
             self.pause(6.0)
 
     def roam(self) -> None:
+        """Only an initiator can tell that it moved, and sends from its new address.
+
+        A responder that lost its address can't send anything on its SA.
+        """
         number = self.chance.randint(2, 9)
-        self.note(f"b crashes, and a gets the address 10.0.1.{number}")
+        moves = all(sa.initiator for sa in sas_of(self.lab.a))
+        moved = f"a gets the address 10.0.1.{number}" if moves else "a stays"
+        self.note(f"b crashes, and {moved}")
         self.lab.b.kill()
-        self.lab.a.host.roam(number)
+        if moves:
+            self.lab.a.host.roam(number)
         self.lab.b.start()
 
     def reload(self) -> None:
@@ -236,7 +243,7 @@ class Walk:
 
     def _wrong(self) -> str:
         """What isn't as configured; nothing if all is."""
-        seen = {name: sas_of(self.lab[name]) for name in "ab"}
+        seen = {name: lasting(sas_of(self.lab[name])) for name in "ab"}
         wanted = sorted(link.child for link in self.links)
         for name, sas in seen.items():
             if len(sas) != 1 or sas[0].state != "ESTABLISHED":
