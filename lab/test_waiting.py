@@ -131,6 +131,31 @@ def test_own_connection_is_welcome_at_once(new_lab: NewLab) -> None:
     lab.a.wait_established()
 
 
+def test_peer_whose_connection_is_missing_waits(new_lab: NewLab) -> None:
+    """We know its name: one for anybody says nothing, settled or not.
+
+    Of the other's SA the map does not know whose it is, so it is told.
+    """
+    lab = new_lab(HUB)
+    lab.up()
+    lab.b.kill()
+    (other,) = lose_many(lab.b, 1)
+    lab.a.nudge()
+    with Sniffer(lab.b.host, outgoing=True) as wire, Forger(lab.stranger) as forger:
+        lab.b.start(load=False)
+        wait_waiting(lab.b, 1)
+        load(lab.b, "%any", "anybody")
+        ask(other, lab.b, forger)
+        wire.wait("the other's reply", lambda p: p.target[0] == other.peer)
+        wait_waiting(lab.b, 1)
+        assert len(replies(wire)) == 1
+        loaded = time.time()
+        lab.b.load()
+        packet = wire.wait("the reply", lambda p: p.target[0] == lab.a.host.address)
+        assert packet.time - loaded < SOON
+    lab.a.wait_established()
+
+
 def test_nobody_is_told_whom_nobody_knows(new_lab: NewLab) -> None:
     """However old the daemon is: no connection, or none for that peer.
 

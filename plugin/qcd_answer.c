@@ -241,7 +241,7 @@ static fate_t decide(private_qcd_answer_t *this, qcd_reply_t *reply,
 		 * has that as well, and is told */
 		return FATE_DROP;
 	}
-	if (!this->ready->judge(this->ready, reply->src, known ? peer.id : NULL,
+	if (!this->ready->judge(this->ready, reply->src, known ? &peer.id : NULL,
 							&name))
 	{
 		return reply->unasked ? FATE_DROP : FATE_WAIT;

@@ -27,7 +27,7 @@ typedef struct qcd_answer_t qcd_answer_t;
  *
  * Until then a reply waits (qcd_waiting_t). One job looks at all that wait, with
  * one snapshot of what is loaded, when one is added, when a handshake ends, and
- * now and then; it takes a twentieth of a processor at most.
+ * now and then; it takes a fortieth of a processor at most.
  */
 struct qcd_answer_t {
 

@@ -131,8 +131,11 @@ static void add_spi(spis_t *list, const uint8_t spi[4])
  */
 static void name_peer(ike_sa_t *ike_sa, uint8_t out[QCD_SAMAP_PEER_LEN])
 {
+	qcd_peer_id_t id;
+
 	qcd_peer_digest(ike_sa->get_name(ike_sa), ike_sa->get_my_id(ike_sa),
-					ike_sa->get_other_eap_id(ike_sa), out);
+					ike_sa->get_other_eap_id(ike_sa), &id);
+	memcpy(out, &id, sizeof(id));
 }
 
 /**

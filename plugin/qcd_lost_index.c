@@ -125,7 +125,7 @@ static lost_t *get_lost(private_qcd_lost_index_t *this,
 				.port = row->peer_port,
 			},
 		);
-		memcpy(lost->peer.id, row->peer_id, sizeof(lost->peer.id));
+		memcpy(&lost->peer.id, row->peer_id, sizeof(lost->peer.id));
 		this->lost->put(this->lost, &lost->spis, lost);
 		count_on(this, &lost->peer.address);
 	}
@@ -248,16 +248,21 @@ static void add_id(struct sha256_ctx *ctx, identification_t *id)
  * Described in header
  */
 void qcd_peer_digest(char *name, identification_t *my_id,
-					 identification_t *other_id,
-					 uint8_t out[QCD_SAMAP_PEER_LEN])
+					 identification_t *other_id, qcd_peer_id_t *id)
 {
 	struct sha256_ctx ctx;
 
 	sha256_init(&ctx);
 	add_octets(&ctx, chunk_from_str(name));
-	add_id(&ctx, my_id);
-	add_id(&ctx, other_id);
-	sha256_digest(&ctx, QCD_SAMAP_PEER_LEN, out);
+	sha256_digest(&ctx, sizeof(id->name), id->name);
+	memset(id->ids, 0, sizeof(id->ids));
+	if (my_id && other_id)
+	{
+		sha256_init(&ctx);
+		add_id(&ctx, my_id);
+		add_id(&ctx, other_id);
+		sha256_digest(&ctx, sizeof(id->ids), id->ids);
+	}
 }
 
 /*

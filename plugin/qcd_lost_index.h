@@ -16,13 +16,23 @@
 
 typedef struct qcd_lost_index_t qcd_lost_index_t;
 typedef struct qcd_lost_peer_t qcd_lost_peer_t;
+typedef struct qcd_peer_id_t qcd_peer_id_t;
+
+/**
+ * What an SA map has for who a peer is: digests of its connection's name, and of
+ * both identities. The latter are zero where they are not certain.
+ */
+struct qcd_peer_id_t {
+	uint8_t name[QCD_SAMAP_PEER_LEN / 2];
+	uint8_t ids[QCD_SAMAP_PEER_LEN / 2];
+};
 
 /**
  * Peer of a lost IKE_SA
  */
 struct qcd_lost_peer_t {
-	/** see qcd_peer_digest() */
-	uint8_t id[QCD_SAMAP_PEER_LEN];
+	/** who it is, all zero if the map does not know */
+	qcd_peer_id_t id;
 	/** where it was */
 	qcd_address address;
 	uint16_t port;
@@ -88,16 +98,15 @@ struct qcd_lost_index_t {
 qcd_lost_index_t *qcd_lost_index_create(void);
 
 /**
- * Name the peer of an IKE_SA by the connection and both identities, so that it
- * is known again when it comes back, and that its connection is.
+ * Name a peer by its connection and both identities, so that it is known again
+ * when it comes back, and that its connection is.
  *
  * @param name			name of the connection
- * @param my_id			our identity
- * @param other_id		the peer's, that of EAP where it has one
- * @param out			receives a digest
+ * @param my_id			our identity, NULL if it is not certain
+ * @param other_id		the peer's, that of EAP where it has one; likewise
+ * @param id			receives digests
  */
 void qcd_peer_digest(char *name, identification_t *my_id,
-					 identification_t *other_id,
-					 uint8_t out[QCD_SAMAP_PEER_LEN]);
+					 identification_t *other_id, qcd_peer_id_t *id);
 
 #endif /** QCD_LOST_INDEX_H_ @}*/

@@ -15,6 +15,12 @@
 #define SETTLE_MAX_MS 2000
 
 /**
+ * Time without a change after which a connection that is missing is not expected
+ * any more
+ */
+#define MISSING_TIME_MS 10000
+
+/**
  * What is to be started is begun soon after its connection was loaded; a peer
  * that asks about such a connection waits so long to see it
  */
@@ -51,9 +57,9 @@ struct private_qcd_ready_t {
 	hashtable_t *conns;
 
 	/**
-	 * Those whose peer is certain, by its digest
+	 * The same, by the digest of their names
 	 */
-	hashtable_t *by_id;
+	hashtable_t *by_name;
 
 	/**
 	 * Addresses of peers that are named, as host_t by itself
@@ -84,9 +90,8 @@ struct private_qcd_ready_t {
 typedef struct {
 	/** of the snapshot, which has the reference */
 	peer_cfg_t *cfg;
-	/** digest of its peer, if it is certain who that is */
-	uint8_t id[QCD_SAMAP_PEER_LEN];
-	bool certain;
+	/** who its peer is, as far as that is certain */
+	qcd_peer_id_t id;
 	/** whether we start it ourselves, and when it was first seen */
 	bool started;
 	uint64_t seen;
@@ -95,14 +100,29 @@ typedef struct {
 	bool open;
 } conn_t;
 
-static u_int id_hash(const void *key)
+static u_int name_hash(const void *key)
 {
-	return chunk_hash(chunk_create((u_char*)key, QCD_SAMAP_PEER_LEN));
+	const qcd_peer_id_t *id = key;
+
+	return chunk_hash(chunk_from_thing(id->name));
 }
 
-static bool id_equals(const void *key, const void *other)
+static bool name_equals(const void *key, const void *other)
 {
-	return memeq(key, other, QCD_SAMAP_PEER_LEN);
+	const qcd_peer_id_t *a = key, *b = other;
+
+	return memeq(a->name, b->name, sizeof(a->name));
+}
+
+/**
+ * Check if something in a digest is known
+ */
+static bool is_known(const uint8_t *digest, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len && !digest[i]; i++);
+	return i < len;
 }
 
 static u_int address_hash(const void *key)
@@ -196,7 +216,6 @@ static void note_addresses(conn_t *conn, char *addresses)
 static conn_t *conn_create(peer_cfg_t *cfg)
 {
 	ike_cfg_t *ike_cfg = cfg->get_ike_cfg(cfg);
-	identification_t *my_id, *other_id;
 	conn_t *conn;
 
 	INIT(conn,
@@ -205,13 +224,8 @@ static conn_t *conn_create(peer_cfg_t *cfg)
 		.addresses = linked_list_create(),
 	);
 	note_addresses(conn, ike_cfg->get_other_addr(ike_cfg));
-	my_id = get_id(cfg, TRUE);
-	other_id = get_id(cfg, FALSE);
-	if (my_id && other_id)
-	{
-		conn->certain = TRUE;
-		qcd_peer_digest(cfg->get_name(cfg), my_id, other_id, conn->id);
-	}
+	qcd_peer_digest(cfg->get_name(cfg), get_id(cfg, TRUE), get_id(cfg, FALSE),
+					&conn->id);
 	return conn;
 }
 
@@ -313,10 +327,7 @@ static void add_conn(private_qcd_ready_t *this, conn_t *conn)
 
 	this->conns->put(this->conns, conn->cfg, conn);
 	this->open |= conn->open;
-	if (conn->certain)
-	{
-		this->by_id->put(this->by_id, conn->id, conn);
-	}
+	this->by_name->put(this->by_name, &conn->id, conn);
 	enumerator = conn->addresses->create_enumerator(conn->addresses);
 	while (enumerator->enumerate(enumerator, &host))
 	{
@@ -335,11 +346,11 @@ static void replace(private_qcd_ready_t *this, snapshot_t *loaded)
 	conn_t *conn;
 	u_int i;
 
-	this->by_id->destroy(this->by_id);
+	this->by_name->destroy(this->by_name);
 	this->by_address->destroy(this->by_address);
 	this->conns = hashtable_create(hashtable_hash_ptr, hashtable_equals_ptr,
 								   32);
-	this->by_id = hashtable_create(id_hash, id_equals, 32);
+	this->by_name = hashtable_create(name_hash, name_equals, 32);
 	this->by_address = hashtable_create(address_hash, address_equals, 32);
 	this->open = FALSE;
 	for (i = 0; i < loaded->count; i++)
@@ -405,25 +416,63 @@ METHOD(qcd_ready_t, is_settled, bool,
 	return settled;
 }
 
-METHOD(qcd_ready_t, judge, bool,
-	private_qcd_ready_t *this, host_t *peer, const uint8_t *id, char **name)
+/**
+ * Find the connection of a peer
+ */
+static conn_t *find_conn(private_qcd_ready_t *this, const qcd_peer_id_t *id)
 {
 	conn_t *conn;
 
-	conn = id ? this->by_id->get(this->by_id, id) : NULL;
+	conn = this->by_name->get(this->by_name, id);
+	if (conn && is_known(conn->id.ids, sizeof(conn->id.ids)) &&
+		!memeq(conn->id.ids, id->ids, sizeof(id->ids)))
+	{	/* the configuration was changed meanwhile */
+		return NULL;
+	}
+	return conn;
+}
+
+/**
+ * Check if nothing has changed for long enough to miss a connection
+ */
+static bool is_missing(private_qcd_ready_t *this)
+{
+	bool missing;
+
+	this->mutex->lock(this->mutex);
+	missing = qcd_now() - this->changed >= MISSING_TIME_MS;
+	this->mutex->unlock(this->mutex);
+	return missing;
+}
+
+METHOD(qcd_ready_t, judge, bool,
+	private_qcd_ready_t *this, host_t *peer, const qcd_peer_id_t *id,
+	char **name)
+{
+	conn_t *conn;
+
+	if (id && !is_known(id->name, sizeof(id->name)))
+	{
+		id = NULL;
+	}
+	conn = id ? find_conn(this, id) : NULL;
 	*name = conn ? conn->cfg->get_name(conn->cfg) : NULL;
 	if (conn)
 	{
 		return !conn->started || qcd_now() - conn->seen >= START_TIME_MS;
 	}
-	return is_settled(this) &&
-		   (this->open || this->by_address->get(this->by_address, peer));
+	if (!is_settled(this))
+	{
+		return FALSE;
+	}
+	return this->by_address->get(this->by_address, peer) ||
+		   (this->open && (!id || is_missing(this)));
 }
 
 METHOD(qcd_ready_t, destroy, void,
 	private_qcd_ready_t *this)
 {
-	this->by_id->destroy(this->by_id);
+	this->by_name->destroy(this->by_name);
 	this->by_address->destroy(this->by_address);
 	destroy_conns(this->conns);
 	release(&this->last);
@@ -446,7 +495,7 @@ qcd_ready_t *qcd_ready_create()
 			.destroy = _destroy,
 		},
 		.conns = hashtable_create(hashtable_hash_ptr, hashtable_equals_ptr, 8),
-		.by_id = hashtable_create(id_hash, id_equals, 8),
+		.by_name = hashtable_create(name_hash, name_equals, 8),
 		.by_address = hashtable_create(address_hash, address_equals, 8),
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 	);

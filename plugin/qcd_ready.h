@@ -22,9 +22,12 @@ typedef struct qcd_ready_t qcd_ready_t;
  * refused, and until it is told the kernel's old SAs may still carry its
  * traffic.
  *
- * - A connection whose name and identities are those of the lost SA: accepted.
- * - Else a connection that names the peer's address, or any, a subnet or a name,
- *   once loading has settled: before, the peer's own may follow.
+ * - A connection whose name is that of the lost SA's: accepted, unless its
+ *   identities are certain and are others.
+ * - Else a connection that names the peer's address, once loading has settled:
+ *   before, the peer's own may follow. One that has its peer anywhere, in
+ *   a subnet or with a name says little of a peer whose own connection we know
+ *   and miss: then nothing must have changed for ten seconds.
  * - Else nobody accepts it, however long we have been running. The connection
  *   may have been unloaded on purpose; stock charon says nothing either, and RFC
  *   6290 lets a maker be silent.
@@ -43,12 +46,12 @@ struct qcd_ready_t {
 	 * Judge by the last snapshot if a peer would be accepted.
 	 *
 	 * @param peer			peer
-	 * @param id			its qcd_peer_digest(), NULL if not known
+	 * @param id			who it is, NULL if not known
 	 * @param name			receives the name of its connection, valid until the
 	 *						next look(), or NULL if it is not certain which it is
 	 * @return				FALSE if not, or not yet
 	 */
-	bool (*judge)(qcd_ready_t *this, host_t *peer, const uint8_t *id,
+	bool (*judge)(qcd_ready_t *this, host_t *peer, const qcd_peer_id_t *id,
 				  char **name);
 
 	/**

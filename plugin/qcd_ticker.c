@@ -11,7 +11,7 @@
 /**
  * So many times what the work took is the rest after it
  */
-#define REST_SHARE 20
+#define REST_SHARE 40
 
 typedef struct private_qcd_ticker_t private_qcd_ticker_t;
 

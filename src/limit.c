@@ -35,7 +35,13 @@ typedef struct indices {
 } indices;
 
 /* What is hashed begins with its kind, so that an SPI is no address. */
-enum kind { KIND_SOURCE = 1, KIND_SA = 2, KIND_LOST = 3, KIND_VERIFY = 4 };
+enum kind {
+    KIND_SOURCE = 1,
+    KIND_SA = 2,
+    KIND_LOST = 3,
+    KIND_VERIFY = 4,
+    KIND_PAIR = 5
+};
 
 static void find_indices(indices *out, const qcd_hmac *key, enum kind kind,
                          const uint8_t *in, size_t in_len)
@@ -72,8 +78,9 @@ static void find_source(indices *out, const qcd_hmac *key,
     find_indices(out, key, KIND_SOURCE, source->octets, source_len(source));
 }
 
-static void find_verify(indices *out, const qcd_hmac *key,
-                        const qcd_address *source, const qcd_spis *spis)
+/* SPIs as one source names them. */
+static void find_at_source(indices *out, const qcd_hmac *key, enum kind kind,
+                           const qcd_address *source, const qcd_spis *spis)
 {
     uint8_t input[SOURCE_LEN_MAX + sizeof(*spis)];
     wr w;
@@ -83,7 +90,7 @@ static void find_verify(indices *out, const qcd_hmac *key,
     wr_bytes(&w, source->octets, source_len(source));
     wr_bytes(&w, spis->initiator.octets, QCD_SPI_LEN);
     wr_bytes(&w, spis->responder.octets, QCD_SPI_LEN);
-    find_indices(out, key, KIND_VERIFY, input, w.len);
+    find_indices(out, key, kind, input, w.len);
 }
 
 static uint64_t later(uint64_t a, uint64_t b)
@@ -186,7 +193,7 @@ bool qcd_verify_limit_pass(qcd_verify_limit *limit, const qcd_address *source,
     /* RFC 6290 section 8.1: for each source; and for each SA, since a source
      * can be forged: who forges the address of a gateway that he knows one SA
      * of would hold back the tokens of all its other SAs. */
-    find_verify(&at, &limit->sas.key, source, spis);
+    find_at_source(&at, &limit->sas.key, KIND_VERIFY, source, spis);
     if (sketch_conforms(&limit->sas, &at, now)) {
         sketch_charge(&limit->sas, &at, limit->sas.interval, now);
         return true;
@@ -276,11 +283,12 @@ static bool heard_has(const qcd_heard *heard, const indices *at)
  * any source is allowed: a second's worth further ahead, of `num_lost` replies.
  * A stranger who forges that address gains nothing by it: the replies go to
  * the peers, are no more than these need to ask once each, and come out of what
- * all sources share; and who repeats the SPIs that he has seen is left with the
- * common rate, so the others' turn is not his to use up. */
+ * all sources share.  Who repeats the SPIs that he has seen is left with the
+ * common rate, and who asks for them from elsewhere is another `pair`, so the
+ * others' turn is nobody's to use up. */
 static bool source_conforms(const qcd_reply_limit *limit, const indices *from,
-                            const indices *sa, uint32_t num_lost, uint64_t now,
-                            uint64_t *out_cost)
+                            const indices *pair, uint32_t num_lost,
+                            uint64_t now, uint64_t *out_cost)
 {
     const qcd_source_limit *sources = &limit->sources;
 
@@ -289,7 +297,7 @@ static bool source_conforms(const qcd_reply_limit *limit, const indices *from,
         return true;
     }
     if (sources->interval == 0 || num_lost == 0 ||
-        heard_has(&limit->heard_sas, sa)) {
+        heard_has(&limit->heard_sas, pair)) {
         return false;
     }
     uint32_t rate = num_lost < QCD_RATE_MAX ? num_lost : QCD_RATE_MAX;
@@ -321,19 +329,26 @@ bool qcd_reply_limit_pass(qcd_reply_limit *limit, const qcd_address *source,
                           uint64_t now_ms)
 {
     uint64_t now = now_ms * NS_PER_MS;
+    const qcd_hmac *key = &limit->sources.key;
     uint64_t cost;
     indices from;
     indices sa;
+    indices pair;
 
-    find_source(&from, &limit->sources.key, source);
-    find_indices(&sa, &limit->sources.key, KIND_SA, local->octets, QCD_SPI_LEN);
+    find_source(&from, key, source);
+    find_indices(&sa, key, KIND_SA, local->octets, QCD_SPI_LEN);
+    find_at_source(&pair, key, KIND_PAIR, source,
+                   &(qcd_spis){.responder = *local});
     /* A source is charged for its answers alone: were it for its requests,
      * a flood of forged ones would fill the sketch and hold back everybody. */
-    if (!source_conforms(limit, &from, &sa, num_lost, now, &cost) ||
+    if (!source_conforms(limit, &from, &pair, num_lost, now, &cost) ||
         !reply_conforms(limit, &from, &sa, now_ms)) {
         return false;
     }
     sketch_charge(&limit->sources, &from, cost, now);
+    if (num_lost > 0) {
+        (void)heard_first(&limit->heard_sas, &pair, now_ms);
+    }
     return true;
 }
 

@@ -51,7 +51,6 @@ static void make_row(qcd_samap_row *out, uint32_t n, uint32_t local,
     set_address(&out->peer, peer + n);
     out->local_port = PORT;
     out->peer_port = PORT;
-    memcpy(out->peer_id, &spi, sizeof(spi));
     out->expires = (uint64_t)time(NULL) + LIFETIME_S;
 }
 

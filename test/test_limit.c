@@ -608,6 +608,32 @@ static void test_forger_at_a_shared_source(void **state)
     assert_in_range(num_forged, 10, 10 + 2999 / 100 + 1);
 }
 
+/* Nor does he use it up who has seen all SPIs, and asks from elsewhere. */
+static void test_forger_elsewhere(void **state)
+{
+    (void)state;
+    init_replies(1000, 2000, 10);
+    for (uint64_t spi = 0; spi < 60; spi++) {
+        assert_true(pass_of(0, 100 + (uint32_t)spi, spi, START_MS));
+    }
+    for (uint64_t spi = 0; spi < 60; spi++) {
+        assert_true(pass_of(60, 1, spi, START_MS + 1));
+    }
+}
+
+/* An SA has its turn again when it was not heard for a while. */
+static void test_turn_at_a_shared_source_comes_back(void **state)
+{
+    (void)state;
+    init_replies(1000, 2000, 1);
+    for (uint64_t ms = 0; ms < 600000; ms += 60001) {
+        assert_true(pass_of(2, 1, 1, START_MS + ms));
+        assert_true(pass_of(2, 1, 2, START_MS + ms));
+        assert_false(pass_of(2, 1, 1, START_MS + ms));
+        assert_false(pass_of(2, 1, 2, START_MS + ms));
+    }
+}
+
 /* RFC 6290 section 8.1.  20,000 a second from 65,536 addresses that know
  * a few SAs, for a minute: the total is kept, and each new peer, which asks
  * for the first time for an SA of its own, is answered at once. */
@@ -940,6 +966,8 @@ int main(void)
         cmocka_unit_test(test_rate_of_a_shared_source),
         cmocka_unit_test(test_shared_source_and_the_total),
         cmocka_unit_test(test_forger_at_a_shared_source),
+        cmocka_unit_test(test_forger_elsewhere),
+        cmocka_unit_test(test_turn_at_a_shared_source_comes_back),
         cmocka_unit_test(test_flood_from_many_sources),
         cmocka_unit_test(test_flood_from_random_sources),
         cmocka_unit_test(test_flood_does_not_fill_the_sketch),

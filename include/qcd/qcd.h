@@ -531,7 +531,7 @@ qcd_reply_limit_init(qcd_reply_limit *out, uint32_t rate, uint32_t burst,
 /* qcd_reply_limit_pass counts a request from `source` for the SA whose SPI
  * `local` is ours, and tells whether it may be answered.  `num_lost` is the
  * number of lost IKE SAs whose peers are known to be at `source`, 0 where
- * nothing is known: so many SAs that were not heard lately are answered there
+ * nothing is known: so many that were not answered there lately are answered
  * beyond the rate of a source, at once and a second. */
 QCD_API QCD_NODISCARD bool
 qcd_reply_limit_pass(qcd_reply_limit *limit, const qcd_address *source,
