@@ -32,6 +32,15 @@
 #define RECOVERED_MS 5000
 
 /**
+ * A peer that had several IKE_SAs and is back with one may not have been told of
+ * the others. What it has been told of, and did not ask about for so long, is
+ * replaced; that is looked at so often, and so many milliseconds apart.
+ */
+#define SILENCE_MS 3000
+#define RETIRE_MS 5000
+#define RETIRE_TIMES 3
+
+/**
  * CHILD_SAs of one peer that are looked at when it is back
  */
 #define RETIRED_MAX 4096
@@ -347,8 +356,14 @@ typedef struct {
 	private_qcd_children_t *this;
 	uint8_t peer_id[QCD_SAMAP_PEER_LEN];
 	qcd_address peer;
-	/** the CHILD_SAs that it had */
+	/** one of the IKE_SAs that it had, and whether it had several */
+	qcd_spis spis;
+	bool several;
+	/** the CHILD_SAs that it had, and those of them that are replaced */
 	spis_t old;
+	spis_t replaced;
+	/** looks that were taken */
+	u_int times;
 } return_t;
 
 /**
@@ -359,10 +374,21 @@ static enum qcd_samap_fate collect_old(void *user, qcd_samap_row *row)
 	return_t *ret = user;
 
 	/* somebody else may have the same name elsewhere */
-	if (is_lost(ret->this, row) && row->peer.len == ret->peer.len &&
-		memeq(row->peer.octets, ret->peer.octets, row->peer.len))
+	if (!is_lost(ret->this, row) || row->peer.len != ret->peer.len ||
+		!memeq(row->peer.octets, ret->peer.octets, row->peer.len))
 	{
-		add_spi(&ret->old, row->child_spi);
+		return QCD_SAMAP_KEEP;
+	}
+	if (!ret->old.count)
+	{
+		ret->spis = row->spis;
+	}
+	ret->several |= !qcd_spis_equals(&ret->spis, &row->spis);
+	add_spi(&ret->old, row->child_spi);
+	if (ret->this->index->get_silence(ret->this->index,
+									  &row->spis) >= SILENCE_MS)
+	{
+		add_spi(&ret->replaced, row->child_spi);
 	}
 	return QCD_SAMAP_KEEP;
 }
@@ -397,19 +423,28 @@ static bool remove_lost(private_qcd_children_t *this, uint32_t spi)
 static job_requeue_t retire(return_t *ret)
 {
 	private_qcd_children_t *this = ret->this;
+	spis_t *gone;
 	u_int i, count = 0;
 
+	ret->several = FALSE;
+	ret->old.count = ret->replaced.count = 0;
 	this->jobs->lock(this->jobs);
-	qcd_samap_walk_peer(this->map, ret->peer_id, RETIRED_MAX, collect_old, ret);
-	for (i = 0; i < ret->old.count; i++)
+	qcd_samap_walk_peer(this->map, ret->peer_id, RETIRED_MAX,
+						collect_old, ret);
+	gone = ret->several ? &ret->replaced : &ret->old;
+	for (i = 0; i < gone->count; i++)
 	{
-		if (remove_lost(this, ret->old.spis[i]))
+		if (remove_lost(this, gone->spis[i]))
 		{
-			ret->old.spis[count++] = ret->old.spis[i];
+			gone->spis[count++] = gone->spis[i];
 		}
 	}
 	this->jobs->unlock(this->jobs);
-	forget_lost(this, ret->old.spis, count);
+	forget_lost(this, gone->spis, count);
+	if (ret->several && ++ret->times < RETIRE_TIMES)
+	{
+		return JOB_RESCHEDULE_MS(RETIRE_MS);
+	}
 	return JOB_REQUEUE_NONE;
 }
 
@@ -419,6 +454,7 @@ static job_requeue_t retire(return_t *ret)
 static void return_destroy(return_t *ret)
 {
 	free(ret->old.spis);
+	free(ret->replaced.spis);
 	free(ret);
 }
 

@@ -43,6 +43,8 @@ typedef struct {
 	qcd_lost_peer_t peer;
 	/** number of its rows */
 	u_int rows;
+	/** when the peer was told the last time, 0 if never */
+	uint64_t told;
 } lost_t;
 
 /**
@@ -172,6 +174,36 @@ METHOD(qcd_lost_index_t, find, bool,
 	return lost != NULL;
 }
 
+METHOD(qcd_lost_index_t, note_told, void,
+	private_qcd_lost_index_t *this, const qcd_spis *spis)
+{
+	lost_t *lost;
+
+	this->mutex->lock(this->mutex);
+	lost = this->lost->get(this->lost, spis);
+	if (lost)
+	{
+		lost->told = qcd_now();
+	}
+	this->mutex->unlock(this->mutex);
+}
+
+METHOD(qcd_lost_index_t, get_silence, uint64_t,
+	private_qcd_lost_index_t *this, const qcd_spis *spis)
+{
+	uint64_t now = qcd_now(), silence = 0;
+	lost_t *lost;
+
+	this->mutex->lock(this->mutex);
+	lost = this->lost->get(this->lost, spis);
+	if (lost && lost->told)
+	{
+		silence = now - min(now, lost->told);
+	}
+	this->mutex->unlock(this->mutex);
+	return silence;
+}
+
 METHOD(qcd_lost_index_t, count_at, u_int,
 	private_qcd_lost_index_t *this, const qcd_address *address)
 {
@@ -277,6 +309,8 @@ qcd_lost_index_t *qcd_lost_index_create()
 			.add = _add,
 			.remove = _remove_,
 			.find = _find,
+			.note_told = _note_told,
+			.get_silence = _get_silence,
 			.count_at = _count_at,
 			.clear = _clear,
 			.destroy = _destroy,

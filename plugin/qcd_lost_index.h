@@ -73,6 +73,22 @@ struct qcd_lost_index_t {
 				 qcd_lost_peer_t *peer);
 
 	/**
+	 * Note that a peer is just being told that an IKE_SA is lost.
+	 *
+	 * @param spis			both SPIs, ignored if not known
+	 */
+	void (*note_told)(qcd_lost_index_t *this, const qcd_spis *spis);
+
+	/**
+	 * Get the time for which a peer has not asked about an IKE_SA, after it was
+	 * told.
+	 *
+	 * @param spis			both SPIs
+	 * @return				milliseconds since it was told, 0 if it never was
+	 */
+	uint64_t (*get_silence)(qcd_lost_index_t *this, const qcd_spis *spis);
+
+	/**
 	 * Count the lost IKE_SAs whose peers are known to be at an address.
 	 *
 	 * @param address		IPv4 address, or any of an IPv6 /64
