@@ -280,8 +280,8 @@ class Peer:
         assert SA in [kind for kind, _ in sa.theirs], "the gateway refused the child"
         return sa
 
-    def accept(self, notifies: list[Notify] | None = None) -> Sa:
-        """Take the gateway's SA as its responder."""
+    def accept_init(self) -> Sa:
+        """Answer the gateway's IKE_SA_INIT."""
         asked = self.receive(
             "IKE_SA_INIT",
             lambda m: m.exchange == ike.IKE_SA_INIT and not m.is_response,
@@ -292,10 +292,19 @@ class Peer:
         sa.first[True] = self.init_message(sa, private, answer)
         self._agree(sa, private, asked)
         self.send(sa.first[True], 500)
+        return sa
+
+    def accept(self, notifies: list[Notify] | None = None) -> Sa:
+        """Take the gateway's SA as its responder."""
+        sa = self.accept_init()
         asked = self.request_of(sa, ike.IKE_AUTH)
         sa.theirs = sa.open(asked)
         self.respond(sa, asked, self._auth(sa, notifies or []))
         return sa
+
+    def answer_to(self, sa: Sa, notifies: list[Notify]) -> list[Payload]:
+        """What we answer to the IKE_AUTH of the gateway's SA."""
+        return self._auth(sa, notifies)
 
     @staticmethod
     def init_message(sa: Sa, private: X25519PrivateKey, message: Message) -> bytes:

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A recovery goes on until the tunnel is up, and against what it does not.
+
+The peer is not charon here: it answers as a crashed, slow or unready one does. When
+a try is due is a rule of the core (test/test_retry.c); here it is that it is kept.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from lab import ike
+from lab.admin import events, rows
+from lab.config import Config
+from lab.ike import Message, Notify
+from lab.peer import Peer, Sa
+from lab.scenario import Lab
+from lab.wait import LabTimeout
+
+NewLab = Callable[..., Lab]
+INVALID_IKE_SPI = Notify(ike.INVALID_IKE_SPI)
+NO_PROPOSAL_CHOSEN = 14
+
+
+@pytest.fixture
+def lab(new_lab: NewLab) -> Lab:
+    """Gateway a alone; the peer stands at the host of gateway b."""
+    made = new_lab(Config())
+    made.a.start()
+    return made
+
+
+@pytest.fixture
+def peer(lab: Lab) -> Iterator[Peer]:
+    with Peer(lab.b.host, lab.a) as made:
+        yield made
+
+
+def token() -> Notify:
+    return Notify(ike.QCD_TOKEN, os.urandom(32))
+
+
+def lose(peer: Peer, given: Notify, sa: Sa) -> None:
+    """Tell the gateway, with the token, that the peer has lost the SA."""
+    peer.show(sa, [INVALID_IKE_SPI, given])
+
+
+def establish(lab: Lab, peer: Peer, given: Notify) -> Sa:
+    """An SA that the gateway has initiated, and whose child is up."""
+    lab.a.begin("b")
+    sa = peer.accept([given])
+    lab.a.wait_established()
+    return sa
+
+
+def next_try(peer: Peer, seen: set[bytes], timeout: float = 5.0) -> Message:
+    """The next IKE_SA_INIT with an SPI that was not seen yet."""
+    found = peer.receive(
+        "another try",
+        lambda m: m.exchange == ike.IKE_SA_INIT
+        and not m.is_response
+        and m.spi_i not in seen,
+        timeout,
+    )
+    seen.add(found.spi_i)
+    return found
+
+
+def refuse(peer: Peer, asked: Message, error: int) -> None:
+    """Answer an IKE_SA_INIT with an error."""
+    answer = ike.unprotected(
+        (asked.spi_i, ike.ZERO_SPI),
+        [Notify(error)],
+        exchange=ike.IKE_SA_INIT,
+        flags=ike.FLAG_R,
+        message_id=0,
+    )
+    peer.send(answer, 500)
+
+
+def recovery(lab: Lab) -> dict[str, object] | None:
+    """What the status tells of the recovery that is under way."""
+    found = rows(lab.a, "recovery")
+    assert len(found) <= 1
+    return found[0] if found else None
+
+
+def test_refused_and_tried_again(lab: Lab, peer: Peer) -> None:
+    """NO_PROPOSAL_CHOSEN: the peer has not loaded its connections yet."""
+    given = token()
+    lost = establish(lab, peer, given)
+    seen = {lost.spi_i}
+    with events(lab.a) as happens:
+        lose(peer, given, lost)
+        for number in range(1, 4):
+            refuse(peer, next_try(peer, seen), NO_PROPOSAL_CHOSEN)
+            lab.a.wait_log(rf"try {number} failed: NO_PROPOSAL_CHOSEN, next in \d+ ms")
+        shown = recovery(lab)
+        assert shown and shown["connection"] == "b"
+        assert (shown["tries"], shown["failed"]) == (3, "NO_PROPOSAL_CHOSEN")
+        peer.accept([token()])
+        lab.a.wait_established()
+        told = [next(happens)["event"] for _ in range(5)]
+    assert told == ["verified", "retrying", "retrying", "retrying", "recovered"]
+    assert recovery(lab) is None
+
+
+def test_status_shows_it(lab: Lab, peer: Peer) -> None:
+    given = token()
+    lost = establish(lab, peer, given)
+    lose(peer, given, lost)
+    refuse(peer, next_try(peer, {lost.spi_i}), NO_PROPOSAL_CHOSEN)
+    lab.a.wait_log("try 1 failed")
+    shown = recovery(lab)
+    assert shown and shown["peer"] == f"{lab.b.host.address}[4500]"
+    assert "RECOVERING" in lab.a.tool(
+        "status", "--socket", str(lab.a.places.qcd_socket)
+    )
+
+
+def test_answered_late(lab: Lab, peer: Peer) -> None:
+    """A slow peer gets the time that it needs: its first answer counts."""
+    given = token()
+    lost = establish(lab, peer, given)
+    lose(peer, given, lost)
+    seen = {lost.spi_i}
+    first = next_try(peer, seen)
+    with pytest.raises(LabTimeout):
+        next_try(peer, seen, timeout=2.5)  # repeated, but no other one
+    new = peer.accept([token()])
+    assert new.spi_i == first.spi_i
+    lab.a.wait_for("the tunnel", lambda: len(lab.a.established()) == 1)
+
+
+def test_hint_drops_nothing(lab: Lab, peer: Peer) -> None:
+    """INVALID_IKE_SPI without proof: another try, and the first one still counts."""
+    given = token()
+    lost = establish(lab, peer, given)
+    lose(peer, given, lost)
+    sa, asked = begin(peer)
+    peer.show(sa, [INVALID_IKE_SPI, token()], asked)
+    next_try(peer, {lost.spi_i, sa.spi_i})
+    peer.respond(sa, asked, peer.answer_to(sa, [token()]))
+    lab.a.wait_for(
+        "just the first one", lambda: [s.spis for s in lab.a.sas()] == [sa.spis]
+    )
+
+
+def test_hints_are_slow(lab: Lab, peer: Peer) -> None:
+    """Whoever repeats them causes no more than a try a second, and then fewer."""
+    given = token()
+    lost = establish(lab, peer, given)
+    lose(peer, given, lost)
+    sa, asked = begin(peer)
+    seen = {lost.spi_i, sa.spi_i}
+    begun = time.monotonic()
+    tries = 0
+    while time.monotonic() < begun + 6.0:
+        peer.show(sa, [INVALID_IKE_SPI, token()], asked)
+        try:
+            next_try(peer, seen, timeout=0.02)
+        except LabTimeout:
+            continue
+        tries += 1
+        sa, asked = begin_with(peer, sa)
+        seen.add(sa.spi_i)
+    assert 1 <= tries <= 4
+
+
+def begin(peer: Peer) -> tuple[Sa, Message]:
+    """Answer a try's IKE_SA_INIT; its IKE_AUTH is left without an answer."""
+    sa = peer.accept_init()
+    return sa, peer.request_of(sa, ike.IKE_AUTH)
+
+
+def begin_with(peer: Peer, before: Sa) -> tuple[Sa, Message]:
+    """The same with the next one, whose request is repeated."""
+    while True:
+        sa, asked = begin(peer)
+        if sa.spi_i != before.spi_i:
+            return sa, asked
+
+
+def test_peer_that_our_handshake_crashes(lab: Lab, peer: Peer) -> None:
+    """It is given time: systemd gives up after five starts within ten seconds."""
+    given = token()
+    lost = establish(lab, peer, given)
+    lose(peer, given, lost)
+    begun = time.monotonic()
+    starts = 1
+    while time.monotonic() < begun + 9.0:
+        try:
+            sa, asked = begin(peer)
+        except LabTimeout:
+            break
+        starts += 1
+        peer.show(sa, [INVALID_IKE_SPI, token()], asked)
+    assert 3 <= starts <= 5
+
+
+def test_peer_that_loses_what_just_came_up(lab: Lab, peer: Peer) -> None:
+    """Told lost within a moment, and never used: that counts as a try that failed."""
+    given = token()
+    lost = establish(lab, peer, given)
+    lose(peer, given, lost)
+    begun = time.monotonic()
+    starts = 1
+    while time.monotonic() < begun + 9.0:
+        given = token()
+        try:
+            sa = peer.accept([given])
+        except LabTimeout:
+            break
+        lab.a.wait_for("it", lambda sa=sa: sa.spis in [s.spis for s in lab.a.sas()])
+        lose(peer, given, sa)
+        starts += 1
+    assert 3 <= starts <= 5
+
+
+def test_closed_while_it_is_under_way(lab: Lab, peer: Peer) -> None:
+    """Somebody terminates what is being established: it stays closed."""
+    given = token()
+    lost = establish(lab, peer, given)
+    lose(peer, given, lost)
+    seen = {lost.spi_i}
+    next_try(peer, seen)
+    lab.a.wait_for("a try", lambda: lab.a.sas())
+    lab.a.forget(lab.a.sas()[0])
+    lab.a.wait_log("connection is not brought up again: .*it was closed")
+    with pytest.raises(LabTimeout):
+        next_try(peer, seen, timeout=2.0)
+    assert recovery(lab) is None
+
+
+def test_reloaded_while_it_is_under_way(lab: Lab, peer: Peer) -> None:
+    """A connection that is taken out and put in again is brought up."""
+    given = token()
+    lost = establish(lab, peer, given)
+    lose(peer, given, lost)
+    seen = {lost.spi_i}
+    lab.a.command("unload-conn", {"name": "b"})
+    for _ in range(2):
+        refuse(peer, next_try(peer, seen), NO_PROPOSAL_CHOSEN)
+        lab.a.load("connections")
+    peer.accept([token()])
+    lab.a.wait_established()
