@@ -66,10 +66,13 @@ class Walk:
         self.links = [Link("a", "b", f"net{k}", k) for k in range(CHILDREN)]
         lab.b.start(load=False)
         lab.a.start()
+        if starts == "start":
+            lab.a.wait_for("its refusal", lambda: not lab.a.sas())
         lab.b.load()
-        if not lab.a.established() and not lab.b.established():
+        if b.start_action != "start":
             for child in range(CHILDREN):
                 lab.a.initiate("b", child)
+        lab.a.wait_established("b")
         ends = lab.a.host, lab.b.host
         self.probes = [
             self._stack.enter_context(
