@@ -323,17 +323,28 @@ static u_int look(private_qcd_answer_t *this)
 }
 
 /**
+ * Check if a message comes from where the peer of its lost IKE_SA was
+ */
+static bool is_home(private_qcd_answer_t *this, chunk_t message, host_t *src)
+{
+	qcd_lost_peer_t peer;
+	qcd_header header;
+
+	return qcd_header_decode(&header, message.ptr, message.len) == QCD_OK &&
+		   this->index->find(this->index, &header.spis, &peer) &&
+		   qcd_lost_peer_is_at(&peer, src);
+}
+
+/**
  * Have a reply wait, which is adopted
  */
 static void add_reply(private_qcd_answer_t *this, qcd_reply_t *reply)
 {
 	qcd_lost_peer_t peer;
-	qcd_address address;
 
 	if (this->index->find(this->index, &reply->spis, &peer))
 	{
-		qcd_address_from_host(reply->src, &address);
-		reply->rank = memeq(&address, &peer.address, sizeof(address)) &&
+		reply->rank = qcd_lost_peer_is_at(&peer, reply->src) &&
 					  reply->src->get_port(reply->src) == peer.port ?
 					  QCD_RANK_HOME : QCD_RANK_ELSEWHERE;
 	}
@@ -361,13 +372,11 @@ METHOD(qcd_answer_t, handle, void,
 	private_qcd_answer_t *this, chunk_t message, host_t *src, host_t *dst,
 	bool unknown)
 {
-	qcd_address source;
 	qcd_header request;
 	qcd_reply_t *reply;
 
-	qcd_address_from_host(src, &source);
 	switch (this->state->judge(this->state, message, src, dst,
-						this->index->count_at(this->index, &source), &request))
+							   is_home(this, message, src), &request))
 	{
 		case QCD_ANSWER:
 			reply = qcd_reply_create(&request.spis, src, dst);

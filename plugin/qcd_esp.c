@@ -36,11 +36,6 @@ struct private_qcd_esp_t {
 	qcd_answer_t *answer;
 
 	/**
-	 * Lost IKE_SAs
-	 */
-	qcd_lost_index_t *index;
-
-	/**
 	 * CHILD_SAs
 	 */
 	qcd_children_t *children;
@@ -99,7 +94,6 @@ static void handle(private_qcd_esp_t *this, chunk_t data)
 		return;
 	}
 	qcd_lost_from_row(&lost, &row);
-	lost.num_lost = this->index->count_at(this->index, &packet.source);
 	switch (this->state->judge_lost(this->state, &lost, &packet))
 	{
 		case QCD_ANSWER:
@@ -176,7 +170,6 @@ qcd_esp_t *qcd_esp_create(qcd_config_t *config, qcd_events_t *events,
 		.events = events,
 		.state = state,
 		.answer = answer,
-		.index = index,
 		.children = children,
 	);
 

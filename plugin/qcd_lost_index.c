@@ -28,11 +28,6 @@ struct private_qcd_lost_index_t {
 	 * Lost IKE_SAs, as lost_t by their SPIs
 	 */
 	hashtable_t *lost;
-
-	/**
-	 * How many of them are at each address, as place_t by its address
-	 */
-	hashtable_t *places;
 };
 
 /**
@@ -46,68 +41,6 @@ typedef struct {
 	/** when the peer was told the last time, 0 if never */
 	uint64_t told;
 } lost_t;
-
-/**
- * An address with lost IKE_SAs
- */
-typedef struct {
-	qcd_address address;
-	u_int count;
-} place_t;
-
-/**
- * Octets of an address that tell one source from another, as for libqcd's
- * limits: who has one address of an IPv6 /64 has them all
- */
-static chunk_t source_of(const qcd_address *address)
-{
-	return chunk_create((u_char*)address->octets,
-						address->len == 16 ? 8 : min(address->len, 16));
-}
-
-static u_int place_hash(const void *key)
-{
-	return chunk_hash(source_of(key));
-}
-
-static bool place_equals(const void *key, const void *other)
-{
-	return chunk_equals(source_of(key), source_of(other));
-}
-
-/**
- * Count one more IKE_SA at an address
- */
-static void count_on(private_qcd_lost_index_t *this, const qcd_address *address)
-{
-	place_t *place;
-
-	place = this->places->get(this->places, address);
-	if (!place)
-	{
-		INIT(place,
-			.address = *address,
-		);
-		this->places->put(this->places, &place->address, place);
-	}
-	place->count++;
-}
-
-/**
- * Count one IKE_SA less at an address
- */
-static void count_off(private_qcd_lost_index_t *this,
-					  const qcd_address *address)
-{
-	place_t *place;
-
-	place = this->places->get(this->places, address);
-	if (--place->count == 0)
-	{
-		this->places->remove(this->places, address);
-		free(place);
-	}
-}
 
 /**
  * Get an IKE_SA, make it if it is not known yet
@@ -129,7 +62,6 @@ static lost_t *get_lost(private_qcd_lost_index_t *this,
 		);
 		memcpy(&lost->peer.id, row->peer_id, sizeof(lost->peer.id));
 		this->lost->put(this->lost, &lost->spis, lost);
-		count_on(this, &lost->peer.address);
 	}
 	return lost;
 }
@@ -152,7 +84,6 @@ METHOD(qcd_lost_index_t, remove_, void,
 	if (lost && --lost->rows == 0)
 	{
 		this->lost->remove(this->lost, &lost->spis);
-		count_off(this, &lost->peer.address);
 		free(lost);
 	}
 	this->mutex->unlock(this->mutex);
@@ -204,42 +135,20 @@ METHOD(qcd_lost_index_t, get_silence, uint64_t,
 	return silence;
 }
 
-METHOD(qcd_lost_index_t, count_at, u_int,
-	private_qcd_lost_index_t *this, const qcd_address *address)
-{
-	place_t *place;
-	u_int count;
-
-	this->mutex->lock(this->mutex);
-	place = this->places->get(this->places, address);
-	count = place ? place->count : 0;
-	this->mutex->unlock(this->mutex);
-	return count;
-}
-
-/**
- * Remove and free all items of a table
- */
-static void clear_table(hashtable_t *table)
-{
-	enumerator_t *enumerator;
-	void *item;
-
-	enumerator = table->create_enumerator(table);
-	while (enumerator->enumerate(enumerator, NULL, &item))
-	{
-		table->remove_at(table, enumerator);
-		free(item);
-	}
-	enumerator->destroy(enumerator);
-}
-
 METHOD(qcd_lost_index_t, clear, void,
 	private_qcd_lost_index_t *this)
 {
+	enumerator_t *enumerator;
+	lost_t *lost;
+
 	this->mutex->lock(this->mutex);
-	clear_table(this->lost);
-	clear_table(this->places);
+	enumerator = this->lost->create_enumerator(this->lost);
+	while (enumerator->enumerate(enumerator, NULL, &lost))
+	{
+		this->lost->remove_at(this->lost, enumerator);
+		free(lost);
+	}
+	enumerator->destroy(enumerator);
 	this->mutex->unlock(this->mutex);
 }
 
@@ -248,7 +157,6 @@ METHOD(qcd_lost_index_t, destroy, void,
 {
 	clear(this);
 	this->lost->destroy(this->lost);
-	this->places->destroy(this->places);
 	this->mutex->destroy(this->mutex);
 	free(this);
 }
@@ -300,6 +208,17 @@ void qcd_peer_digest(char *name, identification_t *my_id,
 /*
  * Described in header
  */
+bool qcd_lost_peer_is_at(const qcd_lost_peer_t *peer, host_t *host)
+{
+	qcd_address address;
+
+	qcd_address_from_host(host, &address);
+	return memeq(&address, &peer->address, sizeof(address));
+}
+
+/*
+ * Described in header
+ */
 qcd_lost_index_t *qcd_lost_index_create()
 {
 	private_qcd_lost_index_t *this;
@@ -311,14 +230,12 @@ qcd_lost_index_t *qcd_lost_index_create()
 			.find = _find,
 			.note_told = _note_told,
 			.get_silence = _get_silence,
-			.count_at = _count_at,
 			.clear = _clear,
 			.destroy = _destroy,
 		},
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 		.lost = hashtable_create((hashtable_hash_t)qcd_spis_hash,
 								 (hashtable_equals_t)qcd_spis_equals, 32),
-		.places = hashtable_create(place_hash, place_equals, 32),
 	);
 	return &this->public;
 }

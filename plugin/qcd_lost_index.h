@@ -89,13 +89,6 @@ struct qcd_lost_index_t {
 	uint64_t (*get_silence)(qcd_lost_index_t *this, const qcd_spis *spis);
 
 	/**
-	 * Count the lost IKE_SAs whose peers are known to be at an address.
-	 *
-	 * @param address		IPv4 address, or any of an IPv6 /64
-	 */
-	u_int (*count_at)(qcd_lost_index_t *this, const qcd_address *address);
-
-	/**
 	 * Remove all rows.
 	 */
 	void (*clear)(qcd_lost_index_t *this);
@@ -124,5 +117,14 @@ qcd_lost_index_t *qcd_lost_index_create(void);
  */
 void qcd_peer_digest(char *name, identification_t *my_id,
 					 identification_t *other_id, qcd_peer_id_t *id);
+
+/**
+ * Check if a peer was at a host's address, whatever the port.
+ *
+ * @param peer			peer
+ * @param host			host
+ * @return				TRUE if so
+ */
+bool qcd_lost_peer_is_at(const qcd_lost_peer_t *peer, host_t *host);
 
 #endif /** QCD_LOST_INDEX_H_ @}*/

@@ -413,13 +413,13 @@ METHOD(qcd_state_t, bury, void,
 
 METHOD(qcd_state_t, judge, enum qcd_judgement,
 	private_qcd_state_t *this, chunk_t message, host_t *src, host_t *dst,
-	u_int num_lost, qcd_header *request)
+	bool is_home, qcd_header *request)
 {
 	enum qcd_judgement judgement;
 	qcd_packet packet = {
 		.octets = message.ptr,
 		.len = message.len,
-		.num_lost = num_lost,
+		.is_home = is_home,
 	};
 
 	qcd_address_from_host(src, &packet.source);

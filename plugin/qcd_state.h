@@ -87,12 +87,12 @@ struct qcd_state_t {
 	 * @param message		octets of the message
 	 * @param src			its source
 	 * @param dst			its destination
-	 * @param num_lost		number of lost IKE_SAs that are known at its source
+	 * @param is_home		TRUE if its IKE_SA's peer is known to be at its source
 	 * @param request		receives what build_reply() needs
 	 * @return				what to do
 	 */
 	enum qcd_judgement (*judge)(qcd_state_t *this, chunk_t message,
-								host_t *src, host_t *dst, u_int num_lost,
+								host_t *src, host_t *dst, bool is_home,
 								qcd_header *request);
 
 	/**

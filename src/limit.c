@@ -40,7 +40,7 @@ enum kind {
     KIND_SA = 2,
     KIND_LOST = 3,
     KIND_VERIFY = 4,
-    KIND_PAIR = 5
+    KIND_TURN = 5
 };
 
 static void find_indices(indices *out, const qcd_hmac *key, enum kind kind,
@@ -137,9 +137,9 @@ static bool sketch_conforms(const qcd_source_limit *limit, const indices *at,
 }
 
 static void sketch_charge(qcd_source_limit *limit, const indices *at,
-                          uint64_t cost, uint64_t now)
+                          uint64_t now)
 {
-    uint64_t busy = sketch_busy(limit, at, now) + cost;
+    uint64_t busy = sketch_busy(limit, at, now) + limit->interval;
 
     for (size_t i = 0; i < QCD_SKETCH_ROWS; i++) {
         uint64_t *cell = &limit->cells[i][at->sketch[i]];
@@ -195,7 +195,7 @@ bool qcd_verify_limit_pass(qcd_verify_limit *limit, const qcd_address *source,
      * of would hold back the tokens of all its other SAs. */
     find_at_source(&at, &limit->sas.key, KIND_VERIFY, source, spis);
     if (sketch_conforms(&limit->sas, &at, now)) {
-        sketch_charge(&limit->sas, &at, limit->sas.interval, now);
+        sketch_charge(&limit->sas, &at, now);
         return true;
     }
     /* And that SA's own token comes among the forged ones.  To check some more
@@ -277,37 +277,6 @@ static bool heard_has(const qcd_heard *heard, const indices *at)
     return bits_set(heard->bits[0], at) || bits_set(heard->bits[1], at);
 }
 
-/* Tells whether a source may be answered, and what that costs it.  Many peers
- * may share one address, behind a NAT or as tunnels between two gateways.
- * Where so many lost SAs are known, each of them is answered once beyond what
- * any source is allowed: a second's worth further ahead, of `num_lost` replies.
- * A stranger who forges that address gains nothing by it: the replies go to
- * the peers, are no more than these need to ask once each, and come out of what
- * all sources share.  Who repeats the SPIs that he has seen is left with the
- * common rate, and who asks for them from elsewhere is another `pair`, so the
- * others' turn is nobody's to use up. */
-static bool source_conforms(const qcd_reply_limit *limit, const indices *from,
-                            const indices *pair, uint32_t num_lost,
-                            uint64_t now, uint64_t *out_cost)
-{
-    const qcd_source_limit *sources = &limit->sources;
-
-    *out_cost = sources->interval;
-    if (sketch_conforms(sources, from, now)) {
-        return true;
-    }
-    if (sources->interval == 0 || num_lost == 0 ||
-        heard_has(&limit->heard_sas, pair)) {
-        return false;
-    }
-    uint32_t rate = num_lost < QCD_RATE_MAX ? num_lost : QCD_RATE_MAX;
-    uint64_t common = sources->tolerance + sources->interval;
-
-    *out_cost = interval_of(rate);
-    return sketch_busy(sources, from, now) - now <=
-           common + (rate - 1) * *out_cost;
-}
-
 /* Heard is who asked, answered or not: a flood makes itself known.  Sources are
  * forged without end, dead SAs are not: each have their own memory, or the ones
  * would drive out the others. */
@@ -324,30 +293,37 @@ static bool reply_conforms(qcd_reply_limit *limit, const indices *from,
            pool_pass(&limit->common, now);
 }
 
+/* Many peers may share one address, behind a NAT or as tunnels between two
+ * gateways.  Where the peer of an SA is known to be, that SA has a turn of its
+ * own, which no other uses up: neither a stranger who repeats the SPIs that he
+ * has seen, nor one who asks for them from elsewhere.  A stranger who forges
+ * the peer's address gains nothing: the reply goes to the peer, is the one that
+ * it needs, and comes out of what all sources share. */
 bool qcd_reply_limit_pass(qcd_reply_limit *limit, const qcd_address *source,
-                          const qcd_spi *local, uint32_t num_lost,
-                          uint64_t now_ms)
+                          const qcd_spi *local, bool is_home, uint64_t now_ms)
 {
     uint64_t now = now_ms * NS_PER_MS;
     const qcd_hmac *key = &limit->sources.key;
-    uint64_t cost;
+    const qcd_spis named = {.responder = *local};
     indices from;
     indices sa;
-    indices pair;
+    indices turn;
 
     find_source(&from, key, source);
     find_indices(&sa, key, KIND_SA, local->octets, QCD_SPI_LEN);
-    find_at_source(&pair, key, KIND_PAIR, source,
-                   &(qcd_spis){.responder = *local});
+    find_at_source(&turn, key, KIND_TURN, source, &named);
+    bool has_turn = is_home && limit->sources.interval != 0 &&
+                    !heard_has(&limit->heard_sas, &turn);
     /* A source is charged for its answers alone: were it for its requests,
      * a flood of forged ones would fill the sketch and hold back everybody. */
-    if (!source_conforms(limit, &from, &pair, num_lost, now, &cost) ||
+    if ((!has_turn && !sketch_conforms(&limit->sources, &from, now)) ||
         !reply_conforms(limit, &from, &sa, now_ms)) {
         return false;
     }
-    sketch_charge(&limit->sources, &from, cost, now);
-    if (num_lost > 0) {
-        (void)heard_first(&limit->heard_sas, &pair, now_ms);
+    if (has_turn) {
+        (void)heard_first(&limit->heard_sas, &turn, now_ms);
+    } else {
+        sketch_charge(&limit->sources, &from, now);
     }
     return true;
 }
@@ -385,7 +361,7 @@ void lost_limit_charge(qcd_lost_limit *limit, const qcd_spi *local,
     indices at;
 
     find_indices(&at, &limit->sas.key, KIND_LOST, local->octets, QCD_SPI_LEN);
-    sketch_charge(&limit->sas, &at, limit->sas.interval, now_ms * NS_PER_MS);
+    sketch_charge(&limit->sas, &at, now_ms * NS_PER_MS);
 }
 
 bool qcd_lost_limit_pass(qcd_lost_limit *limit, const qcd_spi *local,

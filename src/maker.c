@@ -74,7 +74,7 @@ enum qcd_judgement qcd_maker_judge(qcd_header *out, qcd_reply_limit *limit,
      * now: what gets no answer must not use them up. */
     const qcd_spi *local =
         role == QCD_INITIATOR ? &h.spis.initiator : &h.spis.responder;
-    if (!qcd_reply_limit_pass(limit, &packet->source, local, packet->num_lost,
+    if (!qcd_reply_limit_pass(limit, &packet->source, local, packet->is_home,
                               now_ms)) {
         return QCD_SILENT_LIMIT;
     }
@@ -256,7 +256,8 @@ qcd_maker_judge_lost(qcd_reply_limit *limit, qcd_lost_limit *lost_limit,
         return reply_limit_pass_unasked(limit, now_ms) ? QCD_ANSWER
                                                        : QCD_SILENT_LIMIT;
     }
-    if (!qcd_reply_limit_pass(limit, target, local, lost->num_lost, now_ms)) {
+    if (!qcd_reply_limit_pass(limit, target, local,
+                              address_equals(target, &lost->peer), now_ms)) {
         return QCD_SILENT_LIMIT;
     }
     lost_limit_charge(lost_limit, local, now_ms);

@@ -521,8 +521,8 @@ static void test_over_the_limit(void **state)
     free(in);
 }
 
-/* Where the daemon knows of more lost SAs, the first request for each of them
- * is answered. */
+/* Where the daemon knows that their peers are there, the first request for each
+ * of many SAs is answered. */
 static void test_many_behind_one_address(void **state)
 {
     enum { NUM_LOST = 20, RATE_SOURCE = 3 };
@@ -538,10 +538,10 @@ static void test_many_behind_one_address(void **state)
         h.spis.responder = sealed(NODE, FIRST_RUN - 1, n);
         uint8_t *in = datagram(&h, NULL, 0, 80);
         const qcd_packet packet = {
-            .octets = in, .len = 80, .source = peer, .num_lost = NUM_LOST};
+            .octets = in, .len = 80, .source = peer, .is_home = n < NUM_LOST};
         assert_int_equal(qcd_maker_judge(&got, &limit, &graveyard, &seal, &mint,
                                          NULL, &packet, START_MS),
-                         n < RATE_SOURCE + NUM_LOST ? QCD_ANSWER
+                         n < NUM_LOST + RATE_SOURCE ? QCD_ANSWER
                                                     : QCD_SILENT_LIMIT);
         free(in);
     }

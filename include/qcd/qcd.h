@@ -504,11 +504,11 @@ typedef struct qcd_heard {
 } qcd_heard;
 
 /* qcd_reply_limit limits the replies of a maker: so many to one source, so many
- * to all together.  Where more lost SAs are known at a source, each of them is
- * answered once beyond that.  Half of the latter is kept for the first requests
- * of those who were not heard lately, a quarter for new sources and a quarter
- * for new SAs: who floods it, with one address or with many, uses up what is
- * left for repeaters, and a peer that asks for the first time is still
+ * to all together.  Where an SA's peer is known to be, that SA is answered once
+ * beyond what a source may have.  Half of the latter is kept for the first
+ * requests of those who were not heard lately, a quarter for new sources and a
+ * quarter for new SAs: who floods it, with one address or with many, uses up
+ * what is left for repeaters, and a peer that asks for the first time is still
  * answered. */
 typedef struct qcd_reply_limit {
     qcd_source_limit sources;
@@ -529,13 +529,13 @@ qcd_reply_limit_init(qcd_reply_limit *out, uint32_t rate, uint32_t burst,
                      const uint8_t key[QCD_RANDOM_KEY_LEN]);
 
 /* qcd_reply_limit_pass counts a request from `source` for the SA whose SPI
- * `local` is ours, and tells whether it may be answered.  `num_lost` is the
- * number of lost IKE SAs whose peers are known to be at `source`, 0 where
- * nothing is known: so many that were not answered there lately are answered
- * beyond the rate of a source, at once and a second. */
-QCD_API QCD_NODISCARD bool
-qcd_reply_limit_pass(qcd_reply_limit *limit, const qcd_address *source,
-                     const qcd_spi *local, uint32_t num_lost, uint64_t now_ms);
+ * `local` is ours, and tells whether it may be answered.  `is_home` says that
+ * the SA's peer is known to be at `source`: then it is answered once in half
+ * a minute or more, whatever else that source asks for. */
+QCD_API QCD_NODISCARD bool qcd_reply_limit_pass(qcd_reply_limit *limit,
+                                                const qcd_address *source,
+                                                const qcd_spi *local,
+                                                bool is_home, uint64_t now_ms);
 
 /* qcd_lost_limit lets one answer a second pass for each lost IKE SA.  Its
  * memory is fixed: SAs share cells as sources do in qcd_source_limit. */
@@ -574,7 +574,7 @@ typedef struct qcd_packet {
     size_t len;
     qcd_address source;
     qcd_address destination;
-    uint32_t num_lost; /* at `source`, as for qcd_reply_limit_pass */
+    bool is_home; /* as for qcd_reply_limit_pass */
 } qcd_packet;
 
 /* qcd_maker_judge decides on `packet`, received at `now_ms`, for which the
@@ -656,7 +656,6 @@ typedef struct qcd_lost {
     uint8_t child_spi[4]; /* the inbound one */
     qcd_address peer;     /* where the peer was */
     uint16_t peer_port;   /* and the port of its IKE and ESP in UDP */
-    uint32_t num_lost; /* where the answer goes, as for qcd_reply_limit_pass */
 } qcd_lost;
 
 /* qcd_maker_judge_lost decides, at `now_ms`, whether somebody is to be told
