@@ -173,6 +173,7 @@ static void look_up(private_qcd_recoveries_t *this, qcd_slot_t *slot)
  */
 static void tell(private_qcd_recoveries_t *this, qcd_slot_t *slot)
 {
+	qcd_connector_t *connector = slot->recovery->get_connector(slot->recovery);
 	qcd_lost_sa_t *lost;
 	host_t *resolved;
 
@@ -189,7 +190,7 @@ static void tell(private_qcd_recoveries_t *this, qcd_slot_t *slot)
 	this->mutex->unlock(this->mutex);
 	if (resolved)
 	{
-		slot->recovery->set_resolved(slot->recovery, resolved);
+		connector->set_resolved(connector, resolved);
 	}
 }
 
@@ -222,6 +223,8 @@ static qcd_slot_t *begin_step(private_qcd_recoveries_t *this, step_t *step)
 static bool end_step(private_qcd_recoveries_t *this, qcd_slot_t *slot,
 					 uint64_t due)
 {
+	qcd_connector_t *connector = slot->recovery->get_connector(slot->recovery);
+
 	slot->running = FALSE;
 	if (!due && !slot->lost->get_count(slot->lost))
 	{
@@ -229,7 +232,7 @@ static bool end_step(private_qcd_recoveries_t *this, qcd_slot_t *slot,
 		this->resolver->cancel(this->resolver, slot->number);
 		return FALSE;
 	}
-	if (slot->recovery->is_waiting(slot->recovery) && !slot->waiting)
+	if (connector->is_waiting(connector) && !slot->waiting)
 	{
 		slot->waiting = TRUE;
 		this->waiting->insert_last(this->waiting, (void*)slot->number);
@@ -309,6 +312,7 @@ METHOD(qcd_recoveries_t, hint, void,
 	private_qcd_recoveries_t *this, const qcd_spis *spis)
 {
 	uint64_t now = qcd_now();
+	qcd_connector_t *connector;
 	uint32_t unique_id;
 	qcd_slot_t *slot;
 	char *name;
@@ -325,7 +329,8 @@ METHOD(qcd_recoveries_t, hint, void,
 		if (now - slot->hinted_at >= HINT_MS)
 		{
 			slot->hinted_at = now;
-			slot->recovery->note_unknown(slot->recovery, unique_id);
+			connector = slot->recovery->get_connector(slot->recovery);
+			connector->note_unknown(connector, unique_id);
 			wake_slot(this, slot, now);
 		}
 	}
@@ -411,6 +416,7 @@ METHOD(qcd_recoveries_t, note_cause, void,
 METHOD(qcd_recoveries_t, is_one_of_several, bool,
 	private_qcd_recoveries_t *this, ike_sa_t *ike_sa)
 {
+	qcd_connector_t *connector;
 	qcd_slot_t *slot;
 	bool found = FALSE;
 
@@ -418,8 +424,8 @@ METHOD(qcd_recoveries_t, is_one_of_several, bool,
 	for (slot = this->slots->get_first(this->slots, ike_sa->get_name(ike_sa));
 		 slot; slot = slot->next)
 	{
-		found |= slot->recovery->is_try(slot->recovery,
-										ike_sa->get_unique_id(ike_sa)) &&
+		connector = slot->recovery->get_connector(slot->recovery);
+		found |= connector->is_try(connector, ike_sa->get_unique_id(ike_sa)) &&
 				 this->slots->count_same(this->slots, slot) > 1;
 	}
 	this->mutex->unlock(this->mutex);

@@ -195,12 +195,14 @@ METHOD(qcd_slots_t, destroy, void,
 void qcd_slot_note_cause(qcd_slot_t *slot, ike_sa_t *ike_sa,
 						 enum qcd_failure failure, char *reason)
 {
+	qcd_connector_t *connector = slot->recovery->get_connector(slot->recovery);
+
 	slot->cause_id = ike_sa->get_unique_id(ike_sa);
 	slot->cause_thread = thread_current_id();
 	slot->cause_at = qcd_now();
 	if (reason)
 	{
-		slot->recovery->note_failure(slot->recovery, failure, reason);
+		connector->note_failure(connector, failure, reason);
 	}
 }
 
@@ -210,6 +212,7 @@ void qcd_slot_note_cause(qcd_slot_t *slot, ike_sa_t *ike_sa,
 bool qcd_slot_is_closing(qcd_slot_t *slot, ike_sa_t *ike_sa,
 						 ike_sa_state_t state)
 {
+	qcd_connector_t *connector = slot->recovery->get_connector(slot->recovery);
 	uint32_t unique_id = ike_sa->get_unique_id(ike_sa);
 
 	if (slot->running && slot->thread == thread_current_id())
@@ -223,7 +226,7 @@ bool qcd_slot_is_closing(qcd_slot_t *slot, ike_sa_t *ike_sa,
 	}
 	return state == IKE_DESTROYING &&
 		   ike_sa->get_state(ike_sa) == IKE_CONNECTING &&
-		   slot->recovery->is_try(slot->recovery, unique_id) &&
+		   connector->is_try(connector, unique_id) &&
 		   (slot->cause_id != unique_id ||
 			slot->cause_thread != thread_current_id() ||
 			qcd_now() - slot->cause_at >= CAUSE_MS);
