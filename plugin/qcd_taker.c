@@ -104,7 +104,7 @@ static void replace(private_qcd_taker_t *this, ike_sa_t *ike_sa)
 	qcd_wanted_t *wanted;
 
 	if (!should_be_up(ike_sa) ||
-		qcd_has_task(ike_sa, TASK_QUEUE_QUEUED, TASK_IKE_DELETE))
+		qcd_sa_has_task(ike_sa, TASK_QUEUE_QUEUED, TASK_IKE_DELETE))
 	{
 		return;
 	}
