@@ -108,18 +108,39 @@ static job_requeue_t resolve_job(private_qcd_resolver_t *this)
 	return JOB_REQUEUE_NONE;
 }
 
+/**
+ * Queue a look-up unless it is queued already: where the resolver is slower than
+ * the callers, the queue must not grow
+ */
+static void enqueue(private_qcd_resolver_t *this, char *name, uintptr_t number)
+{
+	enumerator_t *enumerator;
+	look_up_t *look_up;
+	bool found = FALSE;
+
+	enumerator = this->queue->create_enumerator(this->queue);
+	while (!found && enumerator->enumerate(enumerator, &look_up))
+	{
+		found = look_up->number == number;
+	}
+	enumerator->destroy(enumerator);
+	if (!found)
+	{
+		INIT(look_up,
+			.name = strdup(name),
+			.number = number,
+		);
+		this->queue->insert_last(this->queue, look_up);
+	}
+}
+
 METHOD(qcd_resolver_t, look_up, void,
 	private_qcd_resolver_t *this, char *name, uintptr_t number)
 {
-	look_up_t *look_up;
 	bool idle;
 
-	INIT(look_up,
-		.name = strdup(name),
-		.number = number,
-	);
 	this->mutex->lock(this->mutex);
-	this->queue->insert_last(this->queue, look_up);
+	enqueue(this, name, number);
 	idle = !this->running;
 	this->running = TRUE;
 	this->mutex->unlock(this->mutex);

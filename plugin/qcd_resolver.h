@@ -33,7 +33,8 @@ struct qcd_resolver_t {
 
 	/**
 	 * Look up the name of a connection's peer. The callback is not called if
-	 * the connection has no name for its peer, or if the look-up fails.
+	 * the connection has no name for its peer, or if the look-up fails. A look-up
+	 * with that number that has not begun serves this call as well.
 	 *
 	 * @param name			name of the connection, cloned
 	 * @param number		passed to the callback
@@ -41,7 +42,7 @@ struct qcd_resolver_t {
 	void (*look_up)(qcd_resolver_t *this, char *name, uintptr_t number);
 
 	/**
-	 * Drop the look-ups with a number. One that is under way still calls back.
+	 * Drop the look-up with a number. If it is under way, it still calls back.
 	 *
 	 * @param number		number that was passed to look_up()
 	 */
