@@ -4,6 +4,13 @@
 #include "qcd_notify.h"
 
 #include <daemon.h>
+#include <threading/thread_value.h>
+
+/**
+ * Milliseconds for which a message or an alert may be why an IKE_SA ends, in the
+ * thread that processes it
+ */
+#define CAUSE_MS 2000
 
 typedef struct private_qcd_observer_t private_qcd_observer_t;
 
@@ -35,7 +42,48 @@ struct private_qcd_observer_t {
 	 * Recoveries
 	 */
 	qcd_recoveries_t *recoveries;
+
+	/**
+	 * The last cause_t of each thread
+	 */
+	thread_value_t *causes;
 };
+
+/**
+ * A message or an alert of an IKE_SA: if the SA ends now, in the same thread, it
+ * fails for that
+ */
+typedef struct {
+	uint32_t unique_id;
+	uint64_t at;
+} cause_t;
+
+/**
+ * Note a message or an alert of an IKE_SA
+ */
+static void note_cause(private_qcd_observer_t *this, ike_sa_t *ike_sa)
+{
+	cause_t *cause = this->causes->get(this->causes);
+
+	if (!cause)
+	{
+		INIT(cause);
+		this->causes->set(this->causes, cause);
+	}
+	cause->unique_id = ike_sa->get_unique_id(ike_sa);
+	cause->at = qcd_now();
+}
+
+/**
+ * Tell whether an IKE_SA has a reason to end
+ */
+static bool has_cause(private_qcd_observer_t *this, ike_sa_t *ike_sa)
+{
+	cause_t *cause = this->causes->get(this->causes);
+
+	return cause && cause->unique_id == ike_sa->get_unique_id(ike_sa) &&
+		   qcd_now() - cause->at < CAUSE_MS;
+}
 
 METHOD(listener_t, ike_updown, bool,
 	private_qcd_observer_t *this, ike_sa_t *ike_sa, bool up)
@@ -57,7 +105,8 @@ METHOD(listener_t, ike_state_change, bool,
 {
 	if (state != IKE_CONNECTING)
 	{
-		this->recoveries->note_state(this->recoveries, ike_sa, state);
+		this->recoveries->note_state(this->recoveries, ike_sa, state,
+									 has_cause(this, ike_sa));
 	}
 	return TRUE;
 }
@@ -69,9 +118,13 @@ static void note_response(private_qcd_observer_t *this, ike_sa_t *ike_sa,
 						  message_t *message)
 {
 	notify_type_t error = qcd_notify_get_error(message);
+	char *name = error ? enum_to_name(notify_type_names, error) : NULL;
 
-	this->recoveries->note_cause(this->recoveries, ike_sa, QCD_FAILURE_REFUSED,
-						error ? enum_to_name(notify_type_names, error) : NULL);
+	if (name)
+	{
+		this->recoveries->note_failure(this->recoveries, ike_sa,
+									   QCD_FAILURE_REFUSED, name);
+	}
 }
 
 METHOD(listener_t, message_hook, bool,
@@ -84,14 +137,13 @@ METHOD(listener_t, message_hook, bool,
 	{
 		return TRUE;
 	}
-	if (incoming && request)
+	if (incoming)
 	{
-		this->recoveries->note_cause(this->recoveries, ike_sa,
-									 QCD_FAILURE_REFUSED, NULL);
-	}
-	else if (incoming)
-	{
-		note_response(this, ike_sa, message);
+		note_cause(this, ike_sa);
+		if (!request)
+		{
+			note_response(this, ike_sa, message);
+		}
 	}
 	else if (request && message->get_exchange_type(message) == IKE_AUTH &&
 			 this->recoveries->is_one_of_several(this->recoveries, ike_sa))
@@ -109,6 +161,11 @@ METHOD(listener_t, alert_hook, bool,
 	enum qcd_failure failure = QCD_FAILURE_REFUSED;
 	char *reason = NULL;
 
+	if (!ike_sa)
+	{
+		return TRUE;
+	}
+	note_cause(this, ike_sa);
 	switch (alert)
 	{
 		case ALERT_LOCAL_AUTH_FAILED:
@@ -124,9 +181,9 @@ METHOD(listener_t, alert_hook, bool,
 		default:
 			break;
 	}
-	if (ike_sa)
+	if (reason)
 	{
-		this->recoveries->note_cause(this->recoveries, ike_sa, failure, reason);
+		this->recoveries->note_failure(this->recoveries, ike_sa, failure, reason);
 	}
 	return TRUE;
 }
@@ -143,6 +200,7 @@ METHOD(qcd_observer_t, destroy, void,
 {
 	charon->kernel->remove_listener(charon->kernel, &this->roaming.listener);
 	charon->bus->remove_listener(charon->bus, &this->public.listener);
+	this->causes->destroy(this->causes);
 	free(this);
 }
 
@@ -171,6 +229,7 @@ qcd_observer_t *qcd_observer_create(qcd_recoveries_t *recoveries)
 			.recoveries = recoveries,
 		},
 		.recoveries = recoveries,
+		.causes = thread_value_create(free),
 	);
 	charon->bus->add_listener(charon->bus, &this->public.listener);
 	charon->kernel->add_listener(charon->kernel, &this->roaming.listener);

@@ -376,7 +376,8 @@ METHOD(qcd_recoveries_t, wake, void,
 }
 
 METHOD(qcd_recoveries_t, note_state, void,
-	private_qcd_recoveries_t *this, ike_sa_t *ike_sa, ike_sa_state_t state)
+	private_qcd_recoveries_t *this, ike_sa_t *ike_sa, ike_sa_state_t state,
+	bool failing)
 {
 	qcd_slot_t *slot;
 
@@ -384,7 +385,7 @@ METHOD(qcd_recoveries_t, note_state, void,
 	for (slot = this->slots->get_first(this->slots, ike_sa->get_name(ike_sa));
 		 slot; slot = slot->next)
 	{
-		if (qcd_slot_is_closing(slot, ike_sa, state))
+		if (qcd_slot_is_closing(slot, ike_sa, state, failing))
 		{
 			slot->recovery->note_closed(slot->recovery,
 										ike_sa->get_unique_id(ike_sa));
@@ -398,17 +399,24 @@ METHOD(qcd_recoveries_t, note_state, void,
 	this->mutex->unlock(this->mutex);
 }
 
-METHOD(qcd_recoveries_t, note_cause, void,
+METHOD(qcd_recoveries_t, note_failure, void,
 	private_qcd_recoveries_t *this, ike_sa_t *ike_sa, enum qcd_failure failure,
 	char *reason)
 {
-	qcd_slot_t *slot;
+	qcd_connector_t *connector;
+	qcd_slot_t *slot, *owner;
 
 	this->mutex->lock(this->mutex);
+	owner = this->slots->find_try(this->slots, ike_sa) ?:
+			this->slots->find(this->slots, ike_sa);
 	for (slot = this->slots->get_first(this->slots, ike_sa->get_name(ike_sa));
 		 slot; slot = slot->next)
 	{
-		qcd_slot_note_cause(slot, ike_sa, failure, reason);
+		if (!owner || slot == owner)
+		{
+			connector = slot->recovery->get_connector(slot->recovery);
+			connector->note_failure(connector, failure, reason);
+		}
 	}
 	this->mutex->unlock(this->mutex);
 }
@@ -416,20 +424,14 @@ METHOD(qcd_recoveries_t, note_cause, void,
 METHOD(qcd_recoveries_t, is_one_of_several, bool,
 	private_qcd_recoveries_t *this, ike_sa_t *ike_sa)
 {
-	qcd_connector_t *connector;
 	qcd_slot_t *slot;
-	bool found = FALSE;
+	bool several;
 
 	this->mutex->lock(this->mutex);
-	for (slot = this->slots->get_first(this->slots, ike_sa->get_name(ike_sa));
-		 slot; slot = slot->next)
-	{
-		connector = slot->recovery->get_connector(slot->recovery);
-		found |= connector->is_try(connector, ike_sa->get_unique_id(ike_sa)) &&
-				 this->slots->count_same(this->slots, slot) > 1;
-	}
+	slot = this->slots->find_try(this->slots, ike_sa);
+	several = slot && this->slots->count_same(this->slots, slot) > 1;
 	this->mutex->unlock(this->mutex);
-	return found;
+	return several;
 }
 
 METHOD(qcd_recoveries_t, describe, void,
@@ -473,7 +475,7 @@ qcd_recoveries_t *qcd_recoveries_create(qcd_events_t *events,
 			.hint = _hint,
 			.wake = _wake,
 			.note_state = _note_state,
-			.note_cause = _note_cause,
+			.note_failure = _note_failure,
 			.is_one_of_several = _is_one_of_several,
 			.describe = _describe,
 			.destroy = _destroy,

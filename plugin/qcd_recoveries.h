@@ -58,20 +58,22 @@ struct qcd_recoveries_t {
 	 *
 	 * @param ike_sa		IKE_SA, not yet in that state
 	 * @param state			new state
+	 * @param failing		whether the IKE_SA fails if it ends now; if not,
+	 *						somebody closes it
 	 */
 	void (*note_state)(qcd_recoveries_t *this, ike_sa_t *ike_sa,
-					   ike_sa_state_t state);
+					   ike_sa_state_t state, bool failing);
 
 	/**
-	 * Note a message or an alert that an IKE_SA may fail for. May be called in a
+	 * Note why an IKE_SA, or what is requested on it, fails. May be called in a
 	 * listener.
 	 *
 	 * @param ike_sa		IKE_SA
 	 * @param failure		kind of the failure
-	 * @param reason		reason for people, cloned; NULL if it is not known
+	 * @param reason		reason for people, cloned
 	 */
-	void (*note_cause)(qcd_recoveries_t *this, ike_sa_t *ike_sa,
-					   enum qcd_failure failure, char *reason);
+	void (*note_failure)(qcd_recoveries_t *this, ike_sa_t *ike_sa,
+						 enum qcd_failure failure, char *reason);
 
 	/**
 	 * Tell whether an IKE_SA is a try, while other connections between the same

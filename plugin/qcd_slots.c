@@ -5,12 +5,6 @@
 #include <collections/hashtable.h>
 #include <threading/thread.h>
 
-/**
- * Milliseconds for which a message or an alert may be why an IKE_SA fails, in the
- * thread that processes it
- */
-#define CAUSE_MS 2000
-
 typedef struct private_qcd_slots_t private_qcd_slots_t;
 
 /**
@@ -123,6 +117,32 @@ METHOD(qcd_slots_t, find, qcd_slot_t*,
 	return slot;
 }
 
+/**
+ * Tell whether an IKE_SA is a try of a recovery
+ */
+static bool is_try(qcd_slot_t *slot, ike_sa_t *ike_sa)
+{
+	qcd_connector_t *connector = slot->recovery->get_connector(slot->recovery);
+
+	return connector->is_try(connector, ike_sa->get_unique_id(ike_sa));
+}
+
+METHOD(qcd_slots_t, find_try, qcd_slot_t*,
+	private_qcd_slots_t *this, ike_sa_t *ike_sa)
+{
+	qcd_slot_t *slot;
+
+	for (slot = get_first(this, ike_sa->get_name(ike_sa)); slot;
+		 slot = slot->next)
+	{
+		if (is_try(slot, ike_sa))
+		{
+			break;
+		}
+	}
+	return slot;
+}
+
 METHOD(qcd_slots_t, count_same, u_int,
 	private_qcd_slots_t *this, qcd_slot_t *slot)
 {
@@ -192,29 +212,9 @@ METHOD(qcd_slots_t, destroy, void,
 /*
  * Described in header
  */
-void qcd_slot_note_cause(qcd_slot_t *slot, ike_sa_t *ike_sa,
-						 enum qcd_failure failure, char *reason)
-{
-	qcd_connector_t *connector = slot->recovery->get_connector(slot->recovery);
-
-	slot->cause_id = ike_sa->get_unique_id(ike_sa);
-	slot->cause_thread = thread_current_id();
-	slot->cause_at = qcd_now();
-	if (reason)
-	{
-		connector->note_failure(connector, failure, reason);
-	}
-}
-
-/*
- * Described in header
- */
 bool qcd_slot_is_closing(qcd_slot_t *slot, ike_sa_t *ike_sa,
-						 ike_sa_state_t state)
+						 ike_sa_state_t state, bool failing)
 {
-	qcd_connector_t *connector = slot->recovery->get_connector(slot->recovery);
-	uint32_t unique_id = ike_sa->get_unique_id(ike_sa);
-
 	if (slot->running && slot->thread == thread_current_id())
 	{
 		return FALSE;
@@ -224,12 +224,9 @@ bool qcd_slot_is_closing(qcd_slot_t *slot, ike_sa_t *ike_sa,
 		return slot->identities == hash_identities(ike_sa) &&
 			   !ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING);
 	}
-	return state == IKE_DESTROYING &&
+	return state == IKE_DESTROYING && !failing &&
 		   ike_sa->get_state(ike_sa) == IKE_CONNECTING &&
-		   connector->is_try(connector, unique_id) &&
-		   (slot->cause_id != unique_id ||
-			slot->cause_thread != thread_current_id() ||
-			qcd_now() - slot->cause_at >= CAUSE_MS);
+		   is_try(slot, ike_sa);
 }
 
 /*
@@ -263,6 +260,7 @@ qcd_slots_t *qcd_slots_create()
 			.add = _add,
 			.get = _get,
 			.find = _find,
+			.find_try = _find_try,
 			.get_first = _get_first,
 			.count_same = _count_same,
 			.create_enumerator = _create_enumerator,

@@ -39,10 +39,6 @@ struct qcd_slot_t {
 	/** when the peer's name was looked up, and when a hint was heeded */
 	uint64_t resolved_at;
 	uint64_t hinted_at;
-	/** the last message or alert that an IKE_SA may fail for: SA, thread, time */
-	uint32_t cause_id;
-	u_int cause_thread;
-	uint64_t cause_at;
 };
 
 /**
@@ -82,6 +78,13 @@ struct qcd_slots_t {
 	 * @return				NULL if there is none
 	 */
 	qcd_slot_t *(*find)(qcd_slots_t *this, ike_sa_t *ike_sa);
+
+	/**
+	 * Find the slot of the recovery that an IKE_SA is a try of.
+	 *
+	 * @return				NULL if there is none
+	 */
+	qcd_slot_t *(*find_try)(qcd_slots_t *this, ike_sa_t *ike_sa);
 
 	/**
 	 * Get the first slot of a connection. Its member next leads to the others.
@@ -125,27 +128,17 @@ struct qcd_slots_t {
 qcd_slots_t *qcd_slots_create(void);
 
 /**
- * Note a message or an alert of an IKE_SA: if it fails now, then for that.
- *
- * @param slot			slot
- * @param ike_sa		IKE_SA
- * @param failure		kind of the failure
- * @param reason		reason of the failure, NULL if it is not known
- */
-void qcd_slot_note_cause(qcd_slot_t *slot, ike_sa_t *ike_sa,
-						 enum qcd_failure failure, char *reason);
-
-/**
- * Tell whether an IKE_SA ends because somebody wants it to: not for a message
- * that was just processed, and not by a step of the recovery.
+ * Tell whether an IKE_SA ends because somebody wants it to: not by a failure, and
+ * not by a step of the recovery.
  *
  * @param slot			slot
  * @param ike_sa		IKE_SA
  * @param state			state that the IKE_SA enters
+ * @param failing		whether the IKE_SA fails if it ends now
  * @return				TRUE if so
  */
 bool qcd_slot_is_closing(qcd_slot_t *slot, ike_sa_t *ike_sa,
-						 ike_sa_state_t state);
+						 ike_sa_state_t state, bool failing);
 
 /**
  * Destroy a slot and its recovery.
