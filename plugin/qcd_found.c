@@ -35,7 +35,7 @@ static bool is_busy(ike_sa_t *ike_sa)
 	{
 		for (j = 0; j < countof(queues); j++)
 		{
-			busy |= qcd_has_task(ike_sa, queues[j], types[i]);
+			busy |= qcd_sa_has_task(ike_sa, queues[j], types[i]);
 		}
 	}
 	return busy;

@@ -333,9 +333,12 @@ METHOD(qcd_pending_t, destroy, void,
  */
 void qcd_pending_sa_destroy(qcd_pending_sa_t *sa)
 {
-	sa->me->destroy(sa->me);
-	sa->other->destroy(sa->other);
-	free(sa);
+	if (sa)
+	{
+		sa->me->destroy(sa->me);
+		sa->other->destroy(sa->other);
+		free(sa);
+	}
 }
 
 /*

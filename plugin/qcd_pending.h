@@ -87,7 +87,7 @@ struct qcd_pending_t {
 /**
  * Destroy what find() returned of an IKE_SA.
  *
- * @param sa			IKE_SA
+ * @param sa			IKE_SA, may be NULL
  */
 void qcd_pending_sa_destroy(qcd_pending_sa_t *sa);
 

@@ -8,6 +8,7 @@
 #ifndef QCD_RECOVERY_H_
 #define QCD_RECOVERY_H_
 
+#include "qcd_connector.h"
 #include "qcd_events.h"
 #include "qcd_json.h"
 #include "qcd_peers.h"
@@ -17,18 +18,13 @@
 typedef struct qcd_recovery_t qcd_recovery_t;
 
 /**
- * The recovery of a connection with one peer: it goes on until all that is
- * wanted is up, whoever brought it up, and ends soon after that.
+ * The recovery of a connection with one peer. It goes on until all that is wanted
+ * is up, whoever brings it up, and ends soon after that.
  *
- * Methods are called by one thread at a time, but for those that say otherwise,
- * which take no lock but the recovery's own.
+ * Methods are called by one thread at a time, except for those that say otherwise.
+ * These take no lock but those of the recovery and its connector.
  */
 struct qcd_recovery_t {
-
-	/**
-	 * Get what has to be up.
-	 */
-	qcd_wanted_t *(*get_wanted)(qcd_recovery_t *this);
 
 	/**
 	 * The peer has lost another IKE_SA, or the one that was just brought up.
@@ -42,51 +38,21 @@ struct qcd_recovery_t {
 	/**
 	 * Look at what is up, and do what is due. Checks out IKE_SAs.
 	 *
-	 * @return				when to be called again, qcd_now(); 0 if it is over
+	 * @return				when to call again, qcd_now(); 0 if the recovery is over
 	 */
 	uint64_t (*step)(qcd_recovery_t *this);
 
 	/**
-	 * Check if a step could not try because as many tries as may be are under
-	 * way with the peer's address.
-	 */
-	bool (*is_waiting)(qcd_recovery_t *this);
-
-	/**
-	 * Check if all that is wanted was up in the last step.
+	 * Tell whether all that is wanted was up in the last step.
 	 */
 	bool (*is_up)(qcd_recovery_t *this);
 
 	/**
-	 * Set what the name of the peer stands for.
+	 * Get what connects the peer. May be called by any thread.
 	 *
-	 * @param host			address, adopted
+	 * @return				internal connector
 	 */
-	void (*set_resolved)(qcd_recovery_t *this, host_t *host);
-
-	/**
-	 * Check if an IKE_SA is one of the tries. May be called in a listener.
-	 *
-	 * @param unique_id		unique ID
-	 */
-	bool (*is_try)(qcd_recovery_t *this, uint32_t unique_id);
-
-	/**
-	 * Note why a try fails. May be called in a listener.
-	 *
-	 * @param failure		kind
-	 * @param reason		for people, cloned
-	 */
-	void (*note_failure)(qcd_recovery_t *this, enum qcd_failure failure,
-						 const char *reason);
-
-	/**
-	 * Note that the peer does not know an IKE_SA that is being established, or
-	 * so somebody says. May be called in a listener.
-	 *
-	 * @param unique_id		unique ID of the IKE_SA
-	 */
-	void (*note_unknown)(qcd_recovery_t *this, uint32_t unique_id);
+	qcd_connector_t *(*get_connector)(qcd_recovery_t *this);
 
 	/**
 	 * Note that an IKE_SA is closed on purpose. May be called in a listener.
@@ -116,8 +82,8 @@ struct qcd_recovery_t {
  * @param pending		IKE_SAs that we initiate
  * @param peers			IKE_SAs that are established
  * @param wanted		what has to be up, adopted
- * @param unique_id		unique ID of the IKE_SA that the peer has lost, 0 if it is
- *						only to be seen to that the peer brings up all
+ * @param unique_id		unique ID of the IKE_SA that the peer has lost, 0 if the
+ *						peer has just initiated one itself
  * @return				instance
  */
 qcd_recovery_t *qcd_recovery_create(qcd_events_t *events,

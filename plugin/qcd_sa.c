@@ -88,6 +88,24 @@ status_t qcd_sa_ask(ike_sa_t *ike_sa)
 /*
  * Described in header
  */
+bool qcd_sa_has_task(ike_sa_t *ike_sa, task_queue_t queue, task_type_t type)
+{
+	enumerator_t *enumerator;
+	task_t *task;
+	bool found = FALSE;
+
+	enumerator = ike_sa->create_task_enumerator(ike_sa, queue);
+	while (enumerator->enumerate(enumerator, &task))
+	{
+		found |= task->get_type(task) == type;
+	}
+	enumerator->destroy(enumerator);
+	return found;
+}
+
+/*
+ * Described in header
+ */
 u_int qcd_spis_hash(const void *key)
 {
 	return chunk_hash(chunk_create((u_char*)key, sizeof(qcd_spis)));

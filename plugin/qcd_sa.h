@@ -69,6 +69,16 @@ void qcd_sa_checkin(ike_sa_t *ike_sa, status_t status);
 status_t qcd_sa_ask(ike_sa_t *ike_sa);
 
 /**
+ * Tell whether an IKE_SA has a task of a type.
+ *
+ * @param ike_sa		IKE_SA, checked out
+ * @param queue			queue to look at
+ * @param type			type of task
+ * @return				TRUE if there is one
+ */
+bool qcd_sa_has_task(ike_sa_t *ike_sa, task_queue_t queue, task_type_t type);
+
+/**
  * Hash and compare qcd_spis, to use as keys of a hashtable_t.
  */
 u_int qcd_spis_hash(const void *key);

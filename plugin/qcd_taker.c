@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_taker.h"
+#include "qcd_compat.h"
+#include "qcd_observer.h"
 #include "qcd_recoveries.h"
+#include "qcd_returns.h"
 #include "qcd_tokens.h"
 
 #include <daemon.h>
+#include <processing/jobs/callback_job.h>
 
 typedef struct private_qcd_taker_t private_qcd_taker_t;
 
@@ -34,10 +38,168 @@ struct private_qcd_taker_t {
 	qcd_tokens_t *tokens;
 
 	/**
-	 * What is brought up again
+	 * IKE_SAs that are established
+	 */
+	qcd_peers_t *peers;
+
+	/**
+	 * Recoveries, and what tells them what happens
 	 */
 	qcd_recoveries_t *recoveries;
+	qcd_observer_t *observer;
+
+	/**
+	 * Sees peers that initiate an IKE_SA
+	 */
+	qcd_returns_t *returns;
 };
+
+/**
+ * Job that drops an IKE_SA: which one, and where its token came from
+ */
+typedef struct {
+	private_qcd_taker_t *this;
+	qcd_sa_t sa;
+	host_t *src;
+} drop_t;
+
+/**
+ * Destroy a drop_t
+ */
+static void drop_destroy(drop_t *drop)
+{
+	drop->src->destroy(drop->src);
+	free(drop);
+}
+
+/**
+ * Tell whether an IKE_SA is one that should be up
+ */
+static bool should_be_up(ike_sa_t *ike_sa)
+{
+	switch (ike_sa->get_state(ike_sa))
+	{
+		case IKE_ESTABLISHED:
+		case IKE_REKEYING:
+			return TRUE;
+		case IKE_DELETING:
+			/* where it is closed only to be opened again */
+			return ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING) &&
+				   !lib->settings->get_bool(lib->settings,
+								"%s.make_before_break", QCD_MAKE_BEFORE_BREAK,
+								lib->ns);
+		default:
+			return FALSE;
+	}
+}
+
+/**
+ * Begin to bring up again what was on an IKE_SA, as configured
+ */
+static void replace(private_qcd_taker_t *this, ike_sa_t *ike_sa)
+{
+#ifdef ME
+	peer_cfg_t *peer_cfg = ike_sa->get_peer_cfg(ike_sa);
+#endif
+	qcd_wanted_t *wanted;
+
+	if (!should_be_up(ike_sa) ||
+		qcd_sa_has_task(ike_sa, TASK_QUEUE_QUEUED, TASK_IKE_DELETE))
+	{
+		return;
+	}
+#ifdef ME
+	if (peer_cfg->is_mediation(peer_cfg))
+	{	/* has no children, charon knows how to keep it up */
+		ike_sa->reestablish(ike_sa);
+		return;
+	}
+#endif
+	wanted = qcd_wanted_create(this->config, ike_sa);
+	if (wanted)
+	{
+		this->recoveries->begin(this->recoveries, ike_sa, wanted,
+								ike_sa->get_unique_id(ike_sa));
+	}
+	else
+	{
+		this->events->expect(this->events, ike_sa->get_name(ike_sa));
+	}
+}
+
+/**
+ * Drop an IKE_SA that its peer has lost, and begin to bring up again what was on
+ * it. Nothing is sent on the IKE_SA (RFC 6290 sections 3 and 4.5).
+ */
+static void drop_sa(private_qcd_taker_t *this, ike_sa_t *ike_sa, qcd_spis *spis,
+					host_t *src)
+{
+	ike_sa_state_t state = ike_sa->get_state(ike_sa);
+
+	this->events->raise(this->events, QCD_EVENT_VERIFIED, spis, src,
+						ike_sa->get_name(ike_sa));
+	replace(this, ike_sa);
+	/* as charon does where an SA is given up after retransmissions */
+	if (state != IKE_CONNECTING && state != IKE_REKEYED)
+	{
+		charon->bus->ike_updown(charon->bus, ike_sa, FALSE);
+	}
+	charon->ike_sa_manager->checkin_and_destroy(charon->ike_sa_manager, ike_sa);
+}
+
+/**
+ * Job that drops an IKE_SA, unless the taker is off for its connection
+ */
+static job_requeue_t drop_job(drop_t *drop)
+{
+	private_qcd_taker_t *this = drop->this;
+	ike_sa_t *ike_sa;
+
+	ike_sa = qcd_sa_checkout(&drop->sa);
+	if (!ike_sa)
+	{
+		return JOB_REQUEUE_NONE;
+	}
+	if (this->config->role_enabled(this->config, ike_sa->get_name(ike_sa),
+								   "taker"))
+	{
+		drop_sa(this, ike_sa, &drop->sa.spis, drop->src);
+	}
+	else
+	{
+		charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
+	}
+	return JOB_REQUEUE_NONE;
+}
+
+/**
+ * Drop an IKE_SA in a job: the receiver's thread must not wait for the SA
+ *
+ * @param sa			IKE_SA whose token was verified
+ * @param src			where the token came from
+ */
+static void queue_drop(private_qcd_taker_t *this, qcd_sa_t *sa, host_t *src)
+{
+	u_int delay = this->tokens->get_delay(this->tokens);
+	drop_t *drop;
+	job_t *job;
+
+	INIT(drop,
+		.this = this,
+		.sa = *sa,
+		.src = src->clone(src),
+	);
+	job = (job_t*)callback_job_create_with_prio((void*)drop_job, drop,
+									(void*)drop_destroy, NULL, JOB_PRIO_HIGH);
+	if (delay)
+	{
+		lib->scheduler->schedule_job_ms(lib->scheduler, job, delay);
+	}
+	else
+	{
+		lib->processor->queue_job(lib->processor, job);
+	}
+}
 
 /**
  * Handle a message with tokens. Whatever it brings, it gets no response, and
@@ -54,8 +216,7 @@ static void handle(private_qcd_taker_t *this, packet_t *packet,
 	outcome = this->tokens->verify(this->tokens, message, src, &sa);
 	if (outcome == QCD_EVENT_VERIFIED)
 	{
-		this->recoveries->recover(this->recoveries, &sa, src,
-								  this->tokens->get_delay(this->tokens));
+		queue_drop(this, &sa, src);
 		return;
 	}
 	if (outcome == QCD_EVENT_UNKNOWN)
@@ -108,7 +269,10 @@ METHOD(qcd_taker_t, describe, void,
 METHOD(qcd_taker_t, destroy, void,
 	private_qcd_taker_t *this)
 {
+	this->returns->destroy(this->returns);
+	this->observer->destroy(this->observer);
 	this->recoveries->destroy(this->recoveries);
+	this->peers->destroy(this->peers);
 	this->tokens->destroy(this->tokens);
 	free(this);
 }
@@ -138,8 +302,13 @@ qcd_taker_t *qcd_taker_create(qcd_config_t *config, qcd_events_t *events,
 		.config = config,
 		.events = events,
 		.tokens = tokens,
-		.recoveries = qcd_recoveries_create(config, events, pending, tokens),
+		.peers = qcd_peers_create(),
 	);
+	/* the bus calls them in this order: a step is to find what peers knows */
+	this->recoveries = qcd_recoveries_create(events, pending, this->peers);
+	this->observer = qcd_observer_create(this->recoveries);
+	this->returns = qcd_returns_create(config, pending, this->peers, tokens,
+									   this->recoveries);
 	receiver->add(receiver, consume, this);
 
 	return &this->public;

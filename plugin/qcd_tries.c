@@ -23,6 +23,13 @@
  */
 #define KNOWN_MAX 16
 
+/**
+ * Milliseconds after which a request without an answer is repeated at most. Until
+ * then, the gap is a share of the time since the request was first sent.
+ */
+#define REPEAT_MAX_MS 30000
+#define REPEAT_SHARE 8
+
 typedef struct private_qcd_tries_t private_qcd_tries_t;
 
 /**
@@ -39,6 +46,11 @@ struct private_qcd_tries_t {
 	 * IKE_SAs that we initiate
 	 */
 	qcd_pending_t *pending;
+
+	/**
+	 * When a request was sent or repeated the last time
+	 */
+	uint64_t repeated;
 
 	/**
 	 * Mutex for what follows. Listeners take it while they hold the bus.
@@ -80,6 +92,7 @@ METHOD(qcd_tries_t, begin, uint32_t,
 	{
 		return 0;
 	}
+	this->repeated = qcd_now();
 	unique_id = ike_sa->get_unique_id(ike_sa);
 	/* listeners have to know it before anything happens to it */
 	this->mutex->lock(this->mutex);
@@ -134,13 +147,27 @@ METHOD(qcd_tries_t, get_youngest, qcd_pending_sa_t*,
 			other = youngest;
 			youngest = sa;
 		}
-		if (other)
-		{
-			qcd_pending_sa_destroy(other);
-		}
+		qcd_pending_sa_destroy(other);
 	}
 	list->destroy(list);
 	return youngest;
+}
+
+METHOD(qcd_tries_t, repeat, uint64_t,
+	private_qcd_tries_t *this, qcd_pending_sa_t *sa, bool at_once)
+{
+	uint64_t gap, due, now = qcd_now();
+
+	gap = (now - min(now, sa->since)) / REPEAT_SHARE;
+	gap = max(QCD_REPEAT_MIN_MS, min(gap, REPEAT_MAX_MS));
+	due = max(this->repeated, sa->since) + gap;
+	if (!at_once && now < due)
+	{
+		return due;
+	}
+	this->pending->repeat(this->pending, sa->unique_id);
+	this->repeated = now;
+	return now + gap;
 }
 
 METHOD(qcd_tries_t, are_enough, bool,
@@ -223,6 +250,7 @@ qcd_tries_t *qcd_tries_create(qcd_pending_t *pending)
 			.begin = _begin,
 			.has = _has,
 			.get_youngest = _get_youngest,
+			.repeat = _repeat,
 			.are_enough = _are_enough,
 			.drop = _drop,
 			.destroy = _destroy,

@@ -11,6 +11,12 @@
 #include "qcd_pending.h"
 #include "qcd_wanted.h"
 
+/**
+ * Milliseconds after which a request without an answer is repeated for the first
+ * time
+ */
+#define QCD_REPEAT_MIN_MS 500
+
 typedef struct qcd_tries_t qcd_tries_t;
 
 /**
@@ -47,6 +53,15 @@ struct qcd_tries_t {
 	 * @return				to destroy with qcd_pending_sa_destroy(), NULL if none
 	 */
 	qcd_pending_sa_t *(*get_youngest)(qcd_tries_t *this, qcd_wanted_t *wanted);
+
+	/**
+	 * Repeat the request of a try, if that is due.
+	 *
+	 * @param sa			try, not answered yet
+	 * @param at_once		whether it is due in any case
+	 * @return				when to call again, qcd_now()
+	 */
+	uint64_t (*repeat)(qcd_tries_t *this, qcd_pending_sa_t *sa, bool at_once);
 
 	/**
 	 * Check if as many tries as may be, of whomever, are under way with an

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_wanted.h"
-#include "qcd_compat.h"
+#include "qcd_child.h"
+#include "qcd_child_list.h"
 
 #include <sa/ikev2/tasks/child_create.h>
 
@@ -57,35 +58,15 @@ struct private_qcd_wanted_t {
 	linked_list_t *vips;
 
 	/**
-	 * CHILD_SAs, as child_t
+	 * CHILD_SAs
 	 */
-	linked_list_t *children;
+	qcd_child_list_t *children;
 
 	/**
 	 * Tasks of the lost IKE_SA that create CHILD_SAs, as task_t
 	 */
 	linked_list_t *tasks;
 };
-
-/**
- * A CHILD_SA
- */
-typedef struct {
-	child_cfg_t *cfg;
-	qcd_child_t kept;
-	/** whether it was up in the last look */
-	bool up;
-} child_t;
-
-/**
- * Destroy a child_t
- */
-static void child_destroy(child_t *child)
-{
-	child->cfg->destroy(child->cfg);
-	qcd_child_release(&child->kept);
-	free(child);
-}
 
 /**
  * Get what has to be done for a CHILD_SA
@@ -128,120 +109,6 @@ static action_t get_action(private_qcd_wanted_t *this, child_cfg_t *cfg,
 	return action;
 }
 
-/**
- * Check if a CHILD_SA is one that should be up
- */
-static bool should_be_up(child_sa_t *child_sa)
-{
-	switch (child_sa->get_state(child_sa))
-	{
-		case CHILD_REKEYED:
-		case CHILD_DELETED:
-			return FALSE;
-		default:
-			return TRUE;
-	}
-}
-
-/**
- * Check if a CHILD_SA carries traffic
- */
-static bool is_up(child_sa_t *child_sa)
-{
-	switch (child_sa->get_state(child_sa))
-	{
-		case CHILD_INSTALLED:
-		case CHILD_UPDATING:
-		case CHILD_REKEYING:
-		case CHILD_RETRYING:
-			return TRUE;
-		default:
-			return FALSE;
-	}
-}
-
-/**
- * Check if an IKE_SA has a CHILD_SA of that name that carries traffic
- */
-static bool has_child(ike_sa_t *ike_sa, char *name)
-{
-	enumerator_t *enumerator;
-	child_sa_t *child_sa;
-	bool found = FALSE;
-
-	enumerator = ike_sa->create_child_sa_enumerator(ike_sa);
-	while (!found && enumerator->enumerate(enumerator, &child_sa))
-	{
-		found = is_up(child_sa) && streq(child_sa->get_name(child_sa), name);
-	}
-	enumerator->destroy(enumerator);
-	return found;
-}
-
-/**
- * Find a CHILD_SA in a connection
- */
-static child_cfg_t *find_cfg(peer_cfg_t *peer_cfg, char *name)
-{
-	enumerator_t *enumerator;
-	child_cfg_t *cfg, *found = NULL;
-
-	enumerator = peer_cfg->create_child_cfg_enumerator(peer_cfg);
-	while (!found && enumerator->enumerate(enumerator, &cfg))
-	{
-		if (streq(cfg->get_name(cfg), name))
-		{
-			found = cfg;
-		}
-	}
-	enumerator->destroy(enumerator);
-	return found;
-}
-
-/**
- * Find a CHILD_SA that is wanted
- */
-static child_t *find_child(private_qcd_wanted_t *this, char *name)
-{
-	enumerator_t *enumerator;
-	child_t *child, *found = NULL;
-
-	enumerator = this->children->create_enumerator(this->children);
-	while (!found && enumerator->enumerate(enumerator, &child))
-	{
-		if (streq(child->cfg->get_name(child->cfg), name))
-		{
-			found = child;
-		}
-	}
-	enumerator->destroy(enumerator);
-	return found;
-}
-
-/**
- * Want a CHILD_SA, once
- *
- * @param child_sa		the one that is lost, NULL if there is none
- */
-static void add_child(private_qcd_wanted_t *this, child_cfg_t *cfg,
-					  child_sa_t *child_sa)
-{
-	child_t *child;
-
-	if (find_child(this, cfg->get_name(cfg)))
-	{
-		return;
-	}
-	INIT(child,
-		.cfg = cfg->get_ref(cfg),
-	);
-	if (child_sa)
-	{
-		qcd_child_keep(&child->kept, child_sa);
-	}
-	this->children->insert_last(this->children, child);
-}
-
 METHOD(qcd_wanted_t, get_name, char*,
 	private_qcd_wanted_t *this)
 {
@@ -276,24 +143,6 @@ METHOD(qcd_wanted_t, is_with, bool,
 }
 
 /**
- * Check if a CHILD_SA that was wanted is not configured any more
- */
-static bool has_gone(private_qcd_wanted_t *this, peer_cfg_t *peer_cfg)
-{
-	enumerator_t *enumerator;
-	child_t *child;
-	bool gone = FALSE;
-
-	enumerator = this->children->create_enumerator(this->children);
-	while (!gone && enumerator->enumerate(enumerator, &child))
-	{
-		gone = !find_cfg(peer_cfg, child->cfg->get_name(child->cfg));
-	}
-	enumerator->destroy(enumerator);
-	return gone;
-}
-
-/**
  * Want what may have come in place of a CHILD_SA that has another name now
  */
 static void add_configured(private_qcd_wanted_t *this, peer_cfg_t *peer_cfg)
@@ -307,7 +156,7 @@ static void add_configured(private_qcd_wanted_t *this, peer_cfg_t *peer_cfg)
 		if (get_action(this, cfg, cfg->get_dpd_action(cfg),
 					   cfg->get_close_action(cfg)) & ACTION_START)
 		{
-			add_child(this, cfg, NULL);
+			this->children->add(this->children, cfg, NULL);
 		}
 	}
 	enumerator->destroy(enumerator);
@@ -323,7 +172,7 @@ METHOD(qcd_wanted_t, get_config, peer_cfg_t*,
 	if (current)
 	{
 		this->was_loaded = TRUE;
-		if (has_gone(this, current))
+		if (this->children->is_outdated(this->children, current))
 		{
 			add_configured(this, current);
 		}
@@ -335,78 +184,27 @@ METHOD(qcd_wanted_t, get_config, peer_cfg_t*,
 METHOD(qcd_wanted_t, look, void,
 	private_qcd_wanted_t *this)
 {
-	enumerator_t *enumerator;
-	child_t *child;
-
-	enumerator = this->children->create_enumerator(this->children);
-	while (enumerator->enumerate(enumerator, &child))
-	{
-		child->up = FALSE;
-	}
-	enumerator->destroy(enumerator);
+	this->children->look(this->children);
 }
 
 METHOD(qcd_wanted_t, look_at, u_int,
 	private_qcd_wanted_t *this, ike_sa_t *ike_sa)
 {
-	enumerator_t *enumerator;
-	child_t *child;
-	u_int count = 0;
-
-	enumerator = this->children->create_enumerator(this->children);
-	while (enumerator->enumerate(enumerator, &child))
-	{
-		if (has_child(ike_sa, child->cfg->get_name(child->cfg)))
-		{
-			child->up = TRUE;
-			count++;
-		}
-	}
-	enumerator->destroy(enumerator);
-	return count;
+	return this->children->look_at(this->children, ike_sa);
 }
 
 METHOD(qcd_wanted_t, count_missing, u_int,
 	private_qcd_wanted_t *this, peer_cfg_t *peer_cfg, u_int *all)
 {
-	enumerator_t *enumerator;
-	child_t *child;
-	u_int missing = 0;
-
-	*all = 0;
-	enumerator = this->children->create_enumerator(this->children);
-	while (enumerator->enumerate(enumerator, &child))
-	{
-		if (child->up ||
-			find_cfg(peer_cfg, child->cfg->get_name(child->cfg)))
-		{
-			(*all)++;
-			missing += !child->up;
-		}
-	}
-	enumerator->destroy(enumerator);
-	return missing;
+	return this->children->count_missing(this->children, peer_cfg, all);
 }
 
 METHOD(qcd_wanted_t, queue_missing, void,
 	private_qcd_wanted_t *this, peer_cfg_t *peer_cfg, ike_sa_t *ike_sa)
 {
-	enumerator_t *enumerator;
-	child_cfg_t *cfg;
-	child_t *child;
 	task_t *task;
 
-	enumerator = this->children->create_enumerator(this->children);
-	while (enumerator->enumerate(enumerator, &child))
-	{
-		cfg = find_cfg(peer_cfg, child->cfg->get_name(child->cfg));
-		if (cfg && !child->up)
-		{	/* the reqid belongs to what was negotiated by that configuration */
-			qcd_child_queue(ike_sa, cfg->get_ref(cfg),
-							cfg->equals(cfg, child->cfg) ? &child->kept : NULL);
-		}
-	}
-	enumerator->destroy(enumerator);
+	this->children->queue_missing(this->children, peer_cfg, ike_sa);
 	while (this->tasks->remove_first(this->tasks, (void**)&task) == SUCCESS)
 	{
 		task->migrate(task, ike_sa);
@@ -452,7 +250,7 @@ METHOD(qcd_wanted_t, add_virtual_ips, void,
 METHOD(qcd_wanted_t, destroy, void,
 	private_qcd_wanted_t *this)
 {
-	this->children->destroy_function(this->children, (void*)child_destroy);
+	this->children->destroy(this->children);
 	this->tasks->destroy_offset(this->tasks, offsetof(task_t, destroy));
 	this->vips->destroy_offset(this->vips, offsetof(host_t, destroy));
 	this->peer->destroy(this->peer);
@@ -466,25 +264,13 @@ METHOD(qcd_wanted_t, merge, void,
 	private_qcd_wanted_t *this, qcd_wanted_t *public)
 {
 	private_qcd_wanted_t *other = (private_qcd_wanted_t*)public;
-	child_t *child;
 	task_t *task;
 
 	while (other->tasks->remove_first(other->tasks, (void**)&task) == SUCCESS)
 	{
 		this->tasks->insert_last(this->tasks, task);
 	}
-	while (other->children->remove_first(other->children,
-										 (void**)&child) == SUCCESS)
-	{
-		if (find_child(this, child->cfg->get_name(child->cfg)))
-		{
-			child_destroy(child);
-		}
-		else
-		{
-			this->children->insert_last(this->children, child);
-		}
-	}
+	this->children->merge(this->children, other->children);
 	/* what is newer is known of that one */
 	this->peer->destroy(this->peer);
 	this->peer = other->peer->clone(other->peer);
@@ -549,7 +335,7 @@ static private_qcd_wanted_t *create_empty(qcd_config_t *config,
 		.other_id = other_id->clone(other_id),
 		.peer = peer->clone(peer),
 		.vips = linked_list_create(),
-		.children = linked_list_create(),
+		.children = qcd_child_list_create(),
 		.tasks = linked_list_create(),
 	);
 	return this;
@@ -576,23 +362,12 @@ static void keep_virtual_ips(private_qcd_wanted_t *this, ike_sa_t *ike_sa)
  */
 static void install_trap(peer_cfg_t *current, child_sa_t *child_sa)
 {
-	child_cfg_t *cfg = find_cfg(current, child_sa->get_name(child_sa));
+	child_cfg_t *cfg = qcd_child_find(current, child_sa->get_name(child_sa));
 
 	if (cfg)
 	{
 		charon->traps->install(charon->traps, current, cfg);
 	}
-}
-
-/**
- * Check if anything came in on a CHILD_SA
- */
-static bool is_used(child_sa_t *child_sa)
-{
-	uint64_t packets = 0;
-
-	child_sa->get_usestats(child_sa, TRUE, NULL, NULL, &packets);
-	return packets > 0;
 }
 
 /**
@@ -609,11 +384,11 @@ static void add_children(private_qcd_wanted_t *this, ike_sa_t *ike_sa)
 	enumerator = ike_sa->create_child_sa_enumerator(ike_sa);
 	while (enumerator->enumerate(enumerator, &child_sa))
 	{
-		if (!should_be_up(child_sa))
+		if (!qcd_child_should_be_up(child_sa))
 		{
 			continue;
 		}
-		this->used |= is_used(child_sa);
+		this->used |= qcd_child_is_used(child_sa);
 		action = get_action(this, child_sa->get_config(child_sa),
 							child_sa->get_dpd_action(child_sa),
 							child_sa->get_close_action(child_sa));
@@ -623,7 +398,8 @@ static void add_children(private_qcd_wanted_t *this, ike_sa_t *ike_sa)
 		}
 		if (action & ACTION_START)
 		{
-			add_child(this, child_sa->get_config(child_sa), child_sa);
+			this->children->add(this->children, child_sa->get_config(child_sa),
+								child_sa);
 		}
 	}
 	enumerator->destroy(enumerator);
@@ -651,7 +427,8 @@ static void add_created(private_qcd_wanted_t *this, ike_sa_t *ike_sa,
 		child_sa = ((child_create_t*)task)->get_child((child_create_t*)task);
 		if (child_sa)
 		{
-			add_child(this, child_sa->get_config(child_sa), child_sa);
+			this->children->add(this->children, child_sa->get_config(child_sa),
+								child_sa);
 		}
 		else if (queue == TASK_QUEUE_QUEUED)
 		{
@@ -660,24 +437,6 @@ static void add_created(private_qcd_wanted_t *this, ike_sa_t *ike_sa,
 		}
 	}
 	enumerator->destroy(enumerator);
-}
-
-/*
- * Described in header
- */
-bool qcd_has_task(ike_sa_t *ike_sa, task_queue_t queue, task_type_t type)
-{
-	enumerator_t *enumerator;
-	task_t *task;
-	bool found = FALSE;
-
-	enumerator = ike_sa->create_task_enumerator(ike_sa, queue);
-	while (enumerator->enumerate(enumerator, &task))
-	{
-		found |= task->get_type(task) == type;
-	}
-	enumerator->destroy(enumerator);
-	return found;
 }
 
 /*
@@ -725,7 +484,7 @@ qcd_wanted_t *qcd_wanted_create_started(qcd_config_t *config,
 	{
 		if (cfg->get_start_action(cfg) & ACTION_START)
 		{
-			add_child(this, cfg, NULL);
+			this->children->add(this->children, cfg, NULL);
 		}
 	}
 	enumerator->destroy(enumerator);

@@ -151,14 +151,4 @@ qcd_wanted_t *qcd_wanted_create(qcd_config_t *config, ike_sa_t *ike_sa);
 qcd_wanted_t *qcd_wanted_create_started(qcd_config_t *config,
 										ike_sa_t *ike_sa);
 
-/**
- * Check if an IKE_SA has a task of a type.
- *
- * @param ike_sa		IKE_SA, checked out
- * @param queue			queue to look at
- * @param type			type of task
- * @return				TRUE if there is one
- */
-bool qcd_has_task(ike_sa_t *ike_sa, task_queue_t queue, task_type_t type);
-
 #endif /** QCD_WANTED_H_ @}*/

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/**
+ * @defgroup qcd_child qcd_child
+ * @{ @ingroup qcd
+ *
+ * What the taker asks charon about a single CHILD_SA.
+ */
+
+#ifndef QCD_CHILD_H_
+#define QCD_CHILD_H_
+
+#include <daemon.h>
+
+/**
+ * Tell whether a CHILD_SA should be up: it is neither replaced nor deleted.
+ *
+ * @param child_sa		CHILD_SA
+ * @return				TRUE if so
+ */
+bool qcd_child_should_be_up(child_sa_t *child_sa);
+
+/**
+ * Tell whether anything has come in on a CHILD_SA.
+ *
+ * @param child_sa		CHILD_SA
+ * @return				TRUE if so
+ */
+bool qcd_child_is_used(child_sa_t *child_sa);
+
+/**
+ * Tell whether an IKE_SA has a CHILD_SA that carries traffic.
+ *
+ * @param ike_sa		IKE_SA, checked out
+ * @param name			name of the CHILD_SA
+ * @return				TRUE if so
+ */
+bool qcd_child_is_up(ike_sa_t *ike_sa, char *name);
+
+/**
+ * Find the configuration of a CHILD_SA.
+ *
+ * @param peer_cfg		configuration of its connection
+ * @param name			name of the CHILD_SA
+ * @return				internal configuration, NULL if there is none
+ */
+child_cfg_t *qcd_child_find(peer_cfg_t *peer_cfg, char *name);
+
+#endif /** QCD_CHILD_H_ @}*/

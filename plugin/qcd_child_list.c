@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "qcd_child_list.h"
+#include "qcd_child.h"
+#include "qcd_compat.h"
+
+typedef struct private_qcd_child_list_t private_qcd_child_list_t;
+
+/**
+ * Private data
+ */
+struct private_qcd_child_list_t {
+
+	/**
+	 * Public interface
+	 */
+	qcd_child_list_t public;
+
+	/**
+	 * CHILD_SAs as entry_t
+	 */
+	linked_list_t *entries;
+};
+
+/**
+ * A CHILD_SA
+ */
+typedef struct {
+	/** configuration that it had, or is to have */
+	child_cfg_t *cfg;
+	/** what a new one takes over from the one that is lost */
+	qcd_child_t kept;
+	/** whether it was up in the last look */
+	bool up;
+} entry_t;
+
+/**
+ * Destroy an entry_t
+ */
+static void entry_destroy(entry_t *entry)
+{
+	entry->cfg->destroy(entry->cfg);
+	qcd_child_release(&entry->kept);
+	free(entry);
+}
+
+/**
+ * Get the current configuration of a CHILD_SA
+ */
+static child_cfg_t *get_current(entry_t *entry, peer_cfg_t *peer_cfg)
+{
+	return qcd_child_find(peer_cfg, entry->cfg->get_name(entry->cfg));
+}
+
+/**
+ * Tell whether there is a CHILD_SA of a name
+ */
+static bool has(private_qcd_child_list_t *this, char *name)
+{
+	enumerator_t *enumerator;
+	entry_t *entry;
+	bool found = FALSE;
+
+	enumerator = this->entries->create_enumerator(this->entries);
+	while (!found && enumerator->enumerate(enumerator, &entry))
+	{
+		found = streq(entry->cfg->get_name(entry->cfg), name);
+	}
+	enumerator->destroy(enumerator);
+	return found;
+}
+
+METHOD(qcd_child_list_t, add, void,
+	private_qcd_child_list_t *this, child_cfg_t *cfg, child_sa_t *child_sa)
+{
+	entry_t *entry;
+
+	if (has(this, cfg->get_name(cfg)))
+	{
+		return;
+	}
+	INIT(entry,
+		.cfg = cfg->get_ref(cfg),
+	);
+	if (child_sa)
+	{
+		qcd_child_keep(&entry->kept, child_sa);
+	}
+	this->entries->insert_last(this->entries, entry);
+}
+
+METHOD(qcd_child_list_t, get_count, u_int,
+	private_qcd_child_list_t *this)
+{
+	return this->entries->get_count(this->entries);
+}
+
+METHOD(qcd_child_list_t, is_outdated, bool,
+	private_qcd_child_list_t *this, peer_cfg_t *peer_cfg)
+{
+	enumerator_t *enumerator;
+	entry_t *entry;
+	bool outdated = FALSE;
+
+	enumerator = this->entries->create_enumerator(this->entries);
+	while (!outdated && enumerator->enumerate(enumerator, &entry))
+	{
+		outdated = !get_current(entry, peer_cfg);
+	}
+	enumerator->destroy(enumerator);
+	return outdated;
+}
+
+METHOD(qcd_child_list_t, look, void,
+	private_qcd_child_list_t *this)
+{
+	enumerator_t *enumerator;
+	entry_t *entry;
+
+	enumerator = this->entries->create_enumerator(this->entries);
+	while (enumerator->enumerate(enumerator, &entry))
+	{
+		entry->up = FALSE;
+	}
+	enumerator->destroy(enumerator);
+}
+
+METHOD(qcd_child_list_t, look_at, u_int,
+	private_qcd_child_list_t *this, ike_sa_t *ike_sa)
+{
+	enumerator_t *enumerator;
+	entry_t *entry;
+	u_int count = 0;
+
+	enumerator = this->entries->create_enumerator(this->entries);
+	while (enumerator->enumerate(enumerator, &entry))
+	{
+		if (qcd_child_is_up(ike_sa, entry->cfg->get_name(entry->cfg)))
+		{
+			entry->up = TRUE;
+			count++;
+		}
+	}
+	enumerator->destroy(enumerator);
+	return count;
+}
+
+METHOD(qcd_child_list_t, count_missing, u_int,
+	private_qcd_child_list_t *this, peer_cfg_t *peer_cfg, u_int *all)
+{
+	enumerator_t *enumerator;
+	entry_t *entry;
+	u_int missing = 0;
+
+	*all = 0;
+	enumerator = this->entries->create_enumerator(this->entries);
+	while (enumerator->enumerate(enumerator, &entry))
+	{
+		if (entry->up || get_current(entry, peer_cfg))
+		{
+			(*all)++;
+			missing += !entry->up;
+		}
+	}
+	enumerator->destroy(enumerator);
+	return missing;
+}
+
+METHOD(qcd_child_list_t, queue_missing, void,
+	private_qcd_child_list_t *this, peer_cfg_t *peer_cfg, ike_sa_t *ike_sa)
+{
+	enumerator_t *enumerator;
+	child_cfg_t *cfg;
+	entry_t *entry;
+
+	enumerator = this->entries->create_enumerator(this->entries);
+	while (enumerator->enumerate(enumerator, &entry))
+	{
+		cfg = get_current(entry, peer_cfg);
+		if (cfg && !entry->up)
+		{	/* the reqid belongs to what was negotiated by that configuration */
+			qcd_child_queue(ike_sa, cfg->get_ref(cfg),
+							cfg->equals(cfg, entry->cfg) ? &entry->kept : NULL);
+		}
+	}
+	enumerator->destroy(enumerator);
+}
+
+METHOD(qcd_child_list_t, merge, void,
+	private_qcd_child_list_t *this, qcd_child_list_t *public)
+{
+	private_qcd_child_list_t *other = (private_qcd_child_list_t*)public;
+	entry_t *entry;
+
+	while (other->entries->remove_first(other->entries,
+										(void**)&entry) == SUCCESS)
+	{
+		if (has(this, entry->cfg->get_name(entry->cfg)))
+		{
+			entry_destroy(entry);
+		}
+		else
+		{
+			this->entries->insert_last(this->entries, entry);
+		}
+	}
+}
+
+METHOD(qcd_child_list_t, destroy, void,
+	private_qcd_child_list_t *this)
+{
+	this->entries->destroy_function(this->entries, (void*)entry_destroy);
+	free(this);
+}
+
+/*
+ * Described in header
+ */
+qcd_child_list_t *qcd_child_list_create()
+{
+	private_qcd_child_list_t *this;
+
+	INIT(this,
+		.public = {
+			.add = _add,
+			.get_count = _get_count,
+			.is_outdated = _is_outdated,
+			.look = _look,
+			.look_at = _look_at,
+			.count_missing = _count_missing,
+			.queue_missing = _queue_missing,
+			.merge = _merge,
+			.destroy = _destroy,
+		},
+		.entries = linked_list_create(),
+	);
+	return &this->public;
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "qcd_observer.h"
+#include "qcd_notify.h"
+
+#include <daemon.h>
+#include <threading/thread_value.h>
+
+/**
+ * Milliseconds for which a message or an alert may be why an IKE_SA ends, in the
+ * thread that processes it
+ */
+#define CAUSE_MS 2000
+
+typedef struct private_qcd_observer_t private_qcd_observer_t;
+
+/**
+ * Listener for changes of routes and addresses. Its methods get a pointer to the
+ * listener itself, so that has to come first.
+ */
+typedef struct {
+	kernel_listener_t listener;
+	qcd_recoveries_t *recoveries;
+} roaming_t;
+
+/**
+ * Private data
+ */
+struct private_qcd_observer_t {
+
+	/**
+	 * Public interface
+	 */
+	qcd_observer_t public;
+
+	/**
+	 * Sees changes of routes and addresses
+	 */
+	roaming_t roaming;
+
+	/**
+	 * Recoveries
+	 */
+	qcd_recoveries_t *recoveries;
+
+	/**
+	 * The last cause_t of each thread
+	 */
+	thread_value_t *causes;
+};
+
+/**
+ * A message or an alert of an IKE_SA: if the SA ends now, in the same thread, it
+ * fails for that
+ */
+typedef struct {
+	uint32_t unique_id;
+	uint64_t at;
+} cause_t;
+
+/**
+ * Note a message or an alert of an IKE_SA
+ */
+static void note_cause(private_qcd_observer_t *this, ike_sa_t *ike_sa)
+{
+	cause_t *cause = this->causes->get(this->causes);
+
+	if (!cause)
+	{
+		INIT(cause);
+		this->causes->set(this->causes, cause);
+	}
+	cause->unique_id = ike_sa->get_unique_id(ike_sa);
+	cause->at = qcd_now();
+}
+
+/**
+ * Tell whether an IKE_SA has a reason to end
+ */
+static bool has_cause(private_qcd_observer_t *this, ike_sa_t *ike_sa)
+{
+	cause_t *cause = this->causes->get(this->causes);
+
+	return cause && cause->unique_id == ike_sa->get_unique_id(ike_sa) &&
+		   qcd_now() - cause->at < CAUSE_MS;
+}
+
+METHOD(listener_t, ike_updown, bool,
+	private_qcd_observer_t *this, ike_sa_t *ike_sa, bool up)
+{
+	this->recoveries->wake(this->recoveries, ike_sa->get_name(ike_sa));
+	return TRUE;
+}
+
+METHOD(listener_t, child_updown, bool,
+	private_qcd_observer_t *this, ike_sa_t *ike_sa, child_sa_t *child_sa,
+	bool up)
+{
+	this->recoveries->wake(this->recoveries, ike_sa->get_name(ike_sa));
+	return TRUE;
+}
+
+METHOD(listener_t, ike_state_change, bool,
+	private_qcd_observer_t *this, ike_sa_t *ike_sa, ike_sa_state_t state)
+{
+	if (state != IKE_CONNECTING)
+	{
+		this->recoveries->note_state(this->recoveries, ike_sa, state,
+									 has_cause(this, ike_sa));
+	}
+	return TRUE;
+}
+
+/**
+ * Note what a response says that we have received
+ */
+static void note_response(private_qcd_observer_t *this, ike_sa_t *ike_sa,
+						  message_t *message)
+{
+	notify_type_t error = qcd_notify_get_error(message);
+	char *name = error ? enum_to_name(notify_type_names, error) : NULL;
+
+	if (name)
+	{
+		this->recoveries->note_failure(this->recoveries, ike_sa,
+									   QCD_FAILURE_REFUSED, name);
+	}
+}
+
+METHOD(listener_t, message_hook, bool,
+	private_qcd_observer_t *this, ike_sa_t *ike_sa, message_t *message,
+	bool incoming, bool plain)
+{
+	bool request = message->get_request(message);
+
+	if (!ike_sa || !plain || ike_sa->get_version(ike_sa) != IKEV2)
+	{
+		return TRUE;
+	}
+	if (incoming)
+	{
+		note_cause(this, ike_sa);
+		if (!request)
+		{
+			note_response(this, ike_sa, message);
+		}
+	}
+	else if (request && message->get_exchange_type(message) == IKE_AUTH &&
+			 this->recoveries->is_one_of_several(this->recoveries, ike_sa))
+	{	/* untrue: the peer would destroy the other connections that are just
+		 * being brought up */
+		qcd_notify_remove(message, INITIAL_CONTACT);
+	}
+	return TRUE;
+}
+
+METHOD(listener_t, alert_hook, bool,
+	private_qcd_observer_t *this, ike_sa_t *ike_sa, alert_t alert,
+	va_list args)
+{
+	enum qcd_failure failure = QCD_FAILURE_REFUSED;
+	char *reason = NULL;
+
+	if (!ike_sa)
+	{
+		return TRUE;
+	}
+	note_cause(this, ike_sa);
+	switch (alert)
+	{
+		case ALERT_LOCAL_AUTH_FAILED:
+			reason = "we can't authenticate ourselves";
+			break;
+		case ALERT_PEER_AUTH_FAILED:
+			reason = "we don't accept who the peer is";
+			break;
+		case ALERT_RETRANSMIT_SEND_TIMEOUT:
+			failure = QCD_FAILURE_SILENT;
+			reason = "no answer";
+			break;
+		default:
+			break;
+	}
+	if (reason)
+	{
+		this->recoveries->note_failure(this->recoveries, ike_sa, failure, reason);
+	}
+	return TRUE;
+}
+
+METHOD(kernel_listener_t, roam, bool,
+	roaming_t *roaming, bool address)
+{
+	roaming->recoveries->wake(roaming->recoveries, NULL);
+	return TRUE;
+}
+
+METHOD(qcd_observer_t, destroy, void,
+	private_qcd_observer_t *this)
+{
+	charon->kernel->remove_listener(charon->kernel, &this->roaming.listener);
+	charon->bus->remove_listener(charon->bus, &this->public.listener);
+	this->causes->destroy(this->causes);
+	free(this);
+}
+
+/*
+ * Described in header
+ */
+qcd_observer_t *qcd_observer_create(qcd_recoveries_t *recoveries)
+{
+	private_qcd_observer_t *this;
+
+	INIT(this,
+		.public = {
+			.listener = {
+				.alert = _alert_hook,
+				.message = _message_hook,
+				.ike_state_change = _ike_state_change,
+				.ike_updown = _ike_updown,
+				.child_updown = _child_updown,
+			},
+			.destroy = _destroy,
+		},
+		.roaming = {
+			.listener = {
+				.roam = _roam,
+			},
+			.recoveries = recoveries,
+		},
+		.recoveries = recoveries,
+		.causes = thread_value_create(free),
+	);
+	charon->bus->add_listener(charon->bus, &this->public.listener);
+	charon->kernel->add_listener(charon->kernel, &this->roaming.listener);
+	return &this->public;
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "qcd_returns.h"
+
+#include <daemon.h>
+#include <processing/jobs/callback_job.h>
+
+/**
+ * Older IKE_SAs that a peer is asked about when it has initiated another one
+ */
+#define ASKED_MAX 4
+
+typedef struct private_qcd_returns_t private_qcd_returns_t;
+
+/**
+ * Private data
+ */
+struct private_qcd_returns_t {
+
+	/**
+	 * Public interface
+	 */
+	qcd_returns_t public;
+
+	/**
+	 * Settings
+	 */
+	qcd_config_t *config;
+
+	/**
+	 * IKE_SAs that we initiate, and those that are established
+	 */
+	qcd_pending_t *pending;
+	qcd_peers_t *peers;
+
+	/**
+	 * Tokens of peers
+	 */
+	qcd_tokens_t *tokens;
+
+	/**
+	 * Recoveries
+	 */
+	qcd_recoveries_t *recoveries;
+};
+
+/**
+ * Job for an IKE_SA that a peer has initiated
+ */
+typedef struct {
+	private_qcd_returns_t *this;
+	qcd_sa_t sa;
+} return_t;
+
+/**
+ * Ask the peer about an IKE_SA, unless the SA ends anyway
+ */
+static void ask(ike_sa_t *ike_sa)
+{
+	status_t status = SUCCESS;
+
+	if (ike_sa->get_state(ike_sa) == IKE_ESTABLISHED &&
+		!ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING))
+	{
+		status = qcd_sa_ask(ike_sa);
+	}
+	qcd_sa_checkin(ike_sa, status);
+}
+
+/**
+ * Ask the peer about older IKE_SAs of a connection: it may have lost them in a
+ * crash, and would never tell, since nothing is sent on them any more
+ *
+ * @param sas			list of qcd_sa_t, emptied
+ * @param unique_id		unique ID of the new IKE_SA
+ */
+static void ask_older(private_qcd_returns_t *this, linked_list_t *sas,
+					  uint32_t unique_id)
+{
+	ike_sa_t *ike_sa;
+	qcd_sa_t *sa;
+	int asked = 0;
+
+	while (sas->remove_last(sas, (void**)&sa) == SUCCESS)
+	{
+		ike_sa = NULL;
+		if (sa->unique_id < unique_id && asked < ASKED_MAX &&
+			this->tokens->holds(this->tokens, sa))
+		{
+			ike_sa = qcd_sa_checkout_same(sa);
+		}
+		if (ike_sa)
+		{
+			asked++;
+			ask(ike_sa);
+		}
+		free(sa);
+	}
+}
+
+/**
+ * Job for an IKE_SA that a peer has initiated
+ */
+static job_requeue_t return_job(return_t *returned)
+{
+	private_qcd_returns_t *this = returned->this;
+	linked_list_t *sas, *pending;
+	ike_sa_t *ike_sa;
+	host_t *peer;
+	char *name;
+
+	ike_sa = qcd_sa_checkout(&returned->sa);
+	if (!ike_sa)
+	{
+		return JOB_REQUEUE_NONE;
+	}
+	name = ike_sa->get_name(ike_sa);
+	peer = ike_sa->get_other_host(ike_sa);
+	sas = this->peers->find(this->peers, name, peer,
+							ike_sa->get_other_eap_id(ike_sa));
+	pending = this->pending->find(this->pending, name, peer);
+	if (pending->get_count(pending))
+	{	/* ours is one too many, but it may ask for more than the peer's */
+		this->recoveries->begin(this->recoveries, ike_sa,
+						qcd_wanted_create_started(this->config, ike_sa), 0);
+	}
+	charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
+	ask_older(this, sas, returned->sa.unique_id);
+	sas->destroy(sas);
+	pending->destroy_function(pending, (void*)qcd_pending_sa_destroy);
+	return JOB_REQUEUE_NONE;
+}
+
+METHOD(listener_t, ike_updown, bool,
+	private_qcd_returns_t *this, ike_sa_t *ike_sa, bool up)
+{
+	return_t *returned;
+	qcd_sa_t sa;
+
+	if (up && qcd_sa_identify(ike_sa, &sa) && sa.role == QCD_RESPONDER &&
+		this->tokens->holds(this->tokens, &sa))
+	{
+		INIT(returned,
+			.this = this,
+			.sa = sa,
+		);
+		lib->processor->queue_job(lib->processor,
+				(job_t*)callback_job_create_with_prio((void*)return_job, returned,
+													  free, NULL, JOB_PRIO_HIGH));
+	}
+	return TRUE;
+}
+
+METHOD(qcd_returns_t, destroy, void,
+	private_qcd_returns_t *this)
+{
+	charon->bus->remove_listener(charon->bus, &this->public.listener);
+	free(this);
+}
+
+/*
+ * Described in header
+ */
+qcd_returns_t *qcd_returns_create(qcd_config_t *config, qcd_pending_t *pending,
+								  qcd_peers_t *peers, qcd_tokens_t *tokens,
+								  qcd_recoveries_t *recoveries)
+{
+	private_qcd_returns_t *this;
+
+	INIT(this,
+		.public = {
+			.listener = {
+				.ike_updown = _ike_updown,
+			},
+			.destroy = _destroy,
+		},
+		.config = config,
+		.pending = pending,
+		.peers = peers,
+		.tokens = tokens,
+		.recoveries = recoveries,
+	);
+	charon->bus->add_listener(charon->bus, &this->public.listener);
+	return &this->public;
+}
