@@ -45,23 +45,69 @@ static bool carries_traffic(child_sa_t *child_sa)
 	}
 }
 
+/**
+ * Find the CHILD_SA of a name that carries traffic
+ */
+static child_sa_t *find_up(ike_sa_t *ike_sa, char *name)
+{
+	enumerator_t *enumerator;
+	child_sa_t *child_sa, *found = NULL;
+
+	enumerator = ike_sa->create_child_sa_enumerator(ike_sa);
+	while (!found && enumerator->enumerate(enumerator, &child_sa))
+	{
+		if (carries_traffic(child_sa) &&
+			streq(child_sa->get_name(child_sa), name))
+		{
+			found = child_sa;
+		}
+	}
+	enumerator->destroy(enumerator);
+	return found;
+}
+
 /*
  * Described in header
  */
 bool qcd_child_is_up(ike_sa_t *ike_sa, char *name)
 {
-	enumerator_t *enumerator;
-	child_sa_t *child_sa;
-	bool found = FALSE;
+	return find_up(ike_sa, name) != NULL;
+}
 
-	enumerator = ike_sa->create_child_sa_enumerator(ike_sa);
-	while (!found && enumerator->enumerate(enumerator, &child_sa))
+/*
+ * Described in header
+ */
+linked_list_t *qcd_child_clone_selectors(child_sa_t *child_sa)
+{
+	linked_list_t *list = linked_list_create();
+	enumerator_t *enumerator;
+	traffic_selector_t *ts;
+
+	enumerator = child_sa->create_ts_enumerator(child_sa, FALSE);
+	while (enumerator->enumerate(enumerator, &ts))
 	{
-		found = carries_traffic(child_sa) &&
-				streq(child_sa->get_name(child_sa), name);
+		list->insert_last(list, ts->clone(ts));
 	}
 	enumerator->destroy(enumerator);
-	return found;
+	return list;
+}
+
+/*
+ * Described in header
+ */
+linked_list_t *qcd_child_get_selectors(ike_sa_t *ike_sa, char *name)
+{
+	child_sa_t *child_sa = find_up(ike_sa, name);
+
+	return child_sa ? qcd_child_clone_selectors(child_sa) : NULL;
+}
+
+/*
+ * Described in header
+ */
+bool qcd_child_same_selectors(linked_list_t *a, linked_list_t *b)
+{
+	return a->equals_offset(a, b, offsetof(traffic_selector_t, equals));
 }
 
 /*

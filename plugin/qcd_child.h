@@ -38,6 +38,33 @@ bool qcd_child_is_used(child_sa_t *child_sa);
 bool qcd_child_is_up(ike_sa_t *ike_sa, char *name);
 
 /**
+ * Get the remote traffic selectors of the CHILD_SA that carries traffic.
+ *
+ * @param ike_sa		IKE_SA, checked out
+ * @param name			name of the CHILD_SA
+ * @return				list of traffic_selector_t, to destroy with
+ *						destroy_offset(); NULL if there is no such CHILD_SA
+ */
+linked_list_t *qcd_child_get_selectors(ike_sa_t *ike_sa, char *name);
+
+/**
+ * Get the remote traffic selectors of a CHILD_SA.
+ *
+ * @param child_sa		CHILD_SA
+ * @return				list as above
+ */
+linked_list_t *qcd_child_clone_selectors(child_sa_t *child_sa);
+
+/**
+ * Tell whether two lists have the same traffic selectors.
+ *
+ * @param a				list of traffic_selector_t
+ * @param b				another one
+ * @return				TRUE if so
+ */
+bool qcd_child_same_selectors(linked_list_t *a, linked_list_t *b);
+
+/**
  * Find the configuration of a CHILD_SA.
  *
  * @param peer_cfg		configuration of its connection

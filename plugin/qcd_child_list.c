@@ -30,6 +30,8 @@ typedef struct {
 	child_cfg_t *cfg;
 	/** what a new one takes over from the one that is lost */
 	qcd_child_t kept;
+	/** remote selectors as traffic_selector_t, NULL if they are not known */
+	linked_list_t *remote;
 	/** whether it was up in the last look */
 	bool up;
 } entry_t;
@@ -40,6 +42,7 @@ typedef struct {
 static void entry_destroy(entry_t *entry)
 {
 	entry->cfg->destroy(entry->cfg);
+	DESTROY_OFFSET_IF(entry->remote, offsetof(traffic_selector_t, destroy));
 	qcd_child_release(&entry->kept);
 	free(entry);
 }
@@ -70,6 +73,24 @@ static bool has(private_qcd_child_list_t *this, char *name)
 	return found;
 }
 
+/**
+ * Set the remote selectors of a CHILD_SA, adopted; one that was only being
+ * created has none
+ */
+static void set_remote(entry_t *entry, linked_list_t *remote)
+{
+	DESTROY_OFFSET_IF(entry->remote, offsetof(traffic_selector_t, destroy));
+	entry->remote = NULL;
+	if (remote->get_count(remote))
+	{
+		entry->remote = remote;
+	}
+	else
+	{
+		remote->destroy(remote);
+	}
+}
+
 METHOD(qcd_child_list_t, add, void,
 	private_qcd_child_list_t *this, child_cfg_t *cfg, child_sa_t *child_sa)
 {
@@ -85,6 +106,7 @@ METHOD(qcd_child_list_t, add, void,
 	if (child_sa)
 	{
 		qcd_child_keep(&entry->kept, child_sa);
+		set_remote(entry, qcd_child_clone_selectors(child_sa));
 	}
 	this->entries->insert_last(this->entries, entry);
 }
@@ -143,6 +165,72 @@ METHOD(qcd_child_list_t, look_at, u_int,
 	}
 	enumerator->destroy(enumerator);
 	return count;
+}
+
+/**
+ * Compare a CHILD_SA of an IKE_SA with what it was
+ */
+static qcd_likeness_t compare_entry(entry_t *entry, peer_cfg_t *peer_cfg,
+									ike_sa_t *ike_sa)
+{
+	child_cfg_t *cfg = get_current(entry, peer_cfg);
+	linked_list_t *remote;
+	qcd_likeness_t likeness = QCD_UNKNOWN;
+
+	remote = qcd_child_get_selectors(ike_sa, entry->cfg->get_name(entry->cfg));
+	if (remote && entry->remote)
+	{
+		if (qcd_child_same_selectors(remote, entry->remote))
+		{
+			likeness = QCD_SAME;
+		}
+		else if (cfg && cfg->equals(cfg, entry->cfg))
+		{
+			likeness = QCD_OTHER;
+		}
+	}
+	DESTROY_OFFSET_IF(remote, offsetof(traffic_selector_t, destroy));
+	return likeness;
+}
+
+METHOD(qcd_child_list_t, compare, qcd_likeness_t,
+	private_qcd_child_list_t *this, peer_cfg_t *peer_cfg, ike_sa_t *ike_sa)
+{
+	enumerator_t *enumerator;
+	qcd_likeness_t likeness, all = QCD_UNKNOWN;
+	entry_t *entry;
+
+	enumerator = this->entries->create_enumerator(this->entries);
+	while (all != QCD_SAME && enumerator->enumerate(enumerator, &entry))
+	{
+		likeness = compare_entry(entry, peer_cfg, ike_sa);
+		if (likeness != QCD_UNKNOWN)
+		{
+			all = likeness;
+		}
+	}
+	enumerator->destroy(enumerator);
+	return all;
+}
+
+METHOD(qcd_child_list_t, learn, void,
+	private_qcd_child_list_t *this, ike_sa_t *ike_sa)
+{
+	enumerator_t *enumerator;
+	linked_list_t *remote;
+	entry_t *entry;
+
+	enumerator = this->entries->create_enumerator(this->entries);
+	while (enumerator->enumerate(enumerator, &entry))
+	{
+		remote = qcd_child_get_selectors(ike_sa,
+										 entry->cfg->get_name(entry->cfg));
+		if (remote)
+		{
+			set_remote(entry, remote);
+		}
+	}
+	enumerator->destroy(enumerator);
 }
 
 METHOD(qcd_child_list_t, count_missing, u_int,
@@ -227,6 +315,8 @@ qcd_child_list_t *qcd_child_list_create()
 			.is_outdated = _is_outdated,
 			.look = _look,
 			.look_at = _look_at,
+			.compare = _compare,
+			.learn = _learn,
 			.count_missing = _count_missing,
 			.queue_missing = _queue_missing,
 			.merge = _merge,

@@ -11,6 +11,16 @@
 #include <daemon.h>
 
 typedef struct qcd_child_list_t qcd_child_list_t;
+typedef enum qcd_likeness_t qcd_likeness_t;
+
+/**
+ * Whether an IKE_SA seems to be with the same peer as a lost one
+ */
+enum qcd_likeness_t {
+	QCD_UNKNOWN,
+	QCD_SAME,
+	QCD_OTHER,
+};
 
 /**
  * The CHILD_SAs of a connection that have to be up, each name once, and which of
@@ -50,6 +60,28 @@ struct qcd_child_list_t {
 	 * @return				number of CHILD_SAs that are up on it
 	 */
 	u_int (*look_at)(qcd_child_list_t *this, ike_sa_t *ike_sa);
+
+	/**
+	 * Compare an IKE_SA with the lost one: another client may have the same
+	 * identity, or the same address.
+	 *
+	 * @param peer_cfg		current configuration of the connection
+	 * @param ike_sa		IKE_SA, checked out
+	 * @return				QCD_SAME if one of the CHILD_SAs is up with the remote
+	 *						selectors that it had, QCD_OTHER if one is up with
+	 *						others, though it is still configured as it was, or
+	 *						QCD_UNKNOWN
+	 */
+	qcd_likeness_t (*compare)(qcd_child_list_t *this, peer_cfg_t *peer_cfg,
+							  ike_sa_t *ike_sa);
+
+	/**
+	 * Take the remote selectors of the CHILD_SAs that an IKE_SA has for those that
+	 * they are to have.
+	 *
+	 * @param ike_sa		IKE_SA, checked out
+	 */
+	void (*learn)(qcd_child_list_t *this, ike_sa_t *ike_sa);
 
 	/**
 	 * Count the CHILD_SAs that were not up in the last look. Those that are

@@ -46,14 +46,15 @@ static bool is_busy(ike_sa_t *ike_sa)
  *
  * @return				FALSE if it does not
  */
-static bool look_at(qcd_wanted_t *wanted, peer_cfg_t *peer_cfg,
-					ike_sa_t *ike_sa, qcd_found_t *found)
+static bool look_at(qcd_connector_t *connector, qcd_wanted_t *wanted,
+					peer_cfg_t *peer_cfg, ike_sa_t *ike_sa, qcd_found_t *found)
 {
 	ike_sa_state_t state = ike_sa->get_state(ike_sa);
 	ike_sa_id_t *id = ike_sa->get_id(ike_sa);
 
 	if ((state != IKE_ESTABLISHED && state != IKE_REKEYING) ||
-		!wanted->is_with(wanted, ike_sa))
+		(!connector->is_try(connector, ike_sa->get_unique_id(ike_sa)) &&
+		 !wanted->is_with(wanted, peer_cfg, ike_sa)))
 	{
 		return FALSE;
 	}
@@ -67,8 +68,9 @@ static bool look_at(qcd_wanted_t *wanted, peer_cfg_t *peer_cfg,
 /*
  * Described in header
  */
-array_t *qcd_found_create(qcd_peers_t *peers, qcd_wanted_t *wanted,
-						  peer_cfg_t *peer_cfg, uint32_t lost, bool ask)
+array_t *qcd_found_create(qcd_peers_t *peers, qcd_connector_t *connector,
+						  qcd_wanted_t *wanted, peer_cfg_t *peer_cfg,
+						  uint32_t lost, bool ask)
 {
 	array_t *all = array_create(sizeof(qcd_found_t), 0);
 	linked_list_t *sas;
@@ -87,7 +89,7 @@ array_t *qcd_found_create(qcd_peers_t *peers, qcd_wanted_t *wanted,
 		{
 			status = SUCCESS;
 			found.sa = *sa;
-			if (look_at(wanted, peer_cfg, ike_sa, &found))
+			if (look_at(connector, wanted, peer_cfg, ike_sa, &found))
 			{
 				array_insert(all, ARRAY_TAIL, &found);
 				status = ask ? qcd_sa_ask(ike_sa) : SUCCESS;
@@ -125,7 +127,7 @@ bool qcd_found_best(array_t *all, u_int wanted, qcd_found_t *best,
 /*
  * Described in header
  */
-linked_list_t *qcd_found_surplus(array_t *all, u_int wanted)
+linked_list_t *qcd_found_surplus(array_t *all, u_int wanted, uint32_t before)
 {
 	linked_list_t *surplus = linked_list_create();
 	qcd_found_t found, keep;
@@ -136,7 +138,8 @@ linked_list_t *qcd_found_surplus(array_t *all, u_int wanted)
 	for (i = 0; i < array_count(all); i++)
 	{
 		array_get(all, i, &found);
-		if (found.children < wanted || found.busy)
+		if (found.children < wanted || found.busy ||
+			found.sa.unique_id <= before)
 		{
 			continue;
 		}

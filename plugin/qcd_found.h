@@ -8,6 +8,7 @@
 #ifndef QCD_FOUND_H_
 #define QCD_FOUND_H_
 
+#include "qcd_connector.h"
 #include "qcd_peers.h"
 #include "qcd_wanted.h"
 
@@ -35,14 +36,16 @@ struct qcd_found_t {
  * them. Checks them out, one after the other.
  *
  * @param peers			established IKE_SAs
+ * @param connector		how the peer is reached, knows our own tries
  * @param wanted		what has to be up
  * @param peer_cfg		configuration
  * @param lost			unique ID of the lost one: older ones may be lost, too
  * @param ask			whether to ask the peer if it has them
  * @return				array of qcd_found_t, to destroy
  */
-array_t *qcd_found_create(qcd_peers_t *peers, qcd_wanted_t *wanted,
-						  peer_cfg_t *peer_cfg, uint32_t lost, bool ask);
+array_t *qcd_found_create(qcd_peers_t *peers, qcd_connector_t *connector,
+						  qcd_wanted_t *wanted, peer_cfg_t *peer_cfg,
+						  uint32_t lost, bool ask);
 
 /**
  * Get the one with most of the CHILD_SAs, the youngest of these, and count those
@@ -63,8 +66,9 @@ bool qcd_found_best(array_t *all, u_int wanted, qcd_found_t *best,
  *
  * @param all			array of qcd_found_t
  * @param wanted		number of CHILD_SAs
+ * @param before		IKE_SAs up to this unique ID were there before: they stay
  * @return				list of qcd_sa_t, to destroy with destroy_function(free)
  */
-linked_list_t *qcd_found_surplus(array_t *all, u_int wanted);
+linked_list_t *qcd_found_surplus(array_t *all, u_int wanted, uint32_t before);
 
 #endif /** QCD_FOUND_H_ @}*/

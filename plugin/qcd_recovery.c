@@ -66,6 +66,11 @@ struct private_qcd_recovery_t {
 	uint32_t lost;
 
 	/**
+	 * IKE_SAs up to this unique ID were there when we began
+	 */
+	uint32_t before;
+
+	/**
 	 * Whether a crash was proved, so that its end is worth an event
 	 */
 	bool proved;
@@ -204,6 +209,53 @@ static uint64_t complete(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 }
 
 /**
+ * Find the IKE_SAs that may take the place of the lost one
+ *
+ * @param ask			whether to ask the peer if it has them
+ */
+static array_t *find_all(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
+						 bool ask)
+{
+	return qcd_found_create(this->peers, this->connector, this->wanted,
+							peer_cfg, this->lost, ask);
+}
+
+/**
+ * Note which IKE_SAs were there when we began. The one of a peer that was faster
+ * than we is the youngest of them, and counts like those to come.
+ */
+static void note_before(private_qcd_recovery_t *this, array_t *all)
+{
+	qcd_found_t found;
+	int i;
+
+	for (i = 0; i < array_count(all); i++)
+	{
+		array_get(all, i, &found);
+		this->before = max(this->before, found.sa.unique_id);
+	}
+	if (!this->proved && this->before)
+	{
+		this->before--;
+	}
+}
+
+/**
+ * Take what is up on an IKE_SA for what has to be up on the peer's, too: what it
+ * asks for may have changed
+ */
+static void learn(private_qcd_recovery_t *this, qcd_sa_t *sa)
+{
+	ike_sa_t *ike_sa = qcd_sa_checkout_same(sa);
+
+	if (ike_sa)
+	{
+		this->wanted->learn(this->wanted, ike_sa);
+		qcd_sa_checkin(ike_sa, SUCCESS);
+	}
+}
+
+/**
  * There are several IKE_SAs with all CHILD_SAs, as where both peers initiated
  * one: find out which the peer has as well, and delete all of these but one. Both
  * peers would keep the same one.
@@ -222,8 +274,7 @@ static uint64_t tidy(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 	{
 		return this->several_since + PEERS_TIME_MS;
 	}
-	all = qcd_found_create(this->peers, this->wanted, peer_cfg, this->lost,
-						   !this->several_since);
+	all = find_all(this, peer_cfg, !this->several_since);
 	if (!this->several_since)
 	{
 		this->several_since = now;
@@ -232,7 +283,7 @@ static uint64_t tidy(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 	{
 		this->several_since = 0;
 		this->wanted->count_missing(this->wanted, peer_cfg, &wanted);
-		surplus = qcd_found_surplus(all, wanted);
+		surplus = qcd_found_surplus(all, wanted, this->before);
 		while (surplus->remove_first(surplus, (void**)&sa) == SUCCESS)
 		{
 			delete_sa(this, sa);
@@ -268,6 +319,7 @@ static uint64_t settle(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 		{
 			ask_children(this, peer_cfg, &best->sa);
 		}
+		learn(this, &best->sa);
 	}
 	/* the peer may still complete a try that it has answered, and delete the other
 	 * IKE_SA for it, so such a try has its time */
@@ -327,23 +379,29 @@ static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 
 	/* in this order: a try is pending until it is established */
 	sa = this->connector->get_try(this->connector);
-	all = qcd_found_create(this->peers, this->wanted, peer_cfg, this->lost,
-						   !this->begun);
+	all = find_all(this, peer_cfg, !this->begun);
+	if (!this->begun)
+	{
+		note_before(this, all);
+	}
 	missing = this->wanted->count_missing(this->wanted, peer_cfg, &wanted);
 	found = qcd_found_best(all, wanted, &best, &num_complete);
 	array_destroy(all);
 
-	if (found && !missing)
-	{
+	if (found && (this->up_since || !missing))
+	{	/* what is closed after all was up stays closed */
 		due = settle(this, peer_cfg, &best, num_complete);
 	}
 	else if (is_closed(this))
 	{
 		due = give_up(this, "it was closed");
 	}
+	else if (this->up_since && qcd_now() - this->up_since >= LEFT_OVER_MS)
+	{
+		due = 0;
+	}
 	else if (found)
 	{
-		this->up_since = 0;
 		due = complete(this, peer_cfg, &best);
 	}
 	else if (!this->proved)

@@ -128,18 +128,33 @@ METHOD(qcd_wanted_t, get_peer_id, identification_t*,
 }
 
 METHOD(qcd_wanted_t, is_with, bool,
-	private_qcd_wanted_t *this, ike_sa_t *ike_sa)
+	private_qcd_wanted_t *this, peer_cfg_t *peer_cfg, ike_sa_t *ike_sa)
 {
 	identification_t *my_id = ike_sa->get_my_id(ike_sa);
 	identification_t *other_id = ike_sa->get_other_eap_id(ike_sa);
 
-	if (!streq(ike_sa->get_name(ike_sa), get_name(this)))
+	if (!streq(ike_sa->get_name(ike_sa), get_name(this)) ||
+		!my_id->equals(my_id, this->my_id) ||
+		!other_id->equals(other_id, this->other_id))
 	{
 		return FALSE;
 	}
-	return this->peer->ip_equals(this->peer, ike_sa->get_other_host(ike_sa)) ||
-		   (my_id->equals(my_id, this->my_id) &&
-			other_id->equals(other_id, this->other_id));
+	switch (this->children->compare(this->children, peer_cfg, ike_sa))
+	{
+		case QCD_SAME:
+			return TRUE;
+		case QCD_OTHER:
+			return FALSE;
+		case QCD_UNKNOWN:
+			break;
+	}
+	return this->peer->ip_equals(this->peer, ike_sa->get_other_host(ike_sa));
+}
+
+METHOD(qcd_wanted_t, learn, void,
+	private_qcd_wanted_t *this, ike_sa_t *ike_sa)
+{
+	this->children->learn(this->children, ike_sa);
 }
 
 /**
@@ -315,6 +330,7 @@ static private_qcd_wanted_t *create_empty(qcd_config_t *config,
 			.get_peer = _get_peer,
 			.get_peer_id = _get_peer_id,
 			.is_with = _is_with,
+			.learn = _learn,
 			.get_config = _get_config,
 			.look = _look,
 			.look_at = _look_at,

@@ -44,12 +44,23 @@ struct qcd_wanted_t {
 	identification_t *(*get_peer_id)(qcd_wanted_t *this);
 
 	/**
-	 * Check if an IKE_SA is with the same peer, by the same connection.
+	 * Tell whether an IKE_SA is with the same peer, by the same connection. The
+	 * identities alone don't say: several clients may have the same one, and be
+	 * behind the same address.
+	 *
+	 * @param peer_cfg		current configuration
+	 * @param ike_sa		IKE_SA, checked out; none that we began for this
+	 * @return				TRUE if it has the same identities, and the CHILD_SAs that
+	 *						were lost, or the same address where it has none of these
+	 */
+	bool (*is_with)(qcd_wanted_t *this, peer_cfg_t *peer_cfg, ike_sa_t *ike_sa);
+
+	/**
+	 * Take what is up on an IKE_SA for what has to be up on another one, too.
 	 *
 	 * @param ike_sa		IKE_SA, checked out
-	 * @return				TRUE if so
 	 */
-	bool (*is_with)(qcd_wanted_t *this, ike_sa_t *ike_sa);
+	void (*learn)(qcd_wanted_t *this, ike_sa_t *ike_sa);
 
 	/**
 	 * Get the current configuration of the connection. Where it is not loaded
