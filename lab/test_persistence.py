@@ -240,9 +240,12 @@ def test_reloaded_while_it_is_under_way(lab: Lab, peer: Peer) -> None:
     lost = establish(lab, peer, given)
     lose(peer, given, lost)
     seen = {lost.spi_i}
+    asked = next_try(peer, seen)
     lab.a.command("unload-conn", {"name": "b"})
-    for _ in range(2):
-        refuse(peer, next_try(peer, seen), NO_PROPOSAL_CHOSEN)
-        lab.a.load("connections")
+    refuse(peer, asked, NO_PROPOSAL_CHOSEN)
+    lab.a.wait_log("IKE_SA b.* state change: CONNECTING => DESTROYING")
+    with pytest.raises(LabTimeout):
+        next_try(peer, seen, timeout=2.0)
+    lab.a.load("connections")
     peer.accept([token()])
     lab.a.wait_established()
