@@ -9,6 +9,11 @@ from lab.relay import Relay, Way
 from lab.scenario import Lab
 
 
+# With MOBIKE, charon probes for a path from its new address every 2 s or so, and
+# until one is answered nothing that it sends gets out.
+PROBED = 3.5
+
+
 def two(stage: Stage) -> Lab:
     stage.make()
     return stage.up()
@@ -112,7 +117,7 @@ def roamed_while_down(stage: Stage) -> None:
     stage.again()
 
 
-@case("A.3", "the same with MOBIKE")
+@case("A.3", "the same with MOBIKE", within=PROBED)
 def roamed_while_down_mobike(stage: Stage) -> None:
     lab = roamer(stage, "yes")
     lab.b.kill()
@@ -131,6 +136,22 @@ def roamed_while_cut(stage: Stage) -> None:
     lab.a.host.plug()
     lab.a.host.roam(8)
     stage.again()
+
+
+@case(
+    "A.3",
+    "a, with MOBIKE, moves four times; each time b crashes meanwhile",
+    within=PROBED,
+)
+def roamed_again_mobike(stage: Stage) -> None:
+    lab = roamer(stage, "yes")
+    for number in range(4 if stage.qcd else 1):
+        lab.b.kill()
+        lab.a.host.roam(20 + number)
+        lab.b.start()
+        if not stage.again():
+            return
+        stage.outage(1.0)
 
 
 @case("A.3", "a's link is down while b crashes, and comes up again")

@@ -26,7 +26,9 @@ def same_ids(stage: Stage, count: int) -> Lab:
     return stage.up()
 
 
-def crash(make: Callable[[Stage, int], Lab], count: int, delay: float = 0.0):  # type: ignore[no-untyped-def]
+def crash(
+    make: Callable[[Stage, int], Lab], count: int, delay: float = 0.0
+) -> Callable[[Stage], None]:
     def play(stage: Stage) -> None:
         lab = make(stage, count)
         relay = Relay(lab.network.router, lab.a.host, lab.b.host, Way(delay=delay))
