@@ -6,15 +6,13 @@
 #include <threading/mutex.h>
 
 /**
- * Milliseconds after which a look is taken at what nobody announces
+ * In milliseconds: after which a look is taken at what nobody announces; that the
+ * peer has to bring up the CHILD_SAs of its own IKE_SA, and to answer on one of
+ * several IKE_SAs; after which a connection that is not loaded is given up
  */
 #define LOOK_MS 250
-
-/**
- * Milliseconds that the peer has to bring up the CHILD_SAs of its own IKE_SA,
- * and to answer on one of several IKE_SAs
- */
 #define PEERS_TIME_MS 1000
+#define UNLOADED_MS 30000
 
 /**
  * Milliseconds, once all is up, after which tries that are left over go, and
@@ -22,11 +20,6 @@
  */
 #define LEFT_OVER_MS 5000
 #define OVER_MS 30000
-
-/**
- * Milliseconds after which a connection that is not loaded is given up
- */
-#define UNLOADED_MS 30000
 
 typedef struct private_qcd_recovery_t private_qcd_recovery_t;
 
@@ -91,10 +84,14 @@ struct private_qcd_recovery_t {
 	bool asked;
 
 	/**
-	 * Whether the first step is done: IKE_SAs that were there before may be lost
-	 * like the first one
+	 * Whether the first step is done: IKE_SAs from before may be lost as well
 	 */
 	bool begun;
+
+	/**
+	 * How many closings did not end the connection
+	 */
+	u_int ignored;
 
 	/**
 	 * Mutex for what follows. Listeners take it while they hold the bus, so
@@ -108,9 +105,9 @@ struct private_qcd_recovery_t {
 	uint32_t deleted;
 
 	/**
-	 * Whether somebody closed the connection on purpose
+	 * How often an IKE_SA was closed on purpose
 	 */
-	bool closed;
+	u_int closings;
 
 	/**
 	 * What is shown of it: where the peer is, when the next step is due, and
@@ -127,7 +124,7 @@ METHOD(qcd_recovery_t, note_closed, void,
 	private_qcd_recovery_t *this, uint32_t unique_id)
 {
 	this->mutex->lock(this->mutex);
-	this->closed |= unique_id != this->deleted;
+	this->closings += unique_id != this->deleted;
 	this->mutex->unlock(this->mutex);
 }
 
@@ -339,16 +336,16 @@ static uint64_t settle(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 }
 
 /**
- * Tell whether somebody has closed the connection
+ * Get how often an IKE_SA was closed on purpose
  */
-static bool is_closed(private_qcd_recovery_t *this)
+static u_int get_closings(private_qcd_recovery_t *this)
 {
-	bool closed;
+	u_int closings;
 
 	this->mutex->lock(this->mutex);
-	closed = this->closed;
+	closings = this->closings;
 	this->mutex->unlock(this->mutex);
-	return closed;
+	return closings;
 }
 
 /**
@@ -375,7 +372,9 @@ static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 	qcd_found_t best;
 	u_int missing, wanted, num_complete;
 	uint64_t due;
-	bool found;
+	bool found, up;
+	/* first of all: what is closed from here on is for the next step */
+	u_int closings = get_closings(this);
 
 	/* in this order: a try is pending until it is established */
 	sa = this->connector->get_try(this->connector);
@@ -387,12 +386,17 @@ static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 	missing = this->wanted->count_missing(this->wanted, peer_cfg, &wanted);
 	found = qcd_found_best(all, wanted, &best, &num_complete);
 	array_destroy(all);
-
-	if (found && (this->up_since || !missing))
-	{	/* what is closed after all was up stays closed */
+	/* what is closed after all was up stays closed */
+	up = found && (this->up_since || !missing);
+	if (up || sa)
+	{	/* one was only replaced: who closes the connection ends these, too */
+		this->ignored = closings;
+	}
+	if (up)
+	{
 		due = settle(this, peer_cfg, &best, num_complete);
 	}
-	else if (is_closed(this))
+	else if (closings != this->ignored)
 	{
 		due = give_up(this, "it was closed");
 	}
@@ -484,9 +488,7 @@ METHOD(qcd_recovery_t, go_on, void,
 	this->lost = max(this->lost, unique_id);
 	this->up_since = 0;
 	this->proved = TRUE;
-	this->mutex->lock(this->mutex);
-	this->closed = FALSE;
-	this->mutex->unlock(this->mutex);
+	this->ignored = get_closings(this);
 }
 
 METHOD(qcd_recovery_t, is_up, bool,
