@@ -2,13 +2,14 @@
 
 #include "qcd_recovery.h"
 #include "qcd_found.h"
+#include "qcd_surplus.h"
 
 #include <threading/mutex.h>
 
 /**
  * In milliseconds: after which a look is taken at what nobody announces; that the
- * peer has to bring up the CHILD_SAs of its own IKE_SA, and to answer on one of
- * several IKE_SAs; after which a connection that is not loaded is given up
+ * peer has to bring up the CHILD_SAs of its own IKE_SA; after which a connection
+ * that is not loaded is given up
  */
 #define LOOK_MS 250
 #define PEERS_TIME_MS 1000
@@ -54,14 +55,14 @@ struct private_qcd_recovery_t {
 	qcd_connector_t *connector;
 
 	/**
+	 * Ends up with one IKE_SA where there are several
+	 */
+	qcd_surplus_t *surplus;
+
+	/**
 	 * The youngest IKE_SA that was lost: younger ones may take its place
 	 */
 	uint32_t lost;
-
-	/**
-	 * IKE_SAs up to this unique ID were there when we began
-	 */
-	uint32_t before;
 
 	/**
 	 * Whether a crash was proved, so that its end is worth an event
@@ -70,12 +71,10 @@ struct private_qcd_recovery_t {
 
 	/**
 	 * Since when all is up, since when there is an IKE_SA without all of its
-	 * CHILD_SAs, since when there are several with all of them, and since when
-	 * the connection is not loaded; 0 if that is not so
+	 * CHILD_SAs, and since when the connection is not loaded; 0 if that is not so
 	 */
 	uint64_t up_since;
 	uint64_t incomplete_since;
-	uint64_t several_since;
 	uint64_t unloaded_since;
 
 	/**
@@ -206,38 +205,6 @@ static uint64_t complete(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 }
 
 /**
- * Find the IKE_SAs that may take the place of the lost one
- *
- * @param ask			whether to ask the peer if it has them
- */
-static array_t *find_all(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
-						 bool ask)
-{
-	return qcd_found_create(this->peers, this->connector, this->wanted,
-							peer_cfg, this->lost, ask);
-}
-
-/**
- * Note which IKE_SAs were there when we began. The one of a peer that was faster
- * than we is the youngest of them, and counts like those to come.
- */
-static void note_before(private_qcd_recovery_t *this, array_t *all)
-{
-	qcd_found_t found;
-	int i;
-
-	for (i = 0; i < array_count(all); i++)
-	{
-		array_get(all, i, &found);
-		this->before = max(this->before, found.sa.unique_id);
-	}
-	if (!this->proved && this->before)
-	{
-		this->before--;
-	}
-}
-
-/**
  * Take what is up on an IKE_SA for what has to be up on the peer's, too: what it
  * asks for may have changed
  */
@@ -250,46 +217,6 @@ static void learn(private_qcd_recovery_t *this, qcd_sa_t *sa)
 		this->wanted->learn(this->wanted, ike_sa);
 		qcd_sa_checkin(ike_sa, SUCCESS);
 	}
-}
-
-/**
- * There are several IKE_SAs with all CHILD_SAs, as where both peers initiated
- * one: find out which the peer has as well, and delete all of these but one. Both
- * peers would keep the same one.
- *
- * @return				when to look again
- */
-static uint64_t tidy(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
-{
-	uint64_t now = qcd_now();
-	linked_list_t *surplus;
-	qcd_sa_t *sa;
-	array_t *all;
-	u_int wanted;
-
-	if (this->several_since && now - this->several_since < PEERS_TIME_MS)
-	{
-		return this->several_since + PEERS_TIME_MS;
-	}
-	all = find_all(this, peer_cfg, !this->several_since);
-	if (!this->several_since)
-	{
-		this->several_since = now;
-	}
-	else
-	{
-		this->several_since = 0;
-		this->wanted->count_missing(this->wanted, peer_cfg, &wanted);
-		surplus = qcd_found_surplus(all, wanted, this->before);
-		while (surplus->remove_first(surplus, (void**)&sa) == SUCCESS)
-		{
-			delete_sa(this, sa);
-			free(sa);
-		}
-		surplus->destroy(surplus);
-	}
-	array_destroy(all);
-	return now + PEERS_TIME_MS;
 }
 
 /**
@@ -324,9 +251,9 @@ static uint64_t settle(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 							now - this->up_since >= LEFT_OVER_MS);
 	if (complete > 1)
 	{
-		return tidy(this, peer_cfg);
+		return this->surplus->tidy(this->surplus, peer_cfg, this->lost);
 	}
-	this->several_since = 0;
+	this->surplus->reset(this->surplus);
 	if (now - this->up_since >= OVER_MS)
 	{
 		return 0;
@@ -378,10 +305,11 @@ static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 
 	/* in this order: a try is pending until it is established */
 	sa = this->connector->get_try(this->connector);
-	all = find_all(this, peer_cfg, !this->begun);
+	all = qcd_found_create(this->peers, this->connector, this->wanted, peer_cfg,
+						   this->lost, !this->begun);
 	if (!this->begun)
 	{
-		note_before(this, all);
+		this->surplus->note_before(this->surplus, all, this->proved);
 	}
 	missing = this->wanted->count_missing(this->wanted, peer_cfg, &wanted);
 	found = qcd_found_best(all, wanted, &best, &num_complete);
@@ -517,6 +445,7 @@ METHOD(qcd_recovery_t, describe, void,
 METHOD(qcd_recovery_t, destroy, void,
 	private_qcd_recovery_t *this)
 {
+	this->surplus->destroy(this->surplus);
 	this->connector->destroy(this->connector);
 	this->wanted->destroy(this->wanted);
 	this->shown.peer->destroy(this->shown.peer);
@@ -556,5 +485,6 @@ qcd_recovery_t *qcd_recovery_create(qcd_events_t *events,
 			.over = !unique_id,
 		},
 	);
+	this->surplus = qcd_surplus_create(peers, this->connector, wanted);
 	return &this->public;
 }
