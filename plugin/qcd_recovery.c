@@ -210,11 +210,12 @@ static uint64_t complete(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
  */
 static void learn(private_qcd_recovery_t *this, qcd_sa_t *sa)
 {
+	qcd_child_list_t *children = this->wanted->get_children(this->wanted);
 	ike_sa_t *ike_sa = qcd_sa_checkout_same(sa);
 
 	if (ike_sa)
 	{
-		this->wanted->learn(this->wanted, ike_sa);
+		children->learn(children, ike_sa);
 		qcd_sa_checkin(ike_sa, SUCCESS);
 	}
 }
@@ -294,6 +295,7 @@ static uint64_t give_up(private_qcd_recovery_t *this, char *why)
  */
 static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 {
+	qcd_child_list_t *children = this->wanted->get_children(this->wanted);
 	qcd_pending_sa_t *sa;
 	array_t *all;
 	qcd_found_t best;
@@ -311,7 +313,7 @@ static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 	{
 		this->surplus->note_before(this->surplus, all, this->proved);
 	}
-	missing = this->wanted->count_missing(this->wanted, peer_cfg, &wanted);
+	missing = children->count_missing(children, peer_cfg, &wanted);
 	found = qcd_found_best(all, wanted, &best, &num_complete);
 	array_destroy(all);
 	/* what is closed after all was up stays closed */

@@ -71,12 +71,13 @@ METHOD(qcd_surplus_t, note_before, void,
 static void delete_surplus(private_qcd_surplus_t *this, peer_cfg_t *peer_cfg,
 						   array_t *all)
 {
+	qcd_child_list_t *children = this->wanted->get_children(this->wanted);
 	linked_list_t *surplus;
 	ike_sa_t *ike_sa;
 	qcd_sa_t *sa;
 	u_int wanted;
 
-	this->wanted->count_missing(this->wanted, peer_cfg, &wanted);
+	children->count_missing(children, peer_cfg, &wanted);
 	surplus = qcd_found_surplus(all, wanted, this->before);
 	while (surplus->remove_first(surplus, (void**)&sa) == SUCCESS)
 	{
