@@ -3,7 +3,7 @@
 #include "qcd_found.h"
 
 /**
- * Check if an IKE_SA lacks the virtual IPs that it should have got
+ * Tell whether an IKE_SA lacks the virtual IPs that it should have got
  */
 static bool lacks_virtual_ip(peer_cfg_t *peer_cfg, ike_sa_t *ike_sa)
 {
@@ -21,7 +21,7 @@ static bool lacks_virtual_ip(peer_cfg_t *peer_cfg, ike_sa_t *ike_sa)
 }
 
 /**
- * Check if CHILD_SAs are being created, or the peer was asked and has not
+ * Tell whether CHILD_SAs are being created, or the peer was asked and has not
  * answered
  */
 static bool is_busy(ike_sa_t *ike_sa)

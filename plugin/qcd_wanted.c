@@ -274,7 +274,7 @@ METHOD(qcd_wanted_t, merge, void,
 }
 
 /**
- * Check if we can be the initiator: where the peer got a virtual IP from us or
+ * Tell whether we can be the initiator: where the peer got a virtual IP from us or
  * authenticated with EAP, only the peer can
  */
 static bool is_symmetric(ike_sa_t *ike_sa)

@@ -81,14 +81,14 @@ struct qcd_wanted_t {
 						  ike_sa_t *ike_sa);
 
 	/**
-	 * Check if all CHILD_SAs that were wanted are not configured any more.
+	 * Tell whether all CHILD_SAs that were wanted are not configured any more.
 	 *
 	 * @param peer_cfg		current configuration
 	 */
 	bool (*is_obsolete)(qcd_wanted_t *this, peer_cfg_t *peer_cfg);
 
 	/**
-	 * Check if there are tasks of the lost IKE_SA, which create CHILD_SAs that
+	 * Tell whether there are tasks of the lost IKE_SA, which create CHILD_SAs that
 	 * nobody can name.
 	 */
 	bool (*has_tasks)(qcd_wanted_t *this);
@@ -101,7 +101,7 @@ struct qcd_wanted_t {
 	void (*add_virtual_ips)(qcd_wanted_t *this, ike_sa_t *ike_sa);
 
 	/**
-	 * Check if anything had come in on the lost IKE_SA's CHILD_SAs.
+	 * Tell whether anything had come in on the lost IKE_SA's CHILD_SAs.
 	 */
 	bool (*was_used)(qcd_wanted_t *this);
 
