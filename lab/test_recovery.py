@@ -13,6 +13,7 @@ from collections.abc import Callable
 import pytest
 
 from lab import ike
+from lab.admin import rows
 from lab.ask import Asker
 from lab.config import Config
 from lab.crash import Crash, Recovery, crash
@@ -114,6 +115,51 @@ def test_twenty_crashes_of_the_initiator(new_lab: NewLab) -> None:
             pings.wait_answer(count=5)
             victim, peer = (lab.a, lab.b) if number % 2 else (lab.b, lab.a)
             assert_smooth(crash(victim, peer, pings), f"crash {number}")
+
+
+def test_peer_replaces_its_own_sa(new_lab: NewLab) -> None:
+    """What the peer deletes while we are connecting was not closed on purpose.
+
+    As where it keeps one SA with each peer: it deletes its own for ours. The
+    recovery goes on, and sees that ours is lost with the next crash.
+    """
+    lab = new_lab(Config())
+    lab.up()
+    router, a, b = lab.network.router, lab.a.host, lab.b.host
+    with router.drop_ike(a, b, exchange=ike.IKE_AUTH, response=False) as drop:
+        lab.b.restart()
+        lab.a.nudge()
+        wait_until("a lost request", lambda: drop.count, 5.0)
+        lab.b.begin("a")
+        theirs = lab.a.wait_established()
+        lab.b.wait_for("its SA", lambda: theirs.spis in {s.spis for s in lab.b.sas()})
+        lab.b.forget(next(s for s in lab.b.sas() if s.spis == theirs.spis))
+        lab.a.wait_for("its end", lambda: not lab.a.established())
+        lab.b.restart()
+    lab.a.wait_established(timeout=10.0)
+    assert_one_sa(lab)
+
+
+def test_closed_while_connecting(new_lab: NewLab) -> None:
+    """Who closes the SA that we are connecting ends the recovery."""
+    lab = new_lab(Config())
+    lab.up()
+    router, a, b = lab.network.router, lab.a.host, lab.b.host
+    with router.drop_ike(a, b, exchange=ike.IKE_AUTH, response=False) as drop:
+        lab.b.restart()
+        lab.a.nudge()
+        wait_until("a lost request", lambda: drop.count, 5.0)
+        assert rows(lab.a, "recovery")
+
+        def closed() -> bool:
+            # Where the thread that closes it has just processed its response,
+            # that looks like a failure, and the next try is closed.
+            for sa in lab.a.sas():
+                lab.a.forget(sa)
+            return not rows(lab.a, "recovery")
+
+        wait_until("its end", closed, 5.0)
+        assert not lab.a.sas()
 
 
 def test_missed_delete(new_lab: NewLab) -> None:

@@ -407,8 +407,9 @@ METHOD(qcd_connector_t, connect_peer, uint64_t,
 	if (sa && !this->extra)
 	{
 		if (!sa->round_trip && is_astray(this, peer_cfg, sa))
-		{
+		{	/* it did not fail, even if another one has to wait */
 			this->tries->drop(this->tries, this->wanted, FALSE);
+			this->current = 0;
 			return begin_try(this, peer_cfg);
 		}
 		this->extra = sa->round_trip && is_extra_due(this, sa);

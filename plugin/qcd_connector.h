@@ -47,12 +47,12 @@ struct qcd_connector_t {
 	 *
 	 * @param peer_cfg		current configuration
 	 * @param sa			from get_try(), may be NULL
-	 * @param repeat		whether to repeat an unanswered request at once: the peer
+	 * @param at_once		whether to repeat an unanswered request at once: the peer
 	 *						may just have started
 	 * @return				when to call again, qcd_now()
 	 */
 	uint64_t (*connect)(qcd_connector_t *this, peer_cfg_t *peer_cfg,
-						qcd_pending_sa_t *sa, bool repeat);
+						qcd_pending_sa_t *sa, bool at_once);
 
 	/**
 	 * A try begins on an IKE_SA that is established.

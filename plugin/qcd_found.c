@@ -3,7 +3,7 @@
 #include "qcd_found.h"
 
 /**
- * Check if an IKE_SA lacks the virtual IPs that it should have got
+ * Tell whether an IKE_SA lacks the virtual IPs that it should have got
  */
 static bool lacks_virtual_ip(peer_cfg_t *peer_cfg, ike_sa_t *ike_sa)
 {
@@ -21,7 +21,7 @@ static bool lacks_virtual_ip(peer_cfg_t *peer_cfg, ike_sa_t *ike_sa)
 }
 
 /**
- * Check if CHILD_SAs are being created, or the peer was asked and has not
+ * Tell whether CHILD_SAs are being created, or the peer was asked and has not
  * answered
  */
 static bool is_busy(ike_sa_t *ike_sa)
@@ -49,6 +49,7 @@ static bool is_busy(ike_sa_t *ike_sa)
 static bool look_at(qcd_connector_t *connector, qcd_wanted_t *wanted,
 					peer_cfg_t *peer_cfg, ike_sa_t *ike_sa, qcd_found_t *found)
 {
+	qcd_child_list_t *children = wanted->get_children(wanted);
 	ike_sa_state_t state = ike_sa->get_state(ike_sa);
 	ike_sa_id_t *id = ike_sa->get_id(ike_sa);
 
@@ -58,7 +59,7 @@ static bool look_at(qcd_connector_t *connector, qcd_wanted_t *wanted,
 	{
 		return FALSE;
 	}
-	found->children = wanted->look_at(wanted, ike_sa);
+	found->children = children->look_at(children, ike_sa);
 	found->initiator = id->is_initiator(id);
 	found->busy = is_busy(ike_sa);
 	found->no_vip = found->initiator && lacks_virtual_ip(peer_cfg, ike_sa);
@@ -73,13 +74,14 @@ array_t *qcd_found_create(qcd_peers_t *peers, qcd_connector_t *connector,
 						  uint32_t lost, bool ask)
 {
 	array_t *all = array_create(sizeof(qcd_found_t), 0);
+	qcd_child_list_t *children = wanted->get_children(wanted);
 	linked_list_t *sas;
 	ike_sa_t *ike_sa;
 	qcd_found_t found;
 	qcd_sa_t *sa;
 	status_t status;
 
-	wanted->look(wanted);
+	children->look(children);
 	sas = peers->find(peers, wanted->get_name(wanted),
 					  wanted->get_peer(wanted), wanted->get_peer_id(wanted));
 	while (sas->remove_first(sas, (void**)&sa) == SUCCESS)

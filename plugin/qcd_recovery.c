@@ -2,19 +2,18 @@
 
 #include "qcd_recovery.h"
 #include "qcd_found.h"
+#include "qcd_surplus.h"
 
 #include <threading/mutex.h>
 
 /**
- * Milliseconds after which a look is taken at what nobody announces
+ * In milliseconds: after which a look is taken at what nobody announces; that the
+ * peer has to bring up the CHILD_SAs of its own IKE_SA; after which a connection
+ * that is not loaded is given up
  */
 #define LOOK_MS 250
-
-/**
- * Milliseconds that the peer has to bring up the CHILD_SAs of its own IKE_SA,
- * and to answer on one of several IKE_SAs
- */
 #define PEERS_TIME_MS 1000
+#define UNLOADED_MS 30000
 
 /**
  * Milliseconds, once all is up, after which tries that are left over go, and
@@ -22,11 +21,6 @@
  */
 #define LEFT_OVER_MS 5000
 #define OVER_MS 30000
-
-/**
- * Milliseconds after which a connection that is not loaded is given up
- */
-#define UNLOADED_MS 30000
 
 typedef struct private_qcd_recovery_t private_qcd_recovery_t;
 
@@ -61,14 +55,14 @@ struct private_qcd_recovery_t {
 	qcd_connector_t *connector;
 
 	/**
+	 * Ends up with one IKE_SA where there are several
+	 */
+	qcd_surplus_t *surplus;
+
+	/**
 	 * The youngest IKE_SA that was lost: younger ones may take its place
 	 */
 	uint32_t lost;
-
-	/**
-	 * IKE_SAs up to this unique ID were there when we began
-	 */
-	uint32_t before;
 
 	/**
 	 * Whether a crash was proved, so that its end is worth an event
@@ -77,12 +71,10 @@ struct private_qcd_recovery_t {
 
 	/**
 	 * Since when all is up, since when there is an IKE_SA without all of its
-	 * CHILD_SAs, since when there are several with all of them, and since when
-	 * the connection is not loaded; 0 if that is not so
+	 * CHILD_SAs, and since when the connection is not loaded; 0 if that is not so
 	 */
 	uint64_t up_since;
 	uint64_t incomplete_since;
-	uint64_t several_since;
 	uint64_t unloaded_since;
 
 	/**
@@ -91,10 +83,14 @@ struct private_qcd_recovery_t {
 	bool asked;
 
 	/**
-	 * Whether the first step is done: IKE_SAs that were there before may be lost
-	 * like the first one
+	 * Whether the first step is done: IKE_SAs from before may be lost as well
 	 */
 	bool begun;
+
+	/**
+	 * How many closings did not end the connection
+	 */
+	u_int ignored;
 
 	/**
 	 * Mutex for what follows. Listeners take it while they hold the bus, so
@@ -108,9 +104,9 @@ struct private_qcd_recovery_t {
 	uint32_t deleted;
 
 	/**
-	 * Whether somebody closed the connection on purpose
+	 * How often an IKE_SA was closed on purpose
 	 */
-	bool closed;
+	u_int closings;
 
 	/**
 	 * What is shown of it: where the peer is, when the next step is due, and
@@ -127,7 +123,7 @@ METHOD(qcd_recovery_t, note_closed, void,
 	private_qcd_recovery_t *this, uint32_t unique_id)
 {
 	this->mutex->lock(this->mutex);
-	this->closed |= unique_id != this->deleted;
+	this->closings += unique_id != this->deleted;
 	this->mutex->unlock(this->mutex);
 }
 
@@ -209,90 +205,19 @@ static uint64_t complete(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 }
 
 /**
- * Find the IKE_SAs that may take the place of the lost one
- *
- * @param ask			whether to ask the peer if it has them
- */
-static array_t *find_all(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
-						 bool ask)
-{
-	return qcd_found_create(this->peers, this->connector, this->wanted,
-							peer_cfg, this->lost, ask);
-}
-
-/**
- * Note which IKE_SAs were there when we began. The one of a peer that was faster
- * than we is the youngest of them, and counts like those to come.
- */
-static void note_before(private_qcd_recovery_t *this, array_t *all)
-{
-	qcd_found_t found;
-	int i;
-
-	for (i = 0; i < array_count(all); i++)
-	{
-		array_get(all, i, &found);
-		this->before = max(this->before, found.sa.unique_id);
-	}
-	if (!this->proved && this->before)
-	{
-		this->before--;
-	}
-}
-
-/**
  * Take what is up on an IKE_SA for what has to be up on the peer's, too: what it
  * asks for may have changed
  */
 static void learn(private_qcd_recovery_t *this, qcd_sa_t *sa)
 {
+	qcd_child_list_t *children = this->wanted->get_children(this->wanted);
 	ike_sa_t *ike_sa = qcd_sa_checkout_same(sa);
 
 	if (ike_sa)
 	{
-		this->wanted->learn(this->wanted, ike_sa);
+		children->learn(children, ike_sa);
 		qcd_sa_checkin(ike_sa, SUCCESS);
 	}
-}
-
-/**
- * There are several IKE_SAs with all CHILD_SAs, as where both peers initiated
- * one: find out which the peer has as well, and delete all of these but one. Both
- * peers would keep the same one.
- *
- * @return				when to look again
- */
-static uint64_t tidy(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
-{
-	uint64_t now = qcd_now();
-	linked_list_t *surplus;
-	qcd_sa_t *sa;
-	array_t *all;
-	u_int wanted;
-
-	if (this->several_since && now - this->several_since < PEERS_TIME_MS)
-	{
-		return this->several_since + PEERS_TIME_MS;
-	}
-	all = find_all(this, peer_cfg, !this->several_since);
-	if (!this->several_since)
-	{
-		this->several_since = now;
-	}
-	else
-	{
-		this->several_since = 0;
-		this->wanted->count_missing(this->wanted, peer_cfg, &wanted);
-		surplus = qcd_found_surplus(all, wanted, this->before);
-		while (surplus->remove_first(surplus, (void**)&sa) == SUCCESS)
-		{
-			delete_sa(this, sa);
-			free(sa);
-		}
-		surplus->destroy(surplus);
-	}
-	array_destroy(all);
-	return now + PEERS_TIME_MS;
 }
 
 /**
@@ -327,9 +252,9 @@ static uint64_t settle(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 							now - this->up_since >= LEFT_OVER_MS);
 	if (complete > 1)
 	{
-		return tidy(this, peer_cfg);
+		return this->surplus->tidy(this->surplus, peer_cfg, this->lost);
 	}
-	this->several_since = 0;
+	this->surplus->reset(this->surplus);
 	if (now - this->up_since >= OVER_MS)
 	{
 		return 0;
@@ -339,16 +264,16 @@ static uint64_t settle(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 }
 
 /**
- * Tell whether somebody has closed the connection
+ * Get how often an IKE_SA was closed on purpose
  */
-static bool is_closed(private_qcd_recovery_t *this)
+static u_int get_closings(private_qcd_recovery_t *this)
 {
-	bool closed;
+	u_int closings;
 
 	this->mutex->lock(this->mutex);
-	closed = this->closed;
+	closings = this->closings;
 	this->mutex->unlock(this->mutex);
-	return closed;
+	return closings;
 }
 
 /**
@@ -370,29 +295,38 @@ static uint64_t give_up(private_qcd_recovery_t *this, char *why)
  */
 static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 {
+	qcd_child_list_t *children = this->wanted->get_children(this->wanted);
 	qcd_pending_sa_t *sa;
 	array_t *all;
 	qcd_found_t best;
 	u_int missing, wanted, num_complete;
 	uint64_t due;
-	bool found;
+	bool found, up;
+	/* first of all: what is closed from here on is for the next step */
+	u_int closings = get_closings(this);
 
 	/* in this order: a try is pending until it is established */
 	sa = this->connector->get_try(this->connector);
-	all = find_all(this, peer_cfg, !this->begun);
+	all = qcd_found_create(this->peers, this->connector, this->wanted, peer_cfg,
+						   this->lost, !this->begun);
 	if (!this->begun)
 	{
-		note_before(this, all);
+		this->surplus->note_before(this->surplus, all, this->proved);
 	}
-	missing = this->wanted->count_missing(this->wanted, peer_cfg, &wanted);
+	missing = children->count_missing(children, peer_cfg, &wanted);
 	found = qcd_found_best(all, wanted, &best, &num_complete);
 	array_destroy(all);
-
-	if (found && (this->up_since || !missing))
-	{	/* what is closed after all was up stays closed */
+	/* what is closed after all was up stays closed */
+	up = found && (this->up_since || !missing);
+	if (up || sa)
+	{	/* one was only replaced: who closes the connection ends these, too */
+		this->ignored = closings;
+	}
+	if (up)
+	{
 		due = settle(this, peer_cfg, &best, num_complete);
 	}
-	else if (is_closed(this))
+	else if (closings != this->ignored)
 	{
 		due = give_up(this, "it was closed");
 	}
@@ -484,9 +418,7 @@ METHOD(qcd_recovery_t, go_on, void,
 	this->lost = max(this->lost, unique_id);
 	this->up_since = 0;
 	this->proved = TRUE;
-	this->mutex->lock(this->mutex);
-	this->closed = FALSE;
-	this->mutex->unlock(this->mutex);
+	this->ignored = get_closings(this);
 }
 
 METHOD(qcd_recovery_t, is_up, bool,
@@ -515,6 +447,7 @@ METHOD(qcd_recovery_t, describe, void,
 METHOD(qcd_recovery_t, destroy, void,
 	private_qcd_recovery_t *this)
 {
+	this->surplus->destroy(this->surplus);
 	this->connector->destroy(this->connector);
 	this->wanted->destroy(this->wanted);
 	this->shown.peer->destroy(this->shown.peer);
@@ -554,5 +487,6 @@ qcd_recovery_t *qcd_recovery_create(qcd_events_t *events,
 			.over = !unique_id,
 		},
 	);
+	this->surplus = qcd_surplus_create(peers, this->connector, wanted);
 	return &this->public;
 }

@@ -24,7 +24,7 @@ typedef struct qcd_taker_t qcd_taker_t;
 struct qcd_taker_t {
 
 	/**
-	 * Check if we hold a token of an IKE_SA's peer.
+	 * Tell whether we hold a token of an IKE_SA's peer.
 	 *
 	 * @param sa			IKE_SA
 	 * @return				TRUE if so

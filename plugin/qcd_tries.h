@@ -40,7 +40,7 @@ struct qcd_tries_t {
 					  peer_cfg_t *peer_cfg, host_t *me, host_t *other);
 
 	/**
-	 * Check if an IKE_SA was begun by begin(). May be called in a listener.
+	 * Tell whether an IKE_SA was begun by begin(). May be called in a listener.
 	 *
 	 * @param unique_id		unique ID of the IKE_SA
 	 */
@@ -64,7 +64,7 @@ struct qcd_tries_t {
 	uint64_t (*repeat)(qcd_tries_t *this, qcd_pending_sa_t *sa, bool at_once);
 
 	/**
-	 * Check if as many tries as may be, of whomever, are under way with an
+	 * Tell whether as many tries as may be, of whomever, are under way with an
 	 * address. Those that take long don't count: some never end.
 	 *
 	 * @param peer			address

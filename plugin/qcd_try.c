@@ -17,7 +17,7 @@ typedef struct {
 } addresses_t;
 
 /**
- * Check if a word is a name, not an address, a range, a subnet or %any
+ * Tell whether a word is a name, not an address, a range, a subnet or %any
  */
 static bool is_name(char *word)
 {

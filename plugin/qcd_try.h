@@ -11,7 +11,7 @@
 #include "qcd_wanted.h"
 
 /**
- * Check if a connection names its peer, so that a resolver has to be asked.
+ * Tell whether a connection names its peer, so that a resolver has to be asked.
  *
  * @param ike_cfg		configuration
  * @return				TRUE if one of the peer's addresses is a name

@@ -2,7 +2,6 @@
 
 #include "qcd_wanted.h"
 #include "qcd_child.h"
-#include "qcd_child_list.h"
 
 #include <sa/ikev2/tasks/child_create.h>
 
@@ -151,12 +150,6 @@ METHOD(qcd_wanted_t, is_with, bool,
 	return this->peer->ip_equals(this->peer, ike_sa->get_other_host(ike_sa));
 }
 
-METHOD(qcd_wanted_t, learn, void,
-	private_qcd_wanted_t *this, ike_sa_t *ike_sa)
-{
-	this->children->learn(this->children, ike_sa);
-}
-
 /**
  * Want what may have come in place of a CHILD_SA that has another name now
  */
@@ -196,22 +189,10 @@ METHOD(qcd_wanted_t, get_config, peer_cfg_t*,
 	return this->was_loaded ? NULL : this->peer_cfg->get_ref(this->peer_cfg);
 }
 
-METHOD(qcd_wanted_t, look, void,
+METHOD(qcd_wanted_t, get_children, qcd_child_list_t*,
 	private_qcd_wanted_t *this)
 {
-	this->children->look(this->children);
-}
-
-METHOD(qcd_wanted_t, look_at, u_int,
-	private_qcd_wanted_t *this, ike_sa_t *ike_sa)
-{
-	return this->children->look_at(this->children, ike_sa);
-}
-
-METHOD(qcd_wanted_t, count_missing, u_int,
-	private_qcd_wanted_t *this, peer_cfg_t *peer_cfg, u_int *all)
-{
-	return this->children->count_missing(this->children, peer_cfg, all);
+	return this->children;
 }
 
 METHOD(qcd_wanted_t, queue_missing, void,
@@ -232,7 +213,7 @@ METHOD(qcd_wanted_t, is_obsolete, bool,
 {
 	u_int all;
 
-	count_missing(this, peer_cfg, &all);
+	this->children->count_missing(this->children, peer_cfg, &all);
 	return !all && this->children->get_count(this->children);
 }
 
@@ -293,7 +274,7 @@ METHOD(qcd_wanted_t, merge, void,
 }
 
 /**
- * Check if we can be the initiator: where the peer got a virtual IP from us or
+ * Tell whether we can be the initiator: where the peer got a virtual IP from us or
  * authenticated with EAP, only the peer can
  */
 static bool is_symmetric(ike_sa_t *ike_sa)
@@ -330,11 +311,8 @@ static private_qcd_wanted_t *create_empty(qcd_config_t *config,
 			.get_peer = _get_peer,
 			.get_peer_id = _get_peer_id,
 			.is_with = _is_with,
-			.learn = _learn,
 			.get_config = _get_config,
-			.look = _look,
-			.look_at = _look_at,
-			.count_missing = _count_missing,
+			.get_children = _get_children,
 			.queue_missing = _queue_missing,
 			.is_obsolete = _is_obsolete,
 			.has_tasks = _has_tasks,

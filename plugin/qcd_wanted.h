@@ -8,6 +8,7 @@
 #ifndef QCD_WANTED_H_
 #define QCD_WANTED_H_
 
+#include "qcd_child_list.h"
 #include "qcd_config.h"
 #include "qcd_sa.h"
 
@@ -56,13 +57,6 @@ struct qcd_wanted_t {
 	bool (*is_with)(qcd_wanted_t *this, peer_cfg_t *peer_cfg, ike_sa_t *ike_sa);
 
 	/**
-	 * Take what is up on an IKE_SA for what has to be up on another one, too.
-	 *
-	 * @param ike_sa		IKE_SA, checked out
-	 */
-	void (*learn)(qcd_wanted_t *this, ike_sa_t *ike_sa);
-
-	/**
 	 * Get the current configuration of the connection. Where it is not loaded
 	 * any more, and never was by that name, that is the lost IKE_SA's own.
 	 *
@@ -71,28 +65,11 @@ struct qcd_wanted_t {
 	peer_cfg_t *(*get_config)(qcd_wanted_t *this);
 
 	/**
-	 * Begin a look at what is up: nothing.
-	 */
-	void (*look)(qcd_wanted_t *this);
-
-	/**
-	 * Look at an IKE_SA, too.
+	 * Get the CHILD_SAs that have to be up.
 	 *
-	 * @param ike_sa		IKE_SA, checked out
-	 * @return				number of wanted CHILD_SAs that are up on it
+	 * @return				internal list
 	 */
-	u_int (*look_at)(qcd_wanted_t *this, ike_sa_t *ike_sa);
-
-	/**
-	 * Count the CHILD_SAs that are wanted, and not up on any IKE_SA that was
-	 * looked at. What is not configured any more is not wanted.
-	 *
-	 * @param peer_cfg		current configuration
-	 * @param all			receives the number of all that are wanted
-	 * @return				number of those that are not up
-	 */
-	u_int (*count_missing)(qcd_wanted_t *this, peer_cfg_t *peer_cfg,
-						   u_int *all);
+	qcd_child_list_t *(*get_children)(qcd_wanted_t *this);
 
 	/**
 	 * Queue tasks that create the CHILD_SAs that were not up in the last look.
@@ -104,14 +81,14 @@ struct qcd_wanted_t {
 						  ike_sa_t *ike_sa);
 
 	/**
-	 * Check if all CHILD_SAs that were wanted are not configured any more.
+	 * Tell whether all CHILD_SAs that were wanted are not configured any more.
 	 *
 	 * @param peer_cfg		current configuration
 	 */
 	bool (*is_obsolete)(qcd_wanted_t *this, peer_cfg_t *peer_cfg);
 
 	/**
-	 * Check if there are tasks of the lost IKE_SA, which create CHILD_SAs that
+	 * Tell whether there are tasks of the lost IKE_SA, which create CHILD_SAs that
 	 * nobody can name.
 	 */
 	bool (*has_tasks)(qcd_wanted_t *this);
@@ -124,7 +101,7 @@ struct qcd_wanted_t {
 	void (*add_virtual_ips)(qcd_wanted_t *this, ike_sa_t *ike_sa);
 
 	/**
-	 * Check if anything had come in on the lost IKE_SA's CHILD_SAs.
+	 * Tell whether anything had come in on the lost IKE_SA's CHILD_SAs.
 	 */
 	bool (*was_used)(qcd_wanted_t *this);
 

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "qcd_surplus.h"
+#include "qcd_found.h"
+
+/**
+ * Milliseconds that the peer has to answer on one of several IKE_SAs
+ */
+#define PEERS_TIME_MS 1000
+
+typedef struct private_qcd_surplus_t private_qcd_surplus_t;
+
+/**
+ * Private data
+ */
+struct private_qcd_surplus_t {
+
+	/**
+	 * Public interface
+	 */
+	qcd_surplus_t public;
+
+	/**
+	 * IKE_SAs that are established
+	 */
+	qcd_peers_t *peers;
+
+	/**
+	 * How the peer is reached
+	 */
+	qcd_connector_t *connector;
+
+	/**
+	 * What has to be up
+	 */
+	qcd_wanted_t *wanted;
+
+	/**
+	 * IKE_SAs up to this unique ID were there when the recovery began
+	 */
+	uint32_t before;
+
+	/**
+	 * When the peer was asked which IKE_SAs it has, 0 if it was not
+	 */
+	uint64_t asked;
+};
+
+METHOD(qcd_surplus_t, note_before, void,
+	private_qcd_surplus_t *this, array_t *all, bool proved)
+{
+	qcd_found_t found;
+	int i;
+
+	for (i = 0; i < array_count(all); i++)
+	{
+		array_get(all, i, &found);
+		this->before = max(this->before, found.sa.unique_id);
+	}
+	if (!proved && this->before)
+	{
+		this->before--;
+	}
+}
+
+/**
+ * Delete the IKE_SAs that the peer has, too, except for one
+ *
+ * @param all			array of qcd_found_t
+ */
+static void delete_surplus(private_qcd_surplus_t *this, peer_cfg_t *peer_cfg,
+						   array_t *all)
+{
+	qcd_child_list_t *children = this->wanted->get_children(this->wanted);
+	linked_list_t *surplus;
+	ike_sa_t *ike_sa;
+	qcd_sa_t *sa;
+	u_int wanted;
+
+	children->count_missing(children, peer_cfg, &wanted);
+	surplus = qcd_found_surplus(all, wanted, this->before);
+	while (surplus->remove_first(surplus, (void**)&sa) == SUCCESS)
+	{
+		ike_sa = qcd_sa_checkout_same(sa);
+		if (ike_sa)
+		{
+			qcd_sa_checkin(ike_sa, ike_sa->delete(ike_sa, FALSE));
+		}
+		free(sa);
+	}
+	surplus->destroy(surplus);
+}
+
+METHOD(qcd_surplus_t, tidy, uint64_t,
+	private_qcd_surplus_t *this, peer_cfg_t *peer_cfg, uint32_t lost)
+{
+	uint64_t now = qcd_now();
+	array_t *all;
+
+	if (this->asked && now - this->asked < PEERS_TIME_MS)
+	{
+		return this->asked + PEERS_TIME_MS;
+	}
+	all = qcd_found_create(this->peers, this->connector, this->wanted, peer_cfg,
+						   lost, !this->asked);
+	if (this->asked)
+	{
+		delete_surplus(this, peer_cfg, all);
+		this->asked = 0;
+	}
+	else
+	{
+		this->asked = now;
+	}
+	array_destroy(all);
+	return now + PEERS_TIME_MS;
+}
+
+METHOD(qcd_surplus_t, reset, void,
+	private_qcd_surplus_t *this)
+{
+	this->asked = 0;
+}
+
+METHOD(qcd_surplus_t, destroy, void,
+	private_qcd_surplus_t *this)
+{
+	free(this);
+}
+
+/*
+ * Described in header
+ */
+qcd_surplus_t *qcd_surplus_create(qcd_peers_t *peers,
+								  qcd_connector_t *connector,
+								  qcd_wanted_t *wanted)
+{
+	private_qcd_surplus_t *this;
+
+	INIT(this,
+		.public = {
+			.note_before = _note_before,
+			.tidy = _tidy,
+			.reset = _reset,
+			.destroy = _destroy,
+		},
+		.peers = peers,
+		.connector = connector,
+		.wanted = wanted,
+	);
+	return &this->public;
+}
