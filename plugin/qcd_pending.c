@@ -6,6 +6,11 @@
 #include <collections/hashtable.h>
 #include <threading/mutex.h>
 
+/**
+ * Addresses that are known to have answered lately
+ */
+#define ANSWERS_KNOWN 16
+
 typedef struct private_qcd_pending_t private_qcd_pending_t;
 
 /**
@@ -34,6 +39,15 @@ struct private_qcd_pending_t {
 	 * that it belongs to: while one is replaced, it names the old one.
 	 */
 	hashtable_t *spis;
+
+	/**
+	 * Addresses that answered lately, and the next place among them
+	 */
+	struct {
+		qcd_address address;
+		uint64_t heard;
+	} answers[ANSWERS_KNOWN];
+	u_int next;
 };
 
 /**
@@ -187,6 +201,42 @@ static void note_request(private_qcd_pending_t *this, message_t *message)
 }
 
 /**
+ * Find the place of an address among those that answered lately, with the mutex
+ *
+ * @return				index, ANSWERS_KNOWN if there is none
+ */
+static u_int find_answer(private_qcd_pending_t *this, host_t *peer)
+{
+	qcd_address address;
+	u_int i;
+
+	qcd_address_from_host(peer, &address);
+	for (i = 0; i < ANSWERS_KNOWN; i++)
+	{
+		if (memeq(&this->answers[i].address, &address, sizeof(address)))
+		{
+			break;
+		}
+	}
+	return i;
+}
+
+/**
+ * Note that an address has answered, with the mutex
+ */
+static void note_answer(private_qcd_pending_t *this, host_t *peer)
+{
+	u_int i = find_answer(this, peer);
+
+	if (i == ANSWERS_KNOWN)
+	{
+		i = this->next++ % ANSWERS_KNOWN;
+		qcd_address_from_host(peer, &this->answers[i].address);
+	}
+	this->answers[i].heard = qcd_now();
+}
+
+/**
  * Note that the peer has answered, and how long that took the first time
  */
 static void note_response(private_qcd_pending_t *this, message_t *message)
@@ -195,6 +245,10 @@ static void note_response(private_qcd_pending_t *this, message_t *message)
 
 	this->mutex->lock(this->mutex);
 	entry = find_entry(this, message);
+	if (entry)
+	{
+		note_answer(this, message->get_source(message));
+	}
 	if (entry && !entry->sa.round_trip)
 	{
 		entry->sa.round_trip = max(1, qcd_now() - entry->begun);
@@ -244,6 +298,7 @@ METHOD(qcd_pending_t, find, linked_list_t*,
 	enumerator_t *enumerator;
 	qcd_pending_sa_t *sa;
 	entry_t *entry;
+	u_int i;
 
 	this->mutex->lock(this->mutex);
 	enumerator = this->entries->create_enumerator(this->entries);
@@ -256,6 +311,8 @@ METHOD(qcd_pending_t, find, linked_list_t*,
 			*sa = entry->sa;
 			sa->me = sa->me->clone(sa->me);
 			sa->other = sa->other->clone(sa->other);
+			i = find_answer(this, sa->other);
+			sa->heard = i < ANSWERS_KNOWN ? this->answers[i].heard : 0;
 			found->insert_last(found, sa);
 		}
 	}

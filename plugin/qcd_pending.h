@@ -29,6 +29,8 @@ struct qcd_pending_sa_t {
 	uint64_t since;
 	/** from its first request to the answer in milliseconds, 0 until then */
 	u_int round_trip;
+	/** when the peer's address answered last, on whatever IKE_SA; 0 if unknown */
+	uint64_t heard;
 };
 
 /**

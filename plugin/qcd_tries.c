@@ -8,9 +8,10 @@
 
 /**
  * Tries at once with one address. charon's peers take five by default
- * (block_threshold), one is left to others behind the same NAT.
+ * (block_threshold), but ask for cookies once three are half open, and a cookie
+ * costs a round trip.
  */
-#define AT_ONCE_MAX 4
+#define AT_ONCE_MAX 3
 
 /**
  * Milliseconds for which a try counts among these
@@ -28,6 +29,12 @@
  * then, the gap is a share of the time since the request was first sent.
  */
 #define REPEAT_MAX_MS 30000
+
+/**
+ * The least such gap where the peer has answered others since: it is busy, and has
+ * our request most likely
+ */
+#define REPEAT_BUSY_MS 2000
 #define REPEAT_SHARE 8
 
 typedef struct private_qcd_tries_t private_qcd_tries_t;
@@ -159,7 +166,8 @@ METHOD(qcd_tries_t, repeat, uint64_t,
 	uint64_t gap, due, now = qcd_now();
 
 	gap = (now - min(now, sa->since)) / REPEAT_SHARE;
-	gap = max(QCD_REPEAT_MIN_MS, min(gap, REPEAT_MAX_MS));
+	gap = max(sa->heard > sa->since ? REPEAT_BUSY_MS : QCD_REPEAT_MIN_MS,
+			  min(gap, REPEAT_MAX_MS));
 	due = max(this->repeated, sa->since) + gap;
 	if (!at_once && now < due)
 	{

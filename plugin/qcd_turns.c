@@ -226,7 +226,9 @@ static u_int get_limit()
 								   BLOCK_THRESHOLD, lib->ns);
 	cookie = lib->settings->get_int(lib->settings, "%s.cookie_threshold_ip",
 									COOKIE_THRESHOLD_IP, lib->ns);
-	return max(1, max(block, cookie + 1) - 1);
+	block = max(block, cookie + 1);
+	/* a cookie costs a round trip, and then all of them for ten seconds */
+	return max(1, min(block - 1, cookie ?: block));
 }
 
 /*
