@@ -83,7 +83,8 @@ array_t *qcd_found_create(qcd_peers_t *peers, qcd_connector_t *connector,
 
 	children->look(children);
 	sas = peers->find(peers, wanted->get_name(wanted),
-					  wanted->get_peer(wanted), wanted->get_peer_id(wanted));
+					  wanted->get_peer_id(wanted),
+					  (qcd_peers_pick_t)connector->is_try, connector);
 	while (sas->remove_first(sas, (void**)&sa) == SUCCESS)
 	{
 		ike_sa = sa->unique_id > lost ? qcd_sa_checkout_same(sa) : NULL;

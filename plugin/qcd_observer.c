@@ -88,7 +88,7 @@ static bool has_cause(private_qcd_observer_t *this, ike_sa_t *ike_sa)
 METHOD(listener_t, ike_updown, bool,
 	private_qcd_observer_t *this, ike_sa_t *ike_sa, bool up)
 {
-	this->recoveries->wake(this->recoveries, ike_sa->get_name(ike_sa));
+	this->recoveries->wake(this->recoveries, ike_sa);
 	return TRUE;
 }
 
@@ -96,7 +96,7 @@ METHOD(listener_t, child_updown, bool,
 	private_qcd_observer_t *this, ike_sa_t *ike_sa, child_sa_t *child_sa,
 	bool up)
 {
-	this->recoveries->wake(this->recoveries, ike_sa->get_name(ike_sa));
+	this->recoveries->wake(this->recoveries, ike_sa);
 	return TRUE;
 }
 

@@ -49,7 +49,6 @@ typedef struct {
  */
 struct entry_t {
 	qcd_sa_t sa;
-	qcd_address peer;
 	u_int id;
 	connection_t *connection;
 	entry_t *next;
@@ -127,7 +126,6 @@ static void note(private_qcd_peers_t *this, ike_sa_t *ike_sa)
 		.sa = sa,
 		.id = id->hash(id, 0),
 	);
-	qcd_address_from_host(ike_sa->get_other_host(ike_sa), &entry->peer);
 
 	this->mutex->lock(this->mutex);
 	remove_entry(this, sa.unique_id);
@@ -182,39 +180,22 @@ METHOD(listener_t, ike_rekey, bool,
 	return TRUE;
 }
 
-METHOD(listener_t, ike_update, bool,
-	private_qcd_peers_t *this, ike_sa_t *ike_sa, host_t *local, host_t *remote)
-{
-	uintptr_t unique_id = ike_sa->get_unique_id(ike_sa);
-	entry_t *entry;
-
-	this->mutex->lock(this->mutex);
-	entry = this->entries->get(this->entries, (void*)unique_id);
-	if (entry)
-	{
-		qcd_address_from_host(remote, &entry->peer);
-	}
-	this->mutex->unlock(this->mutex);
-	return TRUE;
-}
-
 METHOD(qcd_peers_t, find, linked_list_t*,
-	private_qcd_peers_t *this, char *name, host_t *peer, identification_t *id)
+	private_qcd_peers_t *this, char *name, identification_t *id,
+	qcd_peers_pick_t pick, void *data)
 {
 	linked_list_t *found = linked_list_create();
 	connection_t *connection;
-	qcd_address address;
+	u_int hash = id->hash(id, 0);
 	entry_t *entry;
 	qcd_sa_t *sa;
 
-	qcd_address_from_host(peer, &address);
 	this->mutex->lock(this->mutex);
 	connection = this->connections->get(this->connections, name);
 	for (entry = connection ? connection->first : NULL; entry;
 		 entry = entry->next)
 	{
-		if (entry->id == id->hash(id, 0) ||
-			memeq(&entry->peer, &address, sizeof(address)))
+		if (entry->id == hash || (pick && pick(data, entry->sa.unique_id)))
 		{
 			sa = malloc_thing(qcd_sa_t);
 			*sa = entry->sa;
@@ -264,7 +245,6 @@ qcd_peers_t *qcd_peers_create()
 				.ike_state_change = _ike_state_change,
 				.ike_updown = _ike_updown,
 				.ike_rekey = _ike_rekey,
-				.ike_update = _ike_update,
 			},
 			.find = _find,
 			.destroy = _destroy,

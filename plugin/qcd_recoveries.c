@@ -355,17 +355,21 @@ static void wake_all(private_qcd_recoveries_t *this)
 }
 
 METHOD(qcd_recoveries_t, wake, void,
-	private_qcd_recoveries_t *this, char *name)
+	private_qcd_recoveries_t *this, ike_sa_t *ike_sa)
 {
 	qcd_slot_t *slot;
 
 	this->mutex->lock(this->mutex);
-	if (name)
+	if (ike_sa)
 	{
-		for (slot = this->slots->get_first(this->slots, name); slot;
-			 slot = slot->next)
+		for (slot = this->slots->get_first(this->slots,
+										   ike_sa->get_name(ike_sa));
+			 slot; slot = slot->next)
 		{
-			wake_slot(this, slot, qcd_now());
+			if (qcd_slot_is_about(slot, ike_sa))
+			{
+				wake_slot(this, slot, qcd_now());
+			}
 		}
 	}
 	else
@@ -390,7 +394,10 @@ METHOD(qcd_recoveries_t, note_state, void,
 			slot->recovery->note_closed(slot->recovery,
 										ike_sa->get_unique_id(ike_sa));
 		}
-		wake_slot(this, slot, qcd_now());
+		if (qcd_slot_is_about(slot, ike_sa))
+		{
+			wake_slot(this, slot, qcd_now());
+		}
 	}
 	if (state == IKE_ESTABLISHED || state == IKE_DESTROYING)
 	{	/* a try may have ended */

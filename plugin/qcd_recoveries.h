@@ -49,9 +49,9 @@ struct qcd_recoveries_t {
 	 * Something has happened: run the next step of recoveries now. May be called
 	 * in a listener.
 	 *
-	 * @param name			name of the connection, NULL for all
+	 * @param ike_sa		IKE_SA that it happened to, NULL to wake all
 	 */
-	void (*wake)(qcd_recoveries_t *this, char *name);
+	void (*wake)(qcd_recoveries_t *this, ike_sa_t *ike_sa);
 
 	/**
 	 * Note that an IKE_SA enters a state. May be called in a listener.

@@ -116,8 +116,8 @@ static job_requeue_t return_job(return_t *returned)
 	}
 	name = ike_sa->get_name(ike_sa);
 	peer = ike_sa->get_other_host(ike_sa);
-	sas = this->peers->find(this->peers, name, peer,
-							ike_sa->get_other_eap_id(ike_sa));
+	sas = this->peers->find(this->peers, name,
+							ike_sa->get_other_eap_id(ike_sa), NULL, NULL);
 	pending = this->pending->find(this->pending, name, peer);
 	if (pending->get_count(pending))
 	{	/* ours is one too many, but it may ask for more than the peer's */

@@ -72,6 +72,7 @@ static void change_count(private_qcd_slots_t *this, uintptr_t identities,
 METHOD(qcd_slots_t, add, qcd_slot_t*,
 	private_qcd_slots_t *this, ike_sa_t *ike_sa, qcd_recovery_t *recovery)
 {
+	host_t *peer = ike_sa->get_other_host(ike_sa);
 	qcd_slot_t *slot;
 
 	INIT(slot,
@@ -79,6 +80,7 @@ METHOD(qcd_slots_t, add, qcd_slot_t*,
 		.recovery = recovery,
 		.name = strdup(ike_sa->get_name(ike_sa)),
 		.identities = hash_identities(ike_sa),
+		.peer = peer->clone(peer),
 		.due = UINT64_MAX,
 		.lost = linked_list_create(),
 	);
@@ -104,12 +106,14 @@ METHOD(qcd_slots_t, find, qcd_slot_t*,
 	private_qcd_slots_t *this, ike_sa_t *ike_sa)
 {
 	uintptr_t identities = hash_identities(ike_sa);
+	host_t *peer = ike_sa->get_other_host(ike_sa);
 	qcd_slot_t *slot;
 
 	for (slot = get_first(this, ike_sa->get_name(ike_sa)); slot;
 		 slot = slot->next)
 	{
-		if (slot->identities == identities)
+		if (slot->identities == identities &&
+			slot->peer->equals(slot->peer, peer))
 		{
 			break;
 		}
@@ -212,6 +216,15 @@ METHOD(qcd_slots_t, destroy, void,
 /*
  * Described in header
  */
+bool qcd_slot_is_about(qcd_slot_t *slot, ike_sa_t *ike_sa)
+{
+	return slot->identities == hash_identities(ike_sa) ||
+		   is_try(slot, ike_sa);
+}
+
+/*
+ * Described in header
+ */
 bool qcd_slot_is_closing(qcd_slot_t *slot, ike_sa_t *ike_sa,
 						 ike_sa_state_t state, bool failing)
 {
@@ -243,6 +256,7 @@ void qcd_slot_destroy(qcd_slot_t *slot)
 	}
 	slot->lost->destroy(slot->lost);
 	DESTROY_IF(slot->resolved);
+	slot->peer->destroy(slot->peer);
 	slot->recovery->destroy(slot->recovery);
 	free(slot->name);
 	free(slot);

@@ -23,8 +23,10 @@ struct qcd_slot_t {
 	/** its connection, and the next slot of that */
 	char *name;
 	qcd_slot_t *next;
-	/** a hash of the identities of both peers */
+	/** a hash of the identities of both peers, and where the peer was: several
+	 * clients may have the same identity */
 	uintptr_t identities;
+	host_t *peer;
 	/** a step is under way, in that thread; another one is due after it */
 	bool running;
 	u_int thread;
@@ -126,6 +128,16 @@ struct qcd_slots_t {
  * @return				instance
  */
 qcd_slots_t *qcd_slots_create(void);
+
+/**
+ * Tell whether an IKE_SA of the same connection may be about a recovery: it is one
+ * of its tries, or between the same identities.
+ *
+ * @param slot			recovery
+ * @param ike_sa		IKE_SA
+ * @return				TRUE if so
+ */
+bool qcd_slot_is_about(qcd_slot_t *slot, ike_sa_t *ike_sa);
 
 /**
  * Tell whether an IKE_SA ends because somebody wants it to: not by a failure, and
