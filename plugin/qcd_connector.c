@@ -429,6 +429,12 @@ METHOD(qcd_connector_t, connect_peer, uint64_t,
 	return qcd_now() < this->due ? this->due : begin_try(this, peer_cfg);
 }
 
+METHOD(qcd_connector_t, repeat_request, void,
+	private_qcd_connector_t *this, uint32_t unique_id)
+{
+	this->tries->repeat_request(this->tries, unique_id);
+}
+
 METHOD(qcd_connector_t, settle, void,
 	private_qcd_connector_t *this, bool answered)
 {
@@ -477,6 +483,7 @@ qcd_connector_t *qcd_connector_create(qcd_events_t *events,
 			.refuse = _refuse,
 			.get_due = _get_due,
 			.is_current = _is_current,
+			.repeat_request = _repeat_request,
 			.settle = _settle,
 			.set_resolved = _set_resolved,
 			.is_waiting = _is_waiting,

@@ -139,6 +139,13 @@ struct qcd_connector_t {
 	void (*describe)(qcd_connector_t *this, qcd_json_t *json);
 
 	/**
+	 * Repeat the request that an IKE_SA waits for an answer to, if that is due.
+	 *
+	 * @param unique_id		unique ID of the IKE_SA
+	 */
+	void (*repeat_request)(qcd_connector_t *this, uint32_t unique_id);
+
+	/**
 	 * Destroy a qcd_connector_t, not the IKE_SAs.
 	 */
 	void (*destroy)(qcd_connector_t *this);

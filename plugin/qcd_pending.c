@@ -58,7 +58,9 @@ typedef struct {
 	char *name;
 	/** when the first request was sent */
 	uint64_t begun;
-	/** the current request, several packets where it is fragmented */
+	/** whether it is established */
+	bool established;
+	/** the request without an answer, several packets where it is fragmented */
 	linked_list_t *packets;
 } entry_t;
 
@@ -248,6 +250,9 @@ static void note_response(private_qcd_pending_t *this, message_t *message)
 	if (entry)
 	{
 		note_answer(this, message->get_source(message));
+		entry->packets->destroy_offset(entry->packets,
+									   offsetof(packet_t, destroy));
+		entry->packets = linked_list_create();
 	}
 	if (entry && !entry->sa.round_trip)
 	{
@@ -271,24 +276,67 @@ METHOD(listener_t, message_hook, bool,
 	return TRUE;
 }
 
+/**
+ * Note that an IKE_SA is established
+ */
+static void note_established(private_qcd_pending_t *this, uint32_t unique_id)
+{
+	entry_t *entry;
+
+	this->mutex->lock(this->mutex);
+	entry = this->entries->get(this->entries, (void*)(uintptr_t)unique_id);
+	if (entry)
+	{
+		entry->established = TRUE;
+	}
+	this->mutex->unlock(this->mutex);
+}
+
 METHOD(listener_t, ike_state_change, bool,
 	private_qcd_pending_t *this, ike_sa_t *ike_sa, ike_sa_state_t state)
 {
+	uint32_t unique_id = ike_sa->get_unique_id(ike_sa);
 	ike_sa_id_t *id = ike_sa->get_id(ike_sa);
 	entry_t *entry;
 
-	if (state != IKE_CONNECTING)
-	{	/* CREATED: it was reset for another try, with other SPIs */
-		this->mutex->lock(this->mutex);
-		entry = remove_entry(this, ike_sa->get_unique_id(ike_sa));
-		this->mutex->unlock(this->mutex);
-		entry_destroy(entry);
-	}
-	else if (id->is_initiator(id) && ike_sa->get_version(ike_sa) == IKEV2)
+	switch (state)
 	{
-		add_entry(this, ike_sa);
+		case IKE_CONNECTING:
+			if (id->is_initiator(id) && ike_sa->get_version(ike_sa) == IKEV2)
+			{
+				add_entry(this, ike_sa);
+			}
+			break;
+		case IKE_ESTABLISHED:
+			note_established(this, unique_id);
+			break;
+		case IKE_CREATED:
+			/* it was reset for another try, with other SPIs */
+		case IKE_DESTROYING:
+			this->mutex->lock(this->mutex);
+			entry = remove_entry(this, unique_id);
+			this->mutex->unlock(this->mutex);
+			entry_destroy(entry);
+			break;
+		default:
+			break;
 	}
 	return TRUE;
+}
+
+/**
+ * Clone what is known of an IKE_SA, with the mutex
+ */
+static qcd_pending_sa_t *clone_sa(private_qcd_pending_t *this, entry_t *entry)
+{
+	qcd_pending_sa_t *sa = malloc_thing(qcd_pending_sa_t);
+	u_int i = find_answer(this, entry->sa.other);
+
+	*sa = entry->sa;
+	sa->me = sa->me->clone(sa->me);
+	sa->other = sa->other->clone(sa->other);
+	sa->heard = i < ANSWERS_KNOWN ? this->answers[i].heard : 0;
+	return sa;
 }
 
 METHOD(qcd_pending_t, find, linked_list_t*,
@@ -296,29 +344,38 @@ METHOD(qcd_pending_t, find, linked_list_t*,
 {
 	linked_list_t *found = linked_list_create();
 	enumerator_t *enumerator;
-	qcd_pending_sa_t *sa;
 	entry_t *entry;
-	u_int i;
 
 	this->mutex->lock(this->mutex);
 	enumerator = this->entries->create_enumerator(this->entries);
 	while (enumerator->enumerate(enumerator, NULL, &entry))
 	{
-		if (entry->sa.other && (!name || streq(entry->name, name)) &&
+		if (!entry->established && entry->sa.other &&
+			(!name || streq(entry->name, name)) &&
 			(!peer || peer->ip_equals(peer, entry->sa.other)))
 		{
-			sa = malloc_thing(qcd_pending_sa_t);
-			*sa = entry->sa;
-			sa->me = sa->me->clone(sa->me);
-			sa->other = sa->other->clone(sa->other);
-			i = find_answer(this, sa->other);
-			sa->heard = i < ANSWERS_KNOWN ? this->answers[i].heard : 0;
-			found->insert_last(found, sa);
+			found->insert_last(found, clone_sa(this, entry));
 		}
 	}
 	enumerator->destroy(enumerator);
 	this->mutex->unlock(this->mutex);
 	return found;
+}
+
+METHOD(qcd_pending_t, get_request, qcd_pending_sa_t*,
+	private_qcd_pending_t *this, uint32_t unique_id)
+{
+	qcd_pending_sa_t *sa = NULL;
+	entry_t *entry;
+
+	this->mutex->lock(this->mutex);
+	entry = this->entries->get(this->entries, (void*)(uintptr_t)unique_id);
+	if (entry && entry->packets->get_count(entry->packets))
+	{
+		sa = clone_sa(this, entry);
+	}
+	this->mutex->unlock(this->mutex);
+	return sa;
 }
 
 METHOD(qcd_pending_t, find_answered, char*,
@@ -329,7 +386,7 @@ METHOD(qcd_pending_t, find_answered, char*,
 
 	this->mutex->lock(this->mutex);
 	entry = this->spis->get(this->spis, &spis->initiator);
-	if (entry && entry->sa.round_trip &&
+	if (entry && !entry->established && entry->sa.round_trip &&
 		qcd_spis_equals(&entry->sa.spis, spis))
 	{
 		*unique_id = entry->sa.unique_id;
@@ -412,6 +469,7 @@ qcd_pending_t *qcd_pending_create()
 				.ike_state_change = _ike_state_change,
 			},
 			.find = _find,
+			.get_request = _get_request,
 			.find_answered = _find_answered,
 			.repeat = _repeat,
 			.destroy = _destroy,

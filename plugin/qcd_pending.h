@@ -62,6 +62,16 @@ struct qcd_pending_t {
 	linked_list_t *(*find)(qcd_pending_t *this, char *name, host_t *peer);
 
 	/**
+	 * Get the request that an IKE_SA waits for an answer to. It was initiated by
+	 * us, and may be established meanwhile.
+	 *
+	 * @param unique_id		unique ID of the IKE_SA
+	 * @return				to destroy with qcd_pending_sa_destroy(), NULL if there is
+	 *						no such request
+	 */
+	qcd_pending_sa_t *(*get_request)(qcd_pending_t *this, uint32_t unique_id);
+
+	/**
 	 * Find a pending IKE_SA whose peer has answered by its SPIs.
 	 *
 	 * @param spis			both SPIs
@@ -76,7 +86,7 @@ struct qcd_pending_t {
 	 * that it was first sent with.
 	 *
 	 * @param unique_id		unique ID of the IKE_SA
-	 * @return				FALSE if the IKE_SA is not pending any more
+	 * @return				FALSE if it waits for no answer any more
 	 */
 	bool (*repeat)(qcd_pending_t *this, uint32_t unique_id);
 

@@ -175,6 +175,7 @@ static uint64_t complete(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 	this->incomplete_since = this->incomplete_since ?: now;
 	if (best->busy)
 	{
+		this->connector->repeat_request(this->connector, best->sa.unique_id);
 		return now + LOOK_MS;
 	}
 	if (!best->initiator && now - this->incomplete_since < PEERS_TIME_MS)

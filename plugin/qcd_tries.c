@@ -198,6 +198,19 @@ METHOD(qcd_tries_t, are_enough, bool,
 	return count >= AT_ONCE_MAX;
 }
 
+METHOD(qcd_tries_t, repeat_request, void,
+	private_qcd_tries_t *this, uint32_t unique_id)
+{
+	qcd_pending_sa_t *sa;
+
+	sa = this->pending->get_request(this->pending, unique_id);
+	if (sa)
+	{
+		repeat(this, sa, FALSE);
+		qcd_pending_sa_destroy(sa);
+	}
+}
+
 /**
  * Drop a try, unless it is established meanwhile
  */
@@ -260,6 +273,7 @@ qcd_tries_t *qcd_tries_create(qcd_pending_t *pending)
 			.get_youngest = _get_youngest,
 			.repeat = _repeat,
 			.are_enough = _are_enough,
+			.repeat_request = _repeat_request,
 			.drop = _drop,
 			.destroy = _destroy,
 		},

@@ -72,6 +72,14 @@ struct qcd_tries_t {
 	bool (*are_enough)(qcd_tries_t *this, host_t *peer);
 
 	/**
+	 * Repeat the request that an IKE_SA, established or not, waits for an answer
+	 * to, if that is due.
+	 *
+	 * @param unique_id		unique ID of the IKE_SA
+	 */
+	void (*repeat_request)(qcd_tries_t *this, uint32_t unique_id);
+
+	/**
 	 * Drop tries, without a word to the peer.
 	 *
 	 * @param wanted		what has to be up
