@@ -72,26 +72,31 @@ def crash_one(a: Gateway, b: Gateway, c: Gateway) -> None:
     (lost,) = [sa for sa in a.established() if sa.spis == old.spis]
     a.nudge(lost)
     a.wait_log("token proves")
-    b.initiate("a")
-    (new,) = b.established()
+    b.begin("a")  # unless a was quicker
+    b.wait_established()
 
     def changed() -> bool:
-        return not {live.spis, new.spis} <= {sa.spis for sa in a.established()}
+        return live.spis not in [sa.spis for sa in c.established()]
 
     with pytest.raises(LabTimeout):
-        a.wait_for("a tunnel to go", changed, timeout=A_WHILE)
-    assert [sa.spis for sa in c.established()] == [live.spis]
-    assert [sa.spis for sa in b.established()] == [new.spis]
+        c.wait_for("its tunnel to go", changed, timeout=A_WHILE)
+    b.wait_for("one tunnel", lambda: len(b.established()) == 1)
+
+
+def crash_thrice(a: Gateway, b: Gateway, c: Gateway) -> None:
+    """Of two tunnels the one with the smaller SPIs would go: not always c's."""
+    for _ in range(3):
+        crash_one(a, b, c)
 
 
 def test_neighbours(new_lab: NewLab) -> None:
     lab = new_lab(Config(), names=NAMES)
     nat = Nat(lab.network.router, [lab["b"].host, lab["c"].host], lab.a.host)
     nat.use_any_ports()
-    crash_one(*two_clients(lab))
+    crash_thrice(*two_clients(lab))
 
 
 def test_group(new_lab: NewLab) -> None:
     """Clients with one identity for all, as unique = never is for."""
     lab = new_lab(GROUPED, names=NAMES, a=Config(before=GROUPED.before))
-    crash_one(*two_clients(lab))
+    crash_thrice(*two_clients(lab))
