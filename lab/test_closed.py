@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A child that somebody closes after a recovery stays closed."""
+"""What somebody closes stays closed after a recovery, and nothing else does."""
 
 from collections.abc import Callable
 
 import pytest
 
 from lab.config import Config, child_name
+from lab.control import Section
 from lab.gateway import Gateway
 from lab.scenario import Lab
 from lab.wait import LabTimeout
@@ -13,6 +14,7 @@ from lab.wait import LabTimeout
 NewLab = Callable[..., Lab]
 A_WHILE = 3.0
 INACTIVITY = 1
+ELSEWHERE: Section = {"local_ts": ["10.99.0.0/24"], "remote_ts": ["10.98.0.0/24"]}
 
 
 def recovered(lab: Lab) -> None:
@@ -52,3 +54,41 @@ def test_inactive_child(new_lab: NewLab) -> None:
     recovered(lab)
     lab.a.wait_for("no child", lambda: not children(lab.a))
     stays(lab.a, [])
+
+
+@pytest.mark.parametrize("close_action", ["none", "start"])
+def test_peer_is_restarted_in_order(new_lab: NewLab, close_action: str) -> None:
+    """b refuses a's child; its administrator mends that, and restarts it."""
+    lab = new_lab(Config(close_action=close_action))
+    old = lab.up()
+    good = lab.b.config
+    lab.b.kill()
+    lab.b.config = good.but(child_options=ELSEWHERE)
+    lab.b.start()
+    lab.a.nudge(old)
+    lab.a.wait_log("not up again yet")
+    lab.b.stop()
+    lab.b.config = good
+    lab.b.start()
+    lab.a.wait_established()
+
+
+def test_duplicate_is_deleted(new_lab: NewLab) -> None:
+    """charon deletes one of two IKE SAs, as `unique` says, ten seconds later.
+
+    Nobody has closed the connection: its second child comes when b has it.
+    """
+    single = Config(charon={"reuse_ikesa": False})
+    unique = {"unique": "replace"}
+    lab = new_lab(Config(children=2, ike_options=unique), b=single.but(children=2))
+    old = lab.up()
+    lab.b.kill()
+    lab.b.config = single
+    lab.b.start()
+    lab.a.nudge(old)
+    lab.a.wait_log("not up again yet")
+    lab.b.begin("a")
+    lab.a.wait_log("sending DELETE for IKE_SA", timeout=15)
+    lab.b.config = single.but(children=2)
+    lab.b.load("connections")
+    lab.a.wait_established(timeout=10)

@@ -392,7 +392,7 @@ METHOD(qcd_recoveries_t, note_state, void,
 		if (qcd_slot_is_closing(slot, ike_sa, state, failing))
 		{
 			slot->recovery->note_closed(slot->recovery,
-										ike_sa->get_unique_id(ike_sa));
+										ike_sa->get_unique_id(ike_sa), failing);
 		}
 		if (qcd_slot_is_about(slot, ike_sa))
 		{

@@ -120,10 +120,11 @@ struct private_qcd_recovery_t {
 };
 
 METHOD(qcd_recovery_t, note_closed, void,
-	private_qcd_recovery_t *this, uint32_t unique_id)
+	private_qcd_recovery_t *this, uint32_t unique_id, bool by_peer)
 {
 	this->mutex->lock(this->mutex);
-	this->closings += unique_id != this->deleted;
+	this->closings += unique_id != this->deleted &&
+					  (!by_peer || this->shown.over);
 	this->mutex->unlock(this->mutex);
 }
 
@@ -319,7 +320,7 @@ static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 	array_destroy(all);
 	/* what is closed after all was up stays closed */
 	up = found && (this->up_since || !missing);
-	if (up || sa)
+	if (found || sa)
 	{	/* one was only replaced: who closes the connection ends these, too */
 		this->ignored = closings;
 	}

@@ -58,8 +58,11 @@ struct qcd_recovery_t {
 	 * Note that an IKE_SA is closed on purpose. May be called in a listener.
 	 *
 	 * @param unique_id		unique ID of the IKE_SA
+	 * @param by_peer		whether it is the peer that deletes it. As long as not
+	 *						all is up, that is no reason to give up: it may just be
+	 *						started again
 	 */
-	void (*note_closed)(qcd_recovery_t *this, uint32_t unique_id);
+	void (*note_closed)(qcd_recovery_t *this, uint32_t unique_id, bool by_peer);
 
 	/**
 	 * Add an object with what is under way, if anything is. May be called by any
