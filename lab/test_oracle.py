@@ -139,6 +139,15 @@ def _assert_silent(replies: list[Packet], preys: list[Prey]) -> None:
     assert not told, f"{len(replies)} replies:\n" + "\n".join(sorted(told)[:30])
 
 
+def shown_to(asker: Asker, prey: Prey) -> list[list[bytes]]:
+    """The tokens of each reply about that SA."""
+    return [
+        packet.message.tokens()
+        for packet in asker.replies()
+        if (packet.message.spi_i, packet.message.spi_r) == prey.spis
+    ]
+
+
 def learn(asker: Asker, preys: list[Prey]) -> dict[bytes, str]:
     """The tokens of these SAs, of a gateway that has crashed since."""
     found = {}
@@ -146,13 +155,12 @@ def learn(asker: Asker, preys: list[Prey]) -> dict[bytes, str]:
         request = ike.protected_request(prey.spis)
         for flags in (0, ike.FLAG_I):
             asker.send(request.but(flags=flags))
-        asker.settle()
-        shown = [
-            packet.message.tokens()
-            for packet in asker.replies()
-            if (packet.message.spi_i, packet.message.spi_r) == prey.spis
-        ]
-        assert shown, f"no token for {prey} even after the crash"
+        # Of an SA that was never up nothing is known: whoever asks about it is told
+        # once loading has settled.
+        shown = wait_until(
+            f"a token for {prey} after the crash",
+            lambda prey=prey: shown_to(asker, prey),
+        )
         found.update({token: prey.what for tokens in shown for token in tokens})
     return found
 
