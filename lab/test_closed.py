@@ -92,3 +92,22 @@ def test_duplicate_is_deleted(new_lab: NewLab) -> None:
     lab.b.config = single.but(children=2)
     lab.b.load("connections")
     lab.a.wait_established(timeout=10)
+
+
+@pytest.mark.parametrize("by", ["a", "b"])
+def test_rekeyed_while_incomplete(new_lab: NewLab, by: str) -> None:
+    """The old IKE SA is deleted once it is rekeyed, and nobody has closed any."""
+    lab = new_lab(Config(children=2))
+    old = lab.up()
+    good = lab.b.config
+    lab.b.kill()
+    lab.b.config = good.but(children=1)
+    lab.b.start()
+    lab.a.nudge(old)
+    lab.a.wait_log("not up again yet")
+    (sa,) = lab[by].sas()
+    lab[by].command("rekey", {"ike-id": sa.unique_id})
+    lab.a.wait_log("IKE_SA deleted|received DELETE for IKE_SA")
+    lab.b.config = good
+    lab.b.load("connections")
+    lab.a.wait_established(timeout=15)

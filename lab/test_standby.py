@@ -7,6 +7,7 @@ what makes its answers safe, and why whoever moves the address must be sure that
 the other one is dead.
 """
 
+import os
 import time
 from collections.abc import Callable
 
@@ -196,3 +197,25 @@ def test_a_node_twice(new_lab: NewLab) -> None:
     share(lab, lab.b, lab["c"])
     lab["c"].start()
     assert "QCD: token maker is off, token taker is on" in lab["c"].log()
+
+
+def test_strangers_take_no_peers_place(new_lab: NewLab) -> None:
+    """Who has seen one SPI asks about SAs that he makes up, from where nobody is.
+
+    The standby doesn't know whose SA is whose, and has no connection for those
+    addresses. The peer is told all the same.
+    """
+    lab, old = pair_lab(new_lab)
+    lab.b.kill()
+    hold(lab, lab["c"])
+    target = (SHARED, 4500)
+    with Forger(lab.stranger) as forger:
+        for number in range(300):
+            request = ike.protected_request((os.urandom(8), old.spi_r))
+            source = (f"198.18.{number >> 8}.{number & 255}", 4500)
+            forger.send(request, target, source)
+        lab["c"].wait_idle()
+        assert counters(lab["c"])["replies"] == 0
+        lab.a.nudge()
+        new = lab.a.wait_established(other_than=(old,), timeout=5)
+    assert lab["c"].wait_established().spis == new.spis

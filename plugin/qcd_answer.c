@@ -227,6 +227,19 @@ static void queue_sending(private_qcd_answer_t *this, qcd_reply_t *reply)
 }
 
 /**
+ * Check if a reply has to go that would only be sent if another connection were
+ * loaded. Requests about SAs that the map doesn't know cost a stranger nothing
+ * once it has seen one of our SPIs. So these take half of their places at most,
+ * the oldest go first, and a peer that is welcome always finds one.
+ */
+static bool is_surplus(private_qcd_answer_t *this, qcd_reply_t *reply)
+{
+	return reply->rank == QCD_RANK_UNKNOWN &&
+		   this->ready->is_settled(this->ready) &&
+		   this->waiting->is_crowded(this->waiting, reply->rank);
+}
+
+/**
  * Decide on a reply that waits
  */
 static fate_t decide(private_qcd_answer_t *this, qcd_reply_t *reply,
@@ -245,7 +258,8 @@ static fate_t decide(private_qcd_answer_t *this, qcd_reply_t *reply,
 	if (!this->ready->judge(this->ready, reply->src, known ? &peer.id : NULL,
 							&name))
 	{
-		return reply->unasked ? FATE_DROP : FATE_WAIT;
+		return reply->unasked || is_surplus(this, reply) ? FATE_DROP
+														 : FATE_WAIT;
 	}
 	if (this->hurry->holds(this->hurry, reply->src, name, &reply->held))
 	{

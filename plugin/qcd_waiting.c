@@ -258,6 +258,17 @@ METHOD(qcd_waiting_t, remove_, void,
 	this->mutex->unlock(this->mutex);
 }
 
+METHOD(qcd_waiting_t, is_crowded, bool,
+	private_qcd_waiting_t *this, qcd_rank_t rank)
+{
+	bool crowded;
+
+	this->mutex->lock(this->mutex);
+	crowded = this->ranks[rank] > rank_max[rank] / 2;
+	this->mutex->unlock(this->mutex);
+	return crowded;
+}
+
 METHOD(qcd_waiting_t, get_count, u_int,
 	private_qcd_waiting_t *this)
 {
@@ -332,6 +343,7 @@ qcd_waiting_t *qcd_waiting_create()
 			.add = _add,
 			.get_all = _get_all,
 			.remove = _remove_,
+			.is_crowded = _is_crowded,
 			.get_count = _get_count,
 			.destroy = _destroy,
 		},

@@ -91,6 +91,14 @@ struct qcd_waiting_t {
 	void (*remove)(qcd_waiting_t *this, qcd_reply_t *reply);
 
 	/**
+	 * Tell whether replies of a rank take more than half of its places.
+	 *
+	 * @param rank			rank
+	 * @return				TRUE if they do
+	 */
+	bool (*is_crowded)(qcd_waiting_t *this, qcd_rank_t rank);
+
+	/**
 	 * Get the number of replies.
 	 */
 	u_int (*get_count)(qcd_waiting_t *this);
