@@ -235,6 +235,7 @@ bool qcd_slot_is_closing(qcd_slot_t *slot, ike_sa_t *ike_sa,
 	if (state == IKE_DELETING)
 	{
 		return slot->identities == hash_identities(ike_sa) &&
+			   ike_sa->get_state(ike_sa) != IKE_REKEYED &&
 			   !ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING);
 	}
 	return state == IKE_DESTROYING && !failing &&
