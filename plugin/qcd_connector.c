@@ -22,9 +22,10 @@
 #define BESIDE_DOUBLE_MAX 4
 
 /**
- * Milliseconds after which a look is taken whether others have ended their tries
+ * Milliseconds after which a recovery that waits for others looks again: it is
+ * woken when one of their tries ends, but some never end
  */
-#define LOOK_MS 250
+#define WAIT_MS 1000
 
 typedef struct private_qcd_connector_t private_qcd_connector_t;
 
@@ -315,7 +316,7 @@ static uint64_t begin_try(private_qcd_connector_t *this, peer_cfg_t *peer_cfg)
 	if (this->waiting)
 	{
 		other->destroy(other);
-		return now + LOOK_MS;
+		return now + WAIT_MS;
 	}
 	begin(this);
 	this->extra = FALSE;

@@ -13,7 +13,6 @@ enum {
     REFUSED_GAP_MS = 300 * 1000,
     CRASH_GAP_MS = 1000,
     CRASHES_QUICK = 2, /* with that gap, then it doubles */
-    CRASH_GAP_MAX_MS = 300 * 1000,
     JITTER_SHARE = 4
 };
 
@@ -82,11 +81,11 @@ static uint64_t crash_gap(const qcd_retry *retry)
 {
     uint64_t gap = retry->num_crashes > 0 ? CRASH_GAP_MS : 0;
 
-    for (uint32_t i = CRASHES_QUICK;
-         i < retry->num_crashes && gap < CRASH_GAP_MAX_MS; i++) {
+    for (uint32_t i = CRASHES_QUICK; i < retry->num_crashes && gap < GAP_MAX_MS;
+         i++) {
         gap = i == CRASHES_QUICK ? gap * 4 : gap * 2;
     }
-    return gap < CRASH_GAP_MAX_MS ? gap : CRASH_GAP_MAX_MS;
+    return gap < GAP_MAX_MS ? gap : GAP_MAX_MS;
 }
 
 uint64_t qcd_retry_due(const qcd_retry *retry, uint32_t random)

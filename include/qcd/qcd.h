@@ -786,8 +786,8 @@ QCD_API void qcd_retry_try(qcd_retry *retry, uint64_t now_ms);
  * a daemon that it has to start more than five times within ten seconds.
  *
  *   QCD_FAILURE_CRASHED  the next try is due a second after the last one began,
- *                        from the third crash in a row on after 4 s, 8 s and so
- *                        on up to 5 min
+ *                        from the third crash in a row on after 4 s, 8 s, 16 s
+ *                        and then 30 s
  *   QCD_FAILURE_LOST     another outage, that our handshake did not cause: the
  *                        gaps begin at 250 ms again */
 QCD_API void qcd_retry_fail(qcd_retry *retry, enum qcd_failure failure,
