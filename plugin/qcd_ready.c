@@ -125,20 +125,6 @@ static bool is_known(const uint8_t *digest, size_t len)
 	return i < len;
 }
 
-static u_int address_hash(const void *key)
-{
-	host_t *host = (host_t*)key;
-
-	return chunk_hash(host->get_address(host));
-}
-
-static bool address_equals(const void *key, const void *other)
-{
-	host_t *host = (host_t*)key;
-
-	return host->ip_equals(host, (host_t*)other);
-}
-
 /**
  * Get the identity of one side that authenticates once, and not with EAP; NULL
  * if it may be another one in the IKE_SA
@@ -351,7 +337,7 @@ static void replace(private_qcd_ready_t *this, snapshot_t *loaded)
 	this->conns = hashtable_create(hashtable_hash_ptr, hashtable_equals_ptr,
 								   32);
 	this->by_name = hashtable_create(name_hash, name_equals, 32);
-	this->by_address = hashtable_create(address_hash, address_equals, 32);
+	this->by_address = hashtable_create(qcd_host_hash, qcd_host_equals, 32);
 	this->open = FALSE;
 	for (i = 0; i < loaded->count; i++)
 	{
@@ -496,7 +482,7 @@ qcd_ready_t *qcd_ready_create()
 		},
 		.conns = hashtable_create(hashtable_hash_ptr, hashtable_equals_ptr, 8),
 		.by_name = hashtable_create(name_hash, name_equals, 8),
-		.by_address = hashtable_create(address_hash, address_equals, 8),
+		.by_address = hashtable_create(qcd_host_hash, qcd_host_equals, 8),
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 	);
 	return &this->public;

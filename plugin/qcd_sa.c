@@ -122,6 +122,26 @@ bool qcd_spis_equals(const void *key, const void *other)
 /*
  * Described in header
  */
+u_int qcd_host_hash(const void *key)
+{
+	host_t *host = (host_t*)key;
+
+	return chunk_hash(host->get_address(host));
+}
+
+/*
+ * Described in header
+ */
+bool qcd_host_equals(const void *key, const void *other)
+{
+	host_t *host = (host_t*)key;
+
+	return host->ip_equals(host, (host_t*)other);
+}
+
+/*
+ * Described in header
+ */
 void qcd_address_from_host(host_t *host, qcd_address *address)
 {
 	chunk_t octets = host->get_address(host);

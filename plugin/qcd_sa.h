@@ -85,6 +85,12 @@ u_int qcd_spis_hash(const void *key);
 bool qcd_spis_equals(const void *key, const void *other);
 
 /**
+ * Hash and compare the addresses of host_t, to use as keys of a hashtable_t.
+ */
+u_int qcd_host_hash(const void *key);
+bool qcd_host_equals(const void *key, const void *other);
+
+/**
  * Convert an IP address.
  *
  * @param host			host, its port is ignored

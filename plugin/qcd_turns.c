@@ -68,20 +68,6 @@ typedef struct {
 	u_int usual;
 } place_t;
 
-static u_int address_hash(const void *key)
-{
-	host_t *host = (host_t*)key;
-
-	return chunk_hash(host->get_address(host));
-}
-
-static bool address_equals(const void *key, const void *other)
-{
-	host_t *host = (host_t*)key;
-
-	return host->ip_equals(host, (host_t*)other);
-}
-
 /**
  * Destroy a place
  */
@@ -247,7 +233,7 @@ qcd_turns_t *qcd_turns_create()
 		},
 		.limit = get_limit(),
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
-		.places = hashtable_create(address_hash, address_equals, 8),
+		.places = hashtable_create(qcd_host_hash, qcd_host_equals, 8),
 	);
 	return &this->public;
 }
