@@ -249,3 +249,16 @@ def test_reloaded_while_it_is_under_way(lab: Lab, peer: Peer) -> None:
     lab.a.load("connections")
     peer.accept([token()])
     lab.a.wait_established()
+
+
+def test_reason_is_the_peers(new_lab: NewLab) -> None:
+    """The peer has not loaded its key yet: that is said, not what charon makes of it."""
+    lab = new_lab(Config())
+    old = lab.up()
+    lab.b.kill()
+    lab.b.start(load=False)
+    lab.b.load("connections")
+    lab.a.nudge(old)
+    lab.a.wait_log(r"try 1 failed: AUTHENTICATION_FAILED, next in")
+    lab.b.load("secrets")
+    lab.a.wait_established(other_than=(old,))

@@ -120,8 +120,12 @@ METHOD(qcd_connector_t, note_failure, void,
 	private_qcd_connector_t *this, enum qcd_failure failure, const char *reason)
 {
 	this->mutex->lock(this->mutex);
-	this->failure = failure;
-	snprintf(this->reason, sizeof(this->reason), "%s", reason);
+	/* the first reason is the peer's, what charon makes of it follows */
+	if (!*this->reason)
+	{
+		this->failure = failure;
+		snprintf(this->reason, sizeof(this->reason), "%s", reason);
+	}
 	this->mutex->unlock(this->mutex);
 }
 
@@ -183,7 +187,10 @@ static void fail_as_noted(private_qcd_connector_t *this)
 METHOD(qcd_connector_t, fail, void,
 	private_qcd_connector_t *this, enum qcd_failure failure, const char *reason)
 {
-	note_failure(this, failure, reason);
+	this->mutex->lock(this->mutex);
+	this->failure = failure;
+	snprintf(this->reason, sizeof(this->reason), "%s", reason);
+	this->mutex->unlock(this->mutex);
 	fail_as_noted(this);
 }
 

@@ -115,7 +115,8 @@ struct qcd_connector_t {
 	bool (*is_try)(qcd_connector_t *this, uint32_t unique_id);
 
 	/**
-	 * Note why the last try fails. May be called in a listener.
+	 * Note why the last try fails, unless a reason was noted before. May be called
+	 * in a listener.
 	 *
 	 * @param failure		kind of the failure
 	 * @param reason		reason for people, cloned

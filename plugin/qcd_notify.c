@@ -34,7 +34,9 @@ notify_type_t qcd_notify_get_error(message_t *message)
 	enumerator = message->create_payload_enumerator(message);
 	while (!error && enumerator->enumerate(enumerator, &payload))
 	{
-		if (get_type(payload) < STATUS_NOTIFIES)
+		/* for another group charon just tries again */
+		if (get_type(payload) < STATUS_NOTIFIES &&
+			get_type(payload) != INVALID_KE_PAYLOAD)
 		{
 			error = get_type(payload);
 		}

@@ -31,6 +31,7 @@ static void print_event(const json_t *event)
     print_member(event, "peer", "peer");
     print_member(event, "spi_i", "spi_i");
     print_member(event, "spi_r", "spi_r");
+    print_member(event, "because", "detail");
     json_int_t num = json_integer_value(json_object_get(event, "suppressed"));
     if (num > 0) {
         (void)printf("  (%" PRId64 " more before)", (int64_t)num);
