@@ -231,14 +231,15 @@ def test_loading_is_not_slowed_down(new_lab: NewLab) -> None:
 
     without = [seconds(False)]
     loaded = [seconds(True)]
-    # A busy machine is slow now and then: the best of a few tells.
+    # It was six times as long. A busy machine is slow now and then, so the bound is
+    # a coarse one, and the best of a few tells.
     for _ in range(3):
-        if min(loaded) <= 1.1 * min(without):
+        if min(loaded) <= 2 * min(without):
             break
         loaded.append(seconds(True))
         without.append(seconds(False))
     print(f"without {without}, with {waiters} that wait {loaded}")
-    assert min(loaded) <= 1.1 * min(without), f"{loaded} instead of {without}"
+    assert min(loaded) <= 2 * min(without), f"{loaded} instead of {without}"
 
 
 def test_announcement_leaves_the_peer_its_turn(new_lab: NewLab) -> None:
