@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from lab.config import Config
+from lab.peer import Peer
 from lab.process import plugin_path
 from lab.scenario import Lab
 
@@ -37,6 +38,20 @@ def new_lab() -> Iterator[Callable[..., Lab]]:
         yield make
         for lab in labs:
             lab.check()
+
+
+@pytest.fixture
+def lab(new_lab: Callable[..., Lab]) -> Lab:
+    """Gateway a alone; the peer stands at the host of gateway b."""
+    made = new_lab(Config())
+    made.a.start()
+    return made
+
+
+@pytest.fixture
+def peer(lab: Lab) -> Iterator[Peer]:
+    with Peer(lab.b.host, lab.a) as made:
+        yield made
 
 
 @pytest.fixture

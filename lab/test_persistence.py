@@ -7,7 +7,7 @@ a try is due is a rule of the core (test/test_retry.c); here it is that it is ke
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -22,20 +22,6 @@ from lab.wait import LabTimeout
 NewLab = Callable[..., Lab]
 INVALID_IKE_SPI = Notify(ike.INVALID_IKE_SPI)
 NO_PROPOSAL_CHOSEN = 14
-
-
-@pytest.fixture
-def lab(new_lab: NewLab) -> Lab:
-    """Gateway a alone; the peer stands at the host of gateway b."""
-    made = new_lab(Config())
-    made.a.start()
-    return made
-
-
-@pytest.fixture
-def peer(lab: Lab) -> Iterator[Peer]:
-    with Peer(lab.b.host, lab.a) as made:
-        yield made
 
 
 def token() -> Notify:

@@ -6,38 +6,22 @@ of 64 octets, Protocol ID 0 and 1, alone or with INVALID_IKE_SPI.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from lab import ike
 from lab.admin import counters, rows
-from lab.config import Config
 from lab.ike import Message, Notify
 from lab.peer import AUTH, SA, Peer, Sa, tokens
 from lab.scenario import Lab
 
-NewLab = Callable[..., Lab]
 NO_ADDITIONAL_SAS = 35
 INVALID_IKE_SPI = Notify(ike.INVALID_IKE_SPI)
 
 
 def token(length: int = 32, protocol: int = ike.PROTO_NONE, spi: bytes = b"") -> Notify:
     return Notify(ike.QCD_TOKEN, os.urandom(length), protocol, spi)
-
-
-@pytest.fixture
-def lab(new_lab: NewLab) -> Lab:
-    """Gateway a alone; the peer stands at the host of gateway b."""
-    made = new_lab(Config())
-    made.a.start()
-    return made
-
-
-@pytest.fixture
-def peer(lab: Lab) -> Iterator[Peer]:
-    with Peer(lab.b.host, lab.a) as made:
-        yield made
 
 
 def establish(lab: Lab, peer: Peer, given: list[Notify], *, asked: bool = False) -> Sa:
