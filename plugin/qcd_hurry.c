@@ -49,7 +49,6 @@ struct private_qcd_hurry_t {
  * A request that was repeated
  */
 typedef struct {
-	uint32_t unique_id;
 	uint64_t at;
 } repeat_t;
 
@@ -89,7 +88,6 @@ static void repeat_request(private_qcd_hurry_t *this, qcd_pending_sa_t *sa)
 	if (this->pending->repeat(this->pending, sa->unique_id))
 	{
 		INIT(repeat,
-			.unique_id = sa->unique_id,
 			.at = now,
 		);
 		this->repeats->put(this->repeats, key, repeat);

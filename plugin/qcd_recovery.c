@@ -133,16 +133,10 @@ METHOD(qcd_recovery_t, note_closed, void,
  */
 static void delete_sa(private_qcd_recovery_t *this, qcd_sa_t *sa)
 {
-	ike_sa_t *ike_sa;
-
 	this->mutex->lock(this->mutex);
 	this->deleted = sa->unique_id;
 	this->mutex->unlock(this->mutex);
-	ike_sa = qcd_sa_checkout_same(sa);
-	if (ike_sa)
-	{
-		qcd_sa_checkin(ike_sa, ike_sa->delete(ike_sa, FALSE));
-	}
+	qcd_sa_delete(sa);
 }
 
 /**

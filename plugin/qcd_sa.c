@@ -88,6 +88,19 @@ status_t qcd_sa_ask(ike_sa_t *ike_sa)
 /*
  * Described in header
  */
+void qcd_sa_delete(qcd_sa_t *sa)
+{
+	ike_sa_t *ike_sa = qcd_sa_checkout_same(sa);
+
+	if (ike_sa)
+	{
+		qcd_sa_checkin(ike_sa, ike_sa->delete(ike_sa, FALSE));
+	}
+}
+
+/*
+ * Described in header
+ */
 bool qcd_sa_has_task(ike_sa_t *ike_sa, task_queue_t queue, task_type_t type)
 {
 	enumerator_t *enumerator;

@@ -69,6 +69,13 @@ void qcd_sa_checkin(ike_sa_t *ike_sa, status_t status);
 status_t qcd_sa_ask(ike_sa_t *ike_sa);
 
 /**
+ * Delete an IKE_SA and tell its peer, if it is still the same.
+ *
+ * @param sa			IKE_SA, not checked out
+ */
+void qcd_sa_delete(qcd_sa_t *sa);
+
+/**
  * Tell whether an IKE_SA has a task of a type.
  *
  * @param ike_sa		IKE_SA, checked out

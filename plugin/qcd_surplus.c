@@ -73,7 +73,6 @@ static void delete_surplus(private_qcd_surplus_t *this, peer_cfg_t *peer_cfg,
 {
 	qcd_child_list_t *children = this->wanted->get_children(this->wanted);
 	linked_list_t *surplus;
-	ike_sa_t *ike_sa;
 	qcd_sa_t *sa;
 	u_int wanted;
 
@@ -81,11 +80,7 @@ static void delete_surplus(private_qcd_surplus_t *this, peer_cfg_t *peer_cfg,
 	surplus = qcd_found_surplus(all, wanted, this->before);
 	while (surplus->remove_first(surplus, (void**)&sa) == SUCCESS)
 	{
-		ike_sa = qcd_sa_checkout_same(sa);
-		if (ike_sa)
-		{
-			qcd_sa_checkin(ike_sa, ike_sa->delete(ike_sa, FALSE));
-		}
+		qcd_sa_delete(sa);
 		free(sa);
 	}
 	surplus->destroy(surplus);
