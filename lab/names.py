@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A name server inside a gateway's namespace: it answers, is slow, or says nothing."""
 
-import os
 import select
 import socket
 import struct
-import threading
 import time
 
 from lab.net import Netns
+from lab.reader import Reader
 
 ADDRESS = "127.0.0.1"
 PORT = 53
@@ -18,7 +17,7 @@ ANSWER = struct.Struct("!HHHIH")
 POINTER = 0xC00C  # to the question's name, which stands behind the header
 
 
-class Resolver:
+class Resolver(Reader):
     """Answers what a gateway asks for while in a `with`.
 
     `records` and `delay` may be changed at any time; a delay of None is silence.
@@ -34,23 +33,10 @@ class Resolver:
         self.records = records
         self.delay = delay
         self.asked = 0
-        self._sock = ns.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        super().__init__(ns.socket(socket.AF_INET, socket.SOCK_DGRAM))
         self._sock.bind((address, PORT))
-        self._wake, self._waker = os.pipe()
-        self._thread = threading.Thread(target=self._serve, daemon=True)
 
-    def __enter__(self) -> "Resolver":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.write(self._waker, b"x")
-        self._thread.join()
-        self._sock.close()
-        os.close(self._wake)
-        os.close(self._waker)
-
-    def _serve(self) -> None:
+    def _read(self) -> None:
         waiting: list[tuple[float, bytes, tuple[str, int]]] = []
         while True:
             timeout = None

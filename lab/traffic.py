@@ -9,8 +9,10 @@ import struct
 import threading
 import time
 from dataclasses import dataclass
+from typing import Self
 
 from lab.net import Host
+from lab.reader import Reader
 from lab.wait import LabTimeout, deadline, left
 
 ECHO_REQUEST, ECHO_REPLY = 8, 0
@@ -63,7 +65,7 @@ class Gap:
         return self.end - self.start
 
 
-class Probe:
+class Probe(Reader):
     """Pings from one host's inside address to another's while in a `with`.
 
     All times are seconds since the epoch; answers are stamped by the kernel.
@@ -74,8 +76,8 @@ class Probe:
     ) -> None:
         self._interval = interval
         self._target = (target.inside_of(child), 0)
-        self._sock = source.ns.socket(
-            socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP
+        super().__init__(
+            source.ns.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
         )
         self._sock.bind((source.inside_of(child), 0))
         self._sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
@@ -84,26 +86,17 @@ class Probe:
         self._changed = threading.Condition()
         self._sent: list[float] = []
         self._answered: dict[int, float] = {}
-        self._wake, self._waker = os.pipe()
         self._stopping = threading.Event()
-        self._threads = [
-            threading.Thread(target=work, name=f"probe-{work.__name__}", daemon=True)
-            for work in (self._send, self._receive)
-        ]
+        self._sender = threading.Thread(target=self._send, daemon=True)
 
-    def __enter__(self) -> "Probe":
-        for thread in self._threads:
-            thread.start()
-        return self
+    def __enter__(self) -> Self:
+        self._sender.start()
+        return super().__enter__()
 
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
-        os.write(self._waker, b"x")
-        for thread in self._threads:
-            thread.join()
-        self._sock.close()
-        os.close(self._wake)
-        os.close(self._waker)
+        self._sender.join()
+        super().__exit__()
 
     def _send(self) -> None:
         following = time.monotonic()
@@ -121,7 +114,7 @@ class Probe:
                 pass  # the tunnel's route is gone: a packet without an answer
             number += 1
 
-    def _receive(self) -> None:
+    def _read(self) -> None:
         while True:
             ready, _, _ = select.select([self._sock, self._wake], [], [])
             if self._wake in ready:

@@ -3,7 +3,6 @@
 
 import ctypes
 import errno
-import os
 import select
 import socket
 import struct
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from lab.ike import MARKER, Message
 from lab.net import Host
+from lab.reader import Reader
 from lab.traffic import IP_HEADER, SO_TIMESTAMPNS, checksum, kernel_time
 from lab.wait import LabTimeout, deadline, left
 
@@ -96,7 +96,7 @@ def _filter(outgoing: bool | None, peer: str | None) -> bytes:
     return packed
 
 
-class Sniffer:
+class Sniffer(Reader):
     """Records the IKE packets of a host's device while in a `with`; ESP is left out.
 
     It may be narrowed to one direction, and to the packets from and to a peer,
@@ -109,7 +109,7 @@ class Sniffer:
         program = _filter(outgoing, peer.address if peer else None)
         buffer = ctypes.create_string_buffer(program)
         header = struct.pack("HxxxxxxQ", len(program) // 8, ctypes.addressof(buffer))
-        self._sock = host.ns.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        super().__init__(host.ns.socket(socket.AF_PACKET, socket.SOCK_RAW))
         self._sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, header)
         self._sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER)
         self._sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
@@ -118,21 +118,8 @@ class Sniffer:
         self.host = host
         self._packets: list[Packet] = []
         self._changed = threading.Condition()
-        self._wake, self._waker = os.pipe()
-        self._thread = threading.Thread(target=self._receive, daemon=True)
 
-    def __enter__(self) -> "Sniffer":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.write(self._waker, b"x")
-        self._thread.join()
-        self._sock.close()
-        os.close(self._wake)
-        os.close(self._waker)
-
-    def _receive(self) -> None:
+    def _read(self) -> None:
         while True:
             ready, _, _ = select.select([self._sock, self._wake], [], [])
             self._pull()
