@@ -9,15 +9,12 @@ static bool lacks_virtual_ip(peer_cfg_t *peer_cfg, ike_sa_t *ike_sa)
 {
 	enumerator_t *enumerator;
 	host_t *vip;
-	bool wanted, has;
+	bool wanted;
 
 	enumerator = peer_cfg->create_virtual_ip_enumerator(peer_cfg);
 	wanted = enumerator->enumerate(enumerator, &vip);
 	enumerator->destroy(enumerator);
-	enumerator = ike_sa->create_virtual_ip_enumerator(ike_sa, TRUE);
-	has = enumerator->enumerate(enumerator, &vip);
-	enumerator->destroy(enumerator);
-	return wanted && !has;
+	return wanted && !qcd_sa_has_virtual_ip(ike_sa, TRUE);
 }
 
 /**

@@ -184,7 +184,7 @@ static void note_addresses(conn_t *conn, char *addresses)
 	while (enumerator->enumerate(enumerator, &word))
 	{
 		/* a subnet, a range, %any or a name may be anybody */
-		host = strpbrk(word, "/-%") ? NULL : host_create_from_string(word, 0);
+		host = host_create_from_string(word, 0);
 		if (!host || host->is_anyaddr(host))
 		{
 			conn->open = TRUE;

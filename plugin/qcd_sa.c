@@ -119,6 +119,21 @@ bool qcd_sa_has_task(ike_sa_t *ike_sa, task_queue_t queue, task_type_t type)
 /*
  * Described in header
  */
+bool qcd_sa_has_virtual_ip(ike_sa_t *ike_sa, bool local)
+{
+	enumerator_t *enumerator;
+	host_t *vip;
+	bool has;
+
+	enumerator = ike_sa->create_virtual_ip_enumerator(ike_sa, local);
+	has = enumerator->enumerate(enumerator, &vip);
+	enumerator->destroy(enumerator);
+	return has;
+}
+
+/*
+ * Described in header
+ */
 u_int qcd_spis_hash(const void *key)
 {
 	return chunk_hash(chunk_create((u_char*)key, sizeof(qcd_spis)));

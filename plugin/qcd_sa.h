@@ -86,6 +86,15 @@ void qcd_sa_delete(qcd_sa_t *sa);
 bool qcd_sa_has_task(ike_sa_t *ike_sa, task_queue_t queue, task_type_t type);
 
 /**
+ * Tell whether an IKE_SA has a virtual IP.
+ *
+ * @param ike_sa		IKE_SA, checked out
+ * @param local			TRUE for one of ours, FALSE for one of the peer's
+ * @return				TRUE if there is one
+ */
+bool qcd_sa_has_virtual_ip(ike_sa_t *ike_sa, bool local);
+
+/**
  * Hash and compare qcd_spis, to use as keys of a hashtable_t.
  */
 u_int qcd_spis_hash(const void *key);

@@ -279,18 +279,9 @@ METHOD(qcd_wanted_t, merge, void,
  */
 static bool is_symmetric(ike_sa_t *ike_sa)
 {
-	enumerator_t *enumerator;
-	host_t *vip;
-	bool gave_vip;
-
-	if (ike_sa->has_condition(ike_sa, COND_ORIGINAL_INITIATOR))
-	{
-		return TRUE;
-	}
-	enumerator = ike_sa->create_virtual_ip_enumerator(ike_sa, FALSE);
-	gave_vip = enumerator->enumerate(enumerator, &vip);
-	enumerator->destroy(enumerator);
-	return !gave_vip && !ike_sa->has_condition(ike_sa, COND_EAP_AUTHENTICATED);
+	return ike_sa->has_condition(ike_sa, COND_ORIGINAL_INITIATOR) ||
+		   (!qcd_sa_has_virtual_ip(ike_sa, FALSE) &&
+			!ike_sa->has_condition(ike_sa, COND_EAP_AUTHENTICATED));
 }
 
 /**
