@@ -33,6 +33,10 @@ children on each gateway ten seconds later; where they differ from the configura
 promised*: up within the limit of the case (1 s, or as its text says), no later than stock plus a second, no SA too
 many, and, for many tunnels, no handshake message sent twice. `-`: not played with stock.
 
+The first column is the kind of trouble: A a crash alone, A.1 a second one, A.2 connections, keys or pools that are
+loaded late, A.3 a client that moves, A.4 a peer that is known by name, A.5 a configuration that was changed
+meanwhile, B tunnels that could be doubled, C many tunnels at once, D whom the token maker tells, and when.
+
 """
 
 
