@@ -18,8 +18,8 @@ typedef struct qcd_turns_t qcd_turns_t;
  * charon drops an IKE_SA_INIT if block_threshold IKE_SAs are half open with its
  * source, and the peer repeats it after four seconds; from cookie_threshold_ip on
  * it asks for cookies. Peers behind one NAT that all came at once would run into
- * that. So a peer that was told has a turn: until
- * its handshake begins, when charon counts it, or a few round trips have passed.
+ * that. So a peer that was told has a turn: until its handshake begins, when
+ * charon counts it, or a few round trips have passed.
  *
  * Each address is counted by itself, so a stranger holds up nobody but where he
  * pretends to be, and there those come first who are told where they were.
