@@ -68,7 +68,7 @@ static bool look_at(qcd_connector_t *connector, qcd_wanted_t *wanted,
  */
 array_t *qcd_found_create(qcd_peers_t *peers, qcd_connector_t *connector,
 						  qcd_wanted_t *wanted, peer_cfg_t *peer_cfg,
-						  uint32_t lost, bool ask)
+						  uint32_t lost, qcd_pending_t *ask)
 {
 	array_t *all = array_create(sizeof(qcd_found_t), 0);
 	qcd_child_list_t *children = wanted->get_children(wanted);
@@ -92,7 +92,7 @@ array_t *qcd_found_create(qcd_peers_t *peers, qcd_connector_t *connector,
 			if (look_at(connector, wanted, peer_cfg, ike_sa, &found))
 			{
 				array_insert(all, ARRAY_TAIL, &found);
-				status = ask ? qcd_sa_ask(ike_sa) : SUCCESS;
+				status = ask ? ask->ask(ask, ike_sa) : SUCCESS;
 			}
 			qcd_sa_checkin(ike_sa, status);
 		}

@@ -40,12 +40,12 @@ struct qcd_found_t {
  * @param wanted		what has to be up
  * @param peer_cfg		configuration
  * @param lost			unique ID of the lost one: older ones may be lost, too
- * @param ask			whether to ask the peer if it has them
+ * @param ask			to ask the peer if it has them, NULL not to ask
  * @return				array of qcd_found_t, to destroy
  */
 array_t *qcd_found_create(qcd_peers_t *peers, qcd_connector_t *connector,
 						  qcd_wanted_t *wanted, peer_cfg_t *peer_cfg,
-						  uint32_t lost, bool ask);
+						  uint32_t lost, qcd_pending_t *ask);
 
 /**
  * Get the one with most of the CHILD_SAs, the youngest of these, and count those

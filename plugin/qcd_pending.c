@@ -4,6 +4,7 @@
 
 #include <daemon.h>
 #include <collections/hashtable.h>
+#include <sa/ikev2/tasks/ike_dpd.h>
 #include <threading/mutex.h>
 
 /**
@@ -60,6 +61,9 @@ typedef struct {
 	uint64_t begun;
 	/** whether it is established */
 	bool established;
+	/** whether it is only here for what its peer was asked: it has no SPI of ours
+	 *  to be found by */
+	bool asked;
 	/** the request without an answer, several packets where it is fragmented */
 	linked_list_t *packets;
 } entry_t;
@@ -101,7 +105,7 @@ static entry_t *remove_entry(private_qcd_pending_t *this, uint32_t unique_id)
 	entry_t *entry;
 
 	entry = this->entries->remove(this->entries, (void*)(uintptr_t)unique_id);
-	if (entry)
+	if (entry && !entry->asked)
 	{
 		this->spis->remove(this->spis, &entry->sa.spis.initiator);
 	}
@@ -109,9 +113,12 @@ static entry_t *remove_entry(private_qcd_pending_t *this, uint32_t unique_id)
 }
 
 /**
- * Add an IKE_SA that begins to connect
+ * Add an IKE_SA
+ *
+ * @param asked			TRUE if it is established and its peer is being asked, FALSE
+ *						if it begins to connect
  */
-static void add_entry(private_qcd_pending_t *this, ike_sa_t *ike_sa)
+static void add_entry(private_qcd_pending_t *this, ike_sa_t *ike_sa, bool asked)
 {
 	entry_t *entry;
 	qcd_sa_t sa;
@@ -124,34 +131,44 @@ static void add_entry(private_qcd_pending_t *this, ike_sa_t *ike_sa)
 		},
 		.name = strdup(ike_sa->get_name(ike_sa)),
 		.begun = qcd_now(),
+		.established = asked,
+		.asked = asked,
 		.packets = linked_list_create(),
 	);
 	this->mutex->lock(this->mutex);
 	entry_destroy(remove_entry(this, sa.unique_id));
 	this->entries->put(this->entries, (void*)(uintptr_t)sa.unique_id, entry);
-	this->spis->put(this->spis, &entry->sa.spis.initiator, entry);
+	if (!asked)
+	{
+		this->spis->put(this->spis, &entry->sa.spis.initiator, entry);
+	}
 	this->mutex->unlock(this->mutex);
 }
 
 /**
- * Find the entry of the IKE_SA that a message belongs to
+ * Find the entry of the IKE_SA that a message belongs to, with the mutex
  */
-static entry_t *find_entry(private_qcd_pending_t *this, message_t *message)
+static entry_t *find_entry(private_qcd_pending_t *this, ike_sa_t *ike_sa,
+						   message_t *message)
 {
+	uint32_t unique_id = ike_sa->get_unique_id(ike_sa);
 	ike_sa_id_t *id = message->get_ike_sa_id(message);
 	uint64_t spi_i, spi_r;
-	qcd_spi key;
+	qcd_spis spis;
 	entry_t *entry;
 
 	spi_i = id->get_initiator_spi(id);
 	spi_r = id->get_responder_spi(id);
-	memcpy(&key, &spi_i, sizeof(key));
-	entry = this->spis->get(this->spis, &key);
+	memcpy(&spis.initiator, &spi_i, sizeof(spi_i));
+	memcpy(&spis.responder, &spi_r, sizeof(spi_r));
+	entry = this->spis->get(this->spis, &spis.initiator);
 	if (entry)
 	{
-		memcpy(&entry->sa.spis.responder, &spi_r, sizeof(spi_r));
+		entry->sa.spis.responder = spis.responder;
+		return entry;
 	}
-	return entry;
+	entry = this->entries->get(this->entries, (void*)(uintptr_t)unique_id);
+	return entry && qcd_spis_equals(&entry->sa.spis, &spis) ? entry : NULL;
 }
 
 /**
@@ -180,14 +197,15 @@ static linked_list_t *get_packets(message_t *message)
 /**
  * Note a request that is being sent
  */
-static void note_request(private_qcd_pending_t *this, message_t *message)
+static void note_request(private_qcd_pending_t *this, ike_sa_t *ike_sa,
+						 message_t *message)
 {
 	host_t *me = message->get_source(message);
 	host_t *other = message->get_destination(message);
 	entry_t *entry;
 
 	this->mutex->lock(this->mutex);
-	entry = find_entry(this, message);
+	entry = find_entry(this, ike_sa, message);
 	if (entry)
 	{
 		entry->packets->destroy_offset(entry->packets,
@@ -241,12 +259,13 @@ static void note_answer(private_qcd_pending_t *this, host_t *peer)
 /**
  * Note that the peer has answered, and how long that took the first time
  */
-static void note_response(private_qcd_pending_t *this, message_t *message)
+static void note_response(private_qcd_pending_t *this, ike_sa_t *ike_sa,
+						  message_t *message)
 {
 	entry_t *entry;
 
 	this->mutex->lock(this->mutex);
-	entry = find_entry(this, message);
+	entry = find_entry(this, ike_sa, message);
 	if (entry)
 	{
 		note_answer(this, message->get_source(message));
@@ -267,11 +286,11 @@ METHOD(listener_t, message_hook, bool,
 {
 	if (!incoming && !plain && message->get_request(message))
 	{
-		note_request(this, message);
+		note_request(this, ike_sa, message);
 	}
 	else if (incoming && plain && !message->get_request(message))
 	{
-		note_response(this, message);
+		note_response(this, ike_sa, message);
 	}
 	return TRUE;
 }
@@ -304,7 +323,7 @@ METHOD(listener_t, ike_state_change, bool,
 		case IKE_CONNECTING:
 			if (id->is_initiator(id) && ike_sa->get_version(ike_sa) == IKEV2)
 			{
-				add_entry(this, ike_sa);
+				add_entry(this, ike_sa, FALSE);
 			}
 			break;
 		case IKE_ESTABLISHED:
@@ -399,28 +418,47 @@ METHOD(qcd_pending_t, find_answered, char*,
 METHOD(qcd_pending_t, repeat, bool,
 	private_qcd_pending_t *this, uint32_t unique_id)
 {
-	linked_list_t *packets = NULL;
+	linked_list_t *packets;
 	packet_t *packet;
 	entry_t *entry;
+	bool any;
 
 	this->mutex->lock(this->mutex);
 	entry = this->entries->get(this->entries, (void*)(uintptr_t)unique_id);
-	if (entry)
-	{
-		packets = entry->packets->clone_offset(entry->packets,
-											   offsetof(packet_t, clone));
-	}
+	packets = !entry ? linked_list_create() :
+			  entry->packets->clone_offset(entry->packets,
+										   offsetof(packet_t, clone));
 	this->mutex->unlock(this->mutex);
-	if (!packets)
-	{
-		return FALSE;
-	}
+	any = packets->get_count(packets);
 	while (packets->remove_first(packets, (void**)&packet) == SUCCESS)
 	{
 		charon->sender->send(charon->sender, packet);
 	}
 	packets->destroy(packets);
-	return TRUE;
+	return any;
+}
+
+METHOD(qcd_pending_t, ask, status_t,
+	private_qcd_pending_t *this, ike_sa_t *ike_sa)
+{
+	uint32_t unique_id = ike_sa->get_unique_id(ike_sa);
+	bool known, repeated;
+
+	this->mutex->lock(this->mutex);
+	known = this->entries->get(this->entries, (void*)(uintptr_t)unique_id);
+	this->mutex->unlock(this->mutex);
+	if (!known)
+	{
+		add_entry(this, ike_sa, TRUE);
+	}
+	repeated = repeat(this, unique_id);
+	if ((repeated && qcd_sa_has_task(ike_sa, TASK_QUEUE_ACTIVE, TASK_IKE_DPD)) ||
+		qcd_sa_has_task(ike_sa, TASK_QUEUE_QUEUED, TASK_IKE_DPD))
+	{
+		return SUCCESS;
+	}
+	ike_sa->queue_task(ike_sa, (task_t*)ike_dpd_create(TRUE));
+	return ike_sa->initiate(ike_sa, NULL, NULL);
 }
 
 METHOD(qcd_pending_t, destroy, void,
@@ -472,6 +510,7 @@ qcd_pending_t *qcd_pending_create()
 			.get_request = _get_request,
 			.find_answered = _find_answered,
 			.repeat = _repeat,
+			.ask = _ask,
 			.destroy = _destroy,
 		},
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),

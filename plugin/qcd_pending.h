@@ -34,14 +34,15 @@ struct qcd_pending_sa_t {
 };
 
 /**
- * The IKE_SAs that we initiate, by whatever cause, until they are established or
- * gone.
+ * The IKE_SAs that we initiate, by whatever cause, and those whose peer was asked
+ * whether it still has them.
  *
  * charon repeats a request after four seconds at the earliest. A peer that has
  * just started may have missed it; here it can be repeated at once, octet for
  * octet, without charon's retransmissions being counted up.
  *
- * Nobody but us initiates, so a stranger can't make these more. All methods are
+ * Nobody but us initiates, and only peers that were authenticated are asked, so a
+ * stranger can't make these more. All methods are
  * thread-safe; none of them checks out an IKE_SA.
  */
 struct qcd_pending_t {
@@ -89,6 +90,15 @@ struct qcd_pending_t {
 	 * @return				FALSE if it waits for no answer any more
 	 */
 	bool (*repeat)(qcd_pending_t *this, uint32_t unique_id);
+
+	/**
+	 * Ask the peer if it still has an IKE_SA. If not, it shows the token. A request
+	 * that it has not answered yet is repeated: charon sends another one only then.
+	 *
+	 * @param ike_sa		IKE_SA, established and checked out
+	 * @return				status for qcd_sa_checkin()
+	 */
+	status_t (*ask)(qcd_pending_t *this, ike_sa_t *ike_sa);
 
 	/**
 	 * Destroy a qcd_pending_t.

@@ -40,8 +40,9 @@ struct private_qcd_recovery_t {
 	qcd_events_t *events;
 
 	/**
-	 * IKE_SAs that are established
+	 * IKE_SAs that we initiate, and those that are established
 	 */
+	qcd_pending_t *pending;
 	qcd_peers_t *peers;
 
 	/**
@@ -304,7 +305,7 @@ static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 	/* in this order: a try is pending until it is established */
 	sa = this->connector->get_try(this->connector);
 	all = qcd_found_create(this->peers, this->connector, this->wanted, peer_cfg,
-						   this->lost, !this->begun);
+						   this->lost, this->begun ? NULL : this->pending);
 	if (!this->begun)
 	{
 		this->surplus->note_before(this->surplus, all, this->proved);
@@ -472,6 +473,7 @@ qcd_recovery_t *qcd_recovery_create(qcd_events_t *events,
 			.destroy = _destroy,
 		},
 		.events = events,
+		.pending = pending,
 		.peers = peers,
 		.wanted = wanted,
 		.lost = unique_id,
@@ -483,6 +485,7 @@ qcd_recovery_t *qcd_recovery_create(qcd_events_t *events,
 			.over = !unique_id,
 		},
 	);
-	this->surplus = qcd_surplus_create(peers, this->connector, wanted);
+	this->surplus = qcd_surplus_create(pending, peers, this->connector,
+									   wanted);
 	return &this->public;
 }

@@ -55,14 +55,14 @@ typedef struct {
 /**
  * Ask the peer about an IKE_SA, unless the SA ends anyway
  */
-static void ask(ike_sa_t *ike_sa)
+static void ask(private_qcd_returns_t *this, ike_sa_t *ike_sa)
 {
 	status_t status = SUCCESS;
 
 	if (ike_sa->get_state(ike_sa) == IKE_ESTABLISHED &&
 		!ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING))
 	{
-		status = qcd_sa_ask(ike_sa);
+		status = this->pending->ask(this->pending, ike_sa);
 	}
 	qcd_sa_checkin(ike_sa, status);
 }
@@ -92,7 +92,7 @@ static void ask_older(private_qcd_returns_t *this, linked_list_t *sas,
 		if (ike_sa)
 		{
 			asked++;
-			ask(ike_sa);
+			ask(this, ike_sa);
 		}
 		free(sa);
 	}

@@ -3,7 +3,6 @@
 #include "qcd_sa.h"
 
 #include <daemon.h>
-#include <sa/ikev2/tasks/ike_dpd.h>
 
 /*
  * Described in header
@@ -74,15 +73,6 @@ void qcd_sa_checkin(ike_sa_t *ike_sa, status_t status)
 	{
 		charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
 	}
-}
-
-/*
- * Described in header
- */
-status_t qcd_sa_ask(ike_sa_t *ike_sa)
-{
-	ike_sa->queue_task(ike_sa, (task_t*)ike_dpd_create(TRUE));
-	return ike_sa->initiate(ike_sa, NULL, NULL);
 }
 
 /*

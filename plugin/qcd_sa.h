@@ -61,14 +61,6 @@ ike_sa_t *qcd_sa_checkout_same(qcd_sa_t *sa);
 void qcd_sa_checkin(ike_sa_t *ike_sa, status_t status);
 
 /**
- * Ask the peer if it still has an IKE_SA. If not, it shows the token.
- *
- * @param ike_sa		IKE_SA, checked out
- * @return				status for qcd_sa_checkin()
- */
-status_t qcd_sa_ask(ike_sa_t *ike_sa);
-
-/**
  * Delete an IKE_SA and tell its peer, if it is still the same.
  *
  * @param sa			IKE_SA, not checked out

@@ -21,8 +21,9 @@ struct private_qcd_surplus_t {
 	qcd_surplus_t public;
 
 	/**
-	 * IKE_SAs that are established
+	 * IKE_SAs that we initiate, and those that are established
 	 */
+	qcd_pending_t *pending;
 	qcd_peers_t *peers;
 
 	/**
@@ -97,7 +98,7 @@ METHOD(qcd_surplus_t, tidy, uint64_t,
 		return this->asked + PEERS_TIME_MS;
 	}
 	all = qcd_found_create(this->peers, this->connector, this->wanted, peer_cfg,
-						   lost, !this->asked);
+						   lost, this->asked ? NULL : this->pending);
 	if (this->asked)
 	{
 		delete_surplus(this, peer_cfg, all);
@@ -126,7 +127,8 @@ METHOD(qcd_surplus_t, destroy, void,
 /*
  * Described in header
  */
-qcd_surplus_t *qcd_surplus_create(qcd_peers_t *peers,
+qcd_surplus_t *qcd_surplus_create(qcd_pending_t *pending,
+								  qcd_peers_t *peers,
 								  qcd_connector_t *connector,
 								  qcd_wanted_t *wanted)
 {
@@ -139,6 +141,7 @@ qcd_surplus_t *qcd_surplus_create(qcd_peers_t *peers,
 			.reset = _reset,
 			.destroy = _destroy,
 		},
+		.pending = pending,
 		.peers = peers,
 		.connector = connector,
 		.wanted = wanted,

@@ -55,12 +55,14 @@ struct qcd_surplus_t {
 /**
  * Create a qcd_surplus_t.
  *
+ * @param pending		IKE_SAs that we initiate, outlive it
  * @param peers			IKE_SAs that are established, outlive it
  * @param connector		how the peer is reached, outlives it
  * @param wanted		what has to be up, outlives it
  * @return				instance
  */
-qcd_surplus_t *qcd_surplus_create(qcd_peers_t *peers,
+qcd_surplus_t *qcd_surplus_create(qcd_pending_t *pending,
+								  qcd_peers_t *peers,
 								  qcd_connector_t *connector,
 								  qcd_wanted_t *wanted);
 
