@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What README.md says of the settings is what the plugin has."""
+"""What README.md says of the settings and of the installation is so."""
 
 import re
+import subprocess
+from pathlib import Path
 
 from lab.control import REPO
 
@@ -31,3 +33,22 @@ def test_settings_of_the_readme() -> None:
     for name in [name for name in told if name.startswith((".", "connections."))]:
         del told[name]
     assert told == built_in()
+
+
+def test_installation_of_the_readme(tmp_path: Path) -> None:
+    """`meson install` puts the plugin where charon looks, and what README.md names."""
+    command = ["meson", "install", "-C", str(REPO / "build"), "--no-rebuild"]
+    subprocess.run([*command, "--destdir", str(tmp_path)], check=True, stdout=subprocess.DEVNULL)
+    readme = (REPO / "README.md").read_text()
+    assert " ".join(["sudo", *command[:3], "build "]) in readme
+    for path in (
+        "usr/lib/ipsec/plugins/libstrongswan-qcd.so",
+        "usr/local/sbin/qcd",
+        "usr/local/share/man/man8/qcd.8",
+        "usr/local/share/man/man8/qcd-secret.8",
+    ):
+        assert (tmp_path / path).is_file(), path
+    said = subprocess.run(
+        [tmp_path / "usr/local/sbin/qcd", "help"], capture_output=True, text=True
+    )
+    assert said.returncode == 0 and "status" in said.stdout
