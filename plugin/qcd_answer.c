@@ -25,6 +25,11 @@
 #define IDLE_SHARE 10
 
 /**
+ * Age of a request at most that may have crossed its peer's return
+ */
+#define CROSSED_MS 250
+
+/**
  * A handshake is over for a listener before charon stops counting it
  */
 #define COUNTED_MS 2
@@ -251,9 +256,10 @@ static fate_t decide(private_qcd_answer_t *this, qcd_reply_t *reply,
 
 	known = this->index->find(this->index, &reply->spis, &peer);
 	if (!known && reply->rank != QCD_RANK_UNKNOWN)
-	{	/* the peer is back meanwhile. If it asks again for the old SA, it still
-		 * has that as well, and is told */
-		return FATE_DROP;
+	{	/* the peer is back meanwhile, and needs this only if it asked since then:
+		 * it still has the old SA as well */
+		return !reply->is_lost && qcd_now() - reply->asked < CROSSED_MS ?
+			   FATE_SEND : FATE_DROP;
 	}
 	if (!this->ready->judge(this->ready, reply->src, known ? &peer.id : NULL,
 							&name))

@@ -172,7 +172,7 @@ static bool add_new(private_qcd_waiting_t *this, qcd_reply_t *reply)
  */
 static void renew(qcd_reply_t *reply, qcd_reply_t *again)
 {
-	reply->until = again->until;
+	reply->asked = again->asked;
 	reply->request = again->request;
 	reply->is_lost = again->is_lost;
 	reply->lost = again->lost;
@@ -185,7 +185,7 @@ METHOD(qcd_waiting_t, add, bool,
 	qcd_reply_t *same;
 	bool added;
 
-	reply->until = qcd_now() + WAITING_TIME_MS;
+	reply->asked = qcd_now();
 	this->mutex->lock(this->mutex);
 	same = this->replies->get(this->replies, reply);
 	if (same)
@@ -227,7 +227,7 @@ METHOD(qcd_waiting_t, get_all, linked_list_t*,
 	enumerator = this->replies->create_enumerator(this->replies);
 	while (enumerator->enumerate(enumerator, NULL, &reply))
 	{
-		linked_list_t *list = now >= reply->until ? late :
+		linked_list_t *list = now >= reply->asked + WAITING_TIME_MS ? late :
 							  reply->rank == QCD_RANK_HOME ? all : others;
 
 		list->insert_last(list, reply);

@@ -49,8 +49,8 @@ struct qcd_reply_t {
 	bool is_lost;
 	qcd_lost lost;
 	size_t esp_len;
-	/** until when it waits */
-	uint64_t until;
+	/** when it was asked for the last time, qcd_now() */
+	uint64_t asked;
 	/** when it was first held since we are connecting to the peer, or 0 */
 	uint64_t held;
 };
