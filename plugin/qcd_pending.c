@@ -415,12 +415,36 @@ METHOD(qcd_pending_t, find_answered, char*,
 	return name;
 }
 
+/**
+ * Get the address that packets go out from: theirs, or what the kernel chooses
+ * where that one is gone. charon sends them from where it did before.
+ *
+ * @return				address, NULL for theirs
+ */
+static host_t *get_source(packet_t *packet)
+{
+	host_t *source = packet->get_source(packet), *other;
+
+	if (charon->kernel->get_interface(charon->kernel, source, NULL))
+	{
+		return NULL;
+	}
+	other = charon->kernel->get_source_addr(charon->kernel,
+									packet->get_destination(packet), NULL);
+	if (other)
+	{
+		other->set_port(other, source->get_port(source));
+	}
+	return other;
+}
+
 METHOD(qcd_pending_t, repeat, bool,
 	private_qcd_pending_t *this, uint32_t unique_id)
 {
 	linked_list_t *packets;
 	packet_t *packet;
 	entry_t *entry;
+	host_t *source = NULL;
 	bool any;
 
 	this->mutex->lock(this->mutex);
@@ -429,12 +453,21 @@ METHOD(qcd_pending_t, repeat, bool,
 			  entry->packets->clone_offset(entry->packets,
 										   offsetof(packet_t, clone));
 	this->mutex->unlock(this->mutex);
-	any = packets->get_count(packets);
+	any = packets->get_first(packets, (void**)&packet) == SUCCESS;
+	if (any)
+	{
+		source = get_source(packet);
+	}
 	while (packets->remove_first(packets, (void**)&packet) == SUCCESS)
 	{
+		if (source)
+		{
+			packet->set_source(packet, source->clone(source));
+		}
 		charon->sender->send(charon->sender, packet);
 	}
 	packets->destroy(packets);
+	DESTROY_IF(source);
 	return any;
 }
 

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Section A.1, A.3, A.5: a recovery that is hit by something else meanwhile."""
 
-from lab.field.outcome import case
+from collections.abc import Callable
+
+from lab.field.outcome import add, case
 from lab.field.stage import BASE, Link, Stage
-from lab.ike import IKE_AUTH
+from lab.ike import CREATE_CHILD_SA, IKE_AUTH
 from lab.net import Drop
 from lab.relay import Relay, Way
 from lab.scenario import Lab
@@ -152,6 +154,37 @@ def roamed_again_mobike(stage: Stage) -> None:
         if not stage.again():
             return
         stage.outage(1.0)
+
+
+def moved_within(exchange: int, mobike: str) -> Callable[[Stage], None]:
+    """a gets another address while it waits for a response, which is lost."""
+
+    def play(stage: Stage) -> None:
+        options = {"mobike": mobike}
+        client = BASE.but(children=2, ike_options={**options, "local_addrs": ["%any"]})
+        stage.make(a=client, b=BASE.but(children=2, anywhere=True, ike_options=options))
+        lab = stage.up()
+        ends = lab.b.host, lab.a.host
+        with lab.network.router.drop_ike(*ends, exchange=exchange, response=True) as drop:
+            lab.b.restart()
+            stage.trigger("the response", lambda: drop.count)
+            lab.a.host.roam(7)
+        stage.again()
+
+    return play
+
+
+for _what, _exchange in (("IKE_AUTH", IKE_AUTH), ("CREATE_CHILD_SA", CREATE_CHILD_SA)):
+    for _mobike in ("no", "yes"):
+        add(
+            f"moved_within_{_what.lower()}" + ("_mobike" if _mobike == "yes" else ""),
+            "A.3",
+            f"a{', with MOBIKE,' if _mobike == 'yes' else ''} moves while it waits for "
+            f"the {_what} response",
+            moved_within(_exchange, _mobike),
+            within=PROBED,
+            stock_first=240,
+        )
 
 
 @case("A.3", "a's link is down while b crashes, and comes up again")
