@@ -48,7 +48,7 @@ class Walk:
         self.seed = seed
         self.chance = random.Random(seed)
         self.events: list[str] = []
-        self.slowest = 0.0
+        self.slowest = (0.0, "nothing")
         self.steps = 0
         self._stack = ExitStack()
         try:
@@ -234,11 +234,13 @@ class Walk:
     def step(self) -> None:
         """Something happens, and then all has to be well."""
         what: Callable[[Walk], None] = self.chance.choice(self.DISTURBANCES)
+        first = len(self.events)
         what(self)
+        happened = ", ".join(event.partition(" ")[2] for event in self.events[first:])
         since = time.time()
         self.note("nothing stands in the way any more")
         self._wait(since)
-        self.slowest = max(self.slowest, time.time() - since)
+        self.slowest = max(self.slowest, (time.time() - since, happened))
         self.steps += 1
         self.pause(1.5)
         self._look(since)
@@ -304,12 +306,14 @@ class Walk:
         self.close()
 
 
-def stroll(seed: int, seconds: float, qcd: bool = True) -> tuple[int, float]:
-    """Walk so long; how many steps that were, and the slowest of them.
+def stroll(
+    seed: int, seconds: float, qcd: bool = True
+) -> tuple[int, tuple[float, str]]:
+    """Walk so long; how many steps that were, and the slowest of them with its cause.
 
     Each minute begins with other gateways, whose seed comes from the first one.
     """
-    steps, slowest = 0, 0.0
+    steps, slowest = 0, (0.0, "nothing")
     chance = random.Random(seed)
     until = time.monotonic() + seconds
     own = seed
@@ -333,5 +337,6 @@ def walk(minutes: float, seed: int | None) -> int:
     except (Lost, LabTimeout) as error:
         print(error)
         return 1
-    print(f"{steps} disturbances, the slowest recovery took {slowest:.2f} s")
+    took, cause = slowest
+    print(f"{steps} disturbances, the slowest recovery took {took:.2f} s: {cause}")
     return 0
