@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Half a minute of the random walk; its failure names the seed."""
+"""Half a minute of the random walk, always the same one; by hand it takes others."""
 
 import os
-import random
 
 import pytest
 
 from lab.field.walk import stroll
 
-SEED = int(os.environ.get("QCD_LAB_SEED", random.randrange(1 << 32)))
+SEED = int(os.environ.get("QCD_LAB_SEED", "8"))
 SECONDS = float(os.environ.get("QCD_WALK_SECONDS", "30"))
 
 
