@@ -25,6 +25,7 @@ from lab.wire import Forger, Sniffer
 
 NewLab = Callable[..., Lab]
 TWENTY = 20
+CLOSINGS = 6
 # Far below the first retransmission, which comes after 4 s, and far above what
 # a round trip takes on a busy machine.
 SOON = 1.0
@@ -141,25 +142,24 @@ def test_peer_replaces_its_own_sa(new_lab: NewLab) -> None:
 
 
 def test_closed_while_connecting(new_lab: NewLab) -> None:
-    """Who closes the SA that we are connecting ends the recovery."""
+    """Who closes the SA that we are connecting ends the recovery.
+
+    Whichever of charon's threads does it: one of them has processed its response.
+    """
     lab = new_lab(Config())
     lab.up()
     router, a, b = lab.network.router, lab.a.host, lab.b.host
-    with router.drop_ike(a, b, exchange=ike.IKE_AUTH, response=False) as drop:
-        lab.b.restart()
-        lab.a.nudge()
-        wait_until("a lost request", lambda: drop.count, 5.0)
-        assert rows(lab.a, "recovery")
-
-        def closed() -> bool:
-            # Where the thread that closes it has just processed its response,
-            # that looks like a failure, and the next try is closed.
+    for _ in range(CLOSINGS):
+        with router.drop_ike(a, b, exchange=ike.IKE_AUTH, response=False) as drop:
+            lab.b.restart()
+            lab.a.nudge()
+            wait_until("a lost request", lambda: drop.count, 5.0)
+            assert rows(lab.a, "recovery")
             for sa in lab.a.sas():
                 lab.a.forget(sa)
-            return not rows(lab.a, "recovery")
-
-        wait_until("its end", closed, 5.0)
-        assert not lab.a.sas()
+            wait_until("its end", lambda: not rows(lab.a, "recovery"), 5.0)
+            assert not lab.a.sas()
+        lab.a.initiate("b")
 
 
 def test_missed_delete(new_lab: NewLab) -> None:

@@ -51,17 +51,20 @@ struct private_qcd_observer_t {
 
 /**
  * A message or an alert of an IKE_SA: if the SA ends now, in the same thread, it
- * fails for that
+ * fails for that. Not for a message to which we have said something since: it was
+ * processed to its end.
  */
 typedef struct {
 	uint32_t unique_id;
 	uint64_t at;
+	bool alert;
 } cause_t;
 
 /**
  * Note a message or an alert of an IKE_SA
  */
-static void note_cause(private_qcd_observer_t *this, ike_sa_t *ike_sa)
+static void note_cause(private_qcd_observer_t *this, ike_sa_t *ike_sa,
+					   bool alert)
 {
 	cause_t *cause = this->causes->get(this->causes);
 
@@ -72,6 +75,21 @@ static void note_cause(private_qcd_observer_t *this, ike_sa_t *ike_sa)
 	}
 	cause->unique_id = ike_sa->get_unique_id(ike_sa);
 	cause->at = qcd_now();
+	cause->alert = alert;
+}
+
+/**
+ * Note that a message of an IKE_SA is sent
+ */
+static void note_sent(private_qcd_observer_t *this, ike_sa_t *ike_sa)
+{
+	cause_t *cause = this->causes->get(this->causes);
+
+	if (cause && !cause->alert &&
+		cause->unique_id == ike_sa->get_unique_id(ike_sa))
+	{
+		cause->at = 0;
+	}
 }
 
 /**
@@ -82,7 +100,7 @@ static bool has_cause(private_qcd_observer_t *this, ike_sa_t *ike_sa)
 	cause_t *cause = this->causes->get(this->causes);
 
 	return cause && cause->unique_id == ike_sa->get_unique_id(ike_sa) &&
-		   qcd_now() - cause->at < CAUSE_MS;
+		   cause->at && qcd_now() - cause->at < CAUSE_MS;
 }
 
 METHOD(listener_t, ike_updown, bool,
@@ -139,13 +157,15 @@ METHOD(listener_t, message_hook, bool,
 	}
 	if (incoming)
 	{
-		note_cause(this, ike_sa);
+		note_cause(this, ike_sa, FALSE);
 		if (!request)
 		{
 			note_response(this, ike_sa, message);
 		}
+		return TRUE;
 	}
-	else if (request && message->get_exchange_type(message) == IKE_AUTH &&
+	note_sent(this, ike_sa);
+	if (request && message->get_exchange_type(message) == IKE_AUTH &&
 			 this->recoveries->is_one_of_several(this->recoveries, ike_sa))
 	{	/* untrue: the peer would destroy the other connections that are just
 		 * being brought up */
@@ -165,7 +185,7 @@ METHOD(listener_t, alert_hook, bool,
 	{
 		return TRUE;
 	}
-	note_cause(this, ike_sa);
+	note_cause(this, ike_sa, TRUE);
 	switch (alert)
 	{
 		case ALERT_LOCAL_AUTH_FAILED:
