@@ -13,6 +13,7 @@ from lab.wait import LabTimeout
 
 NewLab = Callable[..., Lab]
 A_WHILE = 3.0
+RETRANSMITTED = 10.0  # the first time after 4 s
 INACTIVITY = 1
 ELSEWHERE: Section = {"local_ts": ["10.99.0.0/24"], "remote_ts": ["10.98.0.0/24"]}
 
@@ -43,9 +44,40 @@ def stays(gateway: Gateway, wanted: list[str]) -> None:
 def test_child_is_closed(new_lab: NewLab, closer: str) -> None:
     lab = new_lab(Config(children=2))
     recovered(lab)
-    message = {"child": child_name(1), "timeout": 5000, "loglevel": -1}
-    lab[closer].control.stream("terminate", "control-log", message)
+    close_child(lab[closer])
+    lab.a.wait_for("its end", lambda: children(lab.a) == [child_name(0)])
     stays(lab.a, [child_name(0)])
+
+
+def close_child(gateway: Gateway) -> None:
+    """Close the second child, and wait for nothing."""
+    message = {"child": child_name(1), "timeout": -1, "loglevel": -1}
+    gateway.control.stream("terminate", "control-log", message)
+
+
+def test_child_is_closed_while_peer_is_down(new_lab: NewLab) -> None:
+    lab = new_lab(Config(children=2))
+    lab.up()
+    lab.b.kill()
+    close_child(lab.a)
+    lab.b.start()
+    lab.a.wait_log("connection is up again")
+    stays(lab.a, [child_name(0)])
+
+
+def test_connection_is_loaded_again_while_peer_is_down(new_lab: NewLab) -> None:
+    """It is closed with the old configuration, and starts with the new one."""
+    lab = new_lab(a=Config(start_action="start", children=2), b=Config(children=2))
+    lab.b.start()
+    lab.a.start()
+    lab.a.wait_established()
+    lab.b.kill()
+    lab.a.command("unload-conn", {"name": "b"})
+    lab.a.load("connections")
+    lab.b.start()
+    lab.a.wait_log("token proves", timeout=RETRANSMITTED)
+    lab.a.wait_for("both children", lambda: len(children(lab.a)) == 2)
+    assert sorted(children(lab.b)) == [child_name(0), child_name(1)]
 
 
 def test_inactive_child(new_lab: NewLab) -> None:

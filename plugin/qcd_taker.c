@@ -103,13 +103,13 @@ static void replace(private_qcd_taker_t *this, ike_sa_t *ike_sa)
 #endif
 	qcd_wanted_t *wanted;
 
-	if (!should_be_up(ike_sa) ||
-		qcd_sa_has_task(ike_sa, TASK_QUEUE_QUEUED, TASK_IKE_DELETE))
+	if (!should_be_up(ike_sa))
 	{
 		return;
 	}
 #ifdef ME
-	if (peer_cfg->is_mediation(peer_cfg))
+	if (peer_cfg->is_mediation(peer_cfg) &&
+		!qcd_sa_has_task(ike_sa, TASK_QUEUE_QUEUED, TASK_IKE_DELETE))
 	{	/* has no children, charon knows how to keep it up */
 		ike_sa->reestablish(ike_sa);
 		return;
@@ -121,7 +121,7 @@ static void replace(private_qcd_taker_t *this, ike_sa_t *ike_sa)
 		this->recoveries->begin(this->recoveries, ike_sa, wanted,
 								ike_sa->get_unique_id(ike_sa));
 	}
-	else
+	else if (!qcd_sa_has_task(ike_sa, TASK_QUEUE_QUEUED, TASK_IKE_DELETE))
 	{
 		this->events->expect(this->events, ike_sa->get_name(ike_sa));
 	}

@@ -4,6 +4,7 @@
 #include "qcd_child.h"
 
 #include <sa/ikev2/tasks/child_create.h>
+#include <sa/ikev2/tasks/child_delete.h>
 
 typedef struct private_qcd_wanted_t private_qcd_wanted_t;
 
@@ -223,6 +224,12 @@ METHOD(qcd_wanted_t, was_used, bool,
 	return this->used;
 }
 
+METHOD(qcd_wanted_t, was_reauthenticated, bool,
+	private_qcd_wanted_t *this)
+{
+	return this->reauth;
+}
+
 METHOD(qcd_wanted_t, has_tasks, bool,
 	private_qcd_wanted_t *this)
 {
@@ -308,6 +315,7 @@ static private_qcd_wanted_t *create_empty(qcd_config_t *config,
 			.is_obsolete = _is_obsolete,
 			.has_tasks = _has_tasks,
 			.was_used = _was_used,
+			.was_reauthenticated = _was_reauthenticated,
 			.add_virtual_ips = _add_virtual_ips,
 			.merge = _merge,
 			.destroy = _destroy,
@@ -356,6 +364,27 @@ static void install_trap(peer_cfg_t *current, child_sa_t *child_sa)
 }
 
 /**
+ * Tell whether we are just closing a CHILD_SA
+ */
+static bool is_closed(ike_sa_t *ike_sa, child_sa_t *child_sa)
+{
+	enumerator_t *enumerator;
+	child_delete_t *delete;
+	task_t *task;
+	bool closed = FALSE;
+
+	enumerator = ike_sa->create_task_enumerator(ike_sa, TASK_QUEUE_ACTIVE);
+	while (enumerator->enumerate(enumerator, &task))
+	{
+		delete = (child_delete_t*)task;
+		closed |= task->get_type(task) == TASK_CHILD_DELETE &&
+				  delete->get_child(delete) == child_sa;
+	}
+	enumerator->destroy(enumerator);
+	return closed;
+}
+
+/**
  * Want the CHILD_SAs of an IKE_SA that have to be up, install trap policies for
  * those that have to wait for traffic
  */
@@ -369,11 +398,12 @@ static void add_children(private_qcd_wanted_t *this, ike_sa_t *ike_sa)
 	enumerator = ike_sa->create_child_sa_enumerator(ike_sa);
 	while (enumerator->enumerate(enumerator, &child_sa))
 	{
-		if (!qcd_child_should_be_up(child_sa))
+		/* one that was just rekeyed, too */
+		this->used |= qcd_child_is_used(child_sa);
+		if (!qcd_child_should_be_up(child_sa) || is_closed(ike_sa, child_sa))
 		{
 			continue;
 		}
-		this->used |= qcd_child_is_used(child_sa);
 		action = get_action(this, child_sa->get_config(child_sa),
 							child_sa->get_dpd_action(child_sa),
 							child_sa->get_close_action(child_sa));
@@ -394,9 +424,12 @@ static void add_children(private_qcd_wanted_t *this, ike_sa_t *ike_sa)
 /**
  * Want the CHILD_SAs that were just being created: by name where there is one
  * yet, else the task itself, which alone knows what it creates
+ *
+ * @param closing		TRUE for those only that were requested after the IKE_SA was
+ *						to be closed
  */
 static void add_created(private_qcd_wanted_t *this, ike_sa_t *ike_sa,
-						task_queue_t queue)
+						task_queue_t queue, bool closing)
 {
 	enumerator_t *enumerator;
 	child_sa_t *child_sa;
@@ -405,7 +438,8 @@ static void add_created(private_qcd_wanted_t *this, ike_sa_t *ike_sa,
 	enumerator = ike_sa->create_task_enumerator(ike_sa, queue);
 	while (enumerator->enumerate(enumerator, &task))
 	{
-		if (task->get_type(task) != TASK_CHILD_CREATE)
+		closing &= task->get_type(task) != TASK_IKE_DELETE;
+		if (closing || task->get_type(task) != TASK_CHILD_CREATE)
 		{
 			continue;
 		}
@@ -430,13 +464,20 @@ static void add_created(private_qcd_wanted_t *this, ike_sa_t *ike_sa,
 qcd_wanted_t *qcd_wanted_create(qcd_config_t *config, ike_sa_t *ike_sa)
 {
 	private_qcd_wanted_t *this = create_empty(config, ike_sa);
+	bool closing = qcd_sa_has_task(ike_sa, TASK_QUEUE_QUEUED, TASK_IKE_DELETE);
 
 	keep_virtual_ips(this, ike_sa);
-	add_children(this, ike_sa);
+	if (!closing)
+	{
+		add_children(this, ike_sa);
+	}
+	if (!closing && this->recover != QCD_RECOVER_NONE)
+	{
+		add_created(this, ike_sa, TASK_QUEUE_ACTIVE, FALSE);
+	}
 	if (this->recover != QCD_RECOVER_NONE)
 	{
-		add_created(this, ike_sa, TASK_QUEUE_ACTIVE);
-		add_created(this, ike_sa, TASK_QUEUE_QUEUED);
+		add_created(this, ike_sa, TASK_QUEUE_QUEUED, closing);
 	}
 	if (!this->children->get_count(this->children) &&
 		!this->tasks->get_count(this->tasks))
@@ -473,5 +514,10 @@ qcd_wanted_t *qcd_wanted_create_started(qcd_config_t *config,
 		}
 	}
 	enumerator->destroy(enumerator);
+	if (!this->children->get_count(this->children))
+	{
+		destroy(this);
+		return NULL;
+	}
 	return &this->public;
 }

@@ -106,6 +106,11 @@ struct qcd_wanted_t {
 	bool (*was_used)(qcd_wanted_t *this);
 
 	/**
+	 * Tell whether the lost IKE_SA was just being authenticated anew.
+	 */
+	bool (*was_reauthenticated)(qcd_wanted_t *this);
+
+	/**
 	 * Take in what is wanted of another IKE_SA with the same peer.
 	 *
 	 * @param other			destroyed
@@ -120,7 +125,8 @@ struct qcd_wanted_t {
 
 /**
  * Find out what has to be up again in place of an IKE_SA that its peer has lost.
- * Installs trap policies where the settings want these.
+ * Installs trap policies where the settings want these. Of one that is about to be
+ * closed, only what was requested since then has to be.
  *
  * @param config		settings
  * @param ike_sa		IKE_SA, checked out
@@ -134,7 +140,7 @@ qcd_wanted_t *qcd_wanted_create(qcd_config_t *config, ike_sa_t *ike_sa);
  *
  * @param config		settings
  * @param ike_sa		IKE_SA of the peer, checked out
- * @return				instance
+ * @return				NULL if nothing is started
  */
 qcd_wanted_t *qcd_wanted_create_started(qcd_config_t *config,
 										ike_sa_t *ike_sa);
