@@ -93,3 +93,28 @@ def test_group(new_lab: NewLab) -> None:
     """Clients with one identity for all, as unique = never is for."""
     lab = new_lab(GROUPED, names=NAMES, a=Config(before=GROUPED.before))
     crash_one(*two_clients(lab))
+
+
+def test_sleeping_neighbour(new_lab: NewLab) -> None:
+    """b can't be reached for a while, as a laptop that is asleep; its tunnel waits."""
+    impatient = {"retransmit_tries": "1", "retransmit_timeout": "0.5"}
+    lab = new_lab(
+        GROUPED, names=NAMES, a=Config(before=GROUPED.before, charon=impatient)
+    )
+    a, b, c = (lab[name] for name in NAMES)
+    for gateway in (b, c):
+        gateway.start()
+    a.start(load=False)
+    a.load("before", "secrets")
+    a.command("load-conn", {"rw": one_for_all(a)})
+    b.initiate("a")
+    (asleep,) = a.established()
+    router = lab.network.router
+    with router.drop_all(a.host, b.host), router.drop_all(b.host, a.host):
+        c.initiate("a")
+        with pytest.raises(LabTimeout):
+            a.wait_for(
+                "b's tunnel to go",
+                lambda: asleep.spis not in {sa.spis for sa in a.established()},
+                timeout=A_WHILE,
+            )

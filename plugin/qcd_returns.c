@@ -53,14 +53,16 @@ typedef struct {
 } return_t;
 
 /**
- * Ask the peer about an IKE_SA, unless the SA ends anyway
+ * Ask the peer about an IKE_SA, unless the SA ends anyway, or is one of somebody
+ * else with the same name: who is asleep can't answer, and would lose it
  */
-static void ask(private_qcd_returns_t *this, ike_sa_t *ike_sa)
+static void ask(private_qcd_returns_t *this, ike_sa_t *ike_sa, host_t *peer)
 {
 	status_t status = SUCCESS;
 
 	if (ike_sa->get_state(ike_sa) == IKE_ESTABLISHED &&
-		!ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING))
+		!ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING) &&
+		peer->equals(peer, ike_sa->get_other_host(ike_sa)))
 	{
 		status = this->pending->ask(this->pending, ike_sa);
 	}
@@ -72,10 +74,11 @@ static void ask(private_qcd_returns_t *this, ike_sa_t *ike_sa)
  * crash, and would never tell, since nothing is sent on them any more
  *
  * @param sas			list of qcd_sa_t, emptied
+ * @param peer			where the peer is
  * @param unique_id		unique ID of the new IKE_SA
  */
 static void ask_older(private_qcd_returns_t *this, linked_list_t *sas,
-					  uint32_t unique_id)
+					  host_t *peer, uint32_t unique_id)
 {
 	ike_sa_t *ike_sa;
 	qcd_sa_t *sa;
@@ -92,7 +95,7 @@ static void ask_older(private_qcd_returns_t *this, linked_list_t *sas,
 		if (ike_sa)
 		{
 			asked++;
-			ask(this, ike_sa);
+			ask(this, ike_sa, peer);
 		}
 		free(sa);
 	}
@@ -105,6 +108,7 @@ static job_requeue_t return_job(return_t *returned)
 {
 	private_qcd_returns_t *this = returned->this;
 	linked_list_t *sas, *pending;
+	qcd_wanted_t *wanted;
 	ike_sa_t *ike_sa;
 	host_t *peer;
 	char *name;
@@ -119,13 +123,17 @@ static job_requeue_t return_job(return_t *returned)
 	sas = this->peers->find(this->peers, name,
 							ike_sa->get_other_eap_id(ike_sa), NULL, NULL);
 	pending = this->pending->find(this->pending, name, peer);
-	if (pending->get_count(pending))
-	{	/* ours is one too many, but it may ask for more than the peer's */
-		this->recoveries->begin(this->recoveries, ike_sa,
-						qcd_wanted_create_started(this->config, ike_sa), 0);
+	/* ours is one too many, but it may ask for more than the peer's */
+	wanted = !pending->get_count(pending) ? NULL :
+			 qcd_wanted_create_started(this->config, ike_sa);
+	if (wanted)
+	{
+		this->recoveries->begin(this->recoveries, ike_sa, wanted, 0);
 	}
+	peer = peer->clone(peer);
 	charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
-	ask_older(this, sas, returned->sa.unique_id);
+	ask_older(this, sas, peer, returned->sa.unique_id);
+	peer->destroy(peer);
 	sas->destroy(sas);
 	pending->destroy_function(pending, (void*)qcd_pending_sa_destroy);
 	return JOB_REQUEUE_NONE;
