@@ -13,6 +13,7 @@ NewLab = Callable[..., Lab]
 SOON = 2.0  # charon repeats a request after 4 s
 NEVER = Config(ike_options={"unique": "never"})  # a new IKE SA replaces none
 ROUNDS = 4
+AWAY = 12.0  # charon repeats a request after 4, 11 and 24 s
 
 
 def one_is_left(lab: Lab, begun: float) -> None:
@@ -55,3 +56,14 @@ def test_question_crosses_return(new_lab: NewLab) -> None:
         begun = time.time()
         lab.b.restart()
         one_is_left(lab, begun)
+
+
+def test_question_from_before_is_repeated(new_lab: NewLab) -> None:
+    """a has asked b something, and b did not answer: it was just crashing."""
+    lab = start(new_lab)
+    lab.b.kill()
+    lab.a.nudge()
+    time.sleep(AWAY)
+    begun = time.time()
+    lab.b.start()
+    one_is_left(lab, begun)

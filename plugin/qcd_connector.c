@@ -402,6 +402,12 @@ static bool is_extra_due(private_qcd_connector_t *this, qcd_pending_sa_t *sa)
 	return FALSE;
 }
 
+METHOD(qcd_connector_t, drop_replacing, void,
+	private_qcd_connector_t *this)
+{
+	this->tries->drop_replacing(this->tries, this->wanted);
+}
+
 METHOD(qcd_connector_t, get_try, qcd_pending_sa_t*,
 	private_qcd_connector_t *this)
 {
@@ -416,7 +422,7 @@ METHOD(qcd_connector_t, connect_peer, uint64_t,
 	{
 		if (!sa->round_trip && is_astray(this, peer_cfg, sa))
 		{	/* it did not fail, even if another one has to wait */
-			this->tries->drop(this->tries, this->wanted, FALSE);
+			this->tries->drop(this->tries, this->wanted, FALSE, qcd_now());
 			this->current = 0;
 			return begin_try(this, peer_cfg);
 		}
@@ -443,13 +449,13 @@ METHOD(qcd_connector_t, repeat_request, void,
 	this->tries->repeat_request(this->tries, unique_id);
 }
 
-METHOD(qcd_connector_t, settle, void,
-	private_qcd_connector_t *this, bool answered)
+METHOD(qcd_connector_t, settle, bool,
+	private_qcd_connector_t *this, bool answered, uint64_t since)
 {
 	this->current = 0;
 	this->extra = FALSE;
 	set_waiting(this, FALSE);
-	this->tries->drop(this->tries, this->wanted, answered);
+	return this->tries->drop(this->tries, this->wanted, answered, since);
 }
 
 METHOD(qcd_connector_t, describe, void,
@@ -484,6 +490,7 @@ qcd_connector_t *qcd_connector_create(qcd_events_t *events,
 	INIT(this,
 		.public = {
 			.reset = _reset,
+			.drop_replacing = _drop_replacing,
 			.get_try = _get_try,
 			.connect = _connect_peer,
 			.begin = _begin,

@@ -34,6 +34,12 @@ struct qcd_connector_t {
 	void (*reset)(qcd_connector_t *this);
 
 	/**
+	 * Drop what charon began to replace the lost IKE_SA, see qcd_tries_t. Checks out
+	 * IKE_SAs.
+	 */
+	void (*drop_replacing)(qcd_connector_t *this);
+
+	/**
 	 * Get the IKE_SA that is being established with the peer, by whatever cause.
 	 *
 	 * @return				to pass to connect() and to destroy with
@@ -91,8 +97,11 @@ struct qcd_connector_t {
 	 * All is up: end the tries that are left over. Checks out IKE_SAs.
 	 *
 	 * @param answered		whether to end those as well that the peer has answered
+	 * @param since			those that somebody else began later are left alone,
+	 *						qcd_now()
+	 * @return				TRUE if one was ended that the peer had answered
 	 */
-	void (*settle)(qcd_connector_t *this, bool answered);
+	bool (*settle)(qcd_connector_t *this, bool answered, uint64_t since);
 
 	/**
 	 * Set the address that the name of the peer stands for.

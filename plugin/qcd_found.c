@@ -124,10 +124,29 @@ bool qcd_found_best(array_t *all, u_int wanted, qcd_found_t *best,
 	return array_count(all) > 0;
 }
 
+/**
+ * Tell whether a unique ID is in an array of them
+ */
+static bool has_id(array_t *ids, uint32_t unique_id)
+{
+	uint32_t id;
+	int i;
+
+	for (i = 0; i < array_count(ids); i++)
+	{
+		array_get(ids, i, &id);
+		if (id == unique_id)
+		{
+			return TRUE;
+		}
+	}
+	return FALSE;
+}
+
 /*
  * Described in header
  */
-linked_list_t *qcd_found_surplus(array_t *all, u_int wanted, uint32_t before)
+linked_list_t *qcd_found_surplus(array_t *all, u_int wanted, array_t *before)
 {
 	linked_list_t *surplus = linked_list_create();
 	qcd_found_t found, keep;
@@ -139,7 +158,7 @@ linked_list_t *qcd_found_surplus(array_t *all, u_int wanted, uint32_t before)
 	{
 		array_get(all, i, &found);
 		if (found.children < wanted || found.busy ||
-			found.sa.unique_id <= before)
+			has_id(before, found.sa.unique_id))
 		{
 			continue;
 		}

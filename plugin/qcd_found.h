@@ -66,9 +66,9 @@ bool qcd_found_best(array_t *all, u_int wanted, qcd_found_t *best,
  *
  * @param all			array of qcd_found_t
  * @param wanted		number of CHILD_SAs
- * @param before		IKE_SAs up to this unique ID were there before: they stay
+ * @param before		unique IDs of those that were there before: they stay
  * @return				list of qcd_sa_t, to destroy with destroy_function(free)
  */
-linked_list_t *qcd_found_surplus(array_t *all, u_int wanted, uint32_t before);
+linked_list_t *qcd_found_surplus(array_t *all, u_int wanted, array_t *before);
 
 #endif /** QCD_FOUND_H_ @}*/

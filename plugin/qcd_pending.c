@@ -57,13 +57,10 @@ struct private_qcd_pending_t {
 typedef struct {
 	qcd_pending_sa_t sa;
 	char *name;
-	/** when the first request was sent */
-	uint64_t begun;
 	/** whether it is established */
 	bool established;
-	/** whether it is only here for what its peer was asked: it has no SPI of ours
-	 *  to be found by */
-	bool asked;
+	/** whether we initiate it, so that our SPI is known before the peer's is */
+	bool initiated;
 	/** the request without an answer, several packets where it is fragmented */
 	linked_list_t *packets;
 } entry_t;
@@ -105,7 +102,7 @@ static entry_t *remove_entry(private_qcd_pending_t *this, uint32_t unique_id)
 	entry_t *entry;
 
 	entry = this->entries->remove(this->entries, (void*)(uintptr_t)unique_id);
-	if (entry && !entry->asked)
+	if (entry && entry->initiated)
 	{
 		this->spis->remove(this->spis, &entry->sa.spis.initiator);
 	}
@@ -115,10 +112,10 @@ static entry_t *remove_entry(private_qcd_pending_t *this, uint32_t unique_id)
 /**
  * Add an IKE_SA
  *
- * @param asked			TRUE if it is established and its peer is being asked, FALSE
- *						if it begins to connect
+ * @param initiated		TRUE if we begin to initiate it, FALSE if it is established
  */
-static void add_entry(private_qcd_pending_t *this, ike_sa_t *ike_sa, bool asked)
+static void add_entry(private_qcd_pending_t *this, ike_sa_t *ike_sa,
+					  bool initiated)
 {
 	entry_t *entry;
 	qcd_sa_t sa;
@@ -128,17 +125,17 @@ static void add_entry(private_qcd_pending_t *this, ike_sa_t *ike_sa, bool asked)
 		.sa = {
 			.unique_id = sa.unique_id,
 			.spis = sa.spis,
+			.begun = qcd_now(),
 		},
 		.name = strdup(ike_sa->get_name(ike_sa)),
-		.begun = qcd_now(),
-		.established = asked,
-		.asked = asked,
+		.established = !initiated,
+		.initiated = initiated,
 		.packets = linked_list_create(),
 	);
 	this->mutex->lock(this->mutex);
 	entry_destroy(remove_entry(this, sa.unique_id));
 	this->entries->put(this->entries, (void*)(uintptr_t)sa.unique_id, entry);
-	if (!asked)
+	if (initiated)
 	{
 		this->spis->put(this->spis, &entry->sa.spis.initiator, entry);
 	}
@@ -146,10 +143,11 @@ static void add_entry(private_qcd_pending_t *this, ike_sa_t *ike_sa, bool asked)
 }
 
 /**
- * Find the entry of the IKE_SA that a message belongs to, with the mutex
+ * Find the entry of the IKE_SA that a message belongs to, with the mutex. Where
+ * the peer initiated the SA, it may have chosen an SPI that we have, too.
  */
 static entry_t *find_entry(private_qcd_pending_t *this, ike_sa_t *ike_sa,
-						   message_t *message)
+						   message_t *message, bool incoming)
 {
 	uint32_t unique_id = ike_sa->get_unique_id(ike_sa);
 	ike_sa_id_t *id = message->get_ike_sa_id(message);
@@ -161,11 +159,15 @@ static entry_t *find_entry(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 	spi_r = id->get_responder_spi(id);
 	memcpy(&spis.initiator, &spi_i, sizeof(spi_i));
 	memcpy(&spis.responder, &spi_r, sizeof(spi_r));
-	entry = this->spis->get(this->spis, &spis.initiator);
-	if (entry)
+	/* the flag is the sender's */
+	if (id->is_initiator(id) != incoming)
 	{
-		entry->sa.spis.responder = spis.responder;
-		return entry;
+		entry = this->spis->get(this->spis, &spis.initiator);
+		if (entry)
+		{
+			entry->sa.spis.responder = spis.responder;
+			return entry;
+		}
 	}
 	entry = this->entries->get(this->entries, (void*)(uintptr_t)unique_id);
 	return entry && qcd_spis_equals(&entry->sa.spis, &spis) ? entry : NULL;
@@ -205,7 +207,7 @@ static void note_request(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 	entry_t *entry;
 
 	this->mutex->lock(this->mutex);
-	entry = find_entry(this, ike_sa, message);
+	entry = find_entry(this, ike_sa, message, FALSE);
 	if (entry)
 	{
 		entry->packets->destroy_offset(entry->packets,
@@ -265,7 +267,7 @@ static void note_response(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 	entry_t *entry;
 
 	this->mutex->lock(this->mutex);
-	entry = find_entry(this, ike_sa, message);
+	entry = find_entry(this, ike_sa, message, TRUE);
 	if (entry)
 	{
 		note_answer(this, message->get_source(message));
@@ -275,7 +277,7 @@ static void note_response(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 	}
 	if (entry && !entry->sa.round_trip)
 	{
-		entry->sa.round_trip = max(1, qcd_now() - entry->begun);
+		entry->sa.round_trip = max(1, qcd_now() - entry->sa.begun);
 	}
 	this->mutex->unlock(this->mutex);
 }
@@ -298,8 +300,9 @@ METHOD(listener_t, message_hook, bool,
 /**
  * Note that an IKE_SA is established
  */
-static void note_established(private_qcd_pending_t *this, uint32_t unique_id)
+static void note_established(private_qcd_pending_t *this, ike_sa_t *ike_sa)
 {
+	uint32_t unique_id = ike_sa->get_unique_id(ike_sa);
 	entry_t *entry;
 
 	this->mutex->lock(this->mutex);
@@ -309,6 +312,10 @@ static void note_established(private_qcd_pending_t *this, uint32_t unique_id)
 		entry->established = TRUE;
 	}
 	this->mutex->unlock(this->mutex);
+	if (!entry && ike_sa->get_version(ike_sa) == IKEV2)
+	{
+		add_entry(this, ike_sa, FALSE);
+	}
 }
 
 METHOD(listener_t, ike_state_change, bool,
@@ -323,11 +330,11 @@ METHOD(listener_t, ike_state_change, bool,
 		case IKE_CONNECTING:
 			if (id->is_initiator(id) && ike_sa->get_version(ike_sa) == IKEV2)
 			{
-				add_entry(this, ike_sa, FALSE);
+				add_entry(this, ike_sa, TRUE);
 			}
 			break;
 		case IKE_ESTABLISHED:
-			note_established(this, unique_id);
+			note_established(this, ike_sa);
 			break;
 		case IKE_CREATED:
 			/* it was reset for another try, with other SPIs */
@@ -471,20 +478,26 @@ METHOD(qcd_pending_t, repeat, bool,
 	return any;
 }
 
+METHOD(qcd_pending_t, claim, void,
+	private_qcd_pending_t *this, uint32_t unique_id)
+{
+	entry_t *entry;
+
+	this->mutex->lock(this->mutex);
+	entry = this->entries->get(this->entries, (void*)(uintptr_t)unique_id);
+	if (entry)
+	{
+		entry->sa.claimed = TRUE;
+	}
+	this->mutex->unlock(this->mutex);
+}
+
 METHOD(qcd_pending_t, ask, status_t,
 	private_qcd_pending_t *this, ike_sa_t *ike_sa)
 {
-	uint32_t unique_id = ike_sa->get_unique_id(ike_sa);
-	bool known, repeated;
+	bool repeated;
 
-	this->mutex->lock(this->mutex);
-	known = this->entries->get(this->entries, (void*)(uintptr_t)unique_id);
-	this->mutex->unlock(this->mutex);
-	if (!known)
-	{
-		add_entry(this, ike_sa, TRUE);
-	}
-	repeated = repeat(this, unique_id);
+	repeated = repeat(this, ike_sa->get_unique_id(ike_sa));
 	if ((repeated && qcd_sa_has_task(ike_sa, TASK_QUEUE_ACTIVE, TASK_IKE_DPD)) ||
 		qcd_sa_has_task(ike_sa, TASK_QUEUE_QUEUED, TASK_IKE_DPD))
 	{
@@ -543,6 +556,7 @@ qcd_pending_t *qcd_pending_create()
 			.get_request = _get_request,
 			.find_answered = _find_answered,
 			.repeat = _repeat,
+			.claim = _claim,
 			.ask = _ask,
 			.destroy = _destroy,
 		},

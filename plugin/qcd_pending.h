@@ -17,12 +17,17 @@ typedef struct qcd_pending_t qcd_pending_t;
 typedef struct qcd_pending_sa_t qcd_pending_sa_t;
 
 /**
- * An IKE_SA that we initiate and that is not established yet.
+ * An IKE_SA that we initiate and that is not established yet, or a request of one
+ * that is.
  */
 struct qcd_pending_sa_t {
 	uint32_t unique_id;
 	/** the responder's SPI is zero until the peer has answered */
 	qcd_spis spis;
+	/** when it was begun, qcd_now() */
+	uint64_t begun;
+	/** whether it is a try of a recovery, see claim() */
+	bool claimed;
 	/** where its current request was sent from and to, and when, qcd_now() */
 	host_t *me;
 	host_t *other;
@@ -34,15 +39,15 @@ struct qcd_pending_sa_t {
 };
 
 /**
- * The IKE_SAs that we initiate, by whatever cause, and those whose peer was asked
- * whether it still has them.
+ * The IKE_SAs that we initiate, by whatever cause, and what all established ones
+ * wait for an answer to.
  *
  * charon repeats a request after four seconds at the earliest. A peer that has
  * just started may have missed it; here it can be repeated at once, octet for
  * octet, without charon's retransmissions being counted up.
  *
- * Nobody but us initiates, and only peers that were authenticated are asked, so a
- * stranger can't make these more. All methods are
+ * Nobody but us initiates, and only peers that were authenticated establish an
+ * IKE_SA, so a stranger can't make these more. All methods are
  * thread-safe; none of them checks out an IKE_SA.
  */
 struct qcd_pending_t {
@@ -92,6 +97,14 @@ struct qcd_pending_t {
 	 * @return				FALSE if it waits for no answer any more
 	 */
 	bool (*repeat)(qcd_pending_t *this, uint32_t unique_id);
+
+	/**
+	 * Note that an IKE_SA is a try of a recovery, which no other one takes for its
+	 * own.
+	 *
+	 * @param unique_id		unique ID of the IKE_SA, ignored if not pending
+	 */
+	void (*claim)(qcd_pending_t *this, uint32_t unique_id);
 
 	/**
 	 * Ask the peer if it still has an IKE_SA. If not, it shows the token. A request

@@ -89,6 +89,11 @@ struct private_qcd_recovery_t {
 	bool begun;
 
 	/**
+	 * Whether charon may be about to replace what was lost
+	 */
+	bool replaced;
+
+	/**
 	 * How many closings did not end the connection
 	 */
 	u_int ignored;
@@ -218,6 +223,19 @@ static void learn(private_qcd_recovery_t *this, qcd_sa_t *sa)
 }
 
 /**
+ * Ask the peer whether it still has an IKE_SA
+ */
+static void ask_again(private_qcd_recovery_t *this, qcd_sa_t *sa)
+{
+	ike_sa_t *ike_sa = qcd_sa_checkout_same(sa);
+
+	if (ike_sa)
+	{
+		qcd_sa_checkin(ike_sa, this->pending->ask(this->pending, ike_sa));
+	}
+}
+
+/**
  * All is up: clean up behind us
  *
  * @return				when to look again, 0 if it is over
@@ -244,9 +262,13 @@ static uint64_t settle(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 		learn(this, &best->sa);
 	}
 	/* the peer may still complete a try that it has answered, and delete the other
-	 * IKE_SA for it, so such a try has its time */
-	this->connector->settle(this->connector,
-							now - this->up_since >= LEFT_OVER_MS);
+	 * IKE_SA for it, so such a try has its time; it may have done both */
+	if (this->connector->settle(this->connector,
+								now - this->up_since >= LEFT_OVER_MS,
+								this->up_since))
+	{
+		ask_again(this, &best->sa);
+	}
 	if (complete > 1)
 	{
 		return this->surplus->tidy(this->surplus, peer_cfg, this->lost);
@@ -302,6 +324,11 @@ static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 	/* first of all: what is closed from here on is for the next step */
 	u_int closings = get_closings(this);
 
+	if (this->replaced)
+	{
+		this->replaced = FALSE;
+		this->connector->drop_replacing(this->connector);
+	}
 	/* in this order: a try is pending until it is established */
 	sa = this->connector->get_try(this->connector);
 	all = qcd_found_create(this->peers, this->connector, this->wanted, peer_cfg,
@@ -411,6 +438,7 @@ METHOD(qcd_recovery_t, go_on, void,
 	{
 		this->connector->reset(this->connector);
 	}
+	this->replaced |= wanted->was_reauthenticated(wanted);
 	this->wanted->merge(this->wanted, wanted);
 	this->lost = max(this->lost, unique_id);
 	this->up_since = 0;
@@ -477,6 +505,7 @@ qcd_recovery_t *qcd_recovery_create(qcd_events_t *events,
 		.peers = peers,
 		.wanted = wanted,
 		.lost = unique_id,
+		.replaced = unique_id && wanted->was_reauthenticated(wanted),
 		.proved = unique_id != 0,
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 		.connector = qcd_connector_create(events, pending, wanted),

@@ -37,9 +37,9 @@ struct private_qcd_surplus_t {
 	qcd_wanted_t *wanted;
 
 	/**
-	 * IKE_SAs up to this unique ID were there when the recovery began
+	 * IKE_SAs that were there when the recovery began, as uint32_t
 	 */
-	uint32_t before;
+	array_t *before;
 
 	/**
 	 * When the peer was asked which IKE_SAs it has, 0 if it was not
@@ -51,16 +51,21 @@ METHOD(qcd_surplus_t, note_before, void,
 	private_qcd_surplus_t *this, array_t *all, bool proved)
 {
 	qcd_found_t found;
+	uint32_t latest = 0;
 	int i;
 
 	for (i = 0; i < array_count(all); i++)
 	{
 		array_get(all, i, &found);
-		this->before = max(this->before, found.sa.unique_id);
+		latest = max(latest, found.sa.unique_id);
 	}
-	if (!proved && this->before)
+	for (i = 0; i < array_count(all); i++)
 	{
-		this->before--;
+		array_get(all, i, &found);
+		if (proved || found.sa.unique_id != latest)
+		{
+			array_insert(this->before, ARRAY_TAIL, &found.sa.unique_id);
+		}
 	}
 }
 
@@ -121,6 +126,7 @@ METHOD(qcd_surplus_t, reset, void,
 METHOD(qcd_surplus_t, destroy, void,
 	private_qcd_surplus_t *this)
 {
+	array_destroy(this->before);
 	free(this);
 }
 
@@ -145,6 +151,7 @@ qcd_surplus_t *qcd_surplus_create(qcd_pending_t *pending,
 		.peers = peers,
 		.connector = connector,
 		.wanted = wanted,
+		.before = array_create(sizeof(uint32_t), 0),
 	);
 	return &this->public;
 }

@@ -109,7 +109,12 @@ METHOD(qcd_tries_t, begin, uint32_t,
 		array_remove(this->known, ARRAY_HEAD, NULL);
 	}
 	this->mutex->unlock(this->mutex);
-	return qcd_try_initiate(ike_sa) ? unique_id : 0;
+	if (!qcd_try_initiate(ike_sa))
+	{
+		return 0;
+	}
+	this->pending->claim(this->pending, unique_id);
+	return unique_id;
 }
 
 /**
@@ -126,7 +131,8 @@ static linked_list_t *find(private_qcd_tries_t *this, qcd_wanted_t *wanted)
 	list = this->pending->find(this->pending, wanted->get_name(wanted), NULL);
 	while (list->remove_first(list, (void**)&sa) == SUCCESS)
 	{
-		if (has(this, sa->unique_id) || sa->other->ip_equals(sa->other, peer))
+		if (has(this, sa->unique_id) ||
+			(!sa->claimed && sa->other->ip_equals(sa->other, peer)))
 		{
 			found->insert_last(found, sa);
 		}
@@ -213,8 +219,11 @@ METHOD(qcd_tries_t, repeat_request, void,
 
 /**
  * Drop a try, unless it is established meanwhile
+ *
+ * @param replacing		TRUE to drop it only if it replaces an IKE_SA
+ * @return				TRUE if it was dropped
  */
-static void drop_one(qcd_pending_sa_t *pending)
+static bool drop_one(qcd_pending_sa_t *pending, bool replacing)
 {
 	qcd_sa_t sa = {
 		.spis = pending->spis,
@@ -223,18 +232,45 @@ static void drop_one(qcd_pending_sa_t *pending)
 	};
 	ike_sa_t *ike_sa;
 	ike_sa_state_t state;
+	bool drop;
 
 	ike_sa = qcd_sa_checkout_same(&sa);
-	if (ike_sa)
+	if (!ike_sa)
 	{
-		state = ike_sa->get_state(ike_sa);
-		qcd_sa_checkin(ike_sa, state == IKE_CONNECTING ||
-							   state == IKE_CREATED ? DESTROY_ME : SUCCESS);
+		return FALSE;
 	}
+	state = ike_sa->get_state(ike_sa);
+	drop = (state == IKE_CONNECTING || state == IKE_CREATED) &&
+		   (!replacing || qcd_sa_has_task(ike_sa, TASK_QUEUE_QUEUED,
+										  TASK_IKE_REAUTH_COMPLETE));
+	qcd_sa_checkin(ike_sa, drop ? DESTROY_ME : SUCCESS);
+	return drop;
 }
 
-METHOD(qcd_tries_t, drop, void,
-	private_qcd_tries_t *this, qcd_wanted_t *wanted, bool answered)
+METHOD(qcd_tries_t, drop, bool,
+	private_qcd_tries_t *this, qcd_wanted_t *wanted, bool answered,
+	uint64_t since)
+{
+	linked_list_t *list;
+	qcd_pending_sa_t *sa;
+	bool dropped = FALSE;
+
+	list = find(this, wanted);
+	while (list->remove_first(list, (void**)&sa) == SUCCESS)
+	{	/* what somebody began since then is for something else */
+		if ((has(this, sa->unique_id) || sa->begun <= since) &&
+			(answered || !sa->round_trip) && drop_one(sa, FALSE))
+		{
+			dropped |= sa->round_trip != 0;
+		}
+		qcd_pending_sa_destroy(sa);
+	}
+	list->destroy(list);
+	return dropped;
+}
+
+METHOD(qcd_tries_t, drop_replacing, void,
+	private_qcd_tries_t *this, qcd_wanted_t *wanted)
 {
 	linked_list_t *list;
 	qcd_pending_sa_t *sa;
@@ -242,10 +278,7 @@ METHOD(qcd_tries_t, drop, void,
 	list = find(this, wanted);
 	while (list->remove_first(list, (void**)&sa) == SUCCESS)
 	{
-		if (answered || !sa->round_trip)
-		{
-			drop_one(sa);
-		}
+		drop_one(sa, TRUE);
 		qcd_pending_sa_destroy(sa);
 	}
 	list->destroy(list);
@@ -275,6 +308,7 @@ qcd_tries_t *qcd_tries_create(qcd_pending_t *pending)
 			.are_enough = _are_enough,
 			.repeat_request = _repeat_request,
 			.drop = _drop,
+			.drop_replacing = _drop_replacing,
 			.destroy = _destroy,
 		},
 		.pending = pending,

@@ -84,8 +84,20 @@ struct qcd_tries_t {
 	 *
 	 * @param wanted		what has to be up
 	 * @param answered		whether also those that the peer has answered
+	 * @param since			those that somebody else began later are left alone,
+	 *						qcd_now()
+	 * @return				TRUE if one was dropped that the peer had answered
 	 */
-	void (*drop)(qcd_tries_t *this, qcd_wanted_t *wanted, bool answered);
+	bool (*drop)(qcd_tries_t *this, qcd_wanted_t *wanted, bool answered,
+				 uint64_t since);
+
+	/**
+	 * Drop what charon began to replace the lost IKE_SA, make_before_break: its
+	 * CHILD_SAs ask for reqids of that, which are another one's by then.
+	 *
+	 * @param wanted		what has to be up
+	 */
+	void (*drop_replacing)(qcd_tries_t *this, qcd_wanted_t *wanted);
 
 	/**
 	 * Destroy a qcd_tries_t, not the IKE_SAs.

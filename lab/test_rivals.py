@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Both ends connect at once, or somebody asks for more: nothing of it gets lost."""
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import pytest
+
+from lab.config import Config
+from lab.field.stage import BASE, BOTH_START, carrying, lasting
+from lab.gateway import Gateway
+from lab.ike import IKE_AUTH, IKE_SA_INIT
+from lab.net import Drop
+from lab.relay import Relay, Way
+from lab.scenario import Lab
+from lab.traffic import Probe
+from lab.wait import wait_until
+
+NewLab = Callable[..., Lab]
+BOTH = ["net0", "net1"]
+FAR = Way(delay=0.1)
+SETTLED = 10.0
+
+
+def children(gateway: Gateway) -> list[str]:
+    return sorted(name for sa in gateway.sas() for name in carrying(sa))
+
+
+def init_responses(lab: Lab) -> Drop:
+    """Drop b's responses to IKE_SA_INIT."""
+    ends = f"ip saddr {lab.b.host.address} ip daddr {lab.a.host.address}"
+    return lab.network.router.drop(f"{ends} udp dport 500")
+
+
+def test_each_connects_for_another_child(new_lab: NewLab) -> None:
+    """Nobody has crashed, and neither try is one too many."""
+    lab = new_lab(Config(children=2, ike_options={"unique": "never"}))
+    lab.a.start()
+    lab.b.start()
+    with Relay(lab.network.router, lab.a.host, lab.b.host, FAR):
+        lab.b.begin("a", 1)
+        lab.a.wait_log("generating IKE_SA_INIT response")
+        lab.a.begin("b", 0)
+        lab.a.wait_for("both children", lambda: children(lab.a) == BOTH, SETTLED)
+        assert children(lab.b) == BOTH
+
+
+def test_another_child_after_a_recovery(new_lab: NewLab) -> None:
+    """Its IKE SA is answered late, and is no try that is left over."""
+    apart = Config(
+        children=2,
+        charon={"reuse_ikesa": False},
+        ike_options={"unique": "never"},
+    )
+    lab = new_lab(apart)
+    lab.a.start()
+    lab.b.start()
+    lab.a.initiate("b", 0)
+    (old,) = lab.a.sas()
+    lab.b.restart()
+    lab.a.nudge(old)
+    lab.a.wait_log("connection is up again")
+    with init_responses(lab) as drop:
+        lab.a.begin("b", 1)
+        wait_until("a repeated request", lambda: drop.count >= 3, 2 * SETTLED)
+    lab.a.wait_for("both children", lambda: children(lab.a) == BOTH, 2 * SETTLED)
+
+
+def test_two_losses_between_two_tries(new_lab: NewLab) -> None:
+    """b drops its own IKE SA for a's, and a never hears of that."""
+    lab = new_lab(BASE)
+    router, ends = lab.network.router, (lab.a.host, lab.b.host)
+    old = lab.up()
+    lab.b.kill()
+    with router.drop_ike(*ends, exchange=IKE_AUTH, response=False, count=1) as drop:
+        lab.b.start()
+        lab.a.nudge(old)
+        wait_until("a lost request", lambda: drop.count, 5.0)
+        lab.b.begin("a")
+        lab.b.wait_established()
+    with router.drop_ike(*ends[::-1], exchange=IKE_AUTH, response=True, count=1) as drop:
+        wait_until("a lost response", lambda: drop.count, SETTLED)
+        since = time.time()
+        with Probe(*ends) as there, Probe(*ends[::-1]) as back:
+            for probe in (there, back):
+                probe.wait_answer(since, timeout=SETTLED)
+
+
+@pytest.mark.parametrize("unique", ["no", "never"])
+def test_both_crash_and_both_start(new_lab: NewLab, unique: str) -> None:
+    """One tunnel is left, and each child once."""
+    lab = new_lab(BOTH_START.but(children=2, ike_options={"unique": unique}))
+    with Relay(lab.network.router, lab.a.host, lab.b.host, FAR):
+        for gateway in (lab.a, lab.b):
+            gateway.start(load=False)
+        for part in ("secrets", "connections"):
+            for gateway in (lab.a, lab.b):
+                gateway.load(part)
+
+        def is_one() -> bool:
+            sas = [lasting(gateway.sas()) for gateway in (lab.a, lab.b)]
+            return [len(own) for own in sas] == [1, 1] and all(
+                sorted(carrying(own[0])) == BOTH for own in sas
+            )
+
+        lab.a.wait_for("one tunnel", is_one, SETTLED)
+        assert lab.a.sas()[0].spis == lab.b.sas()[0].spis
+
+
+def test_crash_within_make_before_break(new_lab: NewLab) -> None:
+    """What charon began to replace the lost SA asks for reqids that are gone."""
+    lab = new_lab(BASE.but(children=2, charon={"make_before_break": True}))
+    sa = lab.up()
+    ends = lab.b.host, lab.a.host
+    with ExitStack() as stack:
+        probes = [
+            stack.enter_context(Probe(*ends[::-1], interval=0.05, child=child))
+            for child in range(2)
+        ]
+        with lab.network.router.drop_ike(*ends, exchange=IKE_SA_INIT) as drop:
+            lab.a.command("rekey", {"ike-id": sa.unique_id, "reauth": "yes"})
+            wait_until("its request", lambda: drop.count, 5.0)
+            lab.b.kill()
+        lab.b.start()
+        lab.a.wait_log("connection is up again", timeout=SETTLED)
+        since = time.time()
+        for probe in probes:
+            probe.wait_answer(since)
