@@ -27,6 +27,10 @@ def children(gateway: Gateway) -> list[str]:
     return sorted(name for sa in gateway.sas() for name in carrying(sa))
 
 
+def by_name(child: dict[str, str]) -> str:
+    return child["name"]
+
+
 def init_responses(lab: Lab) -> Drop:
     """Drop b's responses to IKE_SA_INIT."""
     ends = f"ip saddr {lab.b.host.address} ip daddr {lab.a.host.address}"
@@ -127,3 +131,21 @@ def test_crash_within_make_before_break(new_lab: NewLab) -> None:
         since = time.time()
         for probe in probes:
             probe.wait_answer(since)
+
+
+def test_reauthentication_after_a_recovery(new_lab: NewLab) -> None:
+    """charon's own asks for the reqids again that the child SAs have: the old ones."""
+    lab = new_lab(BASE.but(children=2))
+    old = lab.up()
+    reqids = [child["reqid"] for child in sorted(old.children, key=by_name)]
+    lab.b.restart()
+    lab.a.nudge(old)
+    lab.a.wait_log("connection is up again")
+    sa = lab.a.wait_established()
+    assert [child["reqid"] for child in sorted(sa.children, key=by_name)] == reqids
+    lab.a.command("rekey", {"ike-id": sa.unique_id, "reauth": "yes"})
+    lab.a.wait_established(other_than=(sa,))
+    since = time.time()
+    for child in range(2):
+        with Probe(lab.a.host, lab.b.host, child=child) as pings:
+            pings.wait_answer(since)

@@ -42,28 +42,95 @@
  * What a new CHILD_SA takes over from a lost one
  */
 typedef struct {
-	/** reserved until it is released, where charon can do that */
+	/** reserved until it is released, 0 if it is configured: the task knows it */
 	uint32_t reqid;
 	sec_label_t *label;
+#ifndef QCD_HAVE_REQID_REF
+	/** what the reqid is reserved with */
+	mark_t mark_in, mark_out;
+	uint32_t if_id_in, if_id_out;
+	sec_label_t *reqid_label;
+#endif
 } qcd_child_t;
+
+#ifndef QCD_HAVE_REQID_REF
+/**
+ * Collect the traffic selectors of a CHILD_SA
+ *
+ * @return				list of traffic_selector_t, which are the CHILD_SA's
+ */
+static inline linked_list_t *qcd_child_list_selectors(child_sa_t *child_sa,
+													  bool local)
+{
+	linked_list_t *list = linked_list_create();
+	enumerator_t *enumerator;
+	traffic_selector_t *ts;
+
+	enumerator = child_sa->create_ts_enumerator(child_sa, local);
+	while (enumerator->enumerate(enumerator, &ts))
+	{
+		list->insert_last(list, ts);
+	}
+	enumerator->destroy(enumerator);
+	return list;
+}
+
+/**
+ * Reserve the reqid of a CHILD_SA: confirm it, as charon does for another one
+ */
+static inline void qcd_child_reserve(qcd_child_t *kept, child_sa_t *child_sa)
+{
+	child_cfg_t *cfg = child_sa->get_config(child_sa);
+	linked_list_t *local, *remote;
+	sec_label_t *label = NULL;
+
+	if (cfg->get_label_mode(cfg) == SEC_LABEL_MODE_SELINUX)
+	{	/* as charon does */
+		label = cfg->get_label(cfg);
+	}
+	kept->reqid_label = label ? label->clone(label) : NULL;
+	kept->mark_in = child_sa->get_mark(child_sa, TRUE);
+	kept->mark_out = child_sa->get_mark(child_sa, FALSE);
+	kept->if_id_in = child_sa->get_if_id(child_sa, TRUE);
+	kept->if_id_out = child_sa->get_if_id(child_sa, FALSE);
+	local = qcd_child_list_selectors(child_sa, TRUE);
+	remote = qcd_child_list_selectors(child_sa, FALSE);
+	kept->reqid = child_sa->get_reqid(child_sa);
+	if (!local->get_count(local) || !remote->get_count(remote) ||
+		charon->kernel->alloc_reqid(charon->kernel, local, remote,
+									kept->mark_in, kept->mark_out,
+									kept->if_id_in, kept->if_id_out,
+									kept->reqid_label, &kept->reqid) != SUCCESS)
+	{	/* it was only being created */
+		kept->reqid = 0;
+	}
+	local->destroy(local);
+	remote->destroy(remote);
+}
+#endif
 
 /**
  * Keep what a new CHILD_SA takes over.
  *
- * Before 6.0 charon can't keep a reqid reserved: the old SAs go, their reqids
- * are free, the first new CHILD_SA may get the number that the second one
- * insists on, and both share it. charon's own reestablish() has that fault.
- * Without a number of its own, a CHILD_SA gets the one that belongs to its
- * traffic selectors, that of a trap policy included.
+ * The old SAs go and their reqids are free: if they were not reserved, the first
+ * new CHILD_SA could get the number that the second one insists on, and both would
+ * share it. charon's own reestablish() has that fault before 6.0.
  */
 static inline void qcd_child_keep(qcd_child_t *kept, child_sa_t *child_sa)
 {
 	sec_label_t *label = child_sa->get_label(child_sa);
+#ifndef QCD_HAVE_REQID_REF
+	child_cfg_t *cfg = child_sa->get_config(child_sa);
+#endif
 
 	kept->label = label ? label->clone(label) : NULL;
 #ifdef QCD_HAVE_REQID_REF
-	/* none for a reqid that is configured, which the task knows anyway */
 	kept->reqid = child_sa->get_reqid_ref(child_sa);
+#else
+	if (!cfg->get_reqid(cfg))
+	{
+		qcd_child_reserve(kept, child_sa);
+	}
 #endif
 }
 
@@ -72,13 +139,21 @@ static inline void qcd_child_keep(qcd_child_t *kept, child_sa_t *child_sa)
  */
 static inline void qcd_child_release(qcd_child_t *kept)
 {
-	DESTROY_IF(kept->label);
-#ifdef QCD_HAVE_REQID_REF
 	if (kept->reqid)
 	{
+#ifdef QCD_HAVE_REQID_REF
 		charon->kernel->release_reqid(charon->kernel, kept->reqid);
-	}
+#else
+		charon->kernel->release_reqid(charon->kernel, kept->reqid,
+									  kept->mark_in, kept->mark_out,
+									  kept->if_id_in, kept->if_id_out,
+									  kept->reqid_label);
 #endif
+	}
+#ifndef QCD_HAVE_REQID_REF
+	DESTROY_IF(kept->reqid_label);
+#endif
+	DESTROY_IF(kept->label);
 }
 
 /**
@@ -97,12 +172,10 @@ static inline void qcd_child_queue(ike_sa_t *ike_sa, child_cfg_t *cfg,
 #else
 	task = child_create_create(ike_sa, cfg, FALSE, NULL, NULL);
 #endif
-#ifdef QCD_HAVE_REQID_REF
 	if (kept && kept->reqid)
 	{
 		task->use_reqid(task, kept->reqid);
 	}
-#endif
 	if (kept && kept->label)
 	{
 		task->use_label(task, kept->label);
