@@ -39,6 +39,16 @@ static bool is_busy(ike_sa_t *ike_sa)
 }
 
 /**
+ * Tell whether an IKE_SA is closed only to be opened again, without
+ * make_before_break: charon begins the new one once the peer has answered
+ */
+static bool is_reopened(ike_sa_t *ike_sa)
+{
+	return ike_sa->get_state(ike_sa) == IKE_DELETING &&
+		   ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING);
+}
+
+/**
  * Look at an IKE_SA that may take the place of the lost one
  *
  * @return				FALSE if it does not
@@ -50,14 +60,22 @@ static bool look_at(qcd_connector_t *connector, qcd_wanted_t *wanted,
 	ike_sa_state_t state = ike_sa->get_state(ike_sa);
 	ike_sa_id_t *id = ike_sa->get_id(ike_sa);
 
-	if ((state != IKE_ESTABLISHED && state != IKE_REKEYING) ||
+	if ((state != IKE_ESTABLISHED && state != IKE_REKEYING &&
+		 !is_reopened(ike_sa)) ||
 		(!connector->is_try(connector, ike_sa->get_unique_id(ike_sa)) &&
 		 !wanted->is_with(wanted, peer_cfg, ike_sa)))
 	{
 		return FALSE;
 	}
-	found->children = children->look_at(children, ike_sa);
 	found->initiator = id->is_initiator(id);
+	if (is_reopened(ike_sa))
+	{
+		found->children = 0;
+		found->busy = TRUE;
+		found->no_vip = FALSE;
+		return TRUE;
+	}
+	found->children = children->look_at(children, ike_sa);
 	found->busy = is_busy(ike_sa);
 	found->no_vip = found->initiator && lacks_virtual_ip(peer_cfg, ike_sa);
 	return TRUE;
@@ -92,7 +110,8 @@ array_t *qcd_found_create(qcd_peers_t *peers, qcd_connector_t *connector,
 			if (look_at(connector, wanted, peer_cfg, ike_sa, &found))
 			{
 				array_insert(all, ARRAY_TAIL, &found);
-				status = ask ? ask->ask(ask, ike_sa) : SUCCESS;
+				status = ask && !is_reopened(ike_sa) ? ask->ask(ask, ike_sa)
+													 : SUCCESS;
 			}
 			qcd_sa_checkin(ike_sa, status);
 		}

@@ -25,7 +25,8 @@ struct qcd_found_t {
 	u_int children;
 	/** whether we initiated it */
 	bool initiator;
-	/** CHILD_SAs are being created, or the peer was asked if it lives */
+	/** CHILD_SAs are being created, the peer was asked if it lives, or it is closed
+	 * to be opened again */
 	bool busy;
 	/** it lacks the virtual IPs that the configuration asks for */
 	bool no_vip;

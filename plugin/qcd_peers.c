@@ -150,6 +150,11 @@ METHOD(listener_t, ike_state_change, bool,
 			note(this, ike_sa);
 			break;
 		case IKE_DELETING:
+			if (ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING))
+			{	/* it is to be opened again, but for make_before_break */
+				break;
+			}
+			/* fall-through */
 		case IKE_REKEYED:
 		case IKE_DESTROYING:
 			this->mutex->lock(this->mutex);

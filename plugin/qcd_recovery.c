@@ -340,6 +340,10 @@ static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 	missing = children->count_missing(children, peer_cfg, &wanted);
 	found = qcd_found_best(all, wanted, &best, &num_complete);
 	array_destroy(all);
+	if (!found && !sa)
+	{	/* one that was found may just have been replaced by charon */
+		sa = this->connector->get_try(this->connector);
+	}
 	/* what is closed after all was up stays closed */
 	up = found && (this->up_since || !missing);
 	if (found || sa)

@@ -4,7 +4,6 @@
 #include "qcd_child.h"
 
 #include <sa/ikev2/tasks/child_create.h>
-#include <sa/ikev2/tasks/child_delete.h>
 
 typedef struct private_qcd_wanted_t private_qcd_wanted_t;
 
@@ -364,24 +363,12 @@ static void install_trap(peer_cfg_t *current, child_sa_t *child_sa)
 }
 
 /**
- * Tell whether we are just closing a CHILD_SA
+ * Tell whether we are just closing a CHILD_SA, and not because it was rekeyed
  */
 static bool is_closed(ike_sa_t *ike_sa, child_sa_t *child_sa)
 {
-	enumerator_t *enumerator;
-	child_delete_t *delete;
-	task_t *task;
-	bool closed = FALSE;
-
-	enumerator = ike_sa->create_task_enumerator(ike_sa, TASK_QUEUE_ACTIVE);
-	while (enumerator->enumerate(enumerator, &task))
-	{
-		delete = (child_delete_t*)task;
-		closed |= task->get_type(task) == TASK_CHILD_DELETE &&
-				  delete->get_child(delete) == child_sa;
-	}
-	enumerator->destroy(enumerator);
-	return closed;
+	return child_sa->get_state(child_sa) == CHILD_DELETING &&
+		   qcd_sa_has_task(ike_sa, TASK_QUEUE_ACTIVE, TASK_CHILD_DELETE);
 }
 
 /**
