@@ -105,7 +105,7 @@ host_t *qcd_try_get_peer(ike_cfg_t *ike_cfg, host_t *known, host_t *resolved,
 						 u_int turn, u_int *count)
 {
 	addresses_t addresses;
-	host_t *peers[3], *host;
+	host_t *peers[3] = {}, *host;
 
 	read_addresses(ike_cfg->get_other_addr(ike_cfg), known, &addresses);
 	*count = 0;
