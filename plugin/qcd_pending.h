@@ -90,8 +90,7 @@ struct qcd_pending_t {
 	/**
 	 * Send the current request of an IKE_SA again, from and to the addresses
 	 * that it was first sent with. If we don't have ours any more, from the one that
-	 * the kernel chooses: the peer answers to where a request comes from
-	 * (RFC 7296 section 2.11).
+	 * the kernel chooses: the peer answers to where a request comes from.
 	 *
 	 * @param unique_id		unique ID of the IKE_SA
 	 * @return				FALSE if it waits for no answer any more
