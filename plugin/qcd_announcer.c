@@ -67,7 +67,7 @@ struct private_qcd_announcer_t {
 	/**
 	 * How far we have got in this round
 	 */
-	qcd_samap_place place;
+	u_int place;
 	bool at_end;
 
 	/**
@@ -263,7 +263,7 @@ static job_requeue_t announce(private_qcd_announcer_t *this)
 	{
 		return JOB_REQUEUE_NONE;
 	}
-	memset(&this->place, 0, sizeof(this->place));
+	this->place = 0;
 	this->at_end = FALSE;
 	return JOB_RESCHEDULE(pauses[this->rounds++]);
 }

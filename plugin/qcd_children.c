@@ -40,11 +40,6 @@
 #define RETIRE_MS 5000
 #define RETIRE_TIMES 3
 
-/**
- * CHILD_SAs of one peer that are looked at when it is back
- */
-#define RETIRED_MAX 4096
-
 typedef struct private_qcd_children_t private_qcd_children_t;
 
 /**
@@ -281,11 +276,15 @@ METHOD(qcd_children_t, find, bool,
 }
 
 METHOD(qcd_children_t, next, bool,
-	private_qcd_children_t *this, qcd_samap_place *place, qcd_samap_row *row)
+	private_qcd_children_t *this, u_int *place, qcd_samap_row *row)
 {
-	while (qcd_samap_next_sa(this->map, row, place))
+	uint8_t octets[sizeof(uint32_t)];
+	uint32_t spi;
+
+	while (this->index->next(this->index, place, &spi))
 	{
-		if (is_lost(this, row))
+		memcpy(octets, &spi, sizeof(octets));
+		if (find(this, octets, row))
 		{
 			return TRUE;
 		}
@@ -354,44 +353,11 @@ static void write_change(private_qcd_children_t *this, qcd_change_t *change)
  */
 typedef struct {
 	private_qcd_children_t *this;
-	uint8_t peer_id[QCD_SAMAP_PEER_LEN];
-	qcd_address peer;
-	/** one of the IKE_SAs that it had, and whether it had several */
-	qcd_spis spis;
-	bool several;
-	/** the CHILD_SAs that it had, and those of them that are replaced */
-	spis_t old;
-	spis_t replaced;
+	qcd_peer_id_t id;
+	qcd_address address;
 	/** looks that were taken */
 	u_int times;
 } return_t;
-
-/**
- * Note a CHILD_SA that the peer had before our crash
- */
-static enum qcd_samap_fate collect_old(void *user, qcd_samap_row *row)
-{
-	return_t *ret = user;
-
-	/* somebody else may have the same name elsewhere */
-	if (!is_lost(ret->this, row) || row->peer.len != ret->peer.len ||
-		!memeq(row->peer.octets, ret->peer.octets, row->peer.len))
-	{
-		return QCD_SAMAP_KEEP;
-	}
-	if (!ret->old.count)
-	{
-		ret->spis = row->spis;
-	}
-	ret->several |= !qcd_spis_equals(&ret->spis, &row->spis);
-	add_spi(&ret->old, row->child_spi);
-	if (ret->this->index->get_silence(ret->this->index,
-									  &row->spis) >= SILENCE_MS)
-	{
-		add_spi(&ret->replaced, row->child_spi);
-	}
-	return QCD_SAMAP_KEEP;
-}
 
 /**
  * Remove a lost CHILD_SA, unless its SPI was taken again meanwhile
@@ -423,39 +389,30 @@ static bool remove_lost(private_qcd_children_t *this, uint32_t spi)
 static job_requeue_t retire(return_t *ret)
 {
 	private_qcd_children_t *this = ret->this;
-	spis_t *gone;
-	u_int i, count = 0;
+	spis_t gone = {};
+	array_t *replaced;
+	uint32_t spi;
+	bool others;
 
-	ret->several = FALSE;
-	ret->old.count = ret->replaced.count = 0;
 	this->jobs->lock(this->jobs);
-	qcd_samap_walk_peer(this->map, ret->peer_id, RETIRED_MAX,
-						collect_old, ret);
-	gone = ret->several ? &ret->replaced : &ret->old;
-	for (i = 0; i < gone->count; i++)
+	replaced = this->index->find_replaced(this->index, &ret->id, &ret->address,
+										  SILENCE_MS, &others);
+	while (array_remove(replaced, ARRAY_TAIL, &spi))
 	{
-		if (remove_lost(this, gone->spis[i]))
+		if (remove_lost(this, spi))
 		{
-			gone->spis[count++] = gone->spis[i];
+			add_spi(&gone, (uint8_t*)&spi);
 		}
 	}
 	this->jobs->unlock(this->jobs);
-	forget_lost(this, gone->spis, count);
-	if (ret->several && ++ret->times < RETIRE_TIMES)
+	array_destroy(replaced);
+	forget_lost(this, gone.spis, gone.count);
+	free(gone.spis);
+	if (others && ++ret->times < RETIRE_TIMES)
 	{
 		return JOB_RESCHEDULE_MS(RETIRE_MS);
 	}
 	return JOB_REQUEUE_NONE;
-}
-
-/**
- * Destroy a return_t
- */
-static void return_destroy(return_t *ret)
-{
-	free(ret->old.spis);
-	free(ret->replaced.spis);
-	free(ret);
 }
 
 /**
@@ -471,12 +428,11 @@ static void queue_retire(private_qcd_children_t *this, const qcd_samap_row *row)
 	}
 	INIT(ret,
 		.this = this,
-		.peer = row->peer,
+		.address = row->peer,
 	);
-	memcpy(ret->peer_id, row->peer_id, sizeof(ret->peer_id));
+	memcpy(&ret->id, row->peer_id, sizeof(ret->id));
 	lib->processor->queue_job(lib->processor,
-			(job_t*)callback_job_create((void*)retire, ret,
-										(void*)return_destroy, NULL));
+			(job_t*)callback_job_create((void*)retire, ret, free, NULL));
 }
 
 /**

@@ -47,12 +47,11 @@ struct qcd_children_t {
 	/**
 	 * Get the next IKE_SA that was lost with its CHILD_SAs.
 	 *
-	 * @param place			place to go on from, all zero to begin
+	 * @param place			place to go on from, 0 to begin
 	 * @param row			receives one of its CHILD_SAs
 	 * @return				FALSE if there are no more
 	 */
-	bool (*next)(qcd_children_t *this, qcd_samap_place *place,
-				 qcd_samap_row *row);
+	bool (*next)(qcd_children_t *this, u_int *place, qcd_samap_row *row);
 
 	/**
 	 * Keep somebody informed about the SPIs of lost CHILD_SAs.

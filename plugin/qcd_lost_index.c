@@ -5,6 +5,7 @@
 #include <nettle/sha2.h>
 
 #include <collections/hashtable.h>
+#include <collections/linked_list.h>
 #include <threading/mutex.h>
 
 typedef struct private_qcd_lost_index_t private_qcd_lost_index_t;
@@ -28,19 +29,129 @@ struct private_qcd_lost_index_t {
 	 * Lost IKE_SAs, as lost_t by their SPIs
 	 */
 	hashtable_t *lost;
+
+	/**
+	 * Those that had them, as had_t by themselves
+	 */
+	hashtable_t *peers;
+
+	/**
+	 * The same IKE_SAs in the order in which they were added, NULL in the places
+	 * of those that were removed
+	 */
+	struct lost_t **order;
+	u_int count, room;
 };
+
+/**
+ * A peer and the lost IKE_SAs that it had. Somebody else may have the same name
+ * elsewhere.
+ */
+typedef struct {
+	qcd_peer_id_t id;
+	qcd_address address;
+	linked_list_t *sas;
+} had_t;
 
 /**
  * A lost IKE_SA
  */
-typedef struct {
+typedef struct lost_t {
 	qcd_spis spis;
 	qcd_lost_peer_t peer;
-	/** number of its rows */
-	u_int rows;
+	/** its CHILD_SAs, as uint32_t */
+	array_t *children;
 	/** when the peer was told the last time, 0 if never */
 	uint64_t told;
+	/** its place in the order */
+	u_int place;
 } lost_t;
+
+/**
+ * Hash and compare peers
+ */
+static u_int had_hash(const void *key)
+{
+	const had_t *had = key;
+
+	return chunk_hash_inc(chunk_create((u_char*)&had->address,
+									   sizeof(had->address)),
+						  chunk_hash(chunk_create((u_char*)&had->id,
+												  sizeof(had->id))));
+}
+
+static bool had_equals(const void *key, const void *other)
+{
+	const had_t *a = key, *b = other;
+
+	return memeq(&a->id, &b->id, sizeof(a->id)) &&
+		   memeq(&a->address, &b->address, sizeof(a->address));
+}
+
+/**
+ * Find what a peer had, with the mutex
+ */
+static had_t *find_had(private_qcd_lost_index_t *this, const qcd_peer_id_t *id,
+					   const qcd_address *address)
+{
+	had_t key = {
+		.id = *id,
+		.address = *address,
+	};
+
+	return this->peers->get(this->peers, &key);
+}
+
+/**
+ * Add an IKE_SA to what its peer had
+ */
+static void add_had(private_qcd_lost_index_t *this, lost_t *lost)
+{
+	had_t *had;
+
+	had = find_had(this, &lost->peer.id, &lost->peer.address);
+	if (!had)
+	{
+		INIT(had,
+			.id = lost->peer.id,
+			.address = lost->peer.address,
+			.sas = linked_list_create(),
+		);
+		this->peers->put(this->peers, had, had);
+	}
+	had->sas->insert_last(had->sas, lost);
+}
+
+/**
+ * Take an IKE_SA out of what its peer had
+ */
+static void remove_had(private_qcd_lost_index_t *this, lost_t *lost)
+{
+	had_t *had;
+
+	had = find_had(this, &lost->peer.id, &lost->peer.address);
+	had->sas->remove(had->sas, lost, NULL);
+	if (!had->sas->get_count(had->sas))
+	{
+		this->peers->remove(this->peers, had);
+		had->sas->destroy(had->sas);
+		free(had);
+	}
+}
+
+/**
+ * Add an IKE_SA at the end of the order
+ */
+static void add_order(private_qcd_lost_index_t *this, lost_t *lost)
+{
+	if (this->count == this->room)
+	{
+		this->room = this->room ? this->room * 2 : 32;
+		this->order = realloc(this->order, this->room * sizeof(*this->order));
+	}
+	lost->place = this->count++;
+	this->order[lost->place] = lost;
+}
 
 /**
  * Get an IKE_SA, make it if it is not known yet
@@ -59,32 +170,72 @@ static lost_t *get_lost(private_qcd_lost_index_t *this,
 				.address = row->peer,
 				.port = row->peer_port,
 			},
+			.children = array_create(sizeof(uint32_t), 1),
 		);
 		memcpy(&lost->peer.id, row->peer_id, sizeof(lost->peer.id));
 		this->lost->put(this->lost, &lost->spis, lost);
+		add_had(this, lost);
+		add_order(this, lost);
 	}
 	return lost;
+}
+
+/**
+ * Remove an IKE_SA
+ */
+static void remove_lost(private_qcd_lost_index_t *this, lost_t *lost)
+{
+	this->lost->remove(this->lost, &lost->spis);
+	remove_had(this, lost);
+	this->order[lost->place] = NULL;
+	array_destroy(lost->children);
+	free(lost);
 }
 
 METHOD(qcd_lost_index_t, add, void,
 	private_qcd_lost_index_t *this, const qcd_samap_row *row)
 {
 	this->mutex->lock(this->mutex);
-	get_lost(this, row)->rows++;
+	array_insert(get_lost(this, row)->children, ARRAY_TAIL,
+				 (void*)row->child_spi);
 	this->mutex->unlock(this->mutex);
+}
+
+/**
+ * Find a CHILD_SA of an IKE_SA, -1 if it has no such
+ */
+static int find_child(lost_t *lost, const uint8_t spi[sizeof(uint32_t)])
+{
+	uint32_t child;
+	int i;
+
+	for (i = array_count(lost->children) - 1; i >= 0; i--)
+	{
+		array_get(lost->children, i, &child);
+		if (memeq(&child, spi, sizeof(child)))
+		{
+			break;
+		}
+	}
+	return i;
 }
 
 METHOD(qcd_lost_index_t, remove_, void,
 	private_qcd_lost_index_t *this, const qcd_samap_row *row)
 {
 	lost_t *lost;
+	int i;
 
 	this->mutex->lock(this->mutex);
 	lost = this->lost->get(this->lost, &row->spis);
-	if (lost && --lost->rows == 0)
+	i = lost ? find_child(lost, row->child_spi) : -1;
+	if (i >= 0)
 	{
-		this->lost->remove(this->lost, &lost->spis);
-		free(lost);
+		array_remove(lost->children, i, NULL);
+		if (!array_count(lost->children))
+		{
+			remove_lost(this, lost);
+		}
 	}
 	this->mutex->unlock(this->mutex);
 }
@@ -119,36 +270,75 @@ METHOD(qcd_lost_index_t, note_told, void,
 	this->mutex->unlock(this->mutex);
 }
 
-METHOD(qcd_lost_index_t, get_silence, uint64_t,
-	private_qcd_lost_index_t *this, const qcd_spis *spis)
+METHOD(qcd_lost_index_t, next, bool,
+	private_qcd_lost_index_t *this, u_int *place, uint32_t *spi)
 {
-	uint64_t now = qcd_now(), silence = 0;
-	lost_t *lost;
+	lost_t *lost = NULL;
 
 	this->mutex->lock(this->mutex);
-	lost = this->lost->get(this->lost, spis);
-	if (lost && lost->told)
+	while (!lost && *place < this->count)
 	{
-		silence = now - min(now, lost->told);
+		lost = this->order[(*place)++];
+	}
+	if (lost)
+	{
+		array_get(lost->children, ARRAY_HEAD, spi);
 	}
 	this->mutex->unlock(this->mutex);
-	return silence;
+	return lost != NULL;
+}
+
+METHOD(qcd_lost_index_t, find_replaced, array_t*,
+	private_qcd_lost_index_t *this, const qcd_peer_id_t *id,
+	const qcd_address *address, uint64_t silence, bool *others)
+{
+	array_t *spis = array_create(sizeof(uint32_t), 0);
+	enumerator_t *enumerator;
+	uint64_t now = qcd_now();
+	bool several, silent;
+	lost_t *lost;
+	had_t *had;
+	uint32_t spi;
+	int i;
+
+	*others = FALSE;
+	this->mutex->lock(this->mutex);
+	had = find_had(this, id, address);
+	if (had)
+	{
+		several = had->sas->get_count(had->sas) > 1;
+		enumerator = had->sas->create_enumerator(had->sas);
+		while (enumerator->enumerate(enumerator, &lost))
+		{
+			silent = lost->told && now >= lost->told + silence;
+			*others |= several && !silent;
+			for (i = 0; (silent || !several) && i < array_count(lost->children);
+				 i++)
+			{
+				array_get(lost->children, i, &spi);
+				array_insert(spis, ARRAY_TAIL, &spi);
+			}
+		}
+		enumerator->destroy(enumerator);
+	}
+	this->mutex->unlock(this->mutex);
+	return spis;
 }
 
 METHOD(qcd_lost_index_t, clear, void,
 	private_qcd_lost_index_t *this)
 {
-	enumerator_t *enumerator;
-	lost_t *lost;
+	u_int i;
 
 	this->mutex->lock(this->mutex);
-	enumerator = this->lost->create_enumerator(this->lost);
-	while (enumerator->enumerate(enumerator, NULL, &lost))
+	for (i = 0; i < this->count; i++)
 	{
-		this->lost->remove_at(this->lost, enumerator);
-		free(lost);
+		if (this->order[i])
+		{
+			remove_lost(this, this->order[i]);
+		}
 	}
-	enumerator->destroy(enumerator);
+	this->count = 0;
 	this->mutex->unlock(this->mutex);
 }
 
@@ -157,6 +347,8 @@ METHOD(qcd_lost_index_t, destroy, void,
 {
 	clear(this);
 	this->lost->destroy(this->lost);
+	this->peers->destroy(this->peers);
+	free(this->order);
 	this->mutex->destroy(this->mutex);
 	free(this);
 }
@@ -229,13 +421,15 @@ qcd_lost_index_t *qcd_lost_index_create()
 			.remove = _remove_,
 			.find = _find,
 			.note_told = _note_told,
-			.get_silence = _get_silence,
+			.next = _next,
+			.find_replaced = _find_replaced,
 			.clear = _clear,
 			.destroy = _destroy,
 		},
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 		.lost = hashtable_create((hashtable_hash_t)qcd_spis_hash,
 								 (hashtable_equals_t)qcd_spis_equals, 32),
+		.peers = hashtable_create(had_hash, had_equals, 32),
 	);
 	return &this->public;
 }

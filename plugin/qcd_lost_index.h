@@ -12,6 +12,7 @@
 
 #include <store/samap.h>
 
+#include <collections/array.h>
 #include <utils/identification.h>
 
 typedef struct qcd_lost_index_t qcd_lost_index_t;
@@ -40,7 +41,8 @@ struct qcd_lost_peer_t {
 
 /**
  * The lost IKE_SAs that have rows in the SA map, in memory: IKE requests name no
- * CHILD_SA, and the maker must know at once whom they are about.
+ * CHILD_SA, and the maker must know at once whom they are about. A peer that is
+ * back names neither.
  *
  * An IKE_SA is known as long as one of its rows is. So this is bounded by the
  * map, and a stranger can't make it grow. All methods are thread-safe and do no
@@ -80,13 +82,28 @@ struct qcd_lost_index_t {
 	void (*note_told)(qcd_lost_index_t *this, const qcd_spis *spis);
 
 	/**
-	 * Get the time for which a peer has not asked about an IKE_SA, after it was
-	 * told.
+	 * Get the next lost IKE_SA, in the order in which they were added.
 	 *
-	 * @param spis			both SPIs
-	 * @return				milliseconds since it was told, 0 if it never was
+	 * @param place			place to go on from, 0 to begin
+	 * @param spi			receives the SPI of one of its CHILD_SAs
+	 * @return				FALSE if there are no more
 	 */
-	uint64_t (*get_silence)(qcd_lost_index_t *this, const qcd_spis *spis);
+	bool (*next)(qcd_lost_index_t *this, u_int *place, uint32_t *spi);
+
+	/**
+	 * Find what a peer that is back has replaced: all that it had, if that was one
+	 * IKE_SA. Of several it may not have been told yet of the others: those of
+	 * which it was, and about which it did not ask again, are replaced.
+	 *
+	 * @param id			who the peer is
+	 * @param address		where it was
+	 * @param silence		milliseconds without a question
+	 * @param others		set if it had others, that are not replaced yet
+	 * @return				array of uint32_t, SPIs of CHILD_SAs
+	 */
+	array_t *(*find_replaced)(qcd_lost_index_t *this, const qcd_peer_id_t *id,
+							  const qcd_address *address, uint64_t silence,
+							  bool *others);
 
 	/**
 	 * Remove all rows.
