@@ -143,16 +143,11 @@ static void set_up(void)
 
 static void clean_up(void)
 {
-    static const char *const names[] = {"samap", "samap-lock", "samap.log.0",
-                                        "samap.log.1"};
+    char path[400];
 
     qcd_samap_close(s.map);
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        char path[400];
-
-        (void)snprintf(path, sizeof(path), "%s/%s", s.folder, names[i]);
-        (void)unlink(path);
-    }
+    (void)snprintf(path, sizeof(path), "%s/samap", s.folder);
+    (void)unlink(path);
     (void)rmdir(s.folder);
     (void)rmdir(s.root);
 }

@@ -345,6 +345,11 @@ class Gateway:
         message["timeout"] = int(timeout * 1000) if wait else -1
         self._streamed("terminate", message)
 
+    def terminate_child(self, child: int) -> None:
+        """Delete a child in order, and wait until the peer has agreed."""
+        message = {"child": child_name(child), "timeout": 10000, "loglevel": -1}
+        self._streamed("terminate", message)
+
     def forget(self, sa: Sa) -> None:
         """Delete an IKE SA at once: one DELETE is sent, no answer awaited."""
         message = {"ike-id": sa.unique_id, "force": "yes", "timeout": -1}

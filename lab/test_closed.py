@@ -44,8 +44,7 @@ def stays(gateway: Gateway, wanted: list[str]) -> None:
 def test_child_is_closed(new_lab: NewLab, closer: str) -> None:
     lab = new_lab(Config(children=2))
     recovered(lab)
-    close_child(lab[closer])
-    lab.a.wait_for("its end", lambda: children(lab.a) == [child_name(0)])
+    lab[closer].terminate_child(1)
     stays(lab.a, [child_name(0)])
 
 

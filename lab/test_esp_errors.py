@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lab import esp
+from lab.config import connection_name
 from lab.crash import crash
 from lab.gateway import Gateway, Sa
 from lab.harness import Harness
@@ -22,11 +23,12 @@ from lab.wire import Sniffer
 
 NewLab = Callable[..., Lab]
 ROOM = 512 << 10
+ROWS_OF_A_PAGE = 4096 // 128 - 1  # beside the head of the map
 
 
 def truncate(path: Path) -> None:
     with path.open("r+b") as file:
-        file.truncate(path.stat().st_size // 2)
+        file.truncate(path.stat().st_size - 64)  # in the midst of its only row
 
 
 def overwrite(path: Path) -> None:
@@ -40,8 +42,6 @@ def test_damaged_map(new_lab: NewLab, harm: Callable[[Path], None]) -> None:
     lab = new_lab(ESP)
     lab.up()
     state = lab.b.places.state
-    lab.b.kill()
-    lab.b.start()  # so that it is on the disk, not in a journal alone
     lab.b.kill()
     harm(state / "samap")
     with probe(lab) as pings:
@@ -77,27 +77,26 @@ class Filler:
 
 def test_full_disk(new_lab: NewLab) -> None:
     """One line says it, and one that there is room again; tunnels work on."""
-    config = ESP.but(children=4)  # each rekeying of their IKE SA writes as many rows
+    config = ESP.but(tunnels=8, children=4)
     lab = new_lab(config, b=config.but(state_room=ROOM))
-    lab.up()
+    for gateway in (lab.b, lab.a):
+        gateway.start()
+    *first, last = range(config.tunnels * config.children)
+    assert len(first) == ROWS_OF_A_PAGE, "the next row takes another page"
+    for child in first:
+        lab.a.initiate(connection_name("b", child // config.children), child)
     filler = Filler(lab.b)
     full = r"QCD: the SA map can't be written, .*: no space is left"
     room = "QCD: the SA map can be written again"
 
-    def rekey() -> None:
-        lab.a.command("rekey", {"ike-id": lab.a.wait_established().unique_id})
-        lab.a.wait_idle()
-        lab.b.wait_idle()
+    def another_child() -> None:
+        lab.a.initiate(connection_name("b", last // config.children), last)
+        lab.a.terminate_child(last)
 
     def seen_full() -> object:
-        rekey()
-        # A flush gives the journal's room back, which is for a page of rows.
         filler.fill()
+        another_child()
         return re.search(full, lab.b.log())
-
-    def seen_room() -> object:
-        rekey()
-        return re.search(room, lab.b.log())
 
     with probe(lab) as pings:
         pings.wait_answer()
@@ -105,11 +104,11 @@ def test_full_disk(new_lab: NewLab) -> None:
         # It is so for some flushes, while rows come and go.
         until = deadline(3)
         while left(until) > 0:
-            filler.fill()
-            rekey()
+            another_child()
         pings.wait_answer(count=3)
         filler.remove()
-        wait_until("the other line", seen_room, 10, lab.b.tail)
+        another_child()
+        lab.b.wait_log(room, timeout=10.0)  # once no write has failed for 5 s
         pings.wait_answer(count=3)
     for pattern in (full, room):
         assert len(re.findall(pattern, lab.b.log())) == 1, lab.b.tail()

@@ -181,45 +181,49 @@ static void test_killed_at_random(void **state)
 
 /* ---- Power ------------------------------------------------------------- */
 
-static void copy(const char *from, const char *to, size_t len_max)
+/* image is the file of a map. */
+typedef struct image {
+    size_t len;
+    uint8_t octets[(NUM + 1) * SAMAP_SLOT_LEN];
+} image;
+
+static void load(image *out, const box *b)
 {
-    static uint8_t octets[1 << 20];
-    int in = open(from, O_RDONLY);
-    int out = open(to, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    assert_true(in >= 0 && out >= 0);
-    ssize_t len = read(in, octets, sizeof(octets));
+    char path[BOX_PATH_MAX];
+    box_path(path, b, "samap");
+    int fd = open(path, O_RDONLY);
+    assert_true(fd >= 0);
+    memset(out, 0, sizeof(*out));
+    ssize_t len = read(fd, out->octets, sizeof(out->octets));
     assert_true(len >= 0);
-    if ((size_t)len > len_max) {
-        len = (ssize_t)len_max;
-    }
-    assert_int_equal(write(out, octets, (size_t)len), len);
-    assert_int_equal(close(in), 0);
-    assert_int_equal(close(out), 0);
+    out->len = (size_t)len;
+    assert_int_equal(close(fd), 0);
 }
 
-/* lose_power makes the folder of `lost` what a disk may have of that of `b`:
- * the map, which is written with fsync, and of the journals any part. */
-static void lose_power(const box *b, const box *lost, uint64_t *seed)
+/* lose_power makes the folder of `lost` what a disk may have: of each sector
+ * what was flushed or what was written since, and the file as long as it was or
+ * became. */
+static void lose_power(const box *lost, const image *flushed, const image *now,
+                       uint64_t *seed)
 {
-    static const char *const names[] = {"samap", "samap.log.0", "samap.log.1"};
+    enum { SECTOR_LEN = 512 };
+    char path[BOX_PATH_MAX];
+    static image mixed;
     (void)mkdir(lost->folder, 0700);
-    for (size_t i = 0; i < NUM_ROWS(names); i++) {
-        char from[BOX_PATH_MAX];
-        char to[BOX_PATH_MAX];
-        struct stat st;
-        box_path(from, b, names[i]);
-        box_path(to, lost, names[i]);
-        assert_int_equal(stat(from, &st), 0);
-        size_t len = (size_t)st.st_size;
-        bool is_log = i > 0 && len > 0;
-        copy(from, to, is_log ? random64(seed) % (len + 1) : len);
-        if (is_log && random64(seed) % 3 == 0) { /* a page not written */
-            int fd = open(to, O_WRONLY);
-            assert_int_equal(ftruncate(fd, (off_t)(random64(seed) % len)), 0);
-            assert_int_equal(ftruncate(fd, (off_t)len), 0);
-            assert_int_equal(close(fd), 0);
+    mixed = *flushed;
+    for (size_t at = 0; at < sizeof(mixed.octets); at += SECTOR_LEN) {
+        size_t len = sizeof(mixed.octets) - at;
+        len = len < SECTOR_LEN ? len : SECTOR_LEN;
+        if (random64(seed) % 2 == 0) {
+            memcpy(mixed.octets + at, now->octets + at, len);
         }
     }
+    mixed.len = random64(seed) % 2 == 0 ? flushed->len : now->len;
+    box_path(path, lost, "samap");
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, mixed.octets, mixed.len), mixed.len);
+    assert_int_equal(close(fd), 0);
 }
 
 /* past is what was true of the rows after each change since the last flush. */
@@ -254,11 +258,14 @@ static void test_power(void **state)
     uint64_t seed = 7;
     uint32_t version = 0;
     past p = {.flushed = {0}};
+    static image flushed;
+    static image now;
     (void)snprintf(lost.folder, sizeof(lost.folder), "%.400s/lost", b->root);
     qcd_samap *map = samap_box_open(b);
     for (int i = 0; i < NUM_CUTS; i++) {
         uint32_t floor = version;
         samap_box_flush(map);
+        load(&flushed, b);
         memcpy(p.flushed, p.now, sizeof(p.now));
         /* Rows that were changed stay changed, but for a few versions. */
         size_t num = random64(&seed) % 100;
@@ -277,7 +284,8 @@ static void test_power(void **state)
                 p.now[n] = version;
             }
         }
-        lose_power(b, &lost, &seed);
+        load(&now, b);
+        lose_power(&lost, &flushed, &now, &seed);
         qcd_samap *after = samap_box_open(&lost);
         check_lost(after, &p, floor);
         qcd_samap_close(after);

@@ -18,7 +18,7 @@ static struct {
     size_t num_calls;
     const char *first; /* that failed */
     bool is_interrupted;
-    int child_signal;
+    bool is_held;
     char trace[1024];
 } fault;
 
@@ -29,15 +29,14 @@ void fault_start(enum fault_mode mode, size_t n)
     fault.n = n;
 }
 
-void fault_child(int number)
+void fault_hold(bool is_held)
 {
-    fault.child_signal = number;
+    fault.is_held = is_held;
 }
 
 const char *fault_stop(void)
 {
     fault.mode = FAULT_OFF;
-    fault.child_signal = 0;
     return fault.first;
 }
 
@@ -56,6 +55,9 @@ static void note(const char *what, const char *name)
 /* fails counts the call `name` and tells whether it is to fail, with `why`. */
 static bool fails(const char *name, int why)
 {
+    if (fault.is_held) {
+        return false;
+    }
     fault.num_calls++;
     bool is_nth = fault.num_calls == fault.n;
     if (fault.mode == FAULT_KILL && is_nth) {
@@ -78,7 +80,7 @@ static bool fails(const char *name, int why)
  * other one, so that a second try gets through. */
 static bool is_interrupted(void)
 {
-    if (fault.mode != FAULT_TRICKLE) {
+    if (fault.mode != FAULT_TRICKLE || fault.is_held) {
         return false;
     }
     fault.is_interrupted = !fault.is_interrupted;
@@ -158,6 +160,16 @@ ssize_t __wrap_sys_write(int fd, const void *in, size_t len)
     return __real_sys_write(fd, in, some_of(len));
 }
 
+ssize_t __real_sys_pread(int fd, void *out, size_t len, size_t at);
+ssize_t __wrap_sys_pread(int fd, void *out, size_t len, size_t at);
+ssize_t __wrap_sys_pread(int fd, void *out, size_t len, size_t at)
+{
+    if (is_interrupted() || fails("pread", EIO)) {
+        return -1;
+    }
+    return __real_sys_pread(fd, out, some_of(len), at);
+}
+
 ssize_t __real_sys_pwrite(int fd, const void *in, size_t len, size_t at);
 ssize_t __wrap_sys_pwrite(int fd, const void *in, size_t len, size_t at);
 ssize_t __wrap_sys_pwrite(int fd, const void *in, size_t len, size_t at)
@@ -180,46 +192,6 @@ int __wrap_sys_ftruncate(int fd, size_t len)
     return fails("ftruncate", EIO) ? -1 : __real_sys_ftruncate(fd, len);
 }
 
-int __real_sys_pipe(int fds[2]);
-int __wrap_sys_pipe(int fds[2]);
-int __wrap_sys_pipe(int fds[2])
-{
-    return fails("pipe", EMFILE) ? -1 : __real_sys_pipe(fds);
-}
-
-/* end_child raises the signal of fault_child as a crash would, or as it comes
- * from outside. */
-static void end_child(void)
-{
-    int number = fault.child_signal;
-    if (number == 0) {
-        return;
-    }
-    if (number == SIGSEGV || number == SIGBUS || number == SIGABRT) {
-        sigset_t one;
-        (void)signal(number, SIG_DFL);
-        (void)sigemptyset(&one);
-        (void)sigaddset(&one, number);
-        (void)sigprocmask(SIG_UNBLOCK, &one, NULL);
-    }
-    (void)raise(number);
-}
-
-pid_t __real_sys_fork(void);
-pid_t __wrap_sys_fork(void);
-pid_t __wrap_sys_fork(void)
-{
-    if (fails("fork", EAGAIN)) {
-        return -1;
-    }
-    pid_t pid = __real_sys_fork();
-    if (pid == 0) {
-        fault.mode = FAULT_OFF; /* the calls of a child are its own */
-        end_child();
-    }
-    return pid;
-}
-
 int __real_sys_fsync(int fd);
 int __wrap_sys_fsync(int fd);
 int __wrap_sys_fsync(int fd)
@@ -231,6 +203,16 @@ int __wrap_sys_fsync(int fd)
     bool is_folder = fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
     note("sync ", is_folder ? "folder" : "file");
     return __real_sys_fsync(fd);
+}
+
+int __real_sys_fdatasync(int fd);
+int __wrap_sys_fdatasync(int fd);
+int __wrap_sys_fdatasync(int fd)
+{
+    if (is_interrupted() || fails("fdatasync", EIO)) {
+        return -1;
+    }
+    return __real_sys_fdatasync(fd);
 }
 
 int __real_sys_flock(int fd);

@@ -4,6 +4,7 @@
 #ifndef QCD_FAULT_SYS_H
 #define QCD_FAULT_SYS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum fault_mode {
@@ -17,8 +18,8 @@ enum fault_mode {
 /* fault_start counts calls from 1 again and forgets the trace. */
 void fault_start(enum fault_mode mode, size_t n);
 
-/* fault_child makes the next children of sys_fork raise a signal. */
-void fault_child(int number);
+/* fault_hold lets calls succeed, uncounted, until it is called with false. */
+void fault_hold(bool is_held);
 
 /* fault_stop returns the name of the first call that failed, or NULL. */
 const char *fault_stop(void);

@@ -42,10 +42,10 @@ void samap_box_row(qcd_samap_row *out, uint32_t n, uint32_t v)
 
 bool samap_box_is(const qcd_samap_row *a, const qcd_samap_row *b)
 {
-    uint8_t octets[2][SAMAP_ROW_LEN];
+    uint8_t octets[2][SAMAP_SLOT_LEN];
     samap_row_encode(octets[0], a);
     samap_row_encode(octets[1], b);
-    return memcmp(octets[0], octets[1], SAMAP_ROW_LEN) == 0;
+    return memcmp(octets[0], octets[1], SAMAP_SLOT_LEN) == 0;
 }
 
 enum qcd_store_err samap_box_try(qcd_samap **out, qcd_store_report *report,
@@ -125,12 +125,9 @@ bool samap_box_lacks(qcd_samap *map, uint32_t n)
 
 void samap_box_abandon(qcd_samap *map)
 {
-    samap_db_close(&map->db);
-    for (size_t i = 0; i < 2; i++) {
-        (void)close(map->layers[i].log.fd);
-    }
+    (void)close(map->fd);
+    samap_index_free(&map->index);
     folder_close(&map->dir);
-    (void)pthread_mutex_destroy(&map->state);
-    (void)pthread_mutex_destroy(&map->disk);
+    (void)pthread_mutex_destroy(&map->lock);
     free(map);
 }

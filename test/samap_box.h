@@ -44,8 +44,7 @@ bool samap_box_has(qcd_samap *map, uint32_t n, uint32_t v);
 /* samap_box_lacks tells whether the map has no row `n`. */
 bool samap_box_lacks(qcd_samap *map, uint32_t n);
 
-/* samap_box_abandon lets go of the map as a process does that is killed: what
- * is not on disk stays in the journals. */
+/* samap_box_abandon lets go of the map as a process does that is killed. */
 void samap_box_abandon(qcd_samap *map);
 
 #endif

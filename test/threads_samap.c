@@ -74,16 +74,9 @@ static void *look_always(void *arg)
     (void)arg;
     while (!t.is_over) {
         qcd_store_report report;
-        qcd_samap_place place = {{0}};
-        qcd_samap_row row;
         size_t num = 0;
         demand(qcd_samap_walk(t.map, &report, keep, &num) == QCD_STORE_OK);
         demand(num <= NUM_WRITERS * NUM_OF_EACH);
-        while (qcd_samap_next_sa(t.map, &row, &place)) {
-            num = 0;
-            qcd_samap_walk_peer(t.map, row.peer_id, 99, keep, &num);
-            demand(num <= 16);
-        }
         demand(qcd_samap_count(t.map) <= NUM_WRITERS * NUM_OF_EACH);
     }
     return NULL;

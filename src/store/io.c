@@ -60,6 +60,24 @@ int io_write(int fd, const void *in, size_t in_len)
     return 0;
 }
 
+int io_pread(int fd, uint8_t *out, size_t *out_len, size_t out_cap, size_t at)
+{
+    *out_len = 0;
+    while (*out_len < out_cap) {
+        ssize_t n =
+            sys_pread(fd, out + *out_len, out_cap - *out_len, at + *out_len);
+        if (n == 0) {
+            break;
+        }
+        if (n > 0) {
+            *out_len += (size_t)n;
+        } else if (errno != EINTR) {
+            return errno;
+        }
+    }
+    return 0;
+}
+
 int io_pwrite(int fd, const void *in, size_t in_len, size_t at)
 {
     const uint8_t *rest = in;
@@ -84,6 +102,15 @@ int io_sync(int fd)
     int result;
     do {
         result = sys_fsync(fd);
+    } while (result != 0 && errno == EINTR);
+    return result != 0 ? errno : 0;
+}
+
+int io_sync_data(int fd)
+{
+    int result;
+    do {
+        result = sys_fdatasync(fd);
     } while (result != 0 && errno == EINTR);
     return result != 0 ? errno : 0;
 }

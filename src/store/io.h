@@ -22,11 +22,17 @@ int io_read(int fd, uint8_t *out, size_t *out_len, size_t out_cap);
 /* io_write writes all of the `in_len` octets at `in`. */
 int io_write(int fd, const void *in, size_t in_len);
 
+/* io_pread is io_read from the place `at`. */
+int io_pread(int fd, uint8_t *out, size_t *out_len, size_t out_cap, size_t at);
+
 /* io_pwrite writes all of the `in_len` octets at `in` to the place `at`. */
 int io_pwrite(int fd, const void *in, size_t in_len, size_t at);
 
 /* io_sync makes the file or folder durable. */
 int io_sync(int fd);
+
+/* io_sync_data makes durable what is in the file, and its length. */
+int io_sync_data(int fd);
 
 /* io_random draws `out_len` octets from the system. */
 int io_random(void *out, size_t out_len);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* samap.c: the SA map (RFC 6290 section 8.2), opened and closed. */
+/* samap.c: the SA map (RFC 6290 section 8.2). */
 #include "samap.h"
 
 #include <errno.h>
@@ -9,166 +9,264 @@
 
 #include "io.h"
 #include "report.h"
-#include "samap_check.h"
 #include "samap_files.h"
 #include "samap_map.h"
 #include "sys.h"
 #include "user.h"
 
-static const char *const log_names[2] = {SAMAP_FIRST_LOG_NAME,
-                                         SAMAP_NAME ".log.1"};
-
-/* ---- The map on disk --------------------------------------------------- */
-
-/* replace puts a map that is of no use aside, and tells why. */
-static enum qcd_store_err replace(qcd_samap *map, qcd_store_report *report,
-                                  enum samap_verdict verdict)
+static size_t place_of(uint32_t slot)
 {
+    return (size_t)slot * SAMAP_SLOT_LEN;
+}
+
+static enum qcd_store_err cannot(const qcd_samap *map, qcd_store_report *report,
+                                 int why, const char *what)
+{
+    return report_system(report, why, "%s %s/%s", what, map->dir.shown,
+                         SAMAP_NAME);
+}
+
+static enum qcd_store_err cannot_write(const qcd_samap *map,
+                                       qcd_store_report *report, int why)
+{
+    return cannot(map, report, why, "write");
+}
+
+/* ---- Slots ------------------------------------------------------------- */
+
+/* read_row reads the row in a slot. */
+static bool read_row(const qcd_samap *map, qcd_samap_row *out, uint32_t slot)
+{
+    uint8_t octets[SAMAP_SLOT_LEN];
+    size_t len;
+    memset(out, 0, sizeof(*out));
+    return io_pread(map->fd, octets, &len, sizeof(octets), place_of(slot)) ==
+               0 &&
+           len == sizeof(octets) && samap_row_decode(out, octets);
+}
+
+/* write_slot writes a row to a slot, or nothing at all with NULL.  On error the
+ * slot is as it was, as far as the disk lets us. */
+static int write_slot(qcd_samap *map, uint32_t slot, const qcd_samap_row *row)
+{
+    uint8_t octets[SAMAP_SLOT_LEN] = {0};
+    uint8_t before[SAMAP_SLOT_LEN];
+    size_t len;
+    int why = io_pread(map->fd, before, &len, sizeof(before), place_of(slot));
+    if (why != 0) {
+        return why;
+    }
+    if (row != NULL) {
+        samap_row_encode(octets, row);
+    }
+    map->is_dirty = true;
+    why = io_pwrite(map->fd, octets, sizeof(octets), place_of(slot));
+    if (why != 0) {
+        (void)!io_pwrite(map->fd, before, len, place_of(slot));
+    }
+    if (why != 0 && len < SAMAP_SLOT_LEN) {
+        (void)sys_ftruncate(map->fd, place_of(slot) + len);
+    }
+    return why;
+}
+
+/* ---- What is in the file ----------------------------------------------- */
+
+/* census is what a look at all slots finds. */
+typedef struct census {
+    uint16_t version; /* that the head tells, or 0 */
+    bool is_lmdb;     /* it is a map as it was before version 2 */
+    bool has_twins;   /* an SPI is in two slots */
+    size_t num_bad;   /* slots with something that is no row */
+    size_t len;       /* octets */
+} census;
+
+/* LMDB's file has this behind the head of its first page. */
+#define LMDB_MAGIC_AT 16
+static const uint8_t lmdb_magic[] = {0xde, 0xc0, 0xef, 0xbe};
+
+static bool is_zero(const uint8_t *octets, size_t len)
+{
+    return len == 0 ||
+           (octets[0] == 0 && memcmp(octets, octets + 1, len - 1) == 0);
+}
+
+/* see_head looks at the first slot, of which `len` octets are there. */
+static void see_head(census *seen, const uint8_t *octets, size_t len)
+{
+    if (len == SAMAP_SLOT_LEN) {
+        seen->version = samap_head_decode(octets);
+    }
+    seen->num_bad += seen->version == 0 ? 1 : 0;
+    seen->is_lmdb =
+        len >= LMDB_MAGIC_AT + sizeof(lmdb_magic) &&
+        memcmp(octets + LMDB_MAGIC_AT, lmdb_magic, sizeof(lmdb_magic)) == 0;
+}
+
+/* see_slot takes the slot behind all others into the index.  Where the power
+ * was cut, an SPI may be in the slot that it had and in the one that it got:
+ * either is as good. */
+static bool see_slot(qcd_samap *map, census *seen, const uint8_t *octets,
+                     size_t len)
+{
+    samap_index *index = &map->index;
+    qcd_samap_row row;
+    if (!samap_index_reserve(index)) {
+        return false;
+    }
+    uint32_t slot = ++index->end;
+    bool is_row = len == SAMAP_SLOT_LEN && samap_row_decode(&row, octets) &&
+                  index->num < QCD_SAMAP_ROWS_MAX;
+    if (is_row && samap_index_find(index, row.child_spi) == 0) {
+        samap_index_add(index, row.child_spi, slot);
+        return true;
+    }
+    samap_index_give(index, slot);
+    if (is_row) {
+        seen->has_twins = true;
+    } else if (!is_zero(octets, len)) {
+        seen->num_bad++;
+    }
+    return true;
+}
+
+#define READ_LEN ((size_t)512 * SAMAP_SLOT_LEN)
+#define SLOTS_MAX (2 * QCD_SAMAP_ROWS_MAX)
+
+/* see_all looks at all slots.  A file that has more of them than we ever write
+ * is not read to its end. */
+static int see_all(qcd_samap *map, census *seen, uint8_t *buffer)
+{
+    size_t len = READ_LEN;
+    memset(seen, 0, sizeof(*seen));
+    for (size_t at = 0; len == READ_LEN && map->index.end < SLOTS_MAX;
+         at += len) {
+        int why = io_pread(map->fd, buffer, &len, READ_LEN, at);
+        if (why != 0) {
+            return why;
+        }
+        seen->len += len;
+        for (size_t i = 0; i < len; i += SAMAP_SLOT_LEN) {
+            size_t left = len - i < SAMAP_SLOT_LEN ? len - i : SAMAP_SLOT_LEN;
+            if (at + i == 0) {
+                see_head(seen, buffer, left);
+            } else if (!see_slot(map, seen, buffer + i, left)) {
+                return ENOMEM;
+            }
+        }
+    }
+    return 0;
+}
+
+static enum qcd_store_err look(qcd_samap *map, qcd_store_report *report,
+                               census *seen)
+{
+    uint8_t *buffer = sys_alloc(READ_LEN);
+    int why = buffer == NULL ? ENOMEM : see_all(map, seen, buffer);
+    free(buffer);
+    return why == 0 ? QCD_STORE_OK : cannot(map, report, why, "read");
+}
+
+/* ---- Opening ----------------------------------------------------------- */
+
+/* write_head makes the first slot the head, where it is damaged. */
+static int write_head(qcd_samap *map)
+{
+    uint8_t octets[SAMAP_SLOT_LEN];
+    samap_head_encode(octets, SAMAP_VERSION);
+    map->is_dirty = true;
+    return io_pwrite(map->fd, octets, sizeof(octets), 0);
+}
+
+/* replace puts a map that is of no use aside, tells why, and begins a new
+ * one. */
+static enum qcd_store_err replace(qcd_samap *map, qcd_store_report *report,
+                                  const char *why)
+{
+    (void)io_close(map->fd);
+    map->fd = -1;
+    samap_index_free(&map->index);
     enum qcd_store_err err = samap_files_set_aside(report, &map->dir);
+    if (err == QCD_STORE_OK) {
+        err = samap_files_open(&map->fd, report, &map->dir);
+    }
     if (err == QCD_STORE_OK) {
         report_note(report,
                     "%s/%s %s: it is now %s, and a new one was begun. Peers "
                     "get no answer to ESP of SAs from before",
-                    map->dir.shown, SAMAP_NAME,
-                    verdict == SAMAP_NEWER
-                        ? "was written by a newer version of this program"
-                        : "is damaged",
-                    SAMAP_DAMAGED_NAME);
+                    map->dir.shown, SAMAP_NAME, why, SAMAP_DAMAGED_NAME);
     }
     return err;
 }
 
-static enum qcd_store_err check_db(qcd_samap *map, qcd_store_report *report)
+/* begin_again makes a map of a file that lost its octets. */
+static enum qcd_store_err begin_again(qcd_samap *map, qcd_store_report *report)
 {
-    enum samap_verdict verdict;
-    bool was_cut;
-    enum qcd_store_err err = samap_files_ready(&was_cut, report, &map->dir);
-    if (err != QCD_STORE_OK) {
-        return err;
-    }
-    int why = samap_check(&verdict, map->path);
+    int why = write_head(map);
     if (why != 0) {
-        return report_system(report, why, "check %s/%s", map->dir.shown,
-                             SAMAP_NAME);
+        return cannot_write(map, report, why);
     }
-    if (verdict != SAMAP_GOOD) {
-        return replace(map, report, verdict);
+    report_note(report,
+                "%s/%s has lost all its octets: a new map was begun, and peers "
+                "get no answer to ESP of earlier SAs",
+                map->dir.shown, SAMAP_NAME);
+    return QCD_STORE_OK;
+}
+
+/* repair makes good what can be: the head, and slots that have no row but are
+ * not empty. */
+static enum qcd_store_err repair(qcd_samap *map, qcd_store_report *report,
+                                 const census *seen)
+{
+    int why = seen->version == 0 ? write_head(map) : 0;
+    for (size_t i = 0; why == 0 && i < map->index.num_free; i++) {
+        why = write_slot(map, map->index.free[i], NULL);
     }
-    if (was_cut) {
+    if (why != 0) {
+        return cannot_write(map, report, why);
+    }
+    if (seen->num_bad > 0) {
         report_note(report,
-                    "%s/%s has lost all its octets: a new map was begun, and "
-                    "peers get no answer to ESP of earlier SAs",
-                    map->dir.shown, SAMAP_NAME);
+                    "%s/%s is damaged in %zu places, %zu rows are left: peers "
+                    "get no answer to ESP of the other SAs. Check the disk",
+                    map->dir.shown, SAMAP_NAME, seen->num_bad, map->index.num);
     }
     return QCD_STORE_OK;
 }
 
-static enum qcd_store_err open_db(qcd_samap *map, qcd_store_report *report)
+/* settle makes a map of what was found. */
+static enum qcd_store_err settle(qcd_samap *map, qcd_store_report *report,
+                                 const census *seen)
 {
-    enum qcd_store_err err = check_db(map, report);
-    if (err != QCD_STORE_OK) {
-        return err;
+    if (seen->len == 0) {
+        return begin_again(map, report);
     }
-    int rc = samap_db_open(&map->db, map->path);
-    if (rc != 0) {
-        return report_system(report, samap_db_errno(rc), "open %s/%s",
-                             map->dir.shown, SAMAP_NAME);
+    if (seen->version > SAMAP_VERSION) {
+        return replace(map, report,
+                       "was written by a newer version of this program");
     }
-    return QCD_STORE_OK;
+    if (seen->is_lmdb) {
+        return replace(map, report,
+                       "was written by an earlier version of this program");
+    }
+    if (seen->num_bad == 0 && !seen->has_twins) {
+        return QCD_STORE_OK;
+    }
+    return map->index.num > 0 ? repair(map, report, seen)
+                              : replace(map, report, "is damaged");
 }
 
-/* ---- The journals ------------------------------------------------------ */
-
-/* replay takes into the layer what its journal has above `applied`. */
-static void replay(samap_layer *layer, const uint8_t *in, size_t in_len,
-                   uint64_t applied)
+static enum qcd_store_err open_map(qcd_samap *map, qcd_store_report *report)
 {
-    samap_reader reader;
-    samap_change change;
-    samap_reader_init(&reader, in, in_len);
-    while (samap_reader_next(&change, &reader)) {
-        if (reader.seq > applied &&
-            !samap_overlay_set(&layer->overlay, &change)) {
-            break; /* more than we ever write */
-        }
-        layer->seq = reader.seq;
-        layer->log.len = reader.len;
-    }
-    if (layer->overlay.num == 0) {
-        samap_log_empty(&layer->log);
-        layer->seq = 0;
-    }
-}
-
-static enum qcd_store_err open_log(qcd_samap *map, qcd_store_report *report,
-                                   size_t which)
-{
-    samap_layer *layer = &map->layers[which];
-    enum qcd_store_err err =
-        samap_files_open(&layer->log.fd, report, &map->dir, log_names[which]);
-    if (err != QCD_STORE_OK) {
-        return err;
-    }
-    uint8_t *octets;
-    size_t len;
-    int why = samap_log_read(&octets, &len, &layer->log);
-    if (why != 0) {
-        return report_system(report, why, "read %s/%s", map->dir.shown,
-                             log_names[which]);
-    }
-    replay(layer, octets, len, map->db.meta.applied);
-    free(octets);
-    return QCD_STORE_OK;
-}
-
-static enum qcd_store_err open_logs(qcd_samap *map, qcd_store_report *report)
-{
-    enum qcd_store_err err = open_log(map, report, 0);
+    census seen = {.len = 0};
+    enum qcd_store_err err = samap_files_open(&map->fd, report, &map->dir);
     if (err == QCD_STORE_OK) {
-        err = open_log(map, report, 1);
+        err = look(map, report, &seen);
     }
-    if (err != QCD_STORE_OK) {
-        return err;
-    }
-    /* They were active by turns: what is in one is newer than all in the
-     * other. */
-    map->active = map->layers[1].seq > map->layers[0].seq ? 1 : 0;
-    map->seq = map->db.meta.applied;
-    if (samap_active(map)->seq > map->seq) {
-        map->seq = samap_active(map)->seq;
-    }
-    samap_recount(map);
-    return QCD_STORE_OK;
+    return err == QCD_STORE_OK ? settle(map, report, &seen) : err;
 }
 
-/* ---- Opening and closing ----------------------------------------------- */
-
-static enum qcd_store_err open_all(qcd_samap *map, qcd_store_report *report,
-                                   const char *path)
-{
-    int len = snprintf(map->path, sizeof(map->path), "%s/" SAMAP_NAME, path);
-    if (len < 0 || (size_t)len >= sizeof(map->path) - sizeof("-lock")) {
-        return report_system(report, ENAMETOOLONG, "open %s/%s", map->dir.shown,
-                             SAMAP_NAME);
-    }
-    enum qcd_store_err err = open_db(map, report);
-    if (err == QCD_STORE_OK) {
-        err = open_logs(map, report);
-    }
-    if (err != QCD_STORE_OK) {
-        return err;
-    }
-    /* What the journals have is known now; where the disk is full it stays
-     * there. */
-    qcd_store_report full;
-    if (qcd_samap_flush(map, &full) != QCD_STORE_OK &&
-        report->text[0] == '\0') {
-        *report = full;
-    }
-    return QCD_STORE_OK;
-}
-
-/* open_folder opens the folder, and all in it as its user. */
+/* open_folder opens the folder, and the file in it as its user. */
 static enum qcd_store_err open_folder(qcd_samap *map, qcd_store_report *report,
                                       const char *path)
 {
@@ -181,39 +279,20 @@ static enum qcd_store_err open_folder(qcd_samap *map, qcd_store_report *report,
         return report_system(report, why, "use %s as user %u", map->dir.shown,
                              (unsigned int)map->dir.user.uid);
     }
-    err = open_all(map, report, path);
+    err = open_map(map, report);
     user_leave(&map->dir.user);
     return err;
 }
 
-/* free_map lets go of all that is open. */
 static void free_map(qcd_samap *map)
 {
-    samap_db_close(&map->db);
-    for (size_t i = 0; i < 2; i++) {
-        if (map->layers[i].log.fd >= 0) {
-            (void)io_close(map->layers[i].log.fd);
-        }
+    if (map->fd >= 0) {
+        (void)io_close(map->fd);
     }
+    samap_index_free(&map->index);
     folder_close(&map->dir);
-    (void)pthread_mutex_destroy(&map->state);
-    (void)pthread_mutex_destroy(&map->disk);
+    (void)pthread_mutex_destroy(&map->lock);
     free(map);
-}
-
-static qcd_samap *new_map(void)
-{
-    qcd_samap *map = sys_alloc(sizeof(*map));
-    if (map == NULL) {
-        return NULL;
-    }
-    (void)pthread_mutex_init(&map->disk, NULL);
-    (void)pthread_mutex_init(&map->state, NULL);
-    map->dir = FOLDER_CLOSED;
-    map->layers[0].log.fd = -1;
-    map->layers[1].log.fd = -1;
-    map->rows_max = QCD_SAMAP_ROWS_MAX;
-    return map;
 }
 
 enum qcd_store_err qcd_samap_open(qcd_samap **out, qcd_store_report *report,
@@ -221,10 +300,14 @@ enum qcd_store_err qcd_samap_open(qcd_samap **out, qcd_store_report *report,
 {
     *out = NULL;
     memset(report, 0, sizeof(*report));
-    qcd_samap *map = new_map();
+    qcd_samap *map = sys_alloc(sizeof(*map));
     if (map == NULL) {
         return report_system(report, ENOMEM, "open the SA map");
     }
+    (void)pthread_mutex_init(&map->lock, NULL);
+    map->dir = FOLDER_CLOSED;
+    map->fd = -1;
+    map->rows_max = QCD_SAMAP_ROWS_MAX;
     enum qcd_store_err err = open_folder(map, report, path);
     if (err != QCD_STORE_OK) {
         free_map(map);
@@ -242,4 +325,181 @@ void qcd_samap_close(qcd_samap *map)
     qcd_store_report report;
     (void)!qcd_samap_flush(map, &report);
     free_map(map);
+}
+
+/* ---- Changes ----------------------------------------------------------- */
+
+/* put_new puts a row in a slot that had none. */
+static int put_new(qcd_samap *map, const qcd_samap_row *row)
+{
+    if (!samap_index_reserve(&map->index)) {
+        return ENOMEM;
+    }
+    uint32_t slot = samap_index_take(&map->index);
+    int why = write_slot(map, slot, row);
+    if (why == 0) {
+        samap_index_add(&map->index, row->child_spi, slot);
+    } else {
+        samap_index_give(&map->index, slot);
+    }
+    return why;
+}
+
+/* put is qcd_samap_put with the lock. */
+static enum qcd_store_err put(qcd_samap *map, qcd_store_report *report,
+                              const qcd_samap_row *row)
+{
+    uint32_t slot = samap_index_find(&map->index, row->child_spi);
+    if (slot == 0 && map->index.num >= map->rows_max) {
+        return report_fail(report, QCD_STORE_ERR_EXHAUSTED,
+                           "%s/%s has %zu rows, and no more are taken. If "
+                           "there are that many SAs, peers of some get no "
+                           "answer to ESP after a crash",
+                           map->dir.shown, SAMAP_NAME, map->index.num);
+    }
+    int why = slot == 0 ? put_new(map, row) : write_slot(map, slot, row);
+    return why == 0 ? QCD_STORE_OK : cannot_write(map, report, why);
+}
+
+enum qcd_store_err qcd_samap_put(qcd_samap *map, qcd_store_report *report,
+                                 const qcd_samap_row *row)
+{
+    memset(report, 0, sizeof(*report));
+    (void)pthread_mutex_lock(&map->lock);
+    enum qcd_store_err err = put(map, report, row);
+    (void)pthread_mutex_unlock(&map->lock);
+    return err;
+}
+
+/* take_out removes the row in a slot. */
+static int take_out(qcd_samap *map, uint32_t slot,
+                    const uint8_t spi[SAMAP_SPI_LEN])
+{
+    int why = write_slot(map, slot, NULL);
+    if (why == 0) {
+        samap_index_remove(&map->index, spi);
+        samap_index_give(&map->index, slot);
+    }
+    return why;
+}
+
+enum qcd_store_err qcd_samap_remove(qcd_samap *map, qcd_store_report *report,
+                                    bool *out_removed, const qcd_samap_row *row)
+{
+    qcd_samap_row now;
+    int why = 0;
+    memset(report, 0, sizeof(*report));
+    *out_removed = false;
+    (void)pthread_mutex_lock(&map->lock);
+    uint32_t slot = samap_index_find(&map->index, row->child_spi);
+    if (slot != 0 && read_row(map, &now, slot) &&
+        memcmp(&now.spis, &row->spis, sizeof(now.spis)) == 0) {
+        why = take_out(map, slot, row->child_spi);
+        *out_removed = why == 0;
+    }
+    (void)pthread_mutex_unlock(&map->lock);
+    return why == 0 ? QCD_STORE_OK : cannot_write(map, report, why);
+}
+
+enum qcd_store_err qcd_samap_flush(qcd_samap *map, qcd_store_report *report)
+{
+    memset(report, 0, sizeof(*report));
+    (void)pthread_mutex_lock(&map->lock);
+    bool is_dirty = map->is_dirty;
+    map->is_dirty = false;
+    (void)pthread_mutex_unlock(&map->lock);
+    int why = is_dirty ? io_sync_data(map->fd) : 0;
+    if (why == 0) {
+        return QCD_STORE_OK;
+    }
+    (void)pthread_mutex_lock(&map->lock);
+    map->is_dirty = true;
+    (void)pthread_mutex_unlock(&map->lock);
+    return cannot_write(map, report, why);
+}
+
+/* ---- Finding ----------------------------------------------------------- */
+
+bool qcd_samap_find(qcd_samap *map, qcd_samap_row *out,
+                    const uint8_t child_spi[4])
+{
+    memset(out, 0, sizeof(*out));
+    (void)pthread_mutex_lock(&map->lock);
+    uint32_t slot = samap_index_find(&map->index, child_spi);
+    bool is_found = slot != 0 && read_row(map, out, slot);
+    (void)pthread_mutex_unlock(&map->lock);
+    return is_found;
+}
+
+size_t qcd_samap_count(qcd_samap *map)
+{
+    (void)pthread_mutex_lock(&map->lock);
+    size_t num = map->index.num;
+    (void)pthread_mutex_unlock(&map->lock);
+    return num;
+}
+
+/* visit_slot visits the row in a slot and does what becomes of it: of it only
+ * `expires` is the visitor's. */
+static int visit_slot(qcd_samap *map, uint32_t slot,
+                      const uint8_t octets[SAMAP_SLOT_LEN],
+                      qcd_samap_visit *visit, void *user)
+{
+    qcd_samap_row row;
+    if (!samap_row_decode(&row, octets) ||
+        samap_index_find(&map->index, row.child_spi) != slot) {
+        return 0;
+    }
+    qcd_samap_row changed = row;
+    enum qcd_samap_fate fate = visit(user, &changed);
+    if (fate == QCD_SAMAP_DROP) {
+        return take_out(map, slot, row.child_spi);
+    }
+    row.expires = changed.expires;
+    return fate == QCD_SAMAP_UPDATE ? write_slot(map, slot, &row) : 0;
+}
+
+/* walk_part visits the slots from `*slot` on that fit into the buffer, with the
+ * lock. */
+static int walk_part(qcd_samap *map, uint32_t *slot, uint8_t *buffer,
+                     qcd_samap_visit *visit, void *user)
+{
+    size_t len;
+    int why = io_pread(map->fd, buffer, &len, READ_LEN, place_of(*slot));
+    if (why == 0 && len < SAMAP_SLOT_LEN) {
+        *slot = map->index.end + 1; /* somebody has cut the file */
+    }
+    for (size_t i = 0; why == 0 && i + SAMAP_SLOT_LEN <= len;
+         i += SAMAP_SLOT_LEN) {
+        why = visit_slot(map, (*slot)++, buffer + i, visit, user);
+    }
+    return why;
+}
+
+static int walk_all(qcd_samap *map, uint8_t *buffer, qcd_samap_visit *visit,
+                    void *user)
+{
+    uint32_t slot = 1;
+    bool is_over = false;
+    int why = 0;
+    while (why == 0 && !is_over) {
+        (void)pthread_mutex_lock(&map->lock);
+        is_over = slot > map->index.end;
+        if (!is_over) {
+            why = walk_part(map, &slot, buffer, visit, user);
+        }
+        (void)pthread_mutex_unlock(&map->lock);
+    }
+    return why;
+}
+
+enum qcd_store_err qcd_samap_walk(qcd_samap *map, qcd_store_report *report,
+                                  qcd_samap_visit *visit, void *user)
+{
+    memset(report, 0, sizeof(*report));
+    uint8_t *buffer = sys_alloc(READ_LEN);
+    int why = buffer == NULL ? ENOMEM : walk_all(map, buffer, visit, user);
+    free(buffer);
+    return why == 0 ? qcd_samap_flush(map, report)
+                    : cannot_write(map, report, why);
 }

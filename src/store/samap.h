@@ -3,18 +3,15 @@
  * it belongs to (RFC 6290 section 8.2), kept so that a packet of ESP whose SA
  * was lost in a crash is known again.
  *
- *   samap        an LMDB environment (samap-lock is its lock file)
- *   samap.log.0  changes since it was written last, in two journals by turns
- *   samap.log.1
- *
- * A change is in a journal when its function returns: one small write without
- * fsync, so that a handshake waits for no disk.  A process that is killed loses
- * nothing.  qcd_samap_flush makes all changes durable; called once a second, a
- * power cut costs the last second at the most, and never the map: a record of
- * a journal that is not whole ends it, and LMDB's commits are atomic.
+ * It is one file, `samap`, of slots of the same size, each with a row or
+ * nothing and with a checksum of its own; no slot points to another one.  A
+ * change is one write in place without fsync, so that a handshake waits for no
+ * disk.  A process that is killed loses nothing.  qcd_samap_flush makes all
+ * changes durable; called once a second, a power cut costs the last second at
+ * the most.  A damaged slot costs its row and no other.
  *
  * The map is a hint and no evidence: that an IKE SA is dead, its sealed SPI
- * says (RFC 6290 section 9.2).  A map that is damaged is put aside as
+ * says (RFC 6290 section 9.2).  A file that is no map is put aside as
  * samap.damaged and a new one begun; all that is lost are answers to ESP.
  *
  * All functions are thread-safe.  None of them keeps a pointer that it was
@@ -50,29 +47,23 @@ typedef struct qcd_samap_row {
     uint64_t expires; /* seconds since 1970, or 0 where nothing is known */
 } qcd_samap_row;
 
-/* qcd_samap_open opens the map in the folder `path`, or makes a new one, and
- * takes in what the journals have.  A damaged one, or one of a newer version,
- * is set aside and a new one begun: that is a success, and `report` tells.
- * Where the disk is full, what the journals have stays in them: a success with
- * a report, too.  On success the caller owns `*out`.
+/* qcd_samap_open opens the map in the folder `path`, or makes a new one: one
+ * read of the whole file.  Slots that are damaged are passed over; a file that
+ * has nothing else, or is of another version, is set aside and a new one begun.
+ * Both are a success, and `report` tells.  On success the caller owns `*out`.
  *
- * Damage is looked for in a child process, so that none can take the caller
- * down.  It ends before this returns; other children and the handlers of
- * signals are left alone.  With threads, fork's own rules hold.
- *
- *   QCD_STORE_ERR_SYSTEM  a file can't be read or written
- *   QCD_STORE_ERR_UNSAFE  a file is too open, of another owner, not regular */
+ *   QCD_STORE_ERR_SYSTEM  the file can't be read or written
+ *   QCD_STORE_ERR_UNSAFE  it is too open, of another owner, not regular */
 QCD_NODISCARD enum qcd_store_err
 qcd_samap_open(qcd_samap **out, qcd_store_report *report, const char *path);
 
-/* qcd_samap_close flushes and frees `map`, which may be NULL.  What can't be
- * flushed is in a journal still. */
+/* qcd_samap_close flushes and frees `map`, which may be NULL. */
 void qcd_samap_close(qcd_samap *map);
 
 /* qcd_samap_put adds a row, or puts it in the place of the one with its SPI.
- * Thousands of changes after the last flush it flushes by itself.
  *
- *   QCD_STORE_ERR_SYSTEM     it could not be written; nothing is changed
+ *   QCD_STORE_ERR_SYSTEM     it could not be written (the disk may be full, and
+ *                            the file has to grow); nothing is changed
  *   QCD_STORE_ERR_EXHAUSTED  there are QCD_SAMAP_ROWS_MAX rows; likewise */
 QCD_NODISCARD enum qcd_store_err qcd_samap_put(qcd_samap *map,
                                                qcd_store_report *report,
@@ -90,8 +81,7 @@ QCD_NODISCARD enum qcd_store_err qcd_samap_remove(qcd_samap *map,
 /* qcd_samap_flush makes all changes durable that were made before its call.
  * Others may be made meanwhile, they don't wait for the disk.
  *
- *   QCD_STORE_ERR_SYSTEM  it could not be written (the disk may be full): the
- *                         changes stay in the journals; call it again later */
+ *   QCD_STORE_ERR_SYSTEM  the disk has an error: call it again later */
 QCD_NODISCARD enum qcd_store_err qcd_samap_flush(qcd_samap *map,
                                                  qcd_store_report *report);
 
@@ -110,40 +100,18 @@ enum qcd_samap_fate {
 };
 typedef enum qcd_samap_fate qcd_samap_visit(void *user, qcd_samap_row *row);
 
-/* qcd_samap_walk flushes, visits each row in the order of the SPIs, and makes
- * durable what became of them.  Others may make changes meanwhile: a row that
- * is put or removed after the flush is passed over, or keeps what they did.
+/* qcd_samap_walk visits each row, in any order, and makes durable what became
+ * of them.  Others may make changes meanwhile: of a row that is put or removed
+ * then it is open whether it is visited.
  *
- *   QCD_STORE_ERR_SYSTEM  as qcd_samap_flush; then some rows may have been
- *                         visited and changed, in the order of the SPIs, and
- *                         the others not */
+ *   QCD_STORE_ERR_SYSTEM  something could not be read or written; then some
+ * rows may have been visited and changed, and others not */
 QCD_NODISCARD enum qcd_store_err qcd_samap_walk(qcd_samap *map,
                                                 qcd_store_report *report,
                                                 qcd_samap_visit *visit,
                                                 void *user);
 
-/* qcd_samap_walk_peer visits the rows of the peer `peer_id`, as the last change
- * left them, in any order and at most `max` of them.  What the visit returns is
- * passed over. */
-void qcd_samap_walk_peer(qcd_samap *map,
-                         const uint8_t peer_id[QCD_SAMAP_PEER_LEN], size_t max,
-                         qcd_samap_visit *visit, void *user);
-
-/* qcd_samap_place is a place in the order of IKE SAs; all zero is before the
- * first. */
-typedef struct qcd_samap_place {
-    uint8_t opaque[QCD_SAMAP_PEER_LEN + QCD_SPI_LEN + 1];
-} qcd_samap_place;
-
-/* qcd_samap_next_sa moves `place` on to the next IKE SA that has a row, and
- * gives one row of it.  One whose rows were all put or moved to it since the
- * last flush is not seen yet.  It returns false, with `out` all zero, behind
- * the last one.  Rows may come and go between calls. */
-QCD_NODISCARD bool qcd_samap_next_sa(qcd_samap *map, qcd_samap_row *out,
-                                     qcd_samap_place *place);
-
-/* qcd_samap_count counts the rows, which takes longer the more changes there
- * are since the last flush. */
+/* qcd_samap_count counts the rows. */
 size_t qcd_samap_count(qcd_samap *map);
 
 #endif

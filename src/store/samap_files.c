@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* samap_files.c: the files of the SA map in their folder. */
+/* samap_files.c: the file of the SA map in its folder. */
 #include "samap_files.h"
 
 #include <errno.h>
@@ -13,30 +13,31 @@
 #define REMEDY "remove it, and answers to ESP of earlier SAs are lost"
 
 static enum qcd_store_err not_regular(qcd_store_report *report,
-                                      const folder *dir, const char *name)
+                                      const folder *dir)
 {
     return report_fail(report, QCD_STORE_ERR_UNSAFE,
                        "%s/%s is no regular file. Move it away", dir->shown,
-                       name);
+                       SAMAP_NAME);
 }
 
 /* check_file looks at the open file: names can change. */
 static enum qcd_store_err check_file(int fd, qcd_store_report *report,
-                                     const folder *dir, const char *name)
+                                     const folder *dir)
 {
     struct stat st;
     if (sys_fstat(fd, &st) != 0) {
-        return report_system(report, errno, "look at %s/%s", dir->shown, name);
+        return report_system(report, errno, "look at %s/%s", dir->shown,
+                             SAMAP_NAME);
     }
     if (!S_ISREG(st.st_mode)) {
-        return not_regular(report, dir, name);
+        return not_regular(report, dir);
     }
     if (st.st_uid != dir->user.uid) {
         return report_fail(report, QCD_STORE_ERR_UNSAFE,
                            "%s/%s belongs to user %u, and this process is user "
                            "%u. chown it if nobody else can have written to "
                            "it; else " REMEDY,
-                           dir->shown, name, (unsigned int)st.st_uid,
+                           dir->shown, SAMAP_NAME, (unsigned int)st.st_uid,
                            (unsigned int)dir->user.uid);
     }
     if ((st.st_mode & 0077) != 0) {
@@ -44,57 +45,70 @@ static enum qcd_store_err check_file(int fd, qcd_store_report *report,
             report, QCD_STORE_ERR_UNSAFE,
             "%s/%s is open to others (mode %04o). chmod 600 it "
             "if nobody else can have written to it; else " REMEDY,
-            dir->shown, name, (unsigned int)st.st_mode & 07777);
+            dir->shown, SAMAP_NAME, (unsigned int)st.st_mode & 07777);
     }
     return QCD_STORE_OK;
 }
 
-/* make makes an empty file with its final mode. */
-static int make(int *out_fd, const folder *dir, const char *name)
+/* fill gives a new file its final mode and its head. */
+static int fill(int fd)
+{
+    uint8_t head[SAMAP_SLOT_LEN];
+    samap_head_encode(head, SAMAP_VERSION);
+    if (sys_fchmod(fd, 0600) != 0) { /* the umask has taken away bits */
+        return errno;
+    }
+    int why = io_pwrite(fd, head, sizeof(head), 0);
+    return why == 0 ? io_sync(fd) : why;
+}
+
+/* make makes a new map.  It is there in whole or not at all: one that lost its
+ * octets is known by that. */
+static int make(int *out_fd, const folder *dir)
 {
     int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-    int why = io_open(out_fd, dir->fd, name, flags, 0600);
+    (void)sys_unlink(dir->fd, SAMAP_NEW_NAME);
+    int why = io_open(out_fd, dir->fd, SAMAP_NEW_NAME, flags, 0600);
     if (why != 0) {
         return why;
     }
-    if (sys_fchmod(*out_fd, 0600) != 0) { /* the umask has taken away bits */
+    why = fill(*out_fd);
+    if (why == 0 && sys_rename(dir->fd, SAMAP_NEW_NAME, SAMAP_NAME) != 0) {
         why = errno;
     }
     if (why == 0) {
-        why = io_sync(dir->fd);
+        return io_sync(dir->fd);
     }
-    if (why != 0) {
-        (void)sys_unlink(dir->fd, name);
-    }
+    (void)sys_unlink(dir->fd, SAMAP_NEW_NAME);
     return why;
 }
 
 static enum qcd_store_err open_or_make(int *out_fd, qcd_store_report *report,
-                                       const folder *dir, const char *name)
+                                       const folder *dir)
 {
     /* O_NONBLOCK: a FIFO of that name must not hold up the daemon. */
     int flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
-    int why = io_open(out_fd, dir->fd, name, flags, 0);
+    int why = io_open(out_fd, dir->fd, SAMAP_NAME, flags, 0);
     if (why == ELOOP || why == ENXIO || why == EISDIR) {
-        return not_regular(report, dir, name);
+        return not_regular(report, dir);
     }
     if (why == 0) {
-        return check_file(*out_fd, report, dir, name);
+        return check_file(*out_fd, report, dir);
     }
     if (why == ENOENT) {
-        why = make(out_fd, dir, name);
+        why = make(out_fd, dir);
     }
     if (why != 0) {
-        return report_system(report, why, "open %s/%s", dir->shown, name);
+        return report_system(report, why, "open %s/%s", dir->shown, SAMAP_NAME);
     }
     return QCD_STORE_OK;
 }
 
 enum qcd_store_err samap_files_open(int *out_fd, qcd_store_report *report,
-                                    const folder *dir, const char *name)
+                                    const folder *dir)
 {
     *out_fd = -1;
-    enum qcd_store_err err = open_or_make(out_fd, report, dir, name);
+    enum qcd_store_err err = open_or_make(out_fd, report, dir);
     if (err != QCD_STORE_OK && *out_fd >= 0) {
         (void)io_close(*out_fd);
         *out_fd = -1;
@@ -102,62 +116,18 @@ enum qcd_store_err samap_files_open(int *out_fd, qcd_store_report *report,
     return err;
 }
 
-static enum qcd_store_err remove_lock(qcd_store_report *report,
-                                      const folder *dir)
-{
-    if (sys_unlink(dir->fd, SAMAP_LOCK_NAME) != 0 && errno != ENOENT) {
-        return report_system(report, errno, "remove %s/%s", dir->shown,
-                             SAMAP_LOCK_NAME);
-    }
-    return QCD_STORE_OK;
-}
-
-/* find_size tells whether there is a file `name`, and its size. */
-static bool find_size(off_t *out, const folder *dir, const char *name)
-{
-    int fd;
-    struct stat st;
-    int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
-    if (io_open(&fd, dir->fd, name, flags, 0) != 0) {
-        return false;
-    }
-    bool is_found = sys_fstat(fd, &st) == 0;
-    (void)io_close(fd);
-    *out = is_found ? st.st_size : 0;
-    return is_found;
-}
-
-/* was_cut tells of a map without octets.  A process that was killed as it made
- * the first one leaves such a file, too, but no journal yet. */
-static bool was_cut(const folder *dir)
-{
-    off_t size;
-    off_t of_log;
-    return find_size(&size, dir, SAMAP_NAME) && size == 0 &&
-           find_size(&of_log, dir, SAMAP_FIRST_LOG_NAME);
-}
-
-enum qcd_store_err samap_files_ready(bool *out_was_cut,
-                                     qcd_store_report *report,
-                                     const folder *dir)
-{
-    int fd;
-    *out_was_cut = was_cut(dir);
-    enum qcd_store_err err = samap_files_open(&fd, report, dir, SAMAP_NAME);
-    if (err != QCD_STORE_OK) {
-        return err;
-    }
-    (void)io_close(fd); /* nothing was written */
-    return remove_lock(report, dir);
-}
-
 enum qcd_store_err samap_files_set_aside(qcd_store_report *report,
                                          const folder *dir)
 {
-    bool is_cut;
+    /* Beside the map of an earlier version. */
+    static const char *const others[] = {"samap-lock", "samap.log.0",
+                                         "samap.log.1"};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        (void)sys_unlink(dir->fd, others[i]);
+    }
     if (sys_rename(dir->fd, SAMAP_NAME, SAMAP_DAMAGED_NAME) != 0) {
         return report_system(report, errno, "rename %s/%s to %s", dir->shown,
                              SAMAP_NAME, SAMAP_DAMAGED_NAME);
     }
-    return samap_files_ready(&is_cut, report, dir);
+    return QCD_STORE_OK;
 }

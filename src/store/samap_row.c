@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* samap_row.c: a row of the SA map as octets. */
+/* samap_row.c: the slots of the SA map as octets. */
 #include "samap_row.h"
 
 #include <assert.h>
@@ -8,7 +8,9 @@
 #include "../rd.h"
 #include "../wr.h"
 
-#define ROW_VERSION 1
+#define ROW_MARK 1
+#define HEAD_MARK "qcd samap"
+#define SUMMED_LEN (SAMAP_SLOT_LEN - SAMAP_SUM_LEN)
 #define ADDRESS_MAX sizeof(((qcd_address *)NULL)->octets)
 
 uint64_t samap_sum(const uint8_t *in, size_t in_len)
@@ -23,6 +25,8 @@ uint64_t samap_sum(const uint8_t *in, size_t in_len)
     return sum;
 }
 
+static const uint8_t zero[SAMAP_SLOT_LEN];
+
 static bool is_address_len(size_t len)
 {
     return len == 4 || len == ADDRESS_MAX;
@@ -30,18 +34,26 @@ static bool is_address_len(size_t len)
 
 static void put_address(wr *w, const qcd_address *address)
 {
-    static const uint8_t zero[ADDRESS_MAX] = {0};
     assert(is_address_len(address->len));
     wr_u8(w, address->len);
     wr_bytes(w, address->octets, address->len);
     wr_bytes(w, zero, ADDRESS_MAX - address->len);
 }
 
-void samap_row_encode(uint8_t out[SAMAP_ROW_LEN], const qcd_samap_row *row)
+/* finish fills up a slot and writes its checksum. */
+static void finish(wr *w, uint8_t out[SAMAP_SLOT_LEN])
+{
+    assert(w->len <= SUMMED_LEN);
+    wr_bytes(w, zero, SUMMED_LEN - w->len);
+    wr_be64(w, samap_sum(out, SUMMED_LEN));
+    assert(!w->bad && w->len == SAMAP_SLOT_LEN);
+}
+
+void samap_row_encode(uint8_t out[SAMAP_SLOT_LEN], const qcd_samap_row *row)
 {
     wr w;
-    wr_init(&w, out, SAMAP_ROW_LEN);
-    wr_u8(&w, ROW_VERSION);
+    wr_init(&w, out, SAMAP_SLOT_LEN);
+    wr_u8(&w, ROW_MARK);
     wr_bytes(&w, row->child_spi, SAMAP_SPI_LEN);
     wr_u8(&w, row->protocol);
     wr_u8(&w, row->encap ? 1 : 0);
@@ -56,8 +68,7 @@ void samap_row_encode(uint8_t out[SAMAP_ROW_LEN], const qcd_samap_row *row)
     wr_be16(&w, row->peer_port);
     wr_bytes(&w, row->peer_id, QCD_SAMAP_PEER_LEN);
     wr_be64(&w, row->expires);
-    wr_be64(&w, samap_sum(out, w.len));
-    assert(!w.bad && w.len == SAMAP_ROW_LEN);
+    finish(&w, out);
 }
 
 static void get_bytes(uint8_t *out, rd *r, size_t n)
@@ -70,7 +81,6 @@ static void get_bytes(uint8_t *out, rd *r, size_t n)
 
 static void get_address(qcd_address *out, rd *r)
 {
-    static const uint8_t zero[ADDRESS_MAX] = {0};
     uint8_t len = rd_u8(r);
     const uint8_t *octets = rd_bytes(r, ADDRESS_MAX);
     if (octets == NULL || !is_address_len(len) ||
@@ -105,33 +115,46 @@ static void get_fields(qcd_samap_row *out, rd *r)
     }
 }
 
-bool samap_row_decode(qcd_samap_row *out, const uint8_t *in, size_t in_len)
+/* is_finished tells whether the slot `in` ends as finish has written it. */
+static bool is_finished(rd *r, const uint8_t in[SAMAP_SLOT_LEN])
 {
-    memset(out, 0, sizeof(*out));
-    if (in_len != SAMAP_ROW_LEN) {
-        return false;
-    }
+    size_t zero_len = r->len < SAMAP_SUM_LEN ? 0 : r->len - SAMAP_SUM_LEN;
+    const uint8_t *rest = rd_bytes(r, zero_len);
+    uint64_t sum = rd_be64(r);
+    return !r->bad && memcmp(rest, zero, zero_len) == 0 &&
+           sum == samap_sum(in, SUMMED_LEN);
+}
+
+bool samap_row_decode(qcd_samap_row *out, const uint8_t in[SAMAP_SLOT_LEN])
+{
     rd r;
-    rd_init(&r, in, in_len);
-    uint8_t version = rd_u8(&r);
+    memset(out, 0, sizeof(*out));
+    rd_init(&r, in, SAMAP_SLOT_LEN);
+    uint8_t mark = rd_u8(&r);
     get_fields(out, &r);
-    uint64_t sum = rd_be64(&r);
-    if (r.bad || version != ROW_VERSION ||
-        sum != samap_sum(in, SAMAP_ROW_LEN - SAMAP_SUM_LEN)) {
+    if (!is_finished(&r, in) || mark != ROW_MARK) {
         memset(out, 0, sizeof(*out));
         return false;
     }
     return true;
 }
 
-void samap_row_sa(uint8_t out[SAMAP_SA_KEY_LEN], const qcd_samap_row *row)
+void samap_head_encode(uint8_t out[SAMAP_SLOT_LEN], uint16_t version)
 {
-    const qcd_spi *ours = row->role == QCD_INITIATOR ? &row->spis.initiator
-                                                     : &row->spis.responder;
     wr w;
-    wr_init(&w, out, SAMAP_SA_KEY_LEN);
-    wr_bytes(&w, row->peer_id, QCD_SAMAP_PEER_LEN);
-    wr_bytes(&w, ours->octets, QCD_SPI_LEN);
-    wr_bytes(&w, row->child_spi, SAMAP_SPI_LEN);
-    assert(!w.bad && w.len == SAMAP_SA_KEY_LEN);
+    wr_init(&w, out, SAMAP_SLOT_LEN);
+    wr_bytes(&w, (const uint8_t *)HEAD_MARK, sizeof(HEAD_MARK));
+    wr_be16(&w, version);
+    finish(&w, out);
+}
+
+uint16_t samap_head_decode(const uint8_t in[SAMAP_SLOT_LEN])
+{
+    rd r;
+    rd_init(&r, in, SAMAP_SLOT_LEN);
+    const uint8_t *mark = rd_bytes(&r, sizeof(HEAD_MARK));
+    uint16_t version = rd_be16(&r);
+    bool is_head =
+        memcmp(mark, HEAD_MARK, sizeof(HEAD_MARK)) == 0 && is_finished(&r, in);
+    return is_head ? version : 0;
 }

@@ -36,6 +36,11 @@ ssize_t sys_write(int fd, const void *in, size_t len)
     return write(fd, in, len);
 }
 
+ssize_t sys_pread(int fd, void *out, size_t len, size_t at)
+{
+    return pread(fd, out, len, (off_t)at);
+}
+
 ssize_t sys_pwrite(int fd, const void *in, size_t len, size_t at)
 {
     return pwrite(fd, in, len, (off_t)at);
@@ -49,6 +54,11 @@ int sys_ftruncate(int fd, size_t len)
 int sys_fsync(int fd)
 {
     return fsync(fd);
+}
+
+int sys_fdatasync(int fd)
+{
+    return fdatasync(fd);
 }
 
 int sys_flock(int fd)
@@ -141,22 +151,6 @@ int sys_stat(const char *path, struct stat *out)
 int sys_lstat(const char *path, struct stat *out)
 {
     return lstat(path, out);
-}
-
-int sys_pipe(int fds[2])
-{
-    if (pipe(fds) != 0) {
-        return -1;
-    }
-    for (int i = 0; i < 2; i++) {
-        (void)fcntl(fds[i], F_SETFD, FD_CLOEXEC);
-    }
-    return 0;
-}
-
-pid_t sys_fork(void)
-{
-    return fork();
 }
 
 ssize_t sys_random(void *out, size_t len)

@@ -19,9 +19,11 @@ int sys_open(int folder_fd, const char *name, int flags, mode_t mode);
 int sys_close(int fd);
 ssize_t sys_read(int fd, void *out, size_t len);
 ssize_t sys_write(int fd, const void *in, size_t len);
+ssize_t sys_pread(int fd, void *out, size_t len, size_t at);
 ssize_t sys_pwrite(int fd, const void *in, size_t len, size_t at);
 int sys_ftruncate(int fd, size_t len);
 int sys_fsync(int fd);
+int sys_fdatasync(int fd);
 int sys_flock(int fd);
 int sys_fchmod(int fd, mode_t mode);
 int sys_fstat(int fd, struct stat *out);
@@ -55,10 +57,6 @@ int sys_mkdir(const char *path, mode_t mode);
 int sys_chmod(const char *path, mode_t mode);
 int sys_stat(const char *path, struct stat *out);
 int sys_lstat(const char *path, struct stat *out);
-
-/* The ends are closed by exec. */
-int sys_pipe(int fds[2]);
-pid_t sys_fork(void);
 
 ssize_t sys_random(void *out, size_t len);
 

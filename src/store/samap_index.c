@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* samap_index.c: SPIs and slots of the SA map. */
+#include "samap_index.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sys.h"
+
+#define PLACES_MIN 64
+
+/* ---- SPIs -------------------------------------------------------------- */
+
+/* home is the place where `spi` is, or after which it is looked for.  SPIs are
+ * our own and random: nobody can choose many with the same home. */
+static size_t home(const samap_index *index, const uint8_t spi[SAMAP_SPI_LEN])
+{
+    uint32_t number;
+    memcpy(&number, spi, sizeof(number));
+    number *= 2654435769u;
+    return number & (index->num_places - 1);
+}
+
+/* seek finds the place of `spi`, or the empty one where it would be. */
+static size_t seek(const samap_index *index, const uint8_t spi[SAMAP_SPI_LEN])
+{
+    size_t i = home(index, spi);
+    while (index->places[i].slot != 0 &&
+           memcmp(index->places[i].spi, spi, SAMAP_SPI_LEN) != 0) {
+        i = (i + 1) & (index->num_places - 1);
+    }
+    return i;
+}
+
+static void put(samap_index *index, const uint8_t spi[SAMAP_SPI_LEN],
+                uint32_t slot)
+{
+    samap_place *place = &index->places[seek(index, spi)];
+    memcpy(place->spi, spi, SAMAP_SPI_LEN);
+    place->slot = slot;
+}
+
+/* grow doubles the number of places. */
+static bool grow(samap_index *index)
+{
+    samap_index old = *index;
+    size_t num = old.num_places == 0 ? PLACES_MIN : old.num_places * 2;
+    samap_place *places = sys_alloc(num * sizeof(*places));
+    if (places == NULL) {
+        return false;
+    }
+    index->places = places;
+    index->num_places = num;
+    for (size_t i = 0; i < old.num_places; i++) {
+        if (old.places[i].slot != 0) {
+            put(index, old.places[i].spi, old.places[i].slot);
+        }
+    }
+    free(old.places);
+    return true;
+}
+
+uint32_t samap_index_find(const samap_index *index,
+                          const uint8_t spi[SAMAP_SPI_LEN])
+{
+    return index->num == 0 ? 0 : index->places[seek(index, spi)].slot;
+}
+
+void samap_index_add(samap_index *index, const uint8_t spi[SAMAP_SPI_LEN],
+                     uint32_t slot)
+{
+    assert(index->num * 2 < index->num_places && slot != 0);
+    put(index, spi, slot);
+    index->num++;
+}
+
+void samap_index_remove(samap_index *index, const uint8_t spi[SAMAP_SPI_LEN])
+{
+    size_t mask = index->num_places - 1;
+    size_t gap = seek(index, spi);
+    assert(index->places[gap].slot != 0);
+    /* What comes behind it moves up, unless it would be before its home. */
+    for (size_t i = (gap + 1) & mask; index->places[i].slot != 0;
+         i = (i + 1) & mask) {
+        size_t from_home = (i - home(index, index->places[i].spi)) & mask;
+        if (from_home >= ((i - gap) & mask)) {
+            index->places[gap] = index->places[i];
+            gap = i;
+        }
+    }
+    memset(&index->places[gap], 0, sizeof(index->places[gap]));
+    index->num--;
+}
+
+/* ---- Slots ------------------------------------------------------------- */
+
+/* make_room makes room for all slots to be free. */
+static bool make_room(samap_index *index)
+{
+    size_t room = index->free_room == 0 ? PLACES_MIN : index->free_room * 2;
+    uint32_t *slots = sys_alloc(room * sizeof(*slots));
+    if (slots == NULL) {
+        return false;
+    }
+    if (index->num_free > 0) {
+        memcpy(slots, index->free, index->num_free * sizeof(*slots));
+    }
+    free(index->free);
+    index->free = slots;
+    index->free_room = room;
+    return true;
+}
+
+bool samap_index_reserve(samap_index *index)
+{
+    return ((index->num + 1) * 2 <= index->num_places || grow(index)) &&
+           ((size_t)index->end + 1 <= index->free_room || make_room(index));
+}
+
+uint32_t samap_index_take(samap_index *index)
+{
+    assert(index->num_free > 0 || index->end < index->free_room);
+    return index->num_free > 0 ? index->free[--index->num_free] : ++index->end;
+}
+
+void samap_index_give(samap_index *index, uint32_t slot)
+{
+    assert(index->num_free < index->free_room);
+    index->free[index->num_free++] = slot;
+}
+
+void samap_index_free(samap_index *index)
+{
+    free(index->places);
+    free(index->free);
+    memset(index, 0, sizeof(*index));
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* samap_index.h: in which slot of the SA map the row of an SPI is, and which
+ * slots are free. */
+#ifndef QCD_STORE_SAMAP_INDEX_H
+#define QCD_STORE_SAMAP_INDEX_H
+
+#include "samap_row.h"
+
+/* samap_place is an SPI and its slot, or nothing with slot 0, the head's. */
+typedef struct samap_place {
+    uint8_t spi[SAMAP_SPI_LEN];
+    uint32_t slot;
+} samap_place;
+
+/* samap_index is a table with open addressing, at most half full, and a stack.
+ * All zero is an empty one. */
+typedef struct samap_index {
+    samap_place *places;
+    size_t num_places; /* a power of two, or 0 */
+    size_t num;        /* SPIs */
+    uint32_t *free;
+    size_t num_free;
+    size_t free_room;
+    uint32_t end; /* slots up to here are taken or free */
+} samap_index;
+
+/* samap_index_reserve makes room for another SPI and another slot, so that what
+ * follows can't fail.  It returns false where there is no memory. */
+QCD_NODISCARD bool samap_index_reserve(samap_index *index);
+
+/* samap_index_find returns the slot of `spi`, or 0. */
+QCD_NODISCARD uint32_t samap_index_find(const samap_index *index,
+                                        const uint8_t spi[SAMAP_SPI_LEN]);
+
+/* samap_index_take returns a slot for a new row: a free one, or the one behind
+ * all others.  There is room reserved. */
+QCD_NODISCARD uint32_t samap_index_take(samap_index *index);
+
+/* samap_index_give gives back a slot. */
+void samap_index_give(samap_index *index, uint32_t slot);
+
+/* samap_index_add adds `spi`, which it does not have.  There is room
+ * reserved. */
+void samap_index_add(samap_index *index, const uint8_t spi[SAMAP_SPI_LEN],
+                     uint32_t slot);
+
+/* samap_index_remove removes `spi`, which it has. */
+void samap_index_remove(samap_index *index, const uint8_t spi[SAMAP_SPI_LEN]);
+
+/* samap_index_free frees what it holds. */
+void samap_index_free(samap_index *index);
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_samap_index.c: src/store/samap_index.c. */
+#include "test.h"
+
+#include "samap_box.h"
+
+static void reserve(samap_index *index)
+{
+    assert_true(samap_index_reserve(index));
+}
+
+/* Random changes against a plain array; so few SPIs that many collide. */
+static void test_against_array(void **state)
+{
+    (void)state;
+    enum { NUM = 90, NUM_STEPS = 200000 };
+    samap_index index = {0};
+    uint32_t slots[NUM] = {0};
+    uint64_t seed = 3;
+    size_t num = 0;
+    for (int step = 0; step < NUM_STEPS; step++) {
+        uint8_t spi[SAMAP_SPI_LEN];
+        uint32_t n = (uint32_t)(random64(&seed) % NUM);
+        /* Multiples of the table's size have the same home. */
+        samap_box_spi(spi, n % 3 == 0 ? n << 24 : n);
+        reserve(&index);
+        assert_int_equal(samap_index_find(&index, spi), slots[n]);
+        if (slots[n] != 0) {
+            samap_index_remove(&index, spi);
+            samap_index_give(&index, slots[n]);
+            slots[n] = 0;
+            num--;
+        } else {
+            slots[n] = samap_index_take(&index);
+            samap_index_add(&index, spi, slots[n]);
+            num++;
+        }
+        assert_int_equal(samap_index_find(&index, spi), slots[n]);
+        assert_int_equal(index.num, num);
+    }
+    assert_true(index.end <= NUM);
+    samap_index_free(&index);
+}
+
+/* A slot is nobody's twice, and the first is that behind the head. */
+static void test_slots(void **state)
+{
+    (void)state;
+    enum { NUM = 1000 };
+    samap_index index = {0};
+    bool is_taken[NUM + 1] = {false};
+    for (int round = 0; round < 3; round++) {
+        for (uint32_t n = 1; n <= NUM; n++) {
+            reserve(&index);
+            uint32_t slot = samap_index_take(&index);
+            assert_true(slot >= 1 && slot <= NUM && !is_taken[slot]);
+            is_taken[slot] = true;
+        }
+        for (uint32_t n = 1; n <= NUM; n++) {
+            samap_index_give(&index, n);
+            is_taken[n] = false;
+        }
+    }
+    assert_int_equal(index.end, NUM);
+    samap_index_free(&index);
+}
+
+static void test_empty(void **state)
+{
+    (void)state;
+    static const uint8_t spi[SAMAP_SPI_LEN] = {0};
+    samap_index index = {0};
+    assert_int_equal(samap_index_find(&index, spi), 0);
+    samap_index_free(&index);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_against_array),
+        cmocka_unit_test(test_slots),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
