@@ -3,11 +3,13 @@
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
-from lab.control import REPO
+from lab.control import REPO, SOURCE
 
 ROW = re.compile(r"^\| (`[^|]+) \|([^|]*)\|", re.MULTILINE)
+OPTION = re.compile(r"^charon\.plugins\.qcd\.(\S+) =[ ]?(.*)$", re.MULTILINE)
 SETTING = re.compile(r'\{ "(\w+)", offsetof.*?,\s*QCD_KIND_\w+,\s*"([^"]*)"', re.DOTALL)
 
 
@@ -28,11 +30,40 @@ def built_in() -> dict[str, str]:
     return dict(SETTING.findall((REPO / "plugin" / "qcd_config.c").read_text()))
 
 
+def described() -> dict[str, str]:
+    """Keys and defaults of plugin/qcd.opt, which is in strongSwan's form."""
+    text = (REPO / "plugin" / "qcd.opt").read_text()
+    return dict(OPTION.findall(text))
+
+
+def without_connections(settings: dict[str, str]) -> dict[str, str]:
+    """What can't be in the table of the C file: it has a section for each."""
+    return {
+        name: value
+        for name, value in settings.items()
+        if not name.startswith((".", "connections."))
+    }
+
+
 def test_settings_of_the_readme() -> None:
-    told = documented()
-    for name in [name for name in told if name.startswith((".", "connections."))]:
-        del told[name]
-    assert told == built_in()
+    assert without_connections(documented()) == built_in()
+
+
+def test_settings_of_the_options_file() -> None:
+    """It has what the plugin has, in order, and strongSwan's own tool can read it."""
+    found = described()
+    assert without_connections(found) == built_in()
+    assert list(found) == sorted(found)
+    tool = SOURCE / "conf" / "format-options.py"
+    for form in ("conf", "man"):
+        done = subprocess.run(
+            [sys.executable, str(tool), "-f", form, str(REPO / "plugin" / "qcd.opt")],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        for name in without_connections(found):
+            assert re.search(rf"\b{name}\b", done.stdout), f"{form}: {name}"
 
 
 def test_installation_of_the_readme(tmp_path: Path) -> None:
