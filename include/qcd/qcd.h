@@ -56,9 +56,9 @@ extern "C" {
 #define QCD_TOKENS_SENT_MAX 4 /* tokens in a message that we send */
 #define QCD_TOKENS_READ_MAX 8 /* tokens of a message that are looked at */
 #define QCD_HELD_MAX 4        /* tokens kept for one IKE SA, newest ones */
-#define QCD_AMPLIFICATION_MAX                                                  \
-    3 /* a reply is at most this times its request                             \
-       */
+
+/* A reply is at most this times its request. */
+#define QCD_AMPLIFICATION_MAX 3
 
 /* Octets of the largest message that qcd_message_encode can make. */
 #define QCD_MESSAGE_MAX                                                        \
@@ -298,8 +298,7 @@ QCD_API bool qcd_promise_is_due(const qcd_promise *promise,
 QCD_API bool qcd_promise_blocks_rotation(const qcd_promise *promise,
                                          const qcd_keys *keys);
 
-/* ---- Sealed SPIs and the evidence rule, RFC 6290 sections 9.2, 9.3 --------
- */
+/* ---- Sealed SPIs and the evidence rule, RFC 6290 9.2, 9.3 ------- */
 
 /* qcd_seal is a keyed permutation of 64 bits (CAST-128), ready for use.
  * Opaque; constant once made. */
@@ -618,8 +617,7 @@ QCD_API QCD_NODISCARD enum qcd_err
 qcd_maker_reply(uint8_t *out, size_t *out_len, size_t out_cap,
                 const qcd_header *request, const qcd_show *show);
 
-/* ---- ESP of lost SAs, RFC 6290 section 8.2 --------------------------------
- */
+/* ---- ESP of lost SAs, RFC 6290 section 8.2 ------------------------ */
 
 /* qcd_esp is a packet of ESP, alone or in UDP (RFC 3948). */
 typedef struct qcd_esp {
@@ -698,9 +696,8 @@ qcd_maker_tell(uint8_t *out, size_t *out_len, size_t out_cap,
 
 /* ---- Pace ---------------------------------------------------------------- */
 
-#define QCD_PACE_HALF_OPEN_MAX                                                 \
-    32 /* handshakes at work, beyond which we wait                             \
-        */
+/* Handshakes at work, beyond which we wait. */
+#define QCD_PACE_HALF_OPEN_MAX 32
 
 /* qcd_pace tells a maker that has lost many SAs how fast to tell their peers
  * (RFC 6290 section 8.2), so that the handshakes that follow never outrun it:
@@ -744,8 +741,7 @@ typedef struct qcd_spread {
 QCD_API uint32_t qcd_spread_delay(qcd_spread *spread, uint32_t random,
                                   uint64_t now_ms);
 
-/* ---- When a taker tries again --------------------------------------------
- */
+/* ---- When a taker tries again ------------------------------------- */
 
 /* qcd_retry paces the tries of one recovery: from the token that was verified
  * until the tunnel is up, whoever brought it up.  The gap between two tries is
