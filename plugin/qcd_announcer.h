@@ -9,7 +9,7 @@
 #define QCD_ANNOUNCER_H_
 
 #include "qcd_answer.h"
-#include "qcd_children.h"
+#include "qcd_map.h"
 #include "qcd_config.h"
 #include "qcd_state.h"
 
@@ -33,10 +33,10 @@ struct qcd_announcer_t {
  * @param config		settings; all objects outlive it
  * @param state			state of the maker
  * @param answer		answers
- * @param children		CHILD_SAs
+ * @param map			the SA map
  * @return				instance
  */
 qcd_announcer_t *qcd_announcer_create(qcd_config_t *config, qcd_state_t *state,
-							qcd_answer_t *answer, qcd_children_t *children);
+							qcd_answer_t *answer, qcd_map_t *map);
 
 #endif /** QCD_ANNOUNCER_H_ @}*/

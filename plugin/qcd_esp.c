@@ -36,8 +36,9 @@ struct private_qcd_esp_t {
 	qcd_answer_t *answer;
 
 	/**
-	 * CHILD_SAs
+	 * The SA map, and what follows the CHILD_SAs for it
 	 */
+	qcd_map_t *map;
 	qcd_children_t *children;
 
 	/**
@@ -89,7 +90,7 @@ static void handle(private_qcd_esp_t *this, chunk_t data)
 	qcd_esp packet;
 
 	if (qcd_esp_decode(&packet, data.ptr, data.len) != QCD_OK ||
-		!this->children->find(this->children, packet.child_spi, &row))
+		!this->map->find(this->map, packet.child_spi, &row))
 	{
 		return;
 	}
@@ -115,7 +116,7 @@ static void handle(private_qcd_esp_t *this, chunk_t data)
  */
 static job_requeue_t watch(private_qcd_esp_t *this)
 {
-	this->children->watch(this->children, this->nft);
+	this->map->watch(this->map, this->nft);
 	return JOB_REQUEUE_NONE;
 }
 
@@ -125,7 +126,7 @@ METHOD(qcd_esp_t, describe, void,
 	json->add_bool(json, "esp", this->nft != NULL);
 	json->add_bool(json, "announce", this->announcer != NULL);
 	json->add_num(json, "lost_children",
-				  this->children->get_lost(this->children));
+				  this->map->get_lost(this->map));
 	json->add_num(json, "announced",
 				  this->answer->get_announced(this->answer));
 }
@@ -134,9 +135,10 @@ METHOD(qcd_esp_t, destroy, void,
 	private_qcd_esp_t *this)
 {
 	DESTROY_IF(this->announcer);
-	this->children->watch(this->children, NULL);
+	this->map->watch(this->map, NULL);
 	DESTROY_IF(this->nft);
 	this->children->destroy(this->children);
+	this->map->destroy(this->map);
 	free(this);
 }
 
@@ -148,7 +150,7 @@ qcd_esp_t *qcd_esp_create(qcd_config_t *config, qcd_events_t *events,
 						  qcd_lost_index_t *index)
 {
 	private_qcd_esp_t *this;
-	qcd_children_t *children;
+	qcd_map_t *map;
 
 	/* the map is kept where ESP gets no answer as well: it says whose SA an IKE
 	 * request is about, and how many share an address */
@@ -156,8 +158,8 @@ qcd_esp_t *qcd_esp_create(qcd_config_t *config, qcd_events_t *events,
 	{
 		return NULL;
 	}
-	children = qcd_children_create(config, state, index);
-	if (!children)
+	map = qcd_map_create(config, state, index);
+	if (!map)
 	{
 		return NULL;
 	}
@@ -170,7 +172,8 @@ qcd_esp_t *qcd_esp_create(qcd_config_t *config, qcd_events_t *events,
 		.events = events,
 		.state = state,
 		.answer = answer,
-		.children = children,
+		.map = map,
+		.children = qcd_children_create(config, state, map),
 	);
 
 	if (config->esp)
@@ -187,7 +190,7 @@ qcd_esp_t *qcd_esp_create(qcd_config_t *config, qcd_events_t *events,
 	}
 	if (config->announce)
 	{
-		this->announcer = qcd_announcer_create(config, state, answer, children);
+		this->announcer = qcd_announcer_create(config, state, answer, map);
 	}
 	return &this->public;
 }

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/**
+ * @defgroup qcd_map qcd_map
+ * @{ @ingroup qcd
+ */
+
+#ifndef QCD_MAP_H_
+#define QCD_MAP_H_
+
+#include "qcd_config.h"
+#include "qcd_lost_index.h"
+#include "qcd_nft.h"
+#include "qcd_state.h"
+
+#include <store/samap.h>
+
+typedef struct qcd_map_t qcd_map_t;
+
+/**
+ * The SA map of this gateway, from inbound SPIs of CHILD_SAs to their IKE_SAs, on
+ * disk (RFC 6290 section 8.2), and what of it is lost.
+ *
+ * CHILD_SAs of this run are put and removed. Those of earlier runs are lost, until
+ * the peer is back with the same connection or their time is up. All methods are
+ * thread-safe; but for note_return(), those that take a row or an SPI use the disk.
+ */
+struct qcd_map_t {
+
+	/**
+	 * Write down a CHILD_SA of this run. Where it takes the SPI of a lost one again,
+	 * packets with it are of a live one from now on. If it can't be written, that
+	 * one stays lost: nothing is told of it that is not true of the old IKE_SA.
+	 *
+	 * @param row			CHILD_SA
+	 */
+	void (*put)(qcd_map_t *this, const qcd_samap_row *row);
+
+	/**
+	 * Remove a CHILD_SA of this run that is gone. It may never have got as far as
+	 * being written, and then the SPI may be that of a lost one, which stays.
+	 *
+	 * @param spi			inbound SPI
+	 */
+	void (*remove)(qcd_map_t *this, const uint8_t spi[4]);
+
+	/**
+	 * Note that a peer is back: what it had is lost no more, bit by bit. May be
+	 * called in a listener.
+	 *
+	 * @param row			CHILD_SA that it has now
+	 */
+	void (*note_return)(qcd_map_t *this, const qcd_samap_row *row);
+
+	/**
+	 * Find a lost CHILD_SA by its SPI.
+	 *
+	 * @param spi			inbound SPI
+	 * @param row			receives what is known of it
+	 * @return				FALSE if there is none, or if the SPI was taken again
+	 */
+	bool (*find)(qcd_map_t *this, const uint8_t spi[4],
+				 qcd_samap_row *row);
+
+	/**
+	 * Get the next IKE_SA that was lost with its CHILD_SAs.
+	 *
+	 * @param place			place to go on from, 0 to begin
+	 * @param row			receives one of its CHILD_SAs
+	 * @return				FALSE if there are no more
+	 */
+	bool (*next)(qcd_map_t *this, u_int *place, qcd_samap_row *row);
+
+	/**
+	 * Keep somebody informed about the SPIs of lost CHILD_SAs.
+	 *
+	 * @param nft			told all of them now, and then those that are lost
+	 *						no more; NULL to stop
+	 */
+	void (*watch)(qcd_map_t *this, qcd_nft_t *nft);
+
+	/**
+	 * Get the number of lost CHILD_SAs.
+	 */
+	u_int (*get_lost)(qcd_map_t *this);
+
+	/**
+	 * Destroy a qcd_map_t. CHILD_SAs of this run are not lost: charon
+	 * deletes them when it ends.
+	 */
+	void (*destroy)(qcd_map_t *this);
+};
+
+/**
+ * Open the map.
+ *
+ * @param config		settings, outlive it
+ * @param state			state of the maker, outlives it
+ * @param index			receives the IKE_SAs of lost CHILD_SAs, outlives it
+ * @return				NULL if there is no map to be had (logged)
+ */
+qcd_map_t *qcd_map_create(qcd_config_t *config, qcd_state_t *state,
+									qcd_lost_index_t *index);
+
+/**
+ * Get what libqcd has to know of a lost CHILD_SA.
+ *
+ * @param lost			receives it
+ * @param row			row of the map
+ */
+void qcd_lost_from_row(qcd_lost *lost, const qcd_samap_row *row);
+
+#endif /** QCD_MAP_H_ @}*/
