@@ -25,13 +25,16 @@ What people's networks do to a tunnel while one of its gateways crashes, played 
 and with qcd. `sudo ./dev field -k TEXT` plays those whose name contains TEXT; without `-k` it plays all and writes
 this table.
 
-Both lanes have charon's default settings, with `dpd_delay = 30s` and `dpd_action = restart`: without
-DPD stock charon never notices a crash. Traffic flows all the time. *up after* counts from the moment
+Both, stock and qcd, have charon's default settings, with `dpd_delay = 30s` and `dpd_action = restart`: without
+DPD stock charon never notices a crash. Gateway b is the one that crashes, if nothing else is said, a is its peer, c a third
+one. Traffic flows all the time. *up after* counts from the moment
 at which nothing stands in the tunnels' way any more until all of them are up on both ends, with their
 children, and a ping has passed; of several rounds it is the slowest. *SAs* are the IKE SAs and the
-children on each gateway ten seconds later; where they differ from the configuration, that is named. *As
-promised*: up within the limit of the case (1 s, or as its text says), no later than stock plus a second, no SA too
-many, and, for many tunnels, no handshake message sent twice. `-`: not played with stock.
+children on each gateway ten seconds later; where they differ from the configuration, that is named. They may be right where
+nothing passes: dead SAs, too, are there. *As
+promised*: up within the limit of the case (1 s, or longer where its text names what has to be waited for), no later than
+stock plus a second, no SA too many, and, for many tunnels, no handshake message sent twice. `-`: not played with stock, or
+without a meaning there.
 
 The first column is the kind of trouble: A a crash alone, A.1 a second one, A.2 connections, keys or pools that are
 loaded late, A.3 a client that moves, A.4 a peer that is known by name, A.5 a configuration that was changed
