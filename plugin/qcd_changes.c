@@ -7,7 +7,8 @@
 #include <threading/mutex.h>
 
 /**
- * Changes that wait at most
+ * Changes that wait at most: rows that are put, and as many again that are removed,
+ * as rows of SAs that are gone would count as lost after a crash
  */
 #define CHANGES_MAX 16384
 
@@ -89,7 +90,8 @@ METHOD(qcd_changes_t, add, void,
 	bool start = FALSE, lost = FALSE;
 
 	this->mutex->lock(this->mutex);
-	if (this->changes->get_count(this->changes) < CHANGES_MAX)
+	if (this->changes->get_count(this->changes) <
+		(removed ? 2 : 1) * CHANGES_MAX)
 	{
 		INIT(change,
 			.row = *row,

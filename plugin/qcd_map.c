@@ -98,6 +98,11 @@ struct private_qcd_map_t {
 	bool uncounted;
 
 	/**
+	 * Whether not all that is lost is watched for: the map could not be read
+	 */
+	bool unwatched;
+
+	/**
 	 * When the map could not be written the last time, 0 if that is over
 	 */
 	uint64_t failed_at;
@@ -457,17 +462,14 @@ static void census_free(census_t *census)
 static job_requeue_t expire(private_qcd_map_t *this)
 {
 	census_t census;
-	bool expired;
 
 	if (get_lost(this))
 	{
 		this->jobs->lock(this->jobs);
-		expired = take_census(this, &census, FALSE);
+		take_census(this, &census, FALSE);
 		this->jobs->unlock(this->jobs);
-		if (expired)
-		{
-			forget_lost(this, census.expired.spis, census.expired.count);
-		}
+		/* what was visited, whether or not all was */
+		forget_lost(this, census.expired.spis, census.expired.count);
 		census_free(&census);
 	}
 	return JOB_RESCHEDULE(EXPIRY_INTERVAL);
@@ -480,10 +482,14 @@ static void watch_all(private_qcd_map_t *this, qcd_nft_t *nft)
 {
 	census_t census;
 	spis_t gone = {};
+	bool complete;
 	u_int i;
 
-	if (take_census(this, &census, FALSE) &&
-		nft->add(nft, census.lost.spis, census.lost.count))
+	complete = take_census(this, &census, FALSE);
+	this->mutex->lock(this->mutex);
+	this->unwatched = !complete;
+	this->mutex->unlock(this->mutex);
+	if (complete && nft->add(nft, census.lost.spis, census.lost.count))
 	{
 		/* peers have come back meanwhile */
 		for (i = 0; i < census.lost.count; i++)
@@ -540,12 +546,27 @@ static bool count_all(private_qcd_map_t *this)
 }
 
 /**
+ * Tell whether not all that is lost is watched for, and get who should
+ */
+static bool is_unwatched(private_qcd_map_t *this, qcd_nft_t **nft)
+{
+	bool unwatched;
+
+	this->mutex->lock(this->mutex);
+	unwatched = this->unwatched;
+	*nft = this->nft;
+	this->mutex->unlock(this->mutex);
+	return unwatched;
+}
+
+/**
  * Job that makes durable what was written in the last second
  */
 static job_requeue_t flush(private_qcd_map_t *this)
 {
 	qcd_store_report report = {};
 	enum qcd_store_err err;
+	qcd_nft_t *nft;
 
 	err = qcd_samap_flush(this->map, &report);
 	note_result(this, err, &report);
@@ -553,6 +574,10 @@ static job_requeue_t flush(private_qcd_map_t *this)
 	{	/* there is room again */
 		this->uncounted = FALSE;
 		watch(this, this->nft);
+	}
+	else if (err == QCD_STORE_OK && is_unwatched(this, &nft))
+	{
+		watch(this, nft);
 	}
 	return JOB_RESCHEDULE(FLUSH_INTERVAL);
 }

@@ -284,9 +284,11 @@ static void test_walk_fails(void **state)
         fault_start(FAULT_ONCE, n);
         enum qcd_store_err err = qcd_samap_walk(map, &report, drop_all, NULL);
         call = fault_stop();
-        assert_int_equal(err,
-                         call != NULL ? QCD_STORE_ERR_SYSTEM : QCD_STORE_OK);
-        assert_true(call == NULL || report.text[0] != '\0');
+        /* What can't be read at once is read slot by slot. */
+        bool is_read_again = call != NULL && strcmp(call, "pread") == 0;
+        assert_true(err == QCD_STORE_ERR_SYSTEM ||
+                    (err == QCD_STORE_OK && (call == NULL || is_read_again)));
+        assert_true(err == QCD_STORE_OK || report.text[0] != '\0');
         for (uint32_t i = 0; i < NUM; i++) {
             assert_true(samap_box_lacks(map, i) ||
                         samap_box_has(map, i, r.version[i]));

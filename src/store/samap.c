@@ -3,6 +3,7 @@
 #include "samap.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,8 @@
 #include "samap_map.h"
 #include "sys.h"
 #include "user.h"
+
+#define READ_LEN ((size_t)512 * SAMAP_SLOT_LEN)
 
 static size_t place_of(uint32_t slot)
 {
@@ -34,15 +37,40 @@ static enum qcd_store_err cannot_write(const qcd_samap *map,
 
 /* ---- Slots ------------------------------------------------------------- */
 
-/* read_row reads the row in a slot. */
-static bool read_row(const qcd_samap *map, qcd_samap_row *out, uint32_t slot)
+/* read_row reads the row of `spi`, which should be in that slot. */
+static bool read_row(const qcd_samap *map, qcd_samap_row *out, uint32_t slot,
+                     const uint8_t spi[SAMAP_SPI_LEN])
 {
     uint8_t octets[SAMAP_SLOT_LEN];
     size_t len;
+    if (io_pread(map->fd, octets, &len, sizeof(octets), place_of(slot)) == 0 &&
+        len == sizeof(octets) && samap_row_decode(out, octets) &&
+        memcmp(out->child_spi, spi, SAMAP_SPI_LEN) == 0) {
+        return true;
+    }
     memset(out, 0, sizeof(*out));
-    return io_pread(map->fd, octets, &len, sizeof(octets), place_of(slot)) ==
-               0 &&
-           len == sizeof(octets) && samap_row_decode(out, octets);
+    return false;
+}
+
+/* read_part reads the slots from the place `at` on that fit into the buffer.
+ * One that the disk can't give is read as damaged, and the others are read. */
+static int read_part(const qcd_samap *map, uint8_t *buffer, size_t *out_len,
+                     size_t at)
+{
+    int why = io_pread(map->fd, buffer, out_len, READ_LEN, at);
+    if (why != EIO) {
+        return why;
+    }
+    size_t len = SAMAP_SLOT_LEN;
+    for (*out_len = 0; *out_len < READ_LEN && len == SAMAP_SLOT_LEN;
+         *out_len += len) {
+        uint8_t *slot = buffer + *out_len;
+        if (io_pread(map->fd, slot, &len, SAMAP_SLOT_LEN, at + *out_len) != 0) {
+            memset(slot, 0xff, SAMAP_SLOT_LEN);
+            len = SAMAP_SLOT_LEN;
+        }
+    }
+    return 0;
 }
 
 /* write_slot writes a row to a slot, or nothing at all with NULL.  On error the
@@ -130,7 +158,6 @@ static bool see_slot(qcd_samap *map, census *seen, const uint8_t *octets,
     return true;
 }
 
-#define READ_LEN ((size_t)512 * SAMAP_SLOT_LEN)
 #define SLOTS_MAX (2 * QCD_SAMAP_ROWS_MAX)
 
 /* see_all looks at all slots.  A file that has more of them than we ever write
@@ -141,7 +168,7 @@ static int see_all(qcd_samap *map, census *seen, uint8_t *buffer)
     memset(seen, 0, sizeof(*seen));
     for (size_t at = 0; len == READ_LEN && map->index.end < SLOTS_MAX;
          at += len) {
-        int why = io_pread(map->fd, buffer, &len, READ_LEN, at);
+        int why = read_part(map, buffer, &len, at);
         if (why != 0) {
             return why;
         }
@@ -213,17 +240,43 @@ static enum qcd_store_err begin_again(qcd_samap *map, qcd_store_report *report)
     return QCD_STORE_OK;
 }
 
+/* clear empties the slots that have no row but something else, as far as the
+ * disk lets us. */
+static void clear(qcd_samap *map, uint8_t *buffer)
+{
+    qcd_samap_row row;
+    size_t len = 0;
+    for (uint32_t slot = 1; slot <= map->index.end;
+         slot += READ_LEN / SAMAP_SLOT_LEN) {
+        if (read_part(map, buffer, &len, place_of(slot)) != 0) {
+            return;
+        }
+        for (uint32_t i = 0; (size_t)i * SAMAP_SLOT_LEN < len; i++) {
+            const uint8_t *octets = buffer + (size_t)i * SAMAP_SLOT_LEN;
+            size_t left = len - (size_t)i * SAMAP_SLOT_LEN;
+            bool is_whole = left >= SAMAP_SLOT_LEN;
+            bool is_row =
+                is_whole && samap_row_decode(&row, octets) &&
+                samap_index_find(&map->index, row.child_spi) == slot + i;
+            if (!is_row && !is_zero(octets, is_whole ? SAMAP_SLOT_LEN : left)) {
+                (void)!write_slot(map, slot + i, NULL);
+            }
+        }
+    }
+}
+
 /* repair makes good what can be: the head, and slots that have no row but are
  * not empty. */
 static enum qcd_store_err repair(qcd_samap *map, qcd_store_report *report,
                                  const census *seen)
 {
-    int why = seen->version == 0 ? write_head(map) : 0;
-    for (size_t i = 0; why == 0 && i < map->index.num_free; i++) {
-        why = write_slot(map, map->index.free[i], NULL);
+    uint8_t *buffer = sys_alloc(READ_LEN);
+    if (buffer != NULL) {
+        clear(map, buffer);
     }
-    if (why != 0) {
-        return cannot_write(map, report, why);
+    free(buffer);
+    if (seen->version == 0) {
+        (void)!write_head(map);
     }
     if (seen->num_bad > 0) {
         report_note(report,
@@ -245,7 +298,8 @@ static enum qcd_store_err settle(qcd_samap *map, qcd_store_report *report,
         return replace(map, report,
                        "was written by a newer version of this program");
     }
-    if (seen->is_lmdb) {
+    if (seen->is_lmdb ||
+        (seen->version != 0 && seen->version != SAMAP_VERSION)) {
         return replace(map, report,
                        "was written by an earlier version of this program");
     }
@@ -292,6 +346,7 @@ static void free_map(qcd_samap *map)
     samap_index_free(&map->index);
     folder_close(&map->dir);
     (void)pthread_mutex_destroy(&map->lock);
+    (void)pthread_mutex_destroy(&map->flush);
     free(map);
 }
 
@@ -305,6 +360,7 @@ enum qcd_store_err qcd_samap_open(qcd_samap **out, qcd_store_report *report,
         return report_system(report, ENOMEM, "open the SA map");
     }
     (void)pthread_mutex_init(&map->lock, NULL);
+    (void)pthread_mutex_init(&map->flush, NULL);
     map->dir = FOLDER_CLOSED;
     map->fd = -1;
     map->rows_max = QCD_SAMAP_ROWS_MAX;
@@ -329,17 +385,46 @@ void qcd_samap_close(qcd_samap *map)
 
 /* ---- Changes ----------------------------------------------------------- */
 
-/* put_new puts a row in a slot that had none. */
+#define SLOTS_TRIED 8
+
+/* put_new puts a row in a slot that had none.  One that the disk can't write is
+ * left alone from then on, and another is taken; where there is no room, none
+ * has. */
 static int put_new(qcd_samap *map, const qcd_samap_row *row)
 {
-    if (!samap_index_reserve(&map->index)) {
-        return ENOMEM;
+    int why = 0;
+    for (int i = 0; i < SLOTS_TRIED; i++) {
+        if (!samap_index_reserve(&map->index)) {
+            return ENOMEM;
+        }
+        uint32_t slot = samap_index_take(&map->index);
+        why = write_slot(map, slot, row);
+        if (why == 0) {
+            samap_index_add(&map->index, row->child_spi, slot);
+            return 0;
+        }
+        if (why != EIO || map->index.end >= SLOTS_MAX) {
+            samap_index_give(&map->index, slot);
+            return why;
+        }
     }
-    uint32_t slot = samap_index_take(&map->index);
+    return why;
+}
+
+/* put_again puts a row in the slot that its SPI has or, where the disk can't
+ * give that one, in another; the first is emptied if it can be. */
+static int put_again(qcd_samap *map, uint32_t slot, const qcd_samap_row *row)
+{
+    static const uint8_t empty[SAMAP_SLOT_LEN];
     int why = write_slot(map, slot, row);
-    if (why == 0) {
+    if (why != EIO) {
+        return why;
+    }
+    samap_index_remove(&map->index, row->child_spi);
+    why = put_new(map, row);
+    if (why != 0) {
         samap_index_add(&map->index, row->child_spi, slot);
-    } else {
+    } else if (io_pwrite(map->fd, empty, sizeof(empty), place_of(slot)) == 0) {
         samap_index_give(&map->index, slot);
     }
     return why;
@@ -357,7 +442,7 @@ static enum qcd_store_err put(qcd_samap *map, qcd_store_report *report,
                            "answer to ESP after a crash",
                            map->dir.shown, SAMAP_NAME, map->index.num);
     }
-    int why = slot == 0 ? put_new(map, row) : write_slot(map, slot, row);
+    int why = slot == 0 ? put_new(map, row) : put_again(map, slot, row);
     return why == 0 ? QCD_STORE_OK : cannot_write(map, report, why);
 }
 
@@ -392,8 +477,9 @@ enum qcd_store_err qcd_samap_remove(qcd_samap *map, qcd_store_report *report,
     *out_removed = false;
     (void)pthread_mutex_lock(&map->lock);
     uint32_t slot = samap_index_find(&map->index, row->child_spi);
-    if (slot != 0 && read_row(map, &now, slot) &&
-        memcmp(&now.spis, &row->spis, sizeof(now.spis)) == 0) {
+    /* A row that can't be read any more is nobody's. */
+    if (slot != 0 && (!read_row(map, &now, slot, row->child_spi) ||
+                      memcmp(&now.spis, &row->spis, sizeof(now.spis)) == 0)) {
         why = take_out(map, slot, row->child_spi);
         *out_removed = why == 0;
     }
@@ -404,18 +490,19 @@ enum qcd_store_err qcd_samap_remove(qcd_samap *map, qcd_store_report *report,
 enum qcd_store_err qcd_samap_flush(qcd_samap *map, qcd_store_report *report)
 {
     memset(report, 0, sizeof(*report));
+    (void)pthread_mutex_lock(&map->flush);
     (void)pthread_mutex_lock(&map->lock);
     bool is_dirty = map->is_dirty;
     map->is_dirty = false;
     (void)pthread_mutex_unlock(&map->lock);
     int why = is_dirty ? io_sync_data(map->fd) : 0;
-    if (why == 0) {
-        return QCD_STORE_OK;
+    if (why != 0) {
+        (void)pthread_mutex_lock(&map->lock);
+        map->is_dirty = true;
+        (void)pthread_mutex_unlock(&map->lock);
     }
-    (void)pthread_mutex_lock(&map->lock);
-    map->is_dirty = true;
-    (void)pthread_mutex_unlock(&map->lock);
-    return cannot_write(map, report, why);
+    (void)pthread_mutex_unlock(&map->flush);
+    return why == 0 ? QCD_STORE_OK : cannot_write(map, report, why);
 }
 
 /* ---- Finding ----------------------------------------------------------- */
@@ -426,7 +513,7 @@ bool qcd_samap_find(qcd_samap *map, qcd_samap_row *out,
     memset(out, 0, sizeof(*out));
     (void)pthread_mutex_lock(&map->lock);
     uint32_t slot = samap_index_find(&map->index, child_spi);
-    bool is_found = slot != 0 && read_row(map, out, slot);
+    bool is_found = slot != 0 && read_row(map, out, slot, child_spi);
     (void)pthread_mutex_unlock(&map->lock);
     return is_found;
 }
@@ -465,7 +552,7 @@ static int walk_part(qcd_samap *map, uint32_t *slot, uint8_t *buffer,
                      qcd_samap_visit *visit, void *user)
 {
     size_t len;
-    int why = io_pread(map->fd, buffer, &len, READ_LEN, place_of(*slot));
+    int why = read_part(map, buffer, &len, place_of(*slot));
     if (why == 0 && len < SAMAP_SLOT_LEN) {
         *slot = map->index.end + 1; /* somebody has cut the file */
     }
@@ -489,6 +576,7 @@ static int walk_all(qcd_samap *map, uint8_t *buffer, qcd_samap_visit *visit,
             why = walk_part(map, &slot, buffer, visit, user);
         }
         (void)pthread_mutex_unlock(&map->lock);
+        (void)sched_yield(); /* others wait for the lock */
     }
     return why;
 }
@@ -500,6 +588,5 @@ enum qcd_store_err qcd_samap_walk(qcd_samap *map, qcd_store_report *report,
     uint8_t *buffer = sys_alloc(READ_LEN);
     int why = buffer == NULL ? ENOMEM : walk_all(map, buffer, visit, user);
     free(buffer);
-    return why == 0 ? qcd_samap_flush(map, report)
-                    : cannot_write(map, report, why);
+    return why == 0 ? QCD_STORE_OK : cannot_write(map, report, why);
 }

@@ -100,9 +100,9 @@ enum qcd_samap_fate {
 };
 typedef enum qcd_samap_fate qcd_samap_visit(void *user, qcd_samap_row *row);
 
-/* qcd_samap_walk visits each row, in any order, and makes durable what became
- * of them.  Others may make changes meanwhile: of a row that is put or removed
- * then it is open whether it is visited.
+/* qcd_samap_walk visits each row, in any order, and does what becomes of it;
+ * the next flush makes that durable.  Others may make changes meanwhile: of a
+ * row that is put or removed then it is open whether it is visited.
  *
  *   QCD_STORE_ERR_SYSTEM  something could not be read or written; then some
  * rows may have been visited and changed, and others not */

@@ -12,14 +12,15 @@
 
 /* ---- SPIs -------------------------------------------------------------- */
 
-/* home is the place where `spi` is, or after which it is looked for.  SPIs are
- * our own and random: nobody can choose many with the same home. */
+/* home is the place where `spi` is, or after which it is looked for.  SPIs may
+ * be of a narrow range, or follow each other: all bits of one count. */
 static size_t home(const samap_index *index, const uint8_t spi[SAMAP_SPI_LEN])
 {
     uint32_t number;
     memcpy(&number, spi, sizeof(number));
-    number *= 2654435769u;
-    return number & (index->num_places - 1);
+    number = (number ^ number >> 16) * 0x7feb352du;
+    number = (number ^ number >> 15) * 0x846ca68bu;
+    return (number ^ number >> 16) & (index->num_places - 1);
 }
 
 /* seek finds the place of `spi`, or the empty one where it would be. */
