@@ -65,6 +65,46 @@ static void test_slots(void **state)
     samap_index_free(&index);
 }
 
+/* longest is the longest row of places that are taken. */
+static size_t longest(const samap_index *index)
+{
+    size_t most = 0;
+    size_t len = 0;
+    for (size_t i = 0; i < index->num_places; i++) {
+        len = index->places[i].slot != 0 ? len + 1 : 0;
+        most = len > most ? len : most;
+    }
+    return most;
+}
+
+/* SPIs of whatever range lie apart: a look-up takes no long walk. */
+static void test_narrow_ranges(void **state)
+{
+    static const struct {
+        const char *name;
+        uint32_t first;
+        unsigned shift;
+    } rows[] = {
+        {"one after the other", 0, 0},
+        {"of charon's range", 0xc0000000, 0},
+        {"of a narrow one", 0xc1f00000, 0},
+        {"with the same last octets", 0xc0000001, 8},
+        {"with the same first ones", 0x00ff00ff, 12},
+    };
+    (void)state;
+    for (size_t i = 0; i < NUM_ROWS(rows); i++) {
+        samap_index index = {0};
+        for (uint32_t n = 0; n < 100000; n++) {
+            uint8_t spi[SAMAP_SPI_LEN];
+            samap_box_spi(spi, rows[i].first + (n << rows[i].shift));
+            reserve(&index);
+            samap_index_add(&index, spi, samap_index_take(&index));
+        }
+        CHECK(rows[i].name, longest(&index) < 200);
+        samap_index_free(&index);
+    }
+}
+
 static void test_empty(void **state)
 {
     (void)state;
@@ -80,6 +120,7 @@ int main(void)
         cmocka_unit_test(test_empty),
         cmocka_unit_test(test_against_array),
         cmocka_unit_test(test_slots),
+        cmocka_unit_test(test_narrow_ranges),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
