@@ -5,10 +5,10 @@
  *
  * It is one file, `samap`, of slots of the same size, each with a row or
  * nothing and with a checksum of its own; no slot points to another one.  A
- * change is one write in place without fsync, so that a handshake waits for no
- * disk.  A process that is killed loses nothing.  qcd_samap_flush makes all
- * changes durable; called once a second, a power cut costs the last second at
- * the most.  A damaged slot costs its row and no other.
+ * change reads and writes its slot in place, without fsync, so that a handshake
+ * waits for no disk.  A process that is killed loses nothing.  qcd_samap_flush
+ * makes all changes durable; called once a second, a power cut costs the last
+ * second at the most.  A damaged slot costs its row and no other.
  *
  * The map is a hint and no evidence: that an IKE SA is dead, its sealed SPI
  * says (RFC 6290 section 9.2).  A file that is no map is put aside as
