@@ -257,9 +257,10 @@ static fate_t decide(private_qcd_answer_t *this, qcd_reply_t *reply,
 	known = this->index->find(this->index, &reply->spis, &peer);
 	if (!known && reply->rank != QCD_RANK_UNKNOWN)
 	{	/* the peer is back meanwhile, and needs this only if it asked since then:
-		 * it still has the old SA as well */
-		return !reply->is_lost && qcd_now() - reply->asked < CROSSED_MS ?
-			   FATE_SEND : FATE_DROP;
+		 * it still has the old SA as well. What was held while we connected to it
+		 * came before. */
+		return !reply->is_lost && !reply->held &&
+			   qcd_now() - reply->asked < CROSSED_MS ? FATE_SEND : FATE_DROP;
 	}
 	if (!this->ready->judge(this->ready, reply->src, known ? &peer.id : NULL,
 							&name))

@@ -402,12 +402,6 @@ static bool is_extra_due(private_qcd_connector_t *this, qcd_pending_sa_t *sa)
 	return FALSE;
 }
 
-METHOD(qcd_connector_t, drop_replacing, void,
-	private_qcd_connector_t *this)
-{
-	this->tries->drop_replacing(this->tries, this->wanted);
-}
-
 METHOD(qcd_connector_t, get_try, qcd_pending_sa_t*,
 	private_qcd_connector_t *this)
 {
@@ -490,7 +484,6 @@ qcd_connector_t *qcd_connector_create(qcd_events_t *events,
 	INIT(this,
 		.public = {
 			.reset = _reset,
-			.drop_replacing = _drop_replacing,
 			.get_try = _get_try,
 			.connect = _connect_peer,
 			.begin = _begin,

@@ -34,12 +34,6 @@ struct qcd_connector_t {
 	void (*reset)(qcd_connector_t *this);
 
 	/**
-	 * Drop what charon began to replace the lost IKE_SA, see qcd_tries_t. Checks out
-	 * IKE_SAs.
-	 */
-	void (*drop_replacing)(qcd_connector_t *this);
-
-	/**
 	 * Get the IKE_SA that is being established with the peer, by whatever cause.
 	 *
 	 * @return				to pass to connect() and to destroy with

@@ -89,11 +89,6 @@ struct private_qcd_recovery_t {
 	bool begun;
 
 	/**
-	 * Whether charon may be about to replace what was lost
-	 */
-	bool replaced;
-
-	/**
 	 * How many closings did not end the connection
 	 */
 	u_int ignored;
@@ -324,11 +319,6 @@ static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 	/* first of all: what is closed from here on is for the next step */
 	u_int closings = get_closings(this);
 
-	if (this->replaced)
-	{
-		this->replaced = FALSE;
-		this->connector->drop_replacing(this->connector);
-	}
 	/* in this order: a try is pending until it is established */
 	sa = this->connector->get_try(this->connector);
 	all = qcd_found_create(this->peers, this->connector, this->wanted, peer_cfg,
@@ -442,7 +432,6 @@ METHOD(qcd_recovery_t, go_on, void,
 	{
 		this->connector->reset(this->connector);
 	}
-	this->replaced |= wanted->was_reauthenticated(wanted);
 	this->wanted->merge(this->wanted, wanted);
 	this->lost = max(this->lost, unique_id);
 	this->up_since = 0;
@@ -509,7 +498,6 @@ qcd_recovery_t *qcd_recovery_create(qcd_events_t *events,
 		.peers = peers,
 		.wanted = wanted,
 		.lost = unique_id,
-		.replaced = unique_id && wanted->was_reauthenticated(wanted),
 		.proved = unique_id != 0,
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 		.connector = qcd_connector_create(events, pending, wanted),

@@ -220,10 +220,9 @@ METHOD(qcd_tries_t, repeat_request, void,
 /**
  * Drop a try, unless it is established meanwhile
  *
- * @param replacing		TRUE to drop it only if it replaces an IKE_SA
  * @return				TRUE if it was dropped
  */
-static bool drop_one(qcd_pending_sa_t *pending, bool replacing)
+static bool drop_one(qcd_pending_sa_t *pending)
 {
 	qcd_sa_t sa = {
 		.spis = pending->spis,
@@ -240,9 +239,7 @@ static bool drop_one(qcd_pending_sa_t *pending, bool replacing)
 		return FALSE;
 	}
 	state = ike_sa->get_state(ike_sa);
-	drop = (state == IKE_CONNECTING || state == IKE_CREATED) &&
-		   (!replacing || qcd_sa_has_task(ike_sa, TASK_QUEUE_QUEUED,
-										  TASK_IKE_REAUTH_COMPLETE));
+	drop = state == IKE_CONNECTING || state == IKE_CREATED;
 	qcd_sa_checkin(ike_sa, drop ? DESTROY_ME : SUCCESS);
 	return drop;
 }
@@ -259,7 +256,7 @@ METHOD(qcd_tries_t, drop, bool,
 	while (list->remove_first(list, (void**)&sa) == SUCCESS)
 	{	/* what somebody began since then is for something else */
 		if ((has(this, sa->unique_id) || sa->begun <= since) &&
-			(answered || !sa->round_trip) && drop_one(sa, FALSE))
+			(answered || !sa->round_trip) && drop_one(sa))
 		{
 			dropped |= sa->round_trip != 0;
 		}
@@ -267,21 +264,6 @@ METHOD(qcd_tries_t, drop, bool,
 	}
 	list->destroy(list);
 	return dropped;
-}
-
-METHOD(qcd_tries_t, drop_replacing, void,
-	private_qcd_tries_t *this, qcd_wanted_t *wanted)
-{
-	linked_list_t *list;
-	qcd_pending_sa_t *sa;
-
-	list = find(this, wanted);
-	while (list->remove_first(list, (void**)&sa) == SUCCESS)
-	{
-		drop_one(sa, TRUE);
-		qcd_pending_sa_destroy(sa);
-	}
-	list->destroy(list);
 }
 
 METHOD(qcd_tries_t, destroy, void,
@@ -308,7 +290,6 @@ qcd_tries_t *qcd_tries_create(qcd_pending_t *pending)
 			.are_enough = _are_enough,
 			.repeat_request = _repeat_request,
 			.drop = _drop,
-			.drop_replacing = _drop_replacing,
 			.destroy = _destroy,
 		},
 		.pending = pending,

@@ -92,14 +92,6 @@ struct qcd_tries_t {
 				 uint64_t since);
 
 	/**
-	 * Drop what charon began to replace the lost IKE_SA, make_before_break: its
-	 * CHILD_SAs ask for reqids of that, which are another one's by then.
-	 *
-	 * @param wanted		what has to be up
-	 */
-	void (*drop_replacing)(qcd_tries_t *this, qcd_wanted_t *wanted);
-
-	/**
 	 * Destroy a qcd_tries_t, not the IKE_SAs.
 	 */
 	void (*destroy)(qcd_tries_t *this);

@@ -223,12 +223,6 @@ METHOD(qcd_wanted_t, was_used, bool,
 	return this->used;
 }
 
-METHOD(qcd_wanted_t, was_reauthenticated, bool,
-	private_qcd_wanted_t *this)
-{
-	return this->reauth;
-}
-
 METHOD(qcd_wanted_t, has_tasks, bool,
 	private_qcd_wanted_t *this)
 {
@@ -314,7 +308,6 @@ static private_qcd_wanted_t *create_empty(qcd_config_t *config,
 			.is_obsolete = _is_obsolete,
 			.has_tasks = _has_tasks,
 			.was_used = _was_used,
-			.was_reauthenticated = _was_reauthenticated,
 			.add_virtual_ips = _add_virtual_ips,
 			.merge = _merge,
 			.destroy = _destroy,

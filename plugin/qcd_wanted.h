@@ -106,11 +106,6 @@ struct qcd_wanted_t {
 	bool (*was_used)(qcd_wanted_t *this);
 
 	/**
-	 * Tell whether the lost IKE_SA was just being authenticated anew.
-	 */
-	bool (*was_reauthenticated)(qcd_wanted_t *this);
-
-	/**
 	 * Take in what is wanted of another IKE_SA with the same peer.
 	 *
 	 * @param other			destroyed
