@@ -15,34 +15,27 @@
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-#include <qcd/qcd.h>
 
 #include "bench_samap.h"
+#include "parts.h"
 
 enum { NUM_ROUNDS = 31, ROUND_NS = 4000000, REQUEST_LEN = 80 };
 enum { ESP_LEN = 100, ESP_CUT = 20 + 8 + 8 }; /* in UDP, as a log shows it */
 
 static struct {
-    qcd_keys keys;
-    qcd_seal seal;
-    qcd_mint mint;
-    qcd_graveyard graveyard;
-    qcd_reply_limit limit;
-    qcd_lost_limit lost_limit;
+    qcd_maker maker;
     qcd_lost lost;
     qcd_lost living;
-    qcd_digest_key digest_key;
+    qcd_taker taker;
+    qcd_taker strict;
     qcd_held held;
-    qcd_verify_limit verify_limit;
-    qcd_verify_limit strict_limit;
-    qcd_spis spis;
+    qcd_ike_sa sa;
     EVP_MAC_CTX *evp;
     uint8_t secret[QCD_SECRET_LEN];
     uint8_t dead[REQUEST_LEN];
     uint8_t foreign[REQUEST_LEN];
     uint8_t esp[ESP_CUT];
-    uint8_t reply[QCD_MESSAGE_MAX];
-    size_t reply_len;
+    qcd_datagram reply;
     uint64_t now_ms;
     uint32_t num;
 } b;
@@ -74,16 +67,16 @@ static uint64_t now_ns(void)
 static void next_spis(void)
 {
     b.num++;
-    memcpy(b.spis.initiator.octets, &b.num, sizeof(b.num));
+    memcpy(b.sa.spis.initiator.octets, &b.num, sizeof(b.num));
 }
 
-static void token_make(void)
+static void make_token(void)
 {
+    const recipe of = {&b.maker.keys, NULL, 32};
     qcd_token token;
 
     next_spis();
-    DEMAND(qcd_token_make(&token, &b.keys, 0, &b.spis, QCD_RESPONDER, NULL,
-                          32) == QCD_OK);
+    DEMAND(token_make(&token, &of, 0, &b.sa) == QCD_OK);
     sink += token.octets[0];
 }
 
@@ -92,7 +85,7 @@ static void openssl_input(uint8_t out[17])
 {
     next_spis();
     out[0] = QCD_RESPONDER;
-    memcpy(out + 1, &b.spis, sizeof(b.spis));
+    memcpy(out + 1, &b.sa.spis, sizeof(b.sa.spis));
 }
 
 static void openssl_hmac(void)
@@ -124,7 +117,7 @@ static void message_decode(void)
 {
     qcd_message m;
 
-    DEMAND(qcd_message_decode(&m, b.reply, b.reply_len) == QCD_OK);
+    DEMAND(qcd_message_decode(&m, b.reply.octets, b.reply.len) == QCD_OK);
     sink += m.num_tokens;
 }
 
@@ -132,8 +125,8 @@ static void message_decode_verify(void)
 {
     qcd_message m;
 
-    DEMAND(qcd_message_decode(&m, b.reply, b.reply_len) == QCD_OK);
-    DEMAND(qcd_held_verify(&b.held, &b.digest_key, &m) == QCD_MATCH);
+    DEMAND(qcd_message_decode(&m, b.reply.octets, b.reply.len) == QCD_OK);
+    DEMAND(qcd_taker_check(&b.taker, &b.held, &m) == QCD_MATCHED);
 }
 
 /* What a taker pays for a message about an SA that it has, 10,000 of them
@@ -145,10 +138,9 @@ static void verify_in_limit(void)
 
     b.num++;
     b.now_ms += b.num % 10 == 0;
-    DEMAND(qcd_message_decode(&m, b.reply, b.reply_len) == QCD_OK);
-    DEMAND(qcd_verify_limit_pass(&b.verify_limit, &source, &m.header.spis,
-                                 b.now_ms));
-    DEMAND(qcd_held_verify(&b.held, &b.digest_key, &m) == QCD_MATCH);
+    DEMAND(qcd_message_decode(&m, b.reply.octets, b.reply.len) == QCD_OK);
+    DEMAND(qcd_taker_may_check(&b.taker, &source, &m.header.spis, b.now_ms));
+    DEMAND(qcd_taker_check(&b.taker, &b.held, &m) == QCD_MATCHED);
 }
 
 /* And for one that is over the limit. */
@@ -157,8 +149,8 @@ static void verify_over_limit(void)
     const qcd_address source = {.len = 4};
     qcd_message m;
 
-    DEMAND(qcd_message_decode(&m, b.reply, b.reply_len) == QCD_OK);
-    sink += qcd_verify_limit_pass(&b.strict_limit, &source, &m.header.spis, 0);
+    DEMAND(qcd_message_decode(&m, b.reply.octets, b.reply.len) == QCD_OK);
+    sink += qcd_taker_may_check(&b.strict, &source, &m.header.spis, 0);
 }
 
 static void candidate_no(void)
@@ -170,8 +162,8 @@ static void spi_mint(void)
 {
     qcd_spi spi;
 
-    b.mint.counter &= 0xffff;
-    DEMAND(qcd_mint_spi(&spi, &b.mint, &b.seal) == QCD_OK);
+    b.maker.mint.counter &= 0xffff;
+    DEMAND(qcd_maker_mint(&b.maker, &spi) == QCD_OK);
     sink += spi.octets[0];
 }
 
@@ -181,8 +173,7 @@ static enum qcd_judgement judge(qcd_header *out, const uint8_t *in)
         .octets = in, .len = REQUEST_LEN, .source = {.len = 4}};
 
     memcpy(packet.source.octets, &b.num, sizeof(b.num));
-    return qcd_maker_judge(out, &b.limit, &b.graveyard, &b.seal, &b.mint, NULL,
-                           &packet, b.now_ms);
+    return qcd_maker_judge(&b.maker, out, &packet, b.now_ms);
 }
 
 /* What a scanner's packet costs. */
@@ -208,16 +199,15 @@ static void judge_flood(void)
 
 static void judge_answer(void)
 {
-    uint8_t reply[QCD_MESSAGE_MAX];
+    const qcd_address taker = {.len = 4};
+    qcd_datagram reply;
     qcd_header h;
-    size_t len;
 
     b.num++;
     b.now_ms += 10;
     DEMAND(judge(&h, b.dead) == QCD_ANSWER);
-    DEMAND(qcd_maker_reply(reply, &len, sizeof(reply), &h,
-                           &(qcd_show){&b.keys, NULL, 32, b.now_ms}) == QCD_OK);
-    sink += reply[len - 1];
+    DEMAND(qcd_maker_reply(&b.maker, &reply, &h, &taker, b.now_ms) == QCD_OK);
+    sink += reply.octets[reply.len - 1];
 }
 
 static void esp_decode(void)
@@ -234,8 +224,7 @@ static enum qcd_judgement judge_lost(const qcd_lost *lost)
 {
     const qcd_esp packet = {.source = lost->peer, .len = 100};
 
-    return qcd_maker_judge_lost(&b.limit, &b.lost_limit, &b.seal, &b.mint, lost,
-                                &packet, QCD_TOKEN_MADE_MAX, b.now_ms);
+    return qcd_maker_judge_lost(&b.maker, lost, &packet, b.now_ms);
 }
 
 /* What a packet costs whose SA the map takes for lost, and that lives. */
@@ -261,14 +250,14 @@ static void judge_lost_answer(void)
 
 static void maker_tell(void)
 {
-    uint8_t message[QCD_MESSAGE_MAX];
-    size_t len;
+    const qcd_esp packet = {.source = b.lost.peer, .len = ESP_LEN};
+    qcd_datagram message;
 
     b.num++;
-    memcpy(b.lost.spis.initiator.octets, &b.num, sizeof(b.num));
-    DEMAND(qcd_maker_tell(message, &len, sizeof(message), &b.lost, ESP_LEN,
-                          &(qcd_show){&b.keys, NULL, 32, b.now_ms}) == QCD_OK);
-    sink += message[len - 1];
+    memcpy(b.lost.sa.spis.initiator.octets, &b.num, sizeof(b.num));
+    DEMAND(qcd_maker_tell(&b.maker, &message, &b.lost, &packet, b.now_ms) ==
+           QCD_OK);
+    sink += message.octets[message.len - 1];
 }
 
 static struct row {
@@ -279,14 +268,14 @@ static struct row {
     double rounds[NUM_ROUNDS];
     uint64_t num; /* of runs in a round */
 } rows[] = {
-    {"token, qcd_token_make", token_make, NULL, 0, {0}, 0},
+    {"token, token_make", make_token, NULL, 0, {0}, 0},
     {"token, OpenSSL EVP_MAC again",
      openssl_evp_mac,
-     "token, qcd_token_make",
+     "token, token_make",
      0,
      {0},
      0},
-    {"token, OpenSSL HMAC()", openssl_hmac, "token, qcd_token_make", 0, {0}, 0},
+    {"token, OpenSSL HMAC()", openssl_hmac, "token, token_make", 0, {0}, 0},
     {"SPI, minted", spi_mint, NULL, 0, {0}, 0},
     {"packet that is no candidate", candidate_no, NULL, 0, {0}, 0},
     {"message of 4 tokens, decoded", message_decode, NULL, 0, {0}, 0},
@@ -374,27 +363,30 @@ static void make_request(uint8_t out[REQUEST_LEN], const qcd_spi *local)
 
 static void set_up_maker(void)
 {
+    const qcd_maker_settings settings = {.node = 7,
+                                         .token_len = QCD_TOKEN_MADE_MAX,
+                                         .reply_rate = 1000,
+                                         .reply_burst = 2000,
+                                         .source_rate = 10};
+    const qcd_address taker = {.len = 4};
     const qcd_origin origin = {7, 9, 3};
     const qcd_spi foreign = {{9, 9, 9, 9, 9, 9, 9, 9}};
-    qcd_secret secrets[QCD_GENERATIONS_MAX];
-    uint8_t key[QCD_RANDOM_KEY_LEN];
+    qcd_maker_state state = {.num_secrets = QCD_GENERATIONS_MAX, .run = 10};
     qcd_header h;
     qcd_spi dead;
 
-    fill(secrets, sizeof(secrets), 1);
-    fill(key, sizeof(key), 2);
-    memcpy(b.secret, secrets, sizeof(b.secret));
-    DEMAND(qcd_keys_init(&b.keys, secrets, QCD_GENERATIONS_MAX) == QCD_OK);
-    qcd_seal_init(&b.seal, key);
-    qcd_mint_init(&b.mint, 7, 10);
-    DEMAND(qcd_reply_limit_init(&b.limit, 1000, 2000, 10, key) == QCD_OK);
-    DEMAND(qcd_spi_seal(&dead, &b.seal, &origin) == QCD_OK);
+    fill(state.secrets, sizeof(state.secrets), 1);
+    fill(state.seal_key, sizeof(state.seal_key), 2);
+    fill(state.random, sizeof(state.random), 2);
+    memcpy(b.secret, state.secrets, sizeof(b.secret));
+    DEMAND(qcd_maker_init(&b.maker, &settings, &state) == QCD_OK);
+    DEMAND(spi_seal(&dead, &b.maker.seal, &origin) == QCD_OK);
     make_request(b.dead, &dead);
     make_request(b.foreign, &foreign);
-    fill(&b.spis, sizeof(b.spis), 3);
+    b.sa.role = QCD_RESPONDER;
+    fill(&b.sa.spis, sizeof(b.sa.spis), 3);
     DEMAND(judge(&h, b.dead) == QCD_ANSWER);
-    DEMAND(qcd_maker_reply(b.reply, &b.reply_len, sizeof(b.reply), &h,
-                           &(qcd_show){&b.keys, NULL, 32, b.now_ms}) == QCD_OK);
+    DEMAND(qcd_maker_reply(&b.maker, &b.reply, &h, &taker, b.now_ms) == QCD_OK);
 }
 
 static void set_up_lost(void)
@@ -408,34 +400,32 @@ static void set_up_lost(void)
                                  0,    8 + ESP_LEN};
     const qcd_origin dead = {7, 9, 3};
     const qcd_origin living = {7, 10, 3};
-    uint8_t key[QCD_RANDOM_KEY_LEN];
 
-    fill(key, sizeof(key), 5);
-    qcd_lost_limit_init(&b.lost_limit, key);
     fill(b.esp, sizeof(b.esp), 0xc1);
     memcpy(b.esp, ip, sizeof(ip));
-    b.lost = (qcd_lost){.role = QCD_RESPONDER,
+    b.lost = (qcd_lost){.sa.role = QCD_RESPONDER,
                         .child_spi = {0xc1, 0xc2, 0xc3, 0xc4},
                         .peer = {.len = 4}};
-    fill(&b.lost.spis.initiator, QCD_SPI_LEN, 0x21);
+    fill(&b.lost.sa.spis.initiator, QCD_SPI_LEN, 0x21);
     b.living = b.lost;
-    DEMAND(qcd_spi_seal(&b.lost.spis.responder, &b.seal, &dead) == QCD_OK);
-    DEMAND(qcd_spi_seal(&b.living.spis.responder, &b.seal, &living) == QCD_OK);
+    DEMAND(spi_seal(&b.lost.sa.spis.responder, &b.maker.seal, &dead) == QCD_OK);
+    DEMAND(spi_seal(&b.living.sa.spis.responder, &b.maker.seal, &living) ==
+           QCD_OK);
 }
 
 static void set_up_taker(void)
 {
-    uint8_t key[QCD_RANDOM_KEY_LEN];
+    uint8_t random[QCD_RANDOM_KEY_LEN];
     qcd_message m;
 
-    fill(key, sizeof(key), 4);
-    qcd_digest_key_init(&b.digest_key, key);
-    DEMAND(qcd_message_decode(&m, b.reply, b.reply_len) == QCD_OK);
+    fill(random, sizeof(random), 4);
+    DEMAND(qcd_taker_init(&b.taker, 100, random) == QCD_OK);
+    DEMAND(qcd_taker_init(&b.strict, 1, random) == QCD_OK);
+    DEMAND(verify_limit_init(&b.strict.limit, 1, 0, random) == QCD_OK);
+    DEMAND(qcd_message_decode(&m, b.reply.octets, b.reply.len) == QCD_OK);
     DEMAND(m.num_tokens == 4);
-    qcd_held_store(&b.held, &b.digest_key, &m.tokens[3]);
-    DEMAND(qcd_verify_limit_init(&b.verify_limit, 100, QCD_VERIFY_RATE_COMMON,
-                                 key) == QCD_OK);
-    DEMAND(qcd_verify_limit_init(&b.strict_limit, 1, 0, key) == QCD_OK);
+    qcd_taker_store(&b.taker, &b.held, &m.tokens[3]);
+    DEMAND(qcd_taker_check(&b.taker, &b.held, &m) == QCD_MATCH);
 }
 
 static void set_up_openssl(void)

@@ -9,58 +9,59 @@
  * the datagram. */
 #include "fuzz.h"
 
+#include "parts.h"
+
 enum { NODE = 7, FIRST_RUN = 10, RUN = 12 };
 enum { AS_IS, PEER, DEAD, LIVE, BURIED, FUTURE, OTHER_NODE, NUM_SPIS };
 
-static struct maker {
-    bool is_ready;
-    qcd_seal seal;
-    qcd_mint mint;
-    qcd_keys keys;
-    qcd_graveyard graveyard;
-    qcd_reply_limit limit;
-    uint64_t now_ms;
-    qcd_spi spis[NUM_SPIS];
-} maker;
+static qcd_maker maker;
+static bool is_ready;
+static uint64_t now_ms;
+static qcd_spi spis_of[NUM_SPIS];
 
 static qcd_spi sealed(uint8_t node, uint16_t run)
 {
     const qcd_origin origin = {node, run, 3};
     qcd_spi spi;
 
-    DEMAND(qcd_spi_seal(&spi, &maker.seal, &origin) == QCD_OK);
+    DEMAND(spi_seal(&spi, &maker.seal, &origin) == QCD_OK);
     return spi;
 }
 
 static void make_maker(void)
 {
-    qcd_secret secrets[QCD_GENERATIONS_MAX];
-    uint8_t key[QCD_RANDOM_KEY_LEN] = {1, 2, 3};
+    const qcd_maker_settings settings = {.node = NODE,
+                                         .token_len = QCD_TOKEN_MIN,
+                                         .reply_rate = 1000,
+                                         .reply_burst = 2000,
+                                         .source_rate = 10};
+    qcd_maker_state state = {.seal_key = {1, 2, 3},
+                             .num_secrets = QCD_GENERATIONS_MAX,
+                             .run = FIRST_RUN,
+                             .random = {1, 2, 3}};
 
-    for (size_t i = 0; i < sizeof(secrets); i++) {
-        secrets[i / QCD_SECRET_LEN].octets[i % QCD_SECRET_LEN] = (uint8_t)i;
+    for (size_t i = 0; i < sizeof(state.secrets); i++) {
+        state.secrets[i / QCD_SECRET_LEN].octets[i % QCD_SECRET_LEN] =
+            (uint8_t)i;
     }
-    DEMAND(qcd_keys_init(&maker.keys, secrets, QCD_GENERATIONS_MAX) == QCD_OK);
-    DEMAND(qcd_reply_limit_init(&maker.limit, 1000, 2000, 10, key) == QCD_OK);
-    qcd_seal_init(&maker.seal, key);
-    qcd_mint_init(&maker.mint, NODE, FIRST_RUN);
-    DEMAND(qcd_mint_next_run(&maker.mint, RUN) == QCD_OK);
+    DEMAND(qcd_maker_init(&maker, &settings, &state) == QCD_OK);
+    DEMAND(qcd_maker_next_run(&maker, RUN) == QCD_OK);
     maker.mint.counter = 1000;
-    memset(&maker.spis[PEER], 0x33, sizeof(qcd_spi));
-    maker.spis[DEAD] = sealed(NODE, FIRST_RUN - 1);
-    maker.spis[LIVE] = sealed(NODE, RUN);
-    maker.spis[BURIED] = sealed(NODE, FIRST_RUN);
-    maker.spis[FUTURE] = sealed(NODE, RUN + 1);
-    maker.spis[OTHER_NODE] = sealed(NODE + 1, FIRST_RUN - 1);
+    memset(&spis_of[PEER], 0x33, sizeof(qcd_spi));
+    spis_of[DEAD] = sealed(NODE, FIRST_RUN - 1);
+    spis_of[LIVE] = sealed(NODE, RUN);
+    spis_of[BURIED] = sealed(NODE, FIRST_RUN);
+    spis_of[FUTURE] = sealed(NODE, RUN + 1);
+    spis_of[OTHER_NODE] = sealed(NODE + 1, FIRST_RUN - 1);
 
-    const qcd_spis buried = {maker.spis[PEER], maker.spis[BURIED]};
-    qcd_graveyard_bury(&maker.graveyard, &buried, QCD_RESPONDER);
-    maker.is_ready = true;
+    const qcd_spis buried = {spis_of[PEER], spis_of[BURIED]};
+    graveyard_bury(&maker.graveyard, &(qcd_ike_sa){buried, QCD_RESPONDER});
+    is_ready = true;
 }
 
 static bool is_spi(const qcd_spi *spi, int which)
 {
-    return memcmp(spi, &maker.spis[which], sizeof(*spi)) == 0;
+    return memcmp(spi, &spis_of[which], sizeof(*spi)) == 0;
 }
 
 /* The only reasons for an answer there may be. */
@@ -74,10 +75,10 @@ static bool is_dead(const qcd_header *h)
                                    is_spi(&h->spis.initiator, PEER));
 }
 
-static bool shows(const uint8_t *out, size_t out_len, const qcd_token *token)
+static bool shows(const qcd_datagram *out, const qcd_token *token)
 {
-    for (size_t i = 0; i + token->len <= out_len; i++) {
-        if (memcmp(out + i, token->octets, token->len) == 0) {
+    for (size_t i = 0; i + token->len <= out->len; i++) {
+        if (memcmp(out->octets + i, token->octets, token->len) == 0) {
             return true;
         }
     }
@@ -85,10 +86,9 @@ static bool shows(const uint8_t *out, size_t out_len, const qcd_token *token)
 }
 
 /* Of all live SAs whose SPIs can be among those of the request. */
-static void check_no_live_token(const uint8_t *out, size_t out_len,
-                                const qcd_header *h)
+static void check_no_live_token(const qcd_datagram *out, const qcd_header *h)
 {
-    const qcd_spi *live = &maker.spis[LIVE];
+    const qcd_spi *live = &spis_of[LIVE];
     const qcd_spi *remotes[] = {&h->spis.initiator, &h->spis.responder};
 
     for (unsigned i = 0; i < 4 * QCD_GENERATIONS_MAX; i++) {
@@ -100,9 +100,10 @@ static void check_no_live_token(const uint8_t *out, size_t out_len,
         if (role == QCD_INITIATOR) {
             spis = (qcd_spis){*live, *remote};
         }
-        DEMAND(qcd_token_make(&token, &maker.keys, i >> 2, &spis, role, NULL,
-                              QCD_TOKEN_MIN) == QCD_OK);
-        DEMAND(!shows(out, out_len, &token));
+        const qcd_ike_sa sa = {spis, role};
+        const recipe of = {&maker.keys, NULL, QCD_TOKEN_MIN};
+        DEMAND(token_make(&token, &of, i >> 2, &sa) == QCD_OK);
+        DEMAND(!shows(out, &token));
     }
 }
 
@@ -128,8 +129,9 @@ static void check_generations(const qcd_message *m, enum qcd_role role)
         for (size_t g = 0; g < QCD_GENERATIONS_MAX; g++) {
             qcd_token made;
 
-            DEMAND(qcd_token_make(&made, &maker.keys, g, &m->header.spis, role,
-                                  NULL, m->tokens[i].len) == QCD_OK);
+            const qcd_ike_sa sa = {m->header.spis, role};
+            const recipe of = {&maker.keys, NULL, m->tokens[i].len};
+            DEMAND(token_make(&made, &of, g, &sa) == QCD_OK);
             if (memcmp(&made, &m->tokens[i], sizeof(made)) == 0) {
                 DEMAND((seen & 1u << g) == 0);
                 seen |= 1u << g;
@@ -141,26 +143,25 @@ static void check_generations(const qcd_message *m, enum qcd_role role)
 
 static void check_answer(const qcd_header *h, size_t in_len)
 {
-    static const size_t token_lens[] = {QCD_TOKEN_MIN, QCD_TOKEN_MADE_MAX};
+    static const uint8_t token_lens[] = {QCD_TOKEN_MIN, QCD_TOKEN_MADE_MAX};
 
     DEMAND(h->length == in_len);
     DEMAND((h->flags & QCD_FLAG_RESPONSE) == 0);
     DEMAND(is_dead(h));
     for (size_t i = 0; i < 2; i++) {
-        uint8_t out[QCD_MESSAGE_MAX];
+        const qcd_address taker = {4, {192, 0, 2, 1}};
+        qcd_datagram out;
         qcd_message m;
-        size_t out_len;
 
-        enum qcd_err err = qcd_maker_reply(
-            out, &out_len, sizeof(out), h,
-            &(qcd_show){&maker.keys, NULL, token_lens[i], maker.now_ms});
+        maker.settings.token_len = token_lens[i];
+        enum qcd_err err = qcd_maker_reply(&maker, &out, h, &taker, now_ms);
         DEMAND(err == QCD_OK || err == QCD_ERR_NOBUF);
-        DEMAND(out_len <= in_len * QCD_AMPLIFICATION_MAX);
+        DEMAND(out.len <= in_len * QCD_AMPLIFICATION_MAX);
         if (err != QCD_OK) {
-            DEMAND(out_len == 0 && fuzz_is_zero(out, sizeof(out)));
+            DEMAND(fuzz_is_zero(&out, sizeof(out)));
             continue;
         }
-        DEMAND(qcd_message_decode(&m, out, out_len) == QCD_OK);
+        DEMAND(qcd_message_decode(&m, out.octets, out.len) == QCD_OK);
         DEMAND(m.cause == QCD_CAUSE_INVALID_IKE_SPI && m.num_tokens > 0);
         DEMAND(memcmp(&m.header.spis, &h->spis, sizeof(qcd_spis)) == 0);
         DEMAND(m.header.message_id == h->message_id);
@@ -168,14 +169,14 @@ static void check_answer(const qcd_header *h, size_t in_len)
         DEMAND((m.header.flags & QCD_FLAG_RESPONSE) != 0);
         DEMAND(((m.header.flags ^ h->flags) & QCD_FLAG_INITIATOR) != 0);
         check_generations(&m, qcd_header_local_role(h));
-        check_no_live_token(out, out_len, h);
+        check_no_live_token(&out, h);
     }
 }
 
 static void choose_spi(uint8_t *spi, unsigned choice)
 {
     if (choice % NUM_SPIS != AS_IS) {
-        memcpy(spi, &maker.spis[choice % NUM_SPIS], QCD_SPI_LEN);
+        memcpy(spi, &spis_of[choice % NUM_SPIS], QCD_SPI_LEN);
     }
 }
 
@@ -183,7 +184,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *in, size_t in_len)
 {
     const qcd_address source = {4, {192, 0, 2, 1}};
 
-    if (!maker.is_ready) {
+    if (!is_ready) {
         make_maker();
     }
     if (in_len == 0) {
@@ -200,10 +201,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *in, size_t in_len)
     qcd_header h;
     const qcd_packet packet = {
         .octets = datagram, .len = len, .source = source};
-    maker.now_ms += 200; /* within the limits, so that answers are seen */
-    enum qcd_judgement said =
-        qcd_maker_judge(&h, &maker.limit, &maker.graveyard, &maker.seal,
-                        &maker.mint, NULL, &packet, maker.now_ms);
+    now_ms += 200; /* within the limits, so that answers are seen */
+    enum qcd_judgement said = qcd_maker_judge(&maker, &h, &packet, now_ms);
     if (said == QCD_ANSWER) {
         check_payload(datagram, len);
         check_answer(&h, len);

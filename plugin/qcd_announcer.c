@@ -47,7 +47,7 @@ struct private_qcd_announcer_t {
 	/**
 	 * State of the maker
 	 */
-	qcd_state_t *state;
+	qcd_promises_t *promises;
 
 	/**
 	 * Answers
@@ -150,7 +150,7 @@ static void send_message(private_qcd_announcer_t *this, const qcd_lost *lost,
 	me = qcd_address_to_host(&row->local, row->local_port);
 	if (peer && me)
 	{
-		this->answer->tell(this->answer, lost, 0, peer, me);
+		this->answer->tell(this->answer, lost, NULL, peer, me);
 	}
 	DESTROY_IF(peer);
 	DESTROY_IF(me);
@@ -202,7 +202,7 @@ static bool tell_next(private_qcd_announcer_t *this, bool *told)
 		return FALSE;
 	}
 	qcd_lost_from_row(&lost, &row);
-	switch (this->state->judge_lost(this->state, &lost, NULL))
+	switch (this->promises->judge_lost(this->promises, &lost, NULL))
 	{
 		case QCD_ANSWER:
 			send_message(this, &lost, &row);
@@ -278,7 +278,7 @@ METHOD(qcd_announcer_t, destroy, void,
 /*
  * Described in header
  */
-qcd_announcer_t *qcd_announcer_create(qcd_config_t *config, qcd_state_t *state,
+qcd_announcer_t *qcd_announcer_create(qcd_config_t *config, qcd_promises_t *promises,
 							qcd_answer_t *answer, qcd_map_t *map)
 {
 	private_qcd_announcer_t *this;
@@ -287,7 +287,7 @@ qcd_announcer_t *qcd_announcer_create(qcd_config_t *config, qcd_state_t *state,
 		.public = {
 			.destroy = _destroy,
 		},
-		.state = state,
+		.promises = promises,
 		.answer = answer,
 		.map = map,
 		.put_off = linked_list_create(),

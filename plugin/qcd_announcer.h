@@ -11,7 +11,7 @@
 #include "qcd_answer.h"
 #include "qcd_map.h"
 #include "qcd_config.h"
-#include "qcd_state.h"
+#include "qcd_promises.h"
 
 typedef struct qcd_announcer_t qcd_announcer_t;
 
@@ -31,12 +31,12 @@ struct qcd_announcer_t {
  * Begin to tell, once the daemon has loaded its connections.
  *
  * @param config		settings; all objects outlive it
- * @param state			state of the maker
+ * @param promises		tokens that peers hold
  * @param answer		answers
  * @param map			the SA map
  * @return				instance
  */
-qcd_announcer_t *qcd_announcer_create(qcd_config_t *config, qcd_state_t *state,
+qcd_announcer_t *qcd_announcer_create(qcd_config_t *config, qcd_promises_t *promises,
 							qcd_answer_t *answer, qcd_map_t *map);
 
 #endif /** QCD_ANNOUNCER_H_ @}*/

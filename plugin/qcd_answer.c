@@ -49,7 +49,7 @@ struct private_qcd_answer_t {
 	/**
 	 * State of the maker
 	 */
-	qcd_state_t *state;
+	qcd_promises_t *promises;
 
 	/**
 	 * Events
@@ -138,8 +138,7 @@ static bool is_alive(qcd_spis *spis)
 	for (i = 0; i < countof(roles); i++)
 	{
 		qcd_sa_t sa = {
-			.spis = *spis,
-			.role = roles[i],
+			.ike = { *spis, roles[i] },
 		};
 
 		ike_sa = qcd_sa_checkout(&sa);
@@ -158,15 +157,15 @@ static bool is_alive(qcd_spis *spis)
  */
 static void send_reply(private_qcd_answer_t *this, qcd_reply_t *reply)
 {
+	qcd_promises_t *promises = this->promises;
 	packet_t *packet;
 	chunk_t data;
 	bool built;
 
 	built = reply->is_lost ?
-			this->state->build_tell(this->state, &reply->lost, reply->esp_len,
-									reply->src, &data) :
-			this->state->build_reply(this->state, &reply->request, reply->src,
-									 &data);
+			promises->build_tell(promises, &reply->lost,
+								 reply->unasked ? NULL : &reply->packet, &data) :
+			promises->build_reply(promises, &reply->request, reply->src, &data);
 	if (!built)
 	{
 		DBG2(DBG_IKE, "QCD: what came from %#H is too short for a token",
@@ -376,16 +375,19 @@ static void add_reply(private_qcd_answer_t *this, qcd_reply_t *reply)
 }
 
 METHOD(qcd_answer_t, tell, void,
-	private_qcd_answer_t *this, const qcd_lost *lost, size_t esp_len,
+	private_qcd_answer_t *this, const qcd_lost *lost, const qcd_esp *packet,
 	host_t *peer, host_t *me)
 {
 	qcd_reply_t *reply;
 
-	reply = qcd_reply_create(&lost->spis, peer, me);
+	reply = qcd_reply_create(&lost->sa.spis, peer, me);
 	reply->is_lost = TRUE;
 	reply->lost = *lost;
-	reply->esp_len = esp_len;
-	reply->unasked = !esp_len;
+	if (packet)
+	{
+		reply->packet = *packet;
+	}
+	reply->unasked = !packet;
 	add_reply(this, reply);
 }
 
@@ -396,7 +398,7 @@ METHOD(qcd_answer_t, handle, void,
 	qcd_header request;
 	qcd_reply_t *reply;
 
-	switch (this->state->judge(this->state, message, src, dst,
+	switch (this->promises->judge(this->promises, message, src, dst,
 							   is_home(this, message, src), &request))
 	{
 		case QCD_ANSWER:
@@ -485,7 +487,7 @@ METHOD(qcd_answer_t, destroy, void,
 /*
  * Described in header
  */
-qcd_answer_t *qcd_answer_create(qcd_state_t *state, qcd_events_t *events,
+qcd_answer_t *qcd_answer_create(qcd_promises_t *promises, qcd_events_t *events,
 								qcd_pending_t *pending,
 								qcd_lost_index_t *index)
 {
@@ -503,7 +505,7 @@ qcd_answer_t *qcd_answer_create(qcd_state_t *state, qcd_events_t *events,
 			.get_announced = _get_announced,
 			.destroy = _destroy,
 		},
-		.state = state,
+		.promises = promises,
 		.events = events,
 		.index = index,
 		.started = qcd_now(),

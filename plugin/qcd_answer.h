@@ -11,7 +11,7 @@
 #include "qcd_events.h"
 #include "qcd_lost_index.h"
 #include "qcd_pending.h"
-#include "qcd_state.h"
+#include "qcd_promises.h"
 
 typedef struct qcd_answer_t qcd_answer_t;
 
@@ -54,11 +54,11 @@ struct qcd_answer_t {
 	 * that would not be accepted is dropped, not kept waiting.
 	 *
 	 * @param lost			CHILD_SA, cloned
-	 * @param esp_len		octets of its ESP packet that we answer, 0 if none
+	 * @param packet		its packet that we answer, NULL if none
 	 * @param peer			where to, cloned
 	 * @param me			where from, cloned
 	 */
-	void (*tell)(qcd_answer_t *this, const qcd_lost *lost, size_t esp_len,
+	void (*tell)(qcd_answer_t *this, const qcd_lost *lost, const qcd_esp *packet,
 				 host_t *peer, host_t *me);
 
 	/**
@@ -87,13 +87,13 @@ struct qcd_answer_t {
 /**
  * Create a qcd_answer_t and register it with the bus.
  *
- * @param state			state of the maker; all objects outlive the answers
+ * @param promises		tokens that peers hold; all objects outlive the answers
  * @param events		events
  * @param pending		IKE_SAs that we initiate
  * @param index			lost IKE_SAs
  * @return				instance
  */
-qcd_answer_t *qcd_answer_create(qcd_state_t *state, qcd_events_t *events,
+qcd_answer_t *qcd_answer_create(qcd_promises_t *promises, qcd_events_t *events,
 								qcd_pending_t *pending,
 								qcd_lost_index_t *index);
 

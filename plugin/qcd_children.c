@@ -27,7 +27,7 @@ struct private_qcd_children_t {
 	/**
 	 * State of the maker
 	 */
-	qcd_state_t *state;
+	qcd_promises_t *promises;
 
 	/**
 	 * The map
@@ -64,7 +64,7 @@ static bool describe(private_qcd_children_t *this, ike_sa_t *ike_sa, host_t *me,
 	qcd_sa_t sa;
 
 	if (!spi || child_sa->get_protocol(child_sa) != PROTO_ESP ||
-		!qcd_sa_identify(ike_sa, &sa) || !this->state->owns(this->state, &sa) ||
+		!qcd_sa_identify(ike_sa, &sa) || !this->promises->owns(this->promises, &sa.ike) ||
 		!this->config->makes_for(this->config, ike_sa))
 	{
 		return FALSE;
@@ -74,9 +74,9 @@ static bool describe(private_qcd_children_t *this, ike_sa_t *ike_sa, host_t *me,
 	row->protocol = IPPROTO_ESP;
 	row->encap = child_sa->has_encap(child_sa);
 	row->node = this->config->node;
-	row->run = this->state->get_run(this->state);
-	row->role = sa.role;
-	row->spis = sa.spis;
+	row->run = this->promises->get_run(this->promises);
+	row->role = sa.ike.role;
+	row->spis = sa.ike.spis;
 	qcd_address_from_host(me, &row->local);
 	qcd_address_from_host(other, &row->peer);
 	row->local_port = me->get_port(me);
@@ -211,7 +211,7 @@ METHOD(qcd_children_t, destroy, void,
 /*
  * Described in header
  */
-qcd_children_t *qcd_children_create(qcd_config_t *config, qcd_state_t *state,
+qcd_children_t *qcd_children_create(qcd_config_t *config, qcd_promises_t *promises,
 									qcd_map_t *map)
 {
 	private_qcd_children_t *this;
@@ -227,7 +227,7 @@ qcd_children_t *qcd_children_create(qcd_config_t *config, qcd_state_t *state,
 			.destroy = _destroy,
 		},
 		.config = config,
-		.state = state,
+		.promises = promises,
 		.map = map,
 	);
 

@@ -37,11 +37,11 @@ struct qcd_children_t {
  * Create a qcd_children_t and register it with the bus.
  *
  * @param config		settings, outlive it
- * @param state			state of the maker, outlives it
+ * @param promises		tokens that peers hold, outlives it
  * @param map			the map, outlives it
  * @return				instance
  */
-qcd_children_t *qcd_children_create(qcd_config_t *config, qcd_state_t *state,
+qcd_children_t *qcd_children_create(qcd_config_t *config, qcd_promises_t *promises,
 									qcd_map_t *map);
 
 #endif /** QCD_CHILDREN_H_ @}*/

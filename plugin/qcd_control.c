@@ -134,8 +134,8 @@ static void add_sa(private_qcd_control_t *this, qcd_json_t *json,
 	json->begin(json, "sa");
 	json->add_str(json, "connection", name);
 	json->add_num(json, "id", ike_sa->get_unique_id(ike_sa));
-	json->add_spi(json, "spi_i", &sa.spis.initiator);
-	json->add_spi(json, "spi_r", &sa.spis.responder);
+	json->add_spi(json, "spi_i", &sa.ike.spis.initiator);
+	json->add_spi(json, "spi_r", &sa.ike.spis.responder);
 	json->add_host(json, "local", ike_sa->get_my_host(ike_sa));
 	json->add_host(json, "remote", ike_sa->get_other_host(ike_sa));
 	json->add_str(json, "state", enum_to_name(ike_sa_state_names,

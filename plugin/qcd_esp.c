@@ -28,7 +28,7 @@ struct private_qcd_esp_t {
 	/**
 	 * State of the maker
 	 */
-	qcd_state_t *state;
+	qcd_promises_t *promises;
 
 	/**
 	 * Answers
@@ -74,7 +74,7 @@ static void answer_packet(private_qcd_esp_t *this, const qcd_esp *packet,
 	}
 	if (peer && me)
 	{
-		this->answer->tell(this->answer, lost, packet->len, peer, me);
+		this->answer->tell(this->answer, lost, packet, peer, me);
 	}
 	DESTROY_IF(peer);
 	DESTROY_IF(me);
@@ -95,7 +95,7 @@ static void handle(private_qcd_esp_t *this, chunk_t data)
 		return;
 	}
 	qcd_lost_from_row(&lost, &row);
-	switch (this->state->judge_lost(this->state, &lost, &packet))
+	switch (this->promises->judge_lost(this->promises, &lost, &packet))
 	{
 		case QCD_ANSWER:
 			answer_packet(this, &packet, &lost, &row);
@@ -146,7 +146,7 @@ METHOD(qcd_esp_t, destroy, void,
  * Described in header
  */
 qcd_esp_t *qcd_esp_create(qcd_config_t *config, qcd_events_t *events,
-						  qcd_state_t *state, qcd_answer_t *answer,
+						  qcd_promises_t *promises, qcd_answer_t *answer,
 						  qcd_lost_index_t *index)
 {
 	private_qcd_esp_t *this;
@@ -158,7 +158,7 @@ qcd_esp_t *qcd_esp_create(qcd_config_t *config, qcd_events_t *events,
 	{
 		return NULL;
 	}
-	map = qcd_map_create(config, state, index);
+	map = qcd_map_create(config, promises, index);
 	if (!map)
 	{
 		return NULL;
@@ -170,10 +170,10 @@ qcd_esp_t *qcd_esp_create(qcd_config_t *config, qcd_events_t *events,
 			.destroy = _destroy,
 		},
 		.events = events,
-		.state = state,
+		.promises = promises,
 		.answer = answer,
 		.map = map,
-		.children = qcd_children_create(config, state, map),
+		.children = qcd_children_create(config, promises, map),
 	);
 
 	if (config->esp)
@@ -190,7 +190,7 @@ qcd_esp_t *qcd_esp_create(qcd_config_t *config, qcd_events_t *events,
 	}
 	if (config->announce)
 	{
-		this->announcer = qcd_announcer_create(config, state, answer, map);
+		this->announcer = qcd_announcer_create(config, promises, answer, map);
 	}
 	return &this->public;
 }

@@ -12,7 +12,7 @@
 #include "qcd_config.h"
 #include "qcd_events.h"
 #include "qcd_json.h"
-#include "qcd_state.h"
+#include "qcd_promises.h"
 
 typedef struct qcd_esp_t qcd_esp_t;
 
@@ -40,14 +40,14 @@ struct qcd_esp_t {
  *
  * @param config		settings; all objects outlive it
  * @param events		events
- * @param state			state of the maker
+ * @param promises		tokens that peers hold
  * @param answer		answers
  * @param index			receives the IKE_SAs that are lost
  * @return				NULL if nobody is told anything, or if there is no map to be
  *						had (logged)
  */
 qcd_esp_t *qcd_esp_create(qcd_config_t *config, qcd_events_t *events,
-						  qcd_state_t *state, qcd_answer_t *answer,
+						  qcd_promises_t *promises, qcd_answer_t *answer,
 						  qcd_lost_index_t *index);
 
 #endif /** QCD_ESP_H_ @}*/

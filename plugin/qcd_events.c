@@ -299,7 +299,7 @@ METHOD(listener_t, ike_updown, bool,
 	}
 	if (recovered)
 	{
-		raise_event(this, QCD_EVENT_RECOVERED, &sa.spis,
+		raise_event(this, QCD_EVENT_RECOVERED, &sa.ike.spis,
 					ike_sa->get_other_host(ike_sa), ike_sa->get_name(ike_sa));
 	}
 	return TRUE;

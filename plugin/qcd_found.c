@@ -185,7 +185,7 @@ linked_list_t *qcd_found_surplus(array_t *all, u_int wanted, array_t *before)
 		{
 			sa = malloc_thing(qcd_sa_t);
 			*sa = found.sa;
-			if (memcmp(&found.sa.spis, &keep.sa.spis, sizeof(qcd_spis)) < 0)
+			if (memcmp(&found.sa.ike.spis, &keep.sa.ike.spis, sizeof(qcd_spis)) < 0)
 			{
 				*sa = keep.sa;
 				keep = found;

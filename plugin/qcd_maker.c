@@ -4,12 +4,12 @@
 #include "qcd_answer.h"
 #include "qcd_compat.h"
 #include "qcd_esp.h"
-#include "qcd_state.h"
+#include "qcd_renewals.h"
+#include "qcd_safe.h"
+#include "qcd_spi_source.h"
 
 #include <daemon.h>
-#include <collections/hashtable.h>
 #include <processing/jobs/callback_job.h>
-#include <sa/ikev2/tasks/ike_dpd.h>
 #include <threading/mutex.h>
 
 /**
@@ -45,9 +45,29 @@ struct private_qcd_maker_t {
 	qcd_events_t *events;
 
 	/**
-	 * Secrets, SPIs, tokens and limits
+	 * Secrets and runs
 	 */
-	qcd_state_t *state;
+	qcd_secrets_t *secrets;
+
+	/**
+	 * Tokens that peers hold
+	 */
+	qcd_promises_t *promises;
+
+	/**
+	 * SPIs
+	 */
+	qcd_spi_source_t *spis;
+
+	/**
+	 * Tokens that are sent again
+	 */
+	qcd_renewals_t *renewals;
+
+	/**
+	 * Mutex for a rotation, held while the disk is waited for
+	 */
+	mutex_t *rotation_mutex;
 
 	/**
 	 * Lost IKE_SAs
@@ -63,72 +83,7 @@ struct private_qcd_maker_t {
 	 * Answers to ESP of lost SAs, and announcements, NULL if there are none
 	 */
 	qcd_esp_t *esp;
-
-	/**
-	 * Mutex for what follows
-	 */
-	mutex_t *mutex;
-
-	/**
-	 * SAs that are being rekeyed by their peers, or were, until they are gone:
-	 * rekeying_t by unique ID
-	 */
-	hashtable_t *rekeyings;
 };
-
-/**
- * What replaces an IKE_SA
- */
-typedef struct {
-	uint32_t unique_id;
-	/** made by the peer, its token goes out with our response */
-	qcd_sa_t new;
-	bool answered;
-	/** made by ourselves at the same time, its token waits until this SA is
-	 * gone: before, the peer may not know the new one */
-	qcd_sa_t ours;
-	bool renew;
-} rekeying_t;
-
-CALLBACK(get_spi, uint64_t,
-	private_qcd_maker_t *this)
-{
-	ike_sa_t *ike_sa = charon->bus->get_sa(charon->bus);
-	ike_sa_id_t *id;
-	uint64_t old = 0;
-
-	/* charon replaces the SPI only of an SA that this thread has checked out
-	 * and that is connecting, see new_initiator_spi() of its manager. A new SA
-	 * that is made meanwhile may look like that one, it does no harm. */
-	if (ike_sa && ike_sa->get_state(ike_sa) == IKE_CONNECTING)
-	{
-		id = ike_sa->get_id(ike_sa);
-		old = id->is_initiator(id) ? id->get_initiator_spi(id) : 0;
-	}
-	return this->state->mint_spi(this->state, old);
-}
-
-/**
- * Get the SA by which the peer replaces an IKE_SA, once, when we answer
- */
-static bool get_successor(private_qcd_maker_t *this, qcd_sa_t *old,
-						  qcd_sa_t *new)
-{
-	rekeying_t *rekeying;
-	bool found;
-
-	this->mutex->lock(this->mutex);
-	rekeying = this->rekeyings->get(this->rekeyings,
-									(void*)(uintptr_t)old->unique_id);
-	found = rekeying && !rekeying->answered;
-	if (found)
-	{
-		rekeying->answered = TRUE;
-		*new = rekeying->new;
-	}
-	this->mutex->unlock(this->mutex);
-	return found;
-}
 
 /**
  * Add the token that is due, if any, to a message. RFC 6290 section 4.2:
@@ -144,12 +99,12 @@ static void add_token(private_qcd_maker_t *this, ike_sa_t *ike_sa, qcd_sa_t *sa,
 	{
 		return;
 	}
-	if (!this->state->owns(this->state, sa))
+	if (!this->promises->owns(this->promises, &sa->ike))
 	{	/* without evidence its token could not be shown */
 		DBG1(DBG_IKE, "QCD: %H gets no token: our SPI of its IKE_SA is not one "
 			 "that we minted. It gets one once the IKE_SA is rekeyed", taker);
 	}
-	else if (this->state->give(this->state, sa, taker, request, &token))
+	else if (this->promises->offer(this->promises, sa, taker, request, &token))
 	{
 		message->add_notify(message, FALSE, QUICK_CRASH_DETECTION,
 							chunk_create(token.octets, token.len));
@@ -181,15 +136,15 @@ static void outgoing(private_qcd_maker_t *this, ike_sa_t *ike_sa, qcd_sa_t *sa,
 		case CREATE_CHILD_SA:
 		case QCD_IKE_FOLLOWUP_KE:
 			/* RFC 6290 section 4.3: the responder's token for the new SA */
-			if (!request && get_successor(this, sa, &new))
+			if (!request && this->renewals->get_successor(this->renewals, sa, &new))
 			{
 				add_token(this, ike_sa, &new, message, NULL);
 			}
 			break;
 		case INFORMATIONAL:
 			/* RFC 6290 sections 4.3 and 4.4, if one is due */
-			if (this->state->is_due(this->state, sa,
-									ike_sa->get_other_host(ike_sa)))
+			if (this->promises->is_due(this->promises, sa,
+									   ike_sa->get_other_host(ike_sa)))
 			{
 				add_token(this, ike_sa, sa, message, request ? message : NULL);
 			}
@@ -197,82 +152,6 @@ static void outgoing(private_qcd_maker_t *this, ike_sa_t *ike_sa, qcd_sa_t *sa,
 		default:
 			break;
 	}
-}
-
-/**
- * Job that sends an INFORMATIONAL on an IKE_SA if a token is due there, to
- * which our listener then adds it
- */
-static job_requeue_t renew(private_qcd_maker_t *this, qcd_sa_t *sa)
-{
-	ike_sa_t *ike_sa;
-	host_t *taker;
-	bool busy;
-
-	ike_sa = qcd_sa_checkout(sa);
-	if (!ike_sa)
-	{	/* whatever was noted of it, it is gone */
-		this->state->bury(this->state, sa->unique_id);
-		return JOB_REQUEUE_NONE;
-	}
-	taker = ike_sa->get_other_host(ike_sa);
-	busy = ike_sa->get_state(ike_sa) == IKE_REKEYING;
-	if (ike_sa->get_state(ike_sa) == IKE_ESTABLISHED &&
-		this->state->is_due(this->state, sa, taker))
-	{
-		DBG2(DBG_IKE, "QCD: sending a new token to %H", taker);
-		ike_sa->queue_task(ike_sa, (task_t*)ike_dpd_create(TRUE));
-		if (ike_sa->initiate(ike_sa, NULL, NULL) == DESTROY_ME)
-		{
-			charon->ike_sa_manager->checkin_and_destroy(charon->ike_sa_manager,
-														ike_sa);
-			return JOB_REQUEUE_NONE;
-		}
-	}
-	charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
-	if (busy)
-	{	/* if that fails, the SA goes on with the token that it has */
-		return JOB_RESCHEDULE(1);
-	}
-	return JOB_REQUEUE_NONE;
-}
-
-/**
- * An IKE_SA to send a new token on
- */
-typedef struct {
-	private_qcd_maker_t *this;
-	qcd_sa_t sa;
-} renewal_t;
-
-/**
- * Execute a renewal
- */
-static job_requeue_t execute(renewal_t *renewal)
-{
-	return renew(renewal->this, &renewal->sa);
-}
-
-/**
- * Create the job of a renewal
- */
-static job_t *create_renewal(private_qcd_maker_t *this, qcd_sa_t *sa)
-{
-	renewal_t *renewal;
-
-	INIT(renewal,
-		.this = this,
-		.sa = *sa,
-	);
-	return (job_t*)callback_job_create((void*)execute, renewal, free, NULL);
-}
-
-/**
- * Queue a renewal
- */
-static void queue_renewal(private_qcd_maker_t *this, qcd_sa_t *sa)
-{
-	lib->processor->queue_job(lib->processor, create_renewal(this, sa));
 }
 
 METHOD(listener_t, message_hook, bool,
@@ -290,130 +169,24 @@ METHOD(listener_t, message_hook, bool,
 		outgoing(this, ike_sa, &sa, message);
 	}
 	else if (!message->get_request(message) &&
-			 this->state->answered(this->state, &sa, message) &&
-			 this->state->is_due(this->state, &sa,
-								 ike_sa->get_other_host(ike_sa)))
+			 this->promises->answered(this->promises, &sa, message) &&
+			 this->promises->is_due(this->promises, &sa,
+									ike_sa->get_other_host(ike_sa)))
 	{	/* what was sent has become too old on its way */
-		queue_renewal(this, &sa);
+		this->renewals->queue(this->renewals, &sa, 0);
 	}
 	return TRUE;
-}
-
-METHOD(listener_t, ike_keys, bool,
-	private_qcd_maker_t *this, ike_sa_t *ike_sa, QCD_IKE_KEYS_ARGS,
-	ike_sa_t *rekey, shared_key_t *shared, auth_method_t method)
-{
-	rekeying_t *rekeying;
-	qcd_sa_t old, new;
-
-	if (!rekey || !qcd_sa_identify(rekey, &old) ||
-		!qcd_sa_identify(ike_sa, &new) || new.role != QCD_RESPONDER)
-	{
-		return TRUE;
-	}
-	INIT(rekeying,
-		.unique_id = old.unique_id,
-		.new = new,
-	);
-	this->mutex->lock(this->mutex);
-	rekeying = this->rekeyings->put(this->rekeyings,
-									(void*)(uintptr_t)old.unique_id, rekeying);
-	this->mutex->unlock(this->mutex);
-	free(rekeying);
-	return TRUE;
-}
-
-/**
- * Have our token for a new SA wait until the old one is gone, if the peer
- * rekeyed the old one at the same time
- */
-static bool wait_for_old(private_qcd_maker_t *this, qcd_sa_t *old,
-						 qcd_sa_t *new)
-{
-	rekeying_t *rekeying;
-
-	this->mutex->lock(this->mutex);
-	rekeying = this->rekeyings->get(this->rekeyings,
-									(void*)(uintptr_t)old->unique_id);
-	if (rekeying)
-	{
-		rekeying->ours = *new;
-		rekeying->renew = TRUE;
-	}
-	this->mutex->unlock(this->mutex);
-	return rekeying != NULL;
-}
-
-METHOD(listener_t, ike_rekey, bool,
-	private_qcd_maker_t *this, ike_sa_t *old, ike_sa_t *new)
-{
-	qcd_sa_t old_sa, sa;
-
-	/* RFC 6290 section 4.3: the initiator of a rekeying sends its token right
-	 * after; the responder's is in its response, so nothing is due then */
-	if (qcd_sa_identify(old, &old_sa) && qcd_sa_identify(new, &sa) &&
-		sa.role == QCD_INITIATOR && this->config->makes_for(this->config, new))
-	{
-		this->state->owe(this->state, &sa);
-		if (!wait_for_old(this, &old_sa, &sa))
-		{
-			queue_renewal(this, &sa);
-		}
-	}
-	return TRUE;
-}
-
-METHOD(listener_t, ike_update, bool,
-	private_qcd_maker_t *this, ike_sa_t *ike_sa, host_t *local, host_t *remote)
-{
-	qcd_sa_t sa;
-
-	/* RFC 6290 section 5.2: the token follows the address; the job finds
-	 * nothing to do where the exchange that moves it carries it already */
-	if (this->config->bind_address && qcd_sa_identify(ike_sa, &sa))
-	{
-		queue_renewal(this, &sa);
-	}
-	return TRUE;
-}
-
-/**
- * Forget how an IKE_SA was rekeyed, and send the token that waited for its end
- */
-static void end_rekeying(private_qcd_maker_t *this, uint32_t unique_id)
-{
-	rekeying_t *rekeying;
-
-	this->mutex->lock(this->mutex);
-	rekeying = this->rekeyings->remove(this->rekeyings,
-									   (void*)(uintptr_t)unique_id);
-	this->mutex->unlock(this->mutex);
-	if (rekeying && rekeying->renew)
-	{
-		queue_renewal(this, &rekeying->ours);
-	}
-	free(rekeying);
 }
 
 METHOD(listener_t, ike_state_change, bool,
 	private_qcd_maker_t *this, ike_sa_t *ike_sa, ike_sa_state_t state)
 {
-	uint32_t unique_id = ike_sa->get_unique_id(ike_sa);
-
-	switch (state)
+	/* by now the manager does not know the SA any more; or it is reset for
+	 * another try, with another SPI of the peer's at least: what the first one
+	 * was is dead */
+	if (state == IKE_DESTROYING || state == IKE_CREATED)
 	{
-		case IKE_DESTROYING:
-			/* by now the manager does not know the SA any more */
-			end_rekeying(this, unique_id);
-			this->state->bury(this->state, unique_id);
-			break;
-		case IKE_CREATED:
-			/* reset for another try, with another SPI of the peer's at least:
-			 * what the first one was is dead */
-			this->state->bury(this->state, unique_id);
-			break;
-		default:
-			break;
+		this->promises->bury(this->promises, ike_sa->get_unique_id(ike_sa));
 	}
 	return TRUE;
 }
@@ -470,33 +243,76 @@ CALLBACK(answer_fragment, bool,
 /**
  * Send new tokens to the peers that hold one of the oldest generation
  */
-static void renew_outdated(private_qcd_maker_t *this)
+static void renew_last(private_qcd_maker_t *this)
 {
-	linked_list_t *outdated;
+	linked_list_t *last;
 	qcd_sa_t *sa;
 	u_int delay = 0;
 
-	outdated = this->state->get_outdated(this->state);
-	while (outdated->remove_first(outdated, (void**)&sa) == SUCCESS)
+	last = this->promises->get_last(this->promises);
+	while (last->remove_first(last, (void**)&sa) == SUCCESS)
 	{
-		lib->scheduler->schedule_job_ms(lib->scheduler,
-										create_renewal(this, sa), delay);
+		this->renewals->queue(this->renewals, sa, delay);
 		delay += RENEWAL_INTERVAL_MS;
 		free(sa);
 	}
-	outdated->destroy(outdated);
+	last->destroy(last);
+}
+
+/**
+ * Count the peers that a rotation would leave with a token that we can't make
+ * any more
+ */
+static u_int count_last(private_qcd_maker_t *this)
+{
+	linked_list_t *last;
+	u_int count;
+
+	last = this->promises->get_last(this->promises);
+	count = last->get_count(last);
+	last->destroy_function(last, free);
+	return count;
+}
+
+/**
+ * Make a new generation, with the mutex
+ */
+static bool make_generation(private_qcd_maker_t *this, char *error, size_t len)
+{
+	qcd_secret newest;
+	u_int last;
+
+	last = count_last(this);
+	if (last)
+	{
+		snprintf(error, len, "%u peers hold a token of the oldest secret and "
+				 "are just being sent a new one, try again later", last);
+		return FALSE;
+	}
+	if (!this->secrets->rotate(this->secrets, &newest, error, len))
+	{
+		return FALSE;
+	}
+	/* what is given meanwhile is of the generation that was the newest */
+	this->promises->rotate(this->promises, &newest);
+	qcd_wipe(&newest, sizeof(newest));
+	return TRUE;
 }
 
 METHOD(qcd_maker_t, rotate, bool,
 	private_qcd_maker_t *this, char *error, size_t len)
 {
-	if (!this->state->rotate(this->state, error, len))
+	bool made;
+
+	this->rotation_mutex->lock(this->rotation_mutex);
+	made = make_generation(this, error, len);
+	this->rotation_mutex->unlock(this->rotation_mutex);
+	if (made)
 	{
-		return FALSE;
+		this->events->raise(this->events, QCD_EVENT_ROTATED, NULL, NULL, NULL);
+		renew_last(this);
 	}
-	this->events->raise(this->events, QCD_EVENT_ROTATED, NULL, NULL, NULL);
-	renew_outdated(this);
-	return TRUE;
+	return made;
 }
 
 /**
@@ -506,7 +322,7 @@ static job_requeue_t check_age(private_qcd_maker_t *this)
 {
 	char error[512];
 
-	if (this->state->get_age(this->state) >= this->config->rotate &&
+	if (this->secrets->get_age(this->secrets) >= this->config->rotate &&
 		!rotate(this, error, sizeof(error)))
 	{
 		DBG1(DBG_CFG, "QCD: no new secret made: %s", error);
@@ -520,10 +336,10 @@ METHOD(qcd_maker_t, describe, void,
 	uint64_t made_at[QCD_GENERATIONS_MAX];
 
 	json->add_num(json, "node", this->config->node);
-	json->add_num(json, "run", this->state->get_run(this->state));
+	json->add_num(json, "run", this->promises->get_run(this->promises));
 	json->add_num(json, "generations",
-				  this->state->get_generations(this->state, made_at));
-	json->add_num(json, "newest_age", this->state->get_age(this->state));
+				  this->secrets->get_generations(this->secrets, made_at));
+	json->add_num(json, "newest_age", this->secrets->get_age(this->secrets));
 	json->add_num(json, "waiting", this->answer->get_waiting(this->answer));
 	if (this->esp)
 	{
@@ -537,7 +353,7 @@ METHOD(qcd_maker_t, describe_secrets, void,
 	uint64_t made_at[QCD_GENERATIONS_MAX];
 	u_int i, count;
 
-	count = this->state->get_generations(this->state, made_at);
+	count = this->secrets->get_generations(this->secrets, made_at);
 	for (i = 0; i < count; i++)
 	{
 		json->begin(json, "generation");
@@ -549,30 +365,68 @@ METHOD(qcd_maker_t, describe_secrets, void,
 METHOD(qcd_maker_t, is_given, bool,
 	private_qcd_maker_t *this, qcd_sa_t *sa, u_int *generation)
 {
-	return this->state->is_given(this->state, sa, generation);
+	return this->promises->is_given(this->promises, sa, generation);
 }
 
 METHOD(qcd_maker_t, destroy, void,
 	private_qcd_maker_t *this)
 {
-	enumerator_t *enumerator;
-	rekeying_t *rekeying;
-
-	charon->bus->remove_listener(charon->bus, &this->public.listener);
-	charon->ike_sa_manager->set_spi_cb(charon->ike_sa_manager, NULL, NULL);
-	enumerator = this->rekeyings->create_enumerator(this->rekeyings);
-	while (enumerator->enumerate(enumerator, NULL, &rekeying))
+	if (this->answer)
 	{
-		free(rekeying);
+		charon->bus->remove_listener(charon->bus, &this->public.listener);
+		charon->bus->remove_listener(charon->bus, &this->renewals->listener);
 	}
-	enumerator->destroy(enumerator);
-	this->rekeyings->destroy(this->rekeyings);
+	DESTROY_IF(this->spis);
 	DESTROY_IF(this->esp);
-	this->answer->destroy(this->answer);
-	this->index->destroy(this->index);
-	this->state->destroy(this->state);
-	this->mutex->destroy(this->mutex);
+	DESTROY_IF(this->answer);
+	DESTROY_IF(this->index);
+	DESTROY_IF(this->renewals);
+	DESTROY_IF(this->promises);
+	DESTROY_IF(this->secrets);
+	this->rotation_mutex->destroy(this->rotation_mutex);
 	free(this);
+}
+
+/**
+ * Begin a run: take the secrets in
+ */
+static bool begin_run(private_qcd_maker_t *this)
+{
+	qcd_maker_state state = {};
+
+	this->secrets = qcd_secrets_create(this->config, &state);
+	if (this->secrets)
+	{
+		this->promises = qcd_promises_create(this->config, &state);
+	}
+	qcd_wipe(&state, sizeof(state));
+	return this->promises != NULL;
+}
+
+/**
+ * Begin to work
+ */
+static void start(private_qcd_maker_t *this, qcd_receiver_t *receiver,
+				  qcd_pending_t *pending)
+{
+	this->index = qcd_lost_index_create();
+	this->renewals = qcd_renewals_create(this->config, this->promises);
+	this->answer = qcd_answer_create(this->promises, this->events, pending,
+									 this->index);
+	this->esp = qcd_esp_create(this->config, this->events, this->promises,
+							   this->answer, this->index);
+	this->spis = qcd_spi_source_create(this->promises, this->secrets);
+	charon->bus->add_listener(charon->bus, &this->renewals->listener);
+	charon->bus->add_listener(charon->bus, &this->public.listener);
+#ifdef ME
+	receiver->add(receiver, answer_fragment, this);
+#endif
+	if (this->config->rotate)
+	{
+		lib->scheduler->schedule_job(lib->scheduler,
+				(job_t*)callback_job_create((void*)check_age, this, NULL, NULL),
+				0);
+	}
 }
 
 /*
@@ -583,10 +437,8 @@ qcd_maker_t *qcd_maker_create(qcd_config_t *config, qcd_events_t *events,
 							  qcd_pending_t *pending)
 {
 	private_qcd_maker_t *this;
-	qcd_state_t *state;
 
-	state = qcd_state_create(config);
-	if (!state)
+	if (!qcd_maker_is_safe())
 	{
 		return NULL;
 	}
@@ -596,9 +448,6 @@ qcd_maker_t *qcd_maker_create(qcd_config_t *config, qcd_events_t *events,
 			.listener = {
 				.alert = _alert_hook,
 				.message = _message_hook,
-				.ike_keys = _ike_keys,
-				.ike_rekey = _ike_rekey,
-				.ike_update = _ike_update,
 				.ike_state_change = _ike_state_change,
 			},
 			.rotate = _rotate,
@@ -609,26 +458,14 @@ qcd_maker_t *qcd_maker_create(qcd_config_t *config, qcd_events_t *events,
 		},
 		.config = config,
 		.events = events,
-		.state = state,
-		.index = qcd_lost_index_create(),
-		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
-		.rekeyings = hashtable_create(hashtable_hash_ptr, hashtable_equals_ptr,
-									  8),
+		.rotation_mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 	);
-	this->answer = qcd_answer_create(state, events, pending, this->index);
-	this->esp = qcd_esp_create(config, events, state, this->answer,
-							   this->index);
-	charon->ike_sa_manager->set_spi_cb(charon->ike_sa_manager, get_spi, this);
-	charon->bus->add_listener(charon->bus, &this->public.listener);
-#ifdef ME
-	receiver->add(receiver, answer_fragment, this);
-#endif
-	if (config->rotate)
-	{
-		lib->scheduler->schedule_job(lib->scheduler,
-				(job_t*)callback_job_create((void*)check_age, this, NULL, NULL),
-				0);
-	}
 
+	if (!begin_run(this))
+	{
+		destroy(this);
+		return NULL;
+	}
+	start(this, receiver, pending);
 	return &this->public;
 }

@@ -59,7 +59,7 @@ struct private_qcd_map_t {
 	/**
 	 * State of the maker
 	 */
-	qcd_state_t *state;
+	qcd_promises_t *promises;
 
 	/**
 	 * The map
@@ -192,7 +192,9 @@ static void forget_lost(private_qcd_map_t *this, uint32_t *spis,
  */
 static bool is_lost(private_qcd_map_t *this, const qcd_samap_row *row)
 {
-	return this->state->is_lost(this->state, &row->spis, row->role);
+	qcd_ike_sa sa = { row->spis, row->role };
+
+	return this->promises->is_lost(this->promises, &sa);
 }
 
 /**
@@ -200,12 +202,9 @@ static bool is_lost(private_qcd_map_t *this, const qcd_samap_row *row)
  */
 static bool is_ours(private_qcd_map_t *this, const qcd_samap_row *row)
 {
-	qcd_sa_t sa = {
-		.spis = row->spis,
-		.role = row->role,
-	};
+	qcd_ike_sa sa = { row->spis, row->role };
 
-	return this->state->owns(this->state, &sa);
+	return this->promises->owns(this->promises, &sa);
 }
 
 METHOD(qcd_map_t, get_lost, u_int,
@@ -439,7 +438,7 @@ static bool take_census(private_qcd_map_t *this, census_t *census,
 	*census = (census_t){
 		.this = this,
 		.now = time(NULL),
-		.last_run = first ? this->state->get_run(this->state) - 1 : 0,
+		.last_run = first ? this->promises->get_run(this->promises) - 1 : 0,
 		.first = first,
 	};
 	err = qcd_samap_walk(this->map, &report, visit, census);
@@ -609,8 +608,7 @@ METHOD(qcd_map_t, destroy, void,
 void qcd_lost_from_row(qcd_lost *lost, const qcd_samap_row *row)
 {
 	*lost = (qcd_lost){
-		.spis = row->spis,
-		.role = row->role,
+		.sa = { row->spis, row->role },
 		.peer = row->peer,
 		.peer_port = row->peer_port,
 	};
@@ -620,7 +618,7 @@ void qcd_lost_from_row(qcd_lost *lost, const qcd_samap_row *row)
 /*
  * Described in header
  */
-qcd_map_t *qcd_map_create(qcd_config_t *config, qcd_state_t *state,
+qcd_map_t *qcd_map_create(qcd_config_t *config, qcd_promises_t *promises,
 									qcd_lost_index_t *index)
 {
 	private_qcd_map_t *this;
@@ -650,7 +648,7 @@ qcd_map_t *qcd_map_create(qcd_config_t *config, qcd_state_t *state,
 			.destroy = _destroy,
 		},
 		.config = config,
-		.state = state,
+		.promises = promises,
 		.map = map,
 		.index = index,
 		.jobs = mutex_create(MUTEX_TYPE_DEFAULT),

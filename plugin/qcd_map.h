@@ -11,7 +11,7 @@
 #include "qcd_config.h"
 #include "qcd_lost_index.h"
 #include "qcd_nft.h"
-#include "qcd_state.h"
+#include "qcd_promises.h"
 
 #include <store/samap.h>
 
@@ -95,11 +95,11 @@ struct qcd_map_t {
  * Open the map.
  *
  * @param config		settings, outlive it
- * @param state			state of the maker, outlives it
+ * @param promises		tokens that peers hold, outlives it
  * @param index			receives the IKE_SAs of lost CHILD_SAs, outlives it
  * @return				NULL if there is no map to be had (logged)
  */
-qcd_map_t *qcd_map_create(qcd_config_t *config, qcd_state_t *state,
+qcd_map_t *qcd_map_create(qcd_config_t *config, qcd_promises_t *promises,
 									qcd_lost_index_t *index);
 
 /**

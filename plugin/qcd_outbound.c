@@ -94,7 +94,7 @@ static void add(private_qcd_outbound_t *this, ike_sa_t *ike_sa,
 			.unique_id = unique_id,
 		);
 	}
-	child->spis = sa.spis;
+	child->spis = sa.ike.spis;
 	child->next = this->children->put(this->children, (void*)(uintptr_t)spi,
 									  child);
 	this->mutex->unlock(this->mutex);

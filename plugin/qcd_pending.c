@@ -124,7 +124,7 @@ static void add_entry(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 	INIT(entry,
 		.sa = {
 			.unique_id = sa.unique_id,
-			.spis = sa.spis,
+			.spis = sa.ike.spis,
 			.begun = qcd_now(),
 		},
 		.name = strdup(ike_sa->get_name(ike_sa)),

@@ -246,7 +246,7 @@ static uint64_t settle(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 		this->up_since = now;
 		if (this->proved)
 		{
-			this->events->recovered(this->events, &best->sa.spis,
+			this->events->recovered(this->events, &best->sa.ike.spis,
 									this->wanted->get_peer(this->wanted),
 									this->wanted->get_name(this->wanted));
 		}

@@ -145,7 +145,7 @@ METHOD(listener_t, ike_updown, bool,
 	return_t *returned;
 	qcd_sa_t sa;
 
-	if (up && qcd_sa_identify(ike_sa, &sa) && sa.role == QCD_RESPONDER &&
+	if (up && qcd_sa_identify(ike_sa, &sa) && sa.ike.role == QCD_RESPONDER &&
 		this->tokens->holds(this->tokens, &sa))
 	{
 		INIT(returned,

@@ -19,9 +19,9 @@ bool qcd_sa_identify(ike_sa_t *ike_sa, qcd_sa_t *sa)
 	id = ike_sa->get_id(ike_sa);
 	spi_i = id->get_initiator_spi(id);
 	spi_r = id->get_responder_spi(id);
-	memcpy(&sa->spis.initiator, &spi_i, sizeof(spi_i));
-	memcpy(&sa->spis.responder, &spi_r, sizeof(spi_r));
-	sa->role = id->is_initiator(id) ? QCD_INITIATOR : QCD_RESPONDER;
+	memcpy(&sa->ike.spis.initiator, &spi_i, sizeof(spi_i));
+	memcpy(&sa->ike.spis.responder, &spi_r, sizeof(spi_r));
+	sa->ike.role = id->is_initiator(id) ? QCD_INITIATOR : QCD_RESPONDER;
 	sa->unique_id = ike_sa->get_unique_id(ike_sa);
 	return spi_i && spi_r;
 }
@@ -35,10 +35,10 @@ ike_sa_t *qcd_sa_checkout(qcd_sa_t *sa)
 	ike_sa_t *ike_sa;
 	uint64_t spi_i, spi_r;
 
-	memcpy(&spi_i, &sa->spis.initiator, sizeof(spi_i));
-	memcpy(&spi_r, &sa->spis.responder, sizeof(spi_r));
+	memcpy(&spi_i, &sa->ike.spis.initiator, sizeof(spi_i));
+	memcpy(&spi_r, &sa->ike.spis.responder, sizeof(spi_r));
 	id = ike_sa_id_create(IKEV2_MAJOR_VERSION, spi_i, spi_r,
-						  sa->role == QCD_INITIATOR);
+						  sa->ike.role == QCD_INITIATOR);
 	ike_sa = charon->ike_sa_manager->checkout(charon->ike_sa_manager, id);
 	id->destroy(id);
 	return ike_sa;

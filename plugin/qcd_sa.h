@@ -16,13 +16,11 @@
 typedef struct qcd_sa_t qcd_sa_t;
 
 /**
- * What names an IKE_SA: for libqcd both SPIs, and which of them is ours; for
- * charon an ID that stays the same where a new try of an SA that is being
- * established gets other SPIs.
+ * What names an IKE_SA for libqcd, and for charon: an ID that stays the same where
+ * a new try of an SA that is being established gets other SPIs.
  */
 struct qcd_sa_t {
-	qcd_spis spis;
-	enum qcd_role role;
+	qcd_ike_sa ike;
 	uint32_t unique_id;
 };
 

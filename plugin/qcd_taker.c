@@ -163,7 +163,7 @@ static job_requeue_t drop_job(drop_t *drop)
 	if (this->config->role_enabled(this->config, ike_sa->get_name(ike_sa),
 								   "taker"))
 	{
-		drop_sa(this, ike_sa, &drop->sa.spis, drop->src);
+		drop_sa(this, ike_sa, &drop->sa.ike.spis, drop->src);
 	}
 	else
 	{

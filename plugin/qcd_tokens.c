@@ -28,11 +28,6 @@ struct private_qcd_tokens_t {
 	qcd_tokens_t public;
 
 	/**
-	 * Key of the digests, constant
-	 */
-	qcd_digest_key key;
-
-	/**
 	 * Mutex for what follows. Listeners take it while they hold the bus, so
 	 * nothing that needs the bus is called with it.
 	 */
@@ -44,14 +39,9 @@ struct private_qcd_tokens_t {
 	hashtable_t *held;
 
 	/**
-	 * Limit of messages whose tokens are checked
+	 * Taker of libqcd
 	 */
-	qcd_verify_limit *limit;
-
-	/**
-	 * Spreads the recoveries of many SAs
-	 */
-	qcd_spread spread;
+	qcd_taker *taker;
 
 	/**
 	 * IKE_SAs by the SPIs that their CHILD_SAs send to
@@ -67,8 +57,6 @@ typedef struct {
 	qcd_held held;
 	/** tokens for the SA that replaces this one, until that has its name */
 	qcd_held next;
-	/** set once a token was verified: who repeats it causes no more work */
-	bool verified;
 } entry_t;
 
 /**
@@ -78,13 +66,13 @@ static entry_t *get_entry(private_qcd_tokens_t *this, qcd_sa_t *sa)
 {
 	entry_t *entry;
 
-	entry = this->held->get(this->held, &sa->spis);
+	entry = this->held->get(this->held, &sa->ike.spis);
 	if (!entry)
 	{
 		INIT(entry,
 			.sa = *sa,
 		);
-		this->held->put(this->held, &entry->sa.spis, entry);
+		this->held->put(this->held, &entry->sa.ike.spis, entry);
 	}
 	return entry;
 }
@@ -111,7 +99,7 @@ static void store(private_qcd_tokens_t *this, qcd_sa_t *sa, qcd_token *token,
 
 	this->mutex->lock(this->mutex);
 	entry = get_entry(this, sa);
-	qcd_held_store(next ? &entry->next : &entry->held, &this->key, token);
+	qcd_taker_store(this->taker, next ? &entry->next : &entry->held, token);
 	this->mutex->unlock(this->mutex);
 }
 
@@ -123,7 +111,7 @@ static void forget_next(private_qcd_tokens_t *this, qcd_sa_t *sa)
 	entry_t *entry;
 
 	this->mutex->lock(this->mutex);
-	entry = this->held->get(this->held, &sa->spis);
+	entry = this->held->get(this->held, &sa->ike.spis);
 	if (entry)
 	{
 		qcd_wipe(&entry->next, sizeof(entry->next));
@@ -255,13 +243,13 @@ METHOD(listener_t, ike_keys, bool,
 	qcd_sa_t old, new;
 
 	if (!rekey || !qcd_sa_identify(rekey, &old) ||
-		!qcd_sa_identify(ike_sa, &new) || new.role != QCD_INITIATOR)
+		!qcd_sa_identify(ike_sa, &new) || new.ike.role != QCD_INITIATOR)
 	{
 		return TRUE;
 	}
 	/* the SA that replaces the old one has got its name */
 	this->mutex->lock(this->mutex);
-	entry = this->held->get(this->held, &old.spis);
+	entry = this->held->get(this->held, &old.ike.spis);
 	if (entry && entry->next.num)
 	{
 		next = get_entry(this, &new);
@@ -308,7 +296,7 @@ METHOD(listener_t, ike_state_change, bool,
 	else if (state == IKE_DESTROYING && qcd_sa_identify(ike_sa, &sa))
 	{
 		this->mutex->lock(this->mutex);
-		entry = this->held->remove(this->held, &sa.spis);
+		entry = this->held->remove(this->held, &sa.ike.spis);
 		this->mutex->unlock(this->mutex);
 		entry_destroy(entry);
 	}
@@ -345,29 +333,34 @@ static u_int find_entries(private_qcd_tokens_t *this, qcd_message *message,
 }
 
 /**
- * Find the one of some SAs whose peer gave us a token of a message
+ * Look for the one of some SAs whose peer gave us a token of a message
  */
-static entry_t *find_match(private_qcd_tokens_t *this, qcd_message *message,
-						   entry_t **entries, u_int count)
+static qcd_event_t check(private_qcd_tokens_t *this, qcd_message *message,
+						 entry_t **entries, u_int count, qcd_sa_t *sa)
 {
 	u_int i;
 
 	for (i = 0; i < count; i++)
 	{
-		if (qcd_held_verify(&entries[i]->held, &this->key,
-							message) == QCD_MATCH)
+		switch (qcd_taker_check(this->taker, &entries[i]->held, message))
 		{
-			return entries[i];
+			case QCD_MATCH:
+				*sa = entries[i]->sa;
+				return QCD_EVENT_VERIFIED;
+			case QCD_MATCHED:
+				return QCD_EVENT_MAX;
+			case QCD_NO_MATCH:
+				break;
 		}
 	}
-	return NULL;
+	return QCD_EVENT_REFUSED;
 }
 
 METHOD(qcd_tokens_t, verify, qcd_event_t,
 	private_qcd_tokens_t *this, qcd_message *message, host_t *src, qcd_sa_t *sa)
 {
 	qcd_event_t outcome = QCD_EVENT_UNKNOWN;
-	entry_t *entries[QCD_OUTBOUND_MAX], *entry;
+	entry_t *entries[QCD_OUTBOUND_MAX];
 	qcd_address source;
 	u_int count;
 
@@ -378,21 +371,12 @@ METHOD(qcd_tokens_t, verify, qcd_event_t,
 
 	this->mutex->lock(this->mutex);
 	count = find_entries(this, message, entries);
-	if (count && !qcd_verify_limit_pass(this->limit, &source,
-										&entries[0]->sa.spis, qcd_now()))
+	if (count)
 	{
-		outcome = QCD_EVENT_UNCHECKED;
-	}
-	else if (count)
-	{
-		entry = find_match(this, message, entries, count);
-		outcome = !entry ? QCD_EVENT_REFUSED :
-				  entry->verified ? QCD_EVENT_MAX : QCD_EVENT_VERIFIED;
-		if (entry)
-		{
-			entry->verified = TRUE;
-			*sa = entry->sa;
-		}
+		outcome = qcd_taker_may_check(this->taker, &source,
+									  &entries[0]->sa.ike.spis, qcd_now()) ?
+				  check(this, message, entries, count, sa) :
+				  QCD_EVENT_UNCHECKED;
 	}
 	this->mutex->unlock(this->mutex);
 	return outcome;
@@ -407,7 +391,7 @@ METHOD(qcd_tokens_t, get_delay, u_int,
 	/* without random numbers, the delays are just not spread */
 	ignore_result(qcd_random((uint8_t*)&random, sizeof(random)));
 	this->mutex->lock(this->mutex);
-	delay = qcd_spread_delay(&this->spread, random, qcd_now());
+	delay = qcd_taker_delay(this->taker, random, qcd_now());
 	this->mutex->unlock(this->mutex);
 	return delay;
 }
@@ -419,7 +403,7 @@ METHOD(qcd_tokens_t, holds, bool,
 	bool holds;
 
 	this->mutex->lock(this->mutex);
-	entry = this->held->get(this->held, &sa->spis);
+	entry = this->held->get(this->held, &sa->ike.spis);
 	holds = entry && entry->held.num;
 	this->mutex->unlock(this->mutex);
 	return holds;
@@ -442,34 +426,31 @@ METHOD(qcd_tokens_t, destroy, void,
 	}
 	enumerator->destroy(enumerator);
 	this->held->destroy(this->held);
-	free(this->limit);
+	qcd_taker_wipe(this->taker);
+	free(this->taker);
 	this->mutex->destroy(this->mutex);
-	qcd_digest_key_wipe(&this->key);
 	free(this);
 }
 
 /**
- * Draw the keys of this process
+ * Begin with fresh keys
  */
-static bool init_keys(private_qcd_tokens_t *this, qcd_config_t *config)
+static bool init_taker(private_qcd_tokens_t *this, qcd_config_t *config)
 {
-	uint8_t keys[2][QCD_RANDOM_KEY_LEN];
+	uint8_t random[QCD_RANDOM_KEY_LEN];
 	bool success = FALSE;
 
-	if (qcd_random((uint8_t*)keys, sizeof(keys)))
+	if (qcd_random(random, sizeof(random)))
 	{
-		qcd_digest_key_init(&this->key, keys[0]);
-		success = qcd_verify_limit_init(this->limit,
-										config->verify_rate_source,
-										QCD_VERIFY_RATE_COMMON,
-										keys[1]) == QCD_OK;
+		success = qcd_taker_init(this->taker, config->verify_rate_source,
+								 random) == QCD_OK;
 	}
 	else
 	{
 		DBG1(DBG_CFG, "QCD: no random numbers to be had: the token taker is "
 			 "off");
 	}
-	qcd_wipe(keys, sizeof(keys));
+	qcd_wipe(random, sizeof(random));
 	return success;
 }
 
@@ -494,11 +475,11 @@ qcd_tokens_t *qcd_tokens_create(qcd_config_t *config)
 		},
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 		.held = hashtable_create(qcd_spis_hash, qcd_spis_equals, 32),
-		.limit = calloc(1, sizeof(*this->limit)),
+		.taker = calloc(1, sizeof(*this->taker)),
 		.outbound = qcd_outbound_create(),
 	);
 
-	if (!init_keys(this, config))
+	if (!init_taker(this, config))
 	{
 		destroy(this);
 		return NULL;

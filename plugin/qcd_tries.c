@@ -225,8 +225,7 @@ METHOD(qcd_tries_t, repeat_request, void,
 static bool drop_one(qcd_pending_sa_t *pending)
 {
 	qcd_sa_t sa = {
-		.spis = pending->spis,
-		.role = QCD_INITIATOR,
+		.ike = { pending->spis, QCD_INITIATOR },
 		.unique_id = pending->unique_id,
 	};
 	ike_sa_t *ike_sa;

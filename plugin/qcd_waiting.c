@@ -176,7 +176,7 @@ static void renew(qcd_reply_t *reply, qcd_reply_t *again)
 	reply->request = again->request;
 	reply->is_lost = again->is_lost;
 	reply->lost = again->lost;
-	reply->esp_len = again->esp_len;
+	reply->packet = again->packet;
 }
 
 METHOD(qcd_waiting_t, add, bool,

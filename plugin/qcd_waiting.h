@@ -45,10 +45,10 @@ struct qcd_reply_t {
 	qcd_rank_t rank;
 	/** to a request... */
 	qcd_header request;
-	/** ...or to ESP of that many octets, or to nothing at all */
+	/** ...or to a packet of a lost CHILD_SA, or to nothing at all */
 	bool is_lost;
 	qcd_lost lost;
-	size_t esp_len;
+	qcd_esp packet;
 	/** when it was asked for the last time, qcd_now() */
 	uint64_t asked;
 	/** when it was first held since we are connecting to the peer, or 0 */

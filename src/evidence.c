@@ -1,58 +1,46 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* evidence.c: the evidence rule, by which no token of a live IKE SA is shown
  * (RFC 6290 section 9.2), and the graveyard that serves it. */
-#include <qcd/qcd.h>
+#include "parts.h"
 
 #include <string.h>
 
 #include "ike.h"
 
-static const qcd_spi *local_spi(const qcd_spis *spis, enum qcd_role role)
-{
-    return role == QCD_INITIATOR ? &spis->initiator : &spis->responder;
-}
-
-static const qcd_spi *remote_spi(const qcd_spis *spis, enum qcd_role role)
-{
-    return role == QCD_INITIATOR ? &spis->responder : &spis->initiator;
-}
-
 /* Our own SPIs are sealed and so spread evenly; what a peer chose does not
  * steer where its SA is buried. */
-static size_t set_of(const qcd_spis *spis, enum qcd_role role)
+static size_t set_of(const qcd_ike_sa *sa)
 {
-    const uint8_t *o = local_spi(spis, role)->octets;
+    const uint8_t *o = qcd_ike_sa_local(sa)->octets;
 
     return ((size_t)o[0] << 8 | o[1]) % QCD_GRAVEYARD_SETS;
 }
 
-bool qcd_graveyard_holds(const qcd_graveyard *graveyard, const qcd_spis *spis,
-                         enum qcd_role role)
+bool graveyard_holds(const qcd_graveyard *graveyard, const qcd_ike_sa *sa)
 {
-    size_t set = set_of(spis, role);
+    size_t set = set_of(sa);
 
     for (size_t i = 0; i < QCD_GRAVEYARD_WAYS; i++) {
-        if (graveyard->roles[set][i] == (uint8_t)role &&
-            memcmp(&graveyard->graves[set][i], spis, sizeof(*spis)) == 0) {
+        if (graveyard->roles[set][i] == (uint8_t)sa->role &&
+            memcmp(&graveyard->graves[set][i], &sa->spis, sizeof(sa->spis)) ==
+                0) {
             return true;
         }
     }
     return false;
 }
 
-void qcd_graveyard_bury(qcd_graveyard *graveyard, const qcd_spis *spis,
-                        enum qcd_role role)
+void graveyard_bury(qcd_graveyard *graveyard, const qcd_ike_sa *sa)
 {
-    if (spi_is_zero(local_spi(spis, role)) ||
-        spi_is_zero(remote_spi(spis, role)) ||
-        qcd_graveyard_holds(graveyard, spis, role)) {
+    if (spi_is_zero(&sa->spis.initiator) || spi_is_zero(&sa->spis.responder) ||
+        graveyard_holds(graveyard, sa)) {
         return;
     }
-    size_t set = set_of(spis, role);
+    size_t set = set_of(sa);
     size_t way = graveyard->next[set];
 
-    graveyard->graves[set][way] = *spis;
-    graveyard->roles[set][way] = (uint8_t)role;
+    graveyard->graves[set][way] = sa->spis;
+    graveyard->roles[set][way] = (uint8_t)sa->role;
     graveyard->next[set] = (uint8_t)((way + 1) % QCD_GRAVEYARD_WAYS);
 }
 
@@ -86,42 +74,38 @@ static enum qcd_evidence weigh_own(const qcd_origin *origin,
     return buried ? QCD_EVIDENCE_BURIED : QCD_EVIDENCE_NONE;
 }
 
-enum qcd_evidence qcd_evidence_weigh(const qcd_header *request,
-                                     const qcd_seal *seal, const qcd_mint *mint,
-                                     bool buried, const qcd_takeover *takeover,
-                                     const qcd_address *destination)
+enum qcd_evidence evidence_weigh(const qcd_header *request, const witness *by)
 {
-    enum qcd_role role = qcd_header_local_role(request);
+    const qcd_ike_sa sa = {request->spis, qcd_header_local_role(request)};
     qcd_origin origin;
 
-    if (!qcd_spi_open(&origin, seal, local_spi(&request->spis, role))) {
+    if (!spi_open(&origin, by->seal, qcd_ike_sa_local(&sa))) {
         return QCD_EVIDENCE_NONE; /* not ours, and never was */
     }
-    if (origin.node == mint->node) {
-        return weigh_own(&origin, mint, buried);
+    if (origin.node == by->mint->node) {
+        return weigh_own(&origin, by->mint, by->is_buried);
     }
     /* Another gateway may hold it, unless we stand where it stood. */
-    return is_taken_over(takeover, origin.node, destination)
+    return is_taken_over(by->takeover, origin.node, by->destination)
                ? QCD_EVIDENCE_TAKEN_OVER
                : QCD_EVIDENCE_NONE;
 }
 
-enum qcd_evidence qcd_evidence_weigh_lost(const qcd_spis *spis,
-                                          enum qcd_role role,
-                                          const qcd_seal *seal,
-                                          const qcd_mint *mint)
+enum qcd_evidence evidence_weigh_lost(const qcd_ike_sa *sa,
+                                      const qcd_seal *seal,
+                                      const qcd_mint *mint)
 {
     qcd_origin origin;
 
     /* The map is read from a disk: a role may be none, and half an SA never had
      * a child. */
-    if ((role != QCD_INITIATOR && role != QCD_RESPONDER) ||
-        spi_is_zero(remote_spi(spis, role))) {
+    if ((sa->role != QCD_INITIATOR && sa->role != QCD_RESPONDER) ||
+        spi_is_zero(qcd_ike_sa_remote(sa))) {
         return QCD_EVIDENCE_NONE;
     }
     /* RFC 6290 section 8.2: the map may be out of date.  What it names as lost
      * is that only where our SPI says so: an SA of this run never is. */
-    if (!qcd_spi_open(&origin, seal, local_spi(spis, role)) ||
+    if (!spi_open(&origin, seal, qcd_ike_sa_local(sa)) ||
         origin.node != mint->node) {
         return QCD_EVIDENCE_NONE;
     }

@@ -76,14 +76,4 @@ void mac_digest(uint8_t *out, size_t out_len, const qcd_hmac *hmac,
 
 #define HMAC_LEN 32
 
-/* reply_limit_pass_unasked counts a message that nobody asked for. */
-bool reply_limit_pass_unasked(qcd_reply_limit *limit, uint64_t now_ms);
-
-/* lost_limit_conforms and lost_limit_charge are the two halves of
- * qcd_lost_limit_pass: whether an answer may be sent, and that it is. */
-bool lost_limit_conforms(const qcd_lost_limit *limit, const qcd_spi *local,
-                         bool is_known, uint64_t now_ms);
-void lost_limit_charge(qcd_lost_limit *limit, const qcd_spi *local,
-                       uint64_t now_ms);
-
 #endif

@@ -7,7 +7,7 @@
  * ahead.  Sources share a sketch of such buckets: a source is held back where
  * the least busy of its cells is, and moves no cell further than that one, so
  * a loud neighbour in some of them costs it nothing. */
-#include <qcd/qcd.h>
+#include "parts.h"
 
 #include <assert.h>
 #include <string.h>
@@ -168,9 +168,9 @@ static bool pool_pass(qcd_pool *pool, uint64_t now)
     return true;
 }
 
-enum qcd_err qcd_verify_limit_init(qcd_verify_limit *out, uint32_t rate_source,
-                                   uint32_t rate_common,
-                                   const uint8_t key[QCD_RANDOM_KEY_LEN])
+enum qcd_err verify_limit_init(qcd_verify_limit *out, uint32_t rate_source,
+                               uint32_t rate_common,
+                               const uint8_t key[QCD_RANDOM_KEY_LEN])
 {
     memset(out, 0, sizeof(*out));
     if (rate_source > QCD_RATE_MAX || rate_common > QCD_RATE_MAX) {
@@ -181,8 +181,8 @@ enum qcd_err qcd_verify_limit_init(qcd_verify_limit *out, uint32_t rate_source,
     return QCD_OK;
 }
 
-bool qcd_verify_limit_pass(qcd_verify_limit *limit, const qcd_address *source,
-                           const qcd_spis *spis, uint64_t now_ms)
+bool verify_limit_pass(qcd_verify_limit *limit, const qcd_address *source,
+                       const qcd_spis *spis, uint64_t now_ms)
 {
     uint64_t now = now_ms * NS_PER_MS;
     indices at;
@@ -252,9 +252,9 @@ static bool heard_first(qcd_heard *heard, const indices *at, uint64_t now_ms)
     return !in_current && !in_previous;
 }
 
-enum qcd_err qcd_reply_limit_init(qcd_reply_limit *out, uint32_t rate,
-                                  uint32_t burst, uint32_t rate_source,
-                                  const uint8_t key[QCD_RANDOM_KEY_LEN])
+enum qcd_err reply_limit_init(qcd_reply_limit *out, uint32_t rate,
+                              uint32_t burst, uint32_t rate_source,
+                              const uint8_t key[QCD_RANDOM_KEY_LEN])
 {
     memset(out, 0, sizeof(*out));
     if (rate > QCD_RATE_MAX || burst > QCD_RATE_MAX ||
@@ -299,8 +299,8 @@ static bool reply_conforms(qcd_reply_limit *limit, const indices *from,
  * has seen, nor one who asks for them from elsewhere.  A stranger who forges
  * the peer's address gains nothing: the reply goes to the peer, is the one that
  * it needs, and comes out of what all sources share. */
-bool qcd_reply_limit_pass(qcd_reply_limit *limit, const qcd_address *source,
-                          const qcd_spi *local, bool is_home, uint64_t now_ms)
+bool reply_limit_pass(qcd_reply_limit *limit, const qcd_address *source,
+                      const qcd_spi *local, bool is_home, uint64_t now_ms)
 {
     uint64_t now = now_ms * NS_PER_MS;
     const qcd_hmac *key = &limit->sources.key;
@@ -334,8 +334,7 @@ bool reply_limit_pass_unasked(qcd_reply_limit *limit, uint64_t now_ms)
     return pool_pass(&limit->common, now_ms * NS_PER_MS);
 }
 
-void qcd_lost_limit_init(qcd_lost_limit *out,
-                         const uint8_t key[QCD_RANDOM_KEY_LEN])
+void lost_limit_init(qcd_lost_limit *out, const uint8_t key[QCD_RANDOM_KEY_LEN])
 {
     memset(out, 0, sizeof(*out));
     mac_set_key(&out->sas.key, key, QCD_RANDOM_KEY_LEN);
@@ -362,14 +361,4 @@ void lost_limit_charge(qcd_lost_limit *limit, const qcd_spi *local,
 
     find_indices(&at, &limit->sas.key, KIND_LOST, local->octets, QCD_SPI_LEN);
     sketch_charge(&limit->sas, &at, now_ms * NS_PER_MS);
-}
-
-bool qcd_lost_limit_pass(qcd_lost_limit *limit, const qcd_spi *local,
-                         bool is_known, uint64_t now_ms)
-{
-    if (!lost_limit_conforms(limit, local, is_known, now_ms)) {
-        return false;
-    }
-    lost_limit_charge(limit, local, now_ms);
-    return true;
 }

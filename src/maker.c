@@ -2,7 +2,7 @@
 /* maker.c: what a token maker does with a request for an IKE SA that it does
  * not have, RFC 6290 sections 3 and 4.5, and with ESP of one that it lost,
  * section 8.2. */
-#include <qcd/qcd.h>
+#include "parts.h"
 
 #include <string.h>
 
@@ -51,10 +51,90 @@ static bool is_protected_request(const qcd_header *h, const uint8_t *in,
     return has_encrypted_payload(h, in, in_len);
 }
 
-enum qcd_judgement qcd_maker_judge(qcd_header *out, qcd_reply_limit *limit,
-                                   const qcd_graveyard *graveyard,
-                                   const qcd_seal *seal, const qcd_mint *mint,
-                                   const qcd_takeover *takeover,
+/* ---- The maker as a whole ----------------------------------------------- */
+
+static bool are_good(const qcd_maker_settings *settings,
+                     const qcd_maker_state *state)
+{
+    return settings->token_len >= QCD_TOKEN_MIN &&
+           settings->token_len <= QCD_TOKEN_MADE_MAX && state->run != 0;
+}
+
+static enum qcd_err init(qcd_maker *out, const qcd_maker_settings *settings,
+                         const qcd_maker_state *state)
+{
+    if (!are_good(settings, state)) {
+        return QCD_ERR_RANGE;
+    }
+    out->settings = *settings;
+    seal_init(&out->seal, state->seal_key);
+    mint_init(&out->mint, settings->node, state->run);
+    lost_limit_init(&out->lost, state->random);
+    enum qcd_err err = reply_limit_init(&out->replies, settings->reply_rate,
+                                        settings->reply_burst,
+                                        settings->source_rate, state->random);
+    return err == QCD_OK
+               ? keys_init(&out->keys, state->secrets, state->num_secrets)
+               : err;
+}
+
+enum qcd_err qcd_maker_init(qcd_maker *out, const qcd_maker_settings *settings,
+                            const qcd_maker_state *state)
+{
+    memset(out, 0, sizeof(*out));
+    enum qcd_err err = init(out, settings, state);
+    if (err != QCD_OK) {
+        qcd_maker_wipe(out);
+    }
+    return err;
+}
+
+void qcd_maker_wipe(qcd_maker *maker)
+{
+    qcd_wipe(maker, sizeof(*maker));
+}
+
+enum qcd_err qcd_maker_mint(qcd_maker *maker, qcd_spi *out)
+{
+    return mint_spi(out, &maker->mint, &maker->seal);
+}
+
+enum qcd_err qcd_maker_next_run(qcd_maker *maker, uint16_t run)
+{
+    return mint_next_run(&maker->mint, run);
+}
+
+uint16_t qcd_maker_run(const qcd_maker *maker)
+{
+    return maker->mint.run;
+}
+
+bool qcd_maker_knows(const qcd_maker *maker, const qcd_spi *spi)
+{
+    qcd_origin origin;
+
+    return spi_open(&origin, &maker->seal, spi);
+}
+
+bool qcd_maker_owns(const qcd_maker *maker, const qcd_ike_sa *sa)
+{
+    return mint_owns(&maker->mint, &maker->seal, qcd_ike_sa_local(sa));
+}
+
+bool qcd_maker_is_lost(const qcd_maker *maker, const qcd_ike_sa *sa)
+{
+    return evidence_weigh_lost(sa, &maker->seal, &maker->mint) !=
+           QCD_EVIDENCE_NONE;
+}
+
+void qcd_maker_rotate(qcd_maker *maker, const qcd_secret *newest)
+{
+    keys_rotate(&maker->keys, newest);
+}
+
+/* ---- Requests for an IKE SA that we don't have --------------------------- */
+
+enum qcd_judgement qcd_maker_judge(qcd_maker *maker, qcd_header *out,
                                    const qcd_packet *packet, uint64_t now_ms)
 {
     qcd_header h;
@@ -64,18 +144,19 @@ enum qcd_judgement qcd_maker_judge(qcd_header *out, qcd_reply_limit *limit,
         !is_protected_request(&h, packet->octets, packet->len)) {
         return QCD_SILENT_NO_REQUEST;
     }
-    enum qcd_role role = qcd_header_local_role(&h);
-    bool buried = qcd_graveyard_holds(graveyard, &h.spis, role);
-    if (qcd_evidence_weigh(&h, seal, mint, buried, takeover,
-                           &packet->destination) == QCD_EVIDENCE_NONE) {
+    const qcd_ike_sa sa = {h.spis, qcd_header_local_role(&h)};
+    const witness by = {.seal = &maker->seal,
+                        .mint = &maker->mint,
+                        .is_buried = graveyard_holds(&maker->graveyard, &sa),
+                        .takeover = &maker->settings.takeover,
+                        .destination = &packet->destination};
+    if (evidence_weigh(&h, &by) == QCD_EVIDENCE_NONE) {
         return QCD_SILENT_NO_EVIDENCE;
     }
     /* RFC 6290 section 9.3: who guesses SPIs is shown nothing.  The limits only
      * now: what gets no answer must not use them up. */
-    const qcd_spi *local =
-        role == QCD_INITIATOR ? &h.spis.initiator : &h.spis.responder;
-    if (!qcd_reply_limit_pass(limit, &packet->source, local, packet->is_home,
-                              now_ms)) {
+    if (!reply_limit_pass(&maker->replies, &packet->source,
+                          qcd_ike_sa_local(&sa), packet->is_home, now_ms)) {
         return QCD_SILENT_LIMIT;
     }
     *out = h;
@@ -95,14 +176,14 @@ static void reply_header(qcd_header *out, const qcd_header *request)
     }
 }
 
-static enum qcd_err encode(uint8_t *out, size_t *out_len, size_t out_cap,
-                           const qcd_message *message, size_t max_len)
+static enum qcd_err encode(qcd_datagram *out, const qcd_message *message,
+                           size_t max_len)
 {
-    enum qcd_err err = qcd_message_encode(out, out_len, out_cap, message);
+    enum qcd_err err = qcd_message_encode(out->octets, &out->len,
+                                          sizeof(out->octets), message);
 
-    if (err == QCD_OK && *out_len > max_len) {
-        qcd_wipe(out, *out_len);
-        *out_len = 0;
+    if (err == QCD_OK && out->len > max_len) {
+        qcd_wipe(out, sizeof(*out));
         err = QCD_ERR_NOBUF;
     }
     return err;
@@ -121,16 +202,17 @@ static uint64_t mix(uint64_t v)
  * remembered: the newest in half of all messages, each of the others equally
  * often in the rest.  It is a hash of the time: a peer asks at intervals of its
  * own, and any simpler function has intervals at which it repeats itself. */
-static size_t first_generation(const qcd_spis *spis, const qcd_show *show)
+static size_t first_generation(const qcd_spis *spis, size_t num,
+                               uint64_t now_ms)
 {
-    size_t num_older = show->keys->num_generations - 1;
+    size_t num_older = num - 1;
     rd r;
 
     rd_init(&r, spis->initiator.octets, QCD_SPI_LEN);
     uint64_t seed = mix(rd_be64(&r));
     rd_init(&r, spis->responder.octets, QCD_SPI_LEN);
     seed = mix(seed ^ rd_be64(&r));
-    uint64_t draw = mix(seed + show->now_ms * 0x9e3779b97f4a7c15u);
+    uint64_t draw = mix(seed + now_ms * 0x9e3779b97f4a7c15u);
 
     return num_older == 0 || draw % 2 == 0 ? 0 : 1 + (draw >> 32) % num_older;
 }
@@ -145,18 +227,29 @@ static size_t generation_at(size_t place, size_t first)
     return place <= first ? place - 1 : place;
 }
 
-static enum qcd_err add_tokens(qcd_message *message, enum qcd_role role,
-                               const qcd_show *show)
+/* show is a message that is being built: about whom, to whom, when, and how
+ * long it may be. */
+typedef struct show {
+    enum qcd_role role;
+    const qcd_address *taker;
+    size_t max_len;
+    uint64_t now_ms;
+} show;
+
+static enum qcd_err add_tokens(const qcd_maker *maker, qcd_message *message,
+                               const show *how)
 {
-    const qcd_spis *spis = &message->header.spis;
-    size_t num = show->keys->num_generations;
-    size_t first = num > 0 ? first_generation(spis, show) : 0;
+    const qcd_ike_sa sa = {message->header.spis, how->role};
+    const recipe of = {&maker->keys,
+                       maker->settings.is_bound ? how->taker : NULL,
+                       maker->settings.token_len};
+    size_t num = maker->keys.num_generations;
+    size_t first = num > 0 ? first_generation(&sa.spis, num, how->now_ms) : 0;
     enum qcd_err err = QCD_OK;
 
     for (size_t i = 0; i < num && err == QCD_OK; i++) {
-        err = qcd_token_make(&message->tokens[i], show->keys,
-                             generation_at(i, first), spis, role, show->taker,
-                             show->token_len);
+        err =
+            token_make(&message->tokens[i], &of, generation_at(i, first), &sa);
         message->num_tokens++;
     }
     return err;
@@ -164,23 +257,20 @@ static enum qcd_err add_tokens(qcd_message *message, enum qcd_role role,
 
 /* Encodes `message` with the tokens of an IKE SA, as many as fit: RFC 6290
  * section 4.5, one of each generation. */
-static enum qcd_err encode_with_tokens(uint8_t *out, size_t *out_len,
-                                       size_t out_cap, qcd_message *message,
-                                       enum qcd_role role, size_t max_len,
-                                       const qcd_show *show)
+static enum qcd_err encode_with_tokens(const qcd_maker *maker,
+                                       qcd_datagram *out, qcd_message *message,
+                                       const show *how)
 {
-    *out_len = 0;
-    if (out_cap > 0) {
-        memset(out, 0, out_cap);
-    }
-    enum qcd_err err = add_tokens(message, role, show);
+    memset(out, 0, sizeof(*out));
+    enum qcd_err err = add_tokens(maker, message, how);
     if (err == QCD_OK) {
-        err = encode(out, out_len, out_cap, message, max_len);
+        err = encode(out, message, how->max_len);
     }
     while (err == QCD_ERR_NOBUF && message->num_tokens > 1) {
         message->num_tokens--;
-        err = encode(out, out_len, out_cap, message, max_len);
+        err = encode(out, message, how->max_len);
     }
+    qcd_wipe(message, sizeof(*message));
     return err;
 }
 
@@ -193,18 +283,21 @@ static size_t max_reply_len(size_t request_len)
                : request_len * QCD_AMPLIFICATION_MAX;
 }
 
-enum qcd_err qcd_maker_reply(uint8_t *out, size_t *out_len, size_t out_cap,
-                             const qcd_header *request, const qcd_show *show)
+enum qcd_err qcd_maker_reply(const qcd_maker *maker, qcd_datagram *out,
+                             const qcd_header *request,
+                             const qcd_address *taker, uint64_t now_ms)
 {
-    enum qcd_role role = qcd_header_local_role(request);
+    const show how = {.role = qcd_header_local_role(request),
+                      .taker = taker,
+                      .max_len = max_reply_len(request->length),
+                      .now_ms = now_ms};
     qcd_message reply = {.cause = QCD_CAUSE_INVALID_IKE_SPI};
 
     reply_header(&reply.header, request);
-    enum qcd_err err = encode_with_tokens(out, out_len, out_cap, &reply, role,
-                                          max_reply_len(request->length), show);
-    qcd_wipe(&reply, sizeof(reply));
-    return err;
+    return encode_with_tokens(maker, out, &reply, &how);
 }
+
+/* ---- ESP of lost SAs ----------------------------------------------------- */
 
 /* Is the packet long enough for an answer with a token? */
 static bool has_room_for_token(const qcd_esp *packet, size_t token_len)
@@ -224,69 +317,74 @@ static bool is_from_peer(const qcd_lost *lost, const qcd_esp *packet)
            (!packet->encap || packet->source_port == lost->peer_port);
 }
 
-enum qcd_judgement
-qcd_maker_judge_lost(qcd_reply_limit *limit, qcd_lost_limit *lost_limit,
-                     const qcd_seal *seal, const qcd_mint *mint,
-                     const qcd_lost *lost, const qcd_esp *packet,
-                     size_t token_len, uint64_t now_ms)
+/* judge_known decides on a lost SA of which there is evidence.  The SA's second
+ * is used up by an answer alone.  Were it by what the other limits refuse, who
+ * is over his own could hold back the answer to the peer for nothing. */
+static enum qcd_judgement judge_known(qcd_maker *maker, const qcd_lost *lost,
+                                      const qcd_esp *packet, uint64_t now_ms)
 {
-    const qcd_spi *local = lost->role == QCD_INITIATOR ? &lost->spis.initiator
-                                                       : &lost->spis.responder;
-    const qcd_address *target = packet != NULL ? &packet->source : &lost->peer;
+    const qcd_spi *local = qcd_ike_sa_local(&lost->sa);
 
-    if (packet != NULL && !has_room_for_token(packet, token_len)) {
-        return QCD_SILENT_NO_REQUEST;
-    }
-    /* The peer's address is as the map has it, from a disk. */
-    if (!address_is_valid(target) ||
-        qcd_evidence_weigh_lost(&lost->spis, lost->role, seal, mint) ==
-            QCD_EVIDENCE_NONE) {
-        return QCD_SILENT_NO_EVIDENCE;
-    }
-    /* The SA's second is used up by an answer alone.  Were it by what the other
-     * limits refuse, who is over his own could hold back the answer to the peer
-     * for nothing. */
-    if (!lost_limit_conforms(lost_limit, local,
+    if (!lost_limit_conforms(&maker->lost, local,
                              packet == NULL || is_from_peer(lost, packet),
                              now_ms)) {
         return QCD_SILENT_TOLD;
     }
     if (packet == NULL) {
         /* The peer may not be there any more: this is not its turn. */
-        return reply_limit_pass_unasked(limit, now_ms) ? QCD_ANSWER
-                                                       : QCD_SILENT_LIMIT;
+        return reply_limit_pass_unasked(&maker->replies, now_ms)
+                   ? QCD_ANSWER
+                   : QCD_SILENT_LIMIT;
     }
-    if (!qcd_reply_limit_pass(limit, target, local,
-                              address_equals(target, &lost->peer), now_ms)) {
+    bool is_home = address_equals(&packet->source, &lost->peer);
+    if (!reply_limit_pass(&maker->replies, &packet->source, local, is_home,
+                          now_ms)) {
         return QCD_SILENT_LIMIT;
     }
-    lost_limit_charge(lost_limit, local, now_ms);
+    lost_limit_charge(&maker->lost, local, now_ms);
     return QCD_ANSWER;
+}
+
+enum qcd_judgement qcd_maker_judge_lost(qcd_maker *maker, const qcd_lost *lost,
+                                        const qcd_esp *packet, uint64_t now_ms)
+{
+    const qcd_address *target = packet != NULL ? &packet->source : &lost->peer;
+
+    if (packet != NULL &&
+        !has_room_for_token(packet, maker->settings.token_len)) {
+        return QCD_SILENT_NO_REQUEST;
+    }
+    /* The peer's address is as the map has it, from a disk. */
+    if (!address_is_valid(target) || !qcd_maker_is_lost(maker, &lost->sa)) {
+        return QCD_SILENT_NO_EVIDENCE;
+    }
+    return judge_known(maker, lost, packet, now_ms);
 }
 
 /* RFC 6290 sections 4.5 and 8.2: the parent's IKE SPIs, so that the taker finds
  * its SA.  RFC 7296 section 1.5: it is no response, and nobody responds to it;
  * section 3.1: where the SPIs name an SA, the I flag tells whose is whose. */
-static void tell_header(qcd_header *out, const qcd_lost *lost)
+static void tell_header(qcd_header *out, const qcd_ike_sa *sa)
 {
     memset(out, 0, sizeof(*out));
-    out->spis = lost->spis;
+    out->spis = sa->spis;
     out->version = IKE_MAJOR_VERSION << 4;
     out->exchange_type = INFORMATIONAL;
-    out->flags = lost->role == QCD_INITIATOR ? QCD_FLAG_INITIATOR : 0;
+    out->flags = sa->role == QCD_INITIATOR ? QCD_FLAG_INITIATOR : 0;
 }
 
-enum qcd_err qcd_maker_tell(uint8_t *out, size_t *out_len, size_t out_cap,
-                            const qcd_lost *lost, size_t esp_len,
-                            const qcd_show *show)
+enum qcd_err qcd_maker_tell(const qcd_maker *maker, qcd_datagram *out,
+                            const qcd_lost *lost, const qcd_esp *packet,
+                            uint64_t now_ms)
 {
+    const show how = {.role = lost->sa.role,
+                      .taker = packet != NULL ? &packet->source : &lost->peer,
+                      .max_len = packet != NULL ? max_reply_len(packet->len)
+                                                : SIZE_MAX,
+                      .now_ms = now_ms};
     qcd_message message = {.cause = QCD_CAUSE_INVALID_SPI};
 
-    tell_header(&message.header, lost);
+    tell_header(&message.header, &lost->sa);
     memcpy(message.child_spi, lost->child_spi, sizeof(message.child_spi));
-    enum qcd_err err = encode_with_tokens(
-        out, out_len, out_cap, &message, lost->role,
-        esp_len == 0 ? SIZE_MAX : max_reply_len(esp_len), show);
-    qcd_wipe(&message, sizeof(message));
-    return err;
+    return encode_with_tokens(maker, out, &message, &how);
 }

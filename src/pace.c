@@ -2,7 +2,7 @@
 /* pace.c: how fast a maker tells the peers of lost SAs without being asked, and
  * how a taker comes back with many (RFC 6290 section 8.2; section 3 leaves the
  * taker free when it makes new SAs). */
-#include <qcd/qcd.h>
+#include "parts.h"
 
 #include <string.h>
 
@@ -81,7 +81,7 @@ uint32_t qcd_pace_due(qcd_pace *pace, uint32_t num_half_open, uint64_t now_ms)
     return (uint32_t)due;
 }
 
-uint32_t qcd_spread_delay(qcd_spread *spread, uint32_t random, uint64_t now_ms)
+uint32_t spread_delay(qcd_spread *spread, uint32_t random, uint64_t now_ms)
 {
     uint64_t window =
         spread->busy_until_ms > now_ms ? spread->busy_until_ms - now_ms : 0;

@@ -1,51 +1,102 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* promise.c: when the peer of a live IKE SA must be sent another token,
- * RFC 6290 sections 4.3, 4.4 and 5.1. */
-#include <qcd/qcd.h>
+/* promise.c: when the peer of a live IKE SA is sent a token, RFC 6290 sections
+ * 4.2 to 4.4 and 5.1. */
+#include "parts.h"
 
 #include <string.h>
 
 #include "ike.h"
 
-void qcd_promise_give(qcd_promise *promise, const qcd_keys *keys,
-                      const qcd_address *taker)
-{
-    memset(promise, 0, sizeof(*promise));
-    promise->is_given = true;
-    promise->generation = keys->newest;
-    if (taker != NULL) {
-        promise->taker = *taker;
-    }
-}
-
-/* How many rotations ago the promised generation was the newest one. */
-static uint32_t age_of(const qcd_promise *promise, const qcd_keys *keys)
-{
-    return keys->newest - promise->generation;
-}
-
-bool qcd_promise_is_due(const qcd_promise *promise, const qcd_keys *keys,
-                        const qcd_address *taker)
+/* The address that the token of a peer at `taker` is bound to, len 0 for
+ * none. */
+static qcd_address bound_to(const qcd_maker *maker, const qcd_address *taker)
 {
     static const qcd_address unbound;
 
+    return maker->settings.is_bound ? *taker : unbound;
+}
+
+/* How many rotations ago the pledged generation was the newest one. */
+static uint32_t age_of(const qcd_maker *maker, const qcd_pledge *pledge)
+{
+    return maker->keys.newest - pledge->generation;
+}
+
+bool qcd_maker_is_due(const qcd_maker *maker, const qcd_promise *promise,
+                      const qcd_address *taker)
+{
+    const qcd_address bound = bound_to(maker, taker);
+
+    if (promise->is_sent) {
+        return false;
+    }
+    /* RFC 6290 sections 4.2 and 4.3: a new SA, also one that was resumed. */
     if (!promise->is_given) {
         return true;
     }
     /* RFC 6290 section 4.4: the old token became invalid. */
-    if (!address_equals(&promise->taker, taker != NULL ? taker : &unbound)) {
+    if (!address_equals(&promise->given.taker, &bound)) {
         return true;
     }
     /* The last generation is replaced while it can still be made: a crash at
      * any time then finds a token that we can show.  That also keeps what
      * a crash needs to the newest three, which fit into the answer to an empty
      * request with an ICV of 16 octets; all four would not. */
-    return age_of(promise, keys) >= QCD_GENERATIONS_MAX - 1;
+    return age_of(maker, &promise->given) >= QCD_GENERATIONS_MAX - 1;
 }
 
-bool qcd_promise_blocks_rotation(const qcd_promise *promise,
-                                 const qcd_keys *keys)
+bool qcd_maker_offer(const qcd_maker *maker, qcd_promise *promise,
+                     const qcd_ike_sa *sa, const qcd_offer *offer,
+                     qcd_token *out)
+{
+    const qcd_address bound = bound_to(maker, &offer->taker);
+    const qcd_pledge pledge = {maker->keys.newest, bound};
+    const recipe of = {&maker->keys, maker->settings.is_bound ? &bound : NULL,
+                       maker->settings.token_len};
+
+    memset(out, 0, sizeof(*out));
+    if (!qcd_maker_owns(maker, sa) ||
+        !qcd_maker_is_due(maker, promise, &offer->taker) ||
+        token_make(out, &of, 0, sa) != QCD_OK) {
+        return false;
+    }
+    if (offer->is_request) {
+        promise->is_sent = true;
+        promise->message_id = offer->message_id;
+        promise->sent = pledge;
+    } else {
+        promise->is_given = true;
+        promise->given = pledge;
+    }
+    return true;
+}
+
+bool qcd_promise_answered(qcd_promise *promise, uint32_t message_id)
+{
+    if (!promise->is_sent || promise->message_id != message_id) {
+        return false;
+    }
+    promise->is_sent = false;
+    promise->is_given = true;
+    promise->given = promise->sent;
+    return true;
+}
+
+void qcd_maker_bury(qcd_maker *maker, const qcd_ike_sa *sa,
+                    const qcd_promise *promise)
+{
+    if (promise->is_given || promise->is_sent) {
+        graveyard_bury(&maker->graveyard, sa);
+    }
+}
+
+bool qcd_maker_is_last(const qcd_maker *maker, const qcd_promise *promise)
 {
     return promise->is_given &&
-           age_of(promise, keys) == QCD_GENERATIONS_MAX - 1;
+           age_of(maker, &promise->given) == QCD_GENERATIONS_MAX - 1;
+}
+
+uint32_t qcd_maker_age(const qcd_maker *maker, const qcd_promise *promise)
+{
+    return age_of(maker, &promise->given);
 }

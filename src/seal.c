@@ -2,7 +2,7 @@
 /* seal.c: IKE SPIs that only their minter can read: a permutation of
  * `zero tag 16 | node 8 | run 16 | counter 24`.  To anybody else they are
  * unpredictable, as RFC 6290 section 9.3 demands. */
-#include <qcd/qcd.h>
+#include "parts.h"
 
 #include <assert.h>
 #include <nettle/cast128.h>
@@ -15,7 +15,7 @@ _Static_assert(sizeof(struct cast128_ctx) <= sizeof(qcd_seal),
 _Static_assert(CAST128_BLOCK_SIZE == QCD_SPI_LEN, "an SPI is one block");
 _Static_assert(CAST128_KEY_SIZE == QCD_SEAL_KEY_LEN, "key size");
 
-void qcd_seal_init(qcd_seal *out, const uint8_t key[QCD_SEAL_KEY_LEN])
+void seal_init(qcd_seal *out, const uint8_t key[QCD_SEAL_KEY_LEN])
 {
     struct cast128_ctx ctx;
 
@@ -26,13 +26,13 @@ void qcd_seal_init(qcd_seal *out, const uint8_t key[QCD_SEAL_KEY_LEN])
     qcd_wipe(&ctx, sizeof(ctx));
 }
 
-void qcd_seal_wipe(qcd_seal *seal)
+void seal_wipe(qcd_seal *seal)
 {
     qcd_wipe(seal, sizeof(*seal));
 }
 
-enum qcd_err qcd_spi_seal(qcd_spi *out, const qcd_seal *seal,
-                          const qcd_origin *origin)
+enum qcd_err spi_seal(qcd_spi *out, const qcd_seal *seal,
+                      const qcd_origin *origin)
 {
     uint8_t plain[QCD_SPI_LEN];
     struct cast128_ctx ctx;
@@ -54,7 +54,7 @@ enum qcd_err qcd_spi_seal(qcd_spi *out, const qcd_seal *seal,
     return spi_is_zero(out) ? QCD_ERR_RANGE : QCD_OK;
 }
 
-bool qcd_spi_open(qcd_origin *out, const qcd_seal *seal, const qcd_spi *spi)
+bool spi_open(qcd_origin *out, const qcd_seal *seal, const qcd_spi *spi)
 {
     uint8_t plain[QCD_SPI_LEN];
     struct cast128_ctx ctx;
@@ -75,13 +75,13 @@ bool qcd_spi_open(qcd_origin *out, const qcd_seal *seal, const qcd_spi *spi)
     return true;
 }
 
-void qcd_mint_init(qcd_mint *out, uint8_t node, uint16_t run)
+void mint_init(qcd_mint *out, uint8_t node, uint16_t run)
 {
     assert(run != 0);
     *out = (qcd_mint){.node = node, .first_run = run, .run = run};
 }
 
-enum qcd_err qcd_mint_next_run(qcd_mint *mint, uint16_t run)
+enum qcd_err mint_next_run(qcd_mint *mint, uint16_t run)
 {
     if (run <= mint->run) {
         return QCD_ERR_RANGE;
@@ -91,7 +91,7 @@ enum qcd_err qcd_mint_next_run(qcd_mint *mint, uint16_t run)
     return QCD_OK;
 }
 
-enum qcd_err qcd_mint_spi(qcd_spi *out, qcd_mint *mint, const qcd_seal *seal)
+enum qcd_err mint_spi(qcd_spi *out, qcd_mint *mint, const qcd_seal *seal)
 {
     enum qcd_err err = QCD_ERR_RANGE;
 
@@ -105,17 +105,16 @@ enum qcd_err qcd_mint_spi(qcd_spi *out, qcd_mint *mint, const qcd_seal *seal)
         }
         qcd_origin origin = {
             .node = mint->node, .run = mint->run, .counter = mint->counter++};
-        err = qcd_spi_seal(out, seal, &origin);
+        err = spi_seal(out, seal, &origin);
     }
     return QCD_OK;
 }
 
-bool qcd_mint_owns(const qcd_mint *mint, const qcd_seal *seal,
-                   const qcd_spi *spi)
+bool mint_owns(const qcd_mint *mint, const qcd_seal *seal, const qcd_spi *spi)
 {
     qcd_origin origin;
 
-    if (!qcd_spi_open(&origin, seal, spi) || origin.node != mint->node ||
+    if (!spi_open(&origin, seal, spi) || origin.node != mint->node ||
         origin.run < mint->first_run || origin.run > mint->run) {
         return false;
     }

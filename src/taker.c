@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* taker.c: what a token taker keeps of its peer's tokens, and whether one that
  * it is shown is among them, RFC 6290 sections 3, 4.5 and 5. */
-#include <qcd/qcd.h>
+#include "parts.h"
 
 #include <assert.h>
 #include <nettle/memops.h>
@@ -11,13 +11,12 @@
 
 _Static_assert(QCD_DIGEST_LEN <= HMAC_LEN, "a digest is a part of an HMAC");
 
-void qcd_digest_key_init(qcd_digest_key *out,
-                         const uint8_t key[QCD_RANDOM_KEY_LEN])
+void digest_key_init(qcd_digest_key *out, const uint8_t key[QCD_RANDOM_KEY_LEN])
 {
     mac_set_key(&out->hmac, key, QCD_RANDOM_KEY_LEN);
 }
 
-void qcd_digest_key_wipe(qcd_digest_key *key)
+void digest_key_wipe(qcd_digest_key *key)
 {
     qcd_wipe(key, sizeof(*key));
 }
@@ -43,12 +42,45 @@ static bool is_held(const qcd_held *held, const uint8_t digest[QCD_DIGEST_LEN])
     return any != 0;
 }
 
-void qcd_held_store(qcd_held *held, const qcd_digest_key *key,
-                    const qcd_token *token)
+/* Digests and limits each have a key of their own. */
+static void init_digests(qcd_taker *out,
+                         const uint8_t random[QCD_RANDOM_KEY_LEN])
+{
+    static const char label[] = "qcd digest key";
+    uint8_t key[QCD_RANDOM_KEY_LEN];
+    qcd_hmac root;
+
+    mac_set_key(&root, random, QCD_RANDOM_KEY_LEN);
+    mac_digest(key, sizeof(key), &root, (const uint8_t *)label,
+               sizeof(label) - 1);
+    digest_key_init(&out->digests, key);
+    qcd_wipe(key, sizeof(key));
+    qcd_wipe(&root, sizeof(root));
+}
+
+enum qcd_err qcd_taker_init(qcd_taker *out, uint32_t source_rate,
+                            const uint8_t random[QCD_RANDOM_KEY_LEN])
+{
+    memset(out, 0, sizeof(*out));
+    enum qcd_err err = verify_limit_init(&out->limit, source_rate,
+                                         QCD_VERIFY_RATE_COMMON, random);
+    if (err == QCD_OK) {
+        init_digests(out, random);
+    }
+    return err;
+}
+
+void qcd_taker_wipe(qcd_taker *taker)
+{
+    qcd_wipe(taker, sizeof(*taker));
+}
+
+void qcd_taker_store(const qcd_taker *taker, qcd_held *held,
+                     const qcd_token *token)
 {
     uint8_t digest[QCD_DIGEST_LEN];
 
-    digest_token(digest, key, token);
+    digest_token(digest, &taker->digests, token);
     if (is_held(held, digest)) {
         return;
     }
@@ -59,8 +91,13 @@ void qcd_held_store(qcd_held *held, const qcd_digest_key *key,
     }
 }
 
-enum qcd_verdict qcd_held_verify(const qcd_held *held,
-                                 const qcd_digest_key *key,
+bool qcd_taker_may_check(qcd_taker *taker, const qcd_address *source,
+                         const qcd_spis *spis, uint64_t now_ms)
+{
+    return verify_limit_pass(&taker->limit, source, spis, now_ms);
+}
+
+enum qcd_verdict qcd_taker_check(const qcd_taker *taker, qcd_held *held,
                                  const qcd_message *message)
 {
     uint8_t digest[QCD_DIGEST_LEN];
@@ -68,8 +105,16 @@ enum qcd_verdict qcd_held_verify(const qcd_held *held,
 
     assert(message->num_tokens <= QCD_TOKENS_READ_MAX);
     for (size_t i = 0; i < message->num_tokens; i++) {
-        digest_token(digest, key, &message->tokens[i]);
+        digest_token(digest, &taker->digests, &message->tokens[i]);
         any |= is_held(held, digest) ? 1 : 0;
     }
-    return any != 0 ? QCD_MATCH : QCD_NO_MATCH;
+    /* QCD_NO_MATCH, QCD_MATCH or QCD_MATCHED, without a branch. */
+    unsigned verdict = (unsigned)any + ((unsigned)any & held->is_shown);
+    held->is_shown = held->is_shown | (any != 0);
+    return (enum qcd_verdict)verdict;
+}
+
+uint32_t qcd_taker_delay(qcd_taker *taker, uint32_t random, uint64_t now_ms)
+{
+    return spread_delay(&taker->spread, random, now_ms);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* token.c: generations of secrets and the tokens derived from them, RFC 6290
  * sections 5.1 and 5.2. */
-#include <qcd/qcd.h>
+#include "parts.h"
 
 #include <string.h>
 
@@ -25,8 +25,8 @@ static void generation_init(qcd_hmac *out, const qcd_secret *secret)
     qcd_wipe(&root, sizeof(root));
 }
 
-enum qcd_err qcd_keys_init(qcd_keys *out, const qcd_secret *secrets,
-                           size_t num_secrets)
+enum qcd_err keys_init(qcd_keys *out, const qcd_secret *secrets,
+                       size_t num_secrets)
 {
     memset(out, 0, sizeof(*out));
     if (num_secrets == 0 || num_secrets > QCD_GENERATIONS_MAX) {
@@ -39,7 +39,7 @@ enum qcd_err qcd_keys_init(qcd_keys *out, const qcd_secret *secrets,
     return QCD_OK;
 }
 
-void qcd_keys_rotate(qcd_keys *keys, const qcd_secret *newest)
+void keys_rotate(qcd_keys *keys, const qcd_secret *newest)
 {
     if (keys->num_generations < QCD_GENERATIONS_MAX) {
         keys->num_generations++;
@@ -51,35 +51,33 @@ void qcd_keys_rotate(qcd_keys *keys, const qcd_secret *newest)
     keys->newest++;
 }
 
-void qcd_keys_wipe(qcd_keys *keys)
+void keys_wipe(qcd_keys *keys)
 {
     qcd_wipe(keys, sizeof(*keys));
 }
 
-enum qcd_err qcd_token_make(qcd_token *out, const qcd_keys *keys,
-                            size_t generation, const qcd_spis *spis,
-                            enum qcd_role role, const qcd_address *taker,
-                            size_t token_len)
+enum qcd_err token_make(qcd_token *out, const recipe *of, size_t generation,
+                        const qcd_ike_sa *sa)
 {
     uint8_t input[1 + 2 * QCD_SPI_LEN + 16];
     wr w;
 
     memset(out, 0, sizeof(*out));
-    if (generation >= keys->num_generations || token_len < QCD_TOKEN_MIN ||
-        token_len > QCD_TOKEN_MADE_MAX ||
-        (taker != NULL && !address_is_valid(taker))) {
+    if (generation >= of->keys->num_generations ||
+        of->token_len < QCD_TOKEN_MIN || of->token_len > QCD_TOKEN_MADE_MAX ||
+        (of->taker != NULL && !address_is_valid(of->taker))) {
         return QCD_ERR_RANGE;
     }
     /* The input's length tells the forms of sections 5.1 and 5.2 apart. */
     wr_init(&w, input, sizeof(input));
-    wr_u8(&w, (uint8_t)role);
-    wr_bytes(&w, spis->initiator.octets, QCD_SPI_LEN);
-    wr_bytes(&w, spis->responder.octets, QCD_SPI_LEN);
-    if (taker != NULL) {
-        wr_bytes(&w, taker->octets, taker->len);
+    wr_u8(&w, (uint8_t)sa->role);
+    wr_bytes(&w, sa->spis.initiator.octets, QCD_SPI_LEN);
+    wr_bytes(&w, sa->spis.responder.octets, QCD_SPI_LEN);
+    if (of->taker != NULL) {
+        wr_bytes(&w, of->taker->octets, of->taker->len);
     }
-    mac_digest(out->octets, token_len, &keys->generations[generation], input,
-               w.len);
-    out->len = (uint8_t)token_len;
+    mac_digest(out->octets, of->token_len, &of->keys->generations[generation],
+               input, w.len);
+    out->len = (uint8_t)of->token_len;
     return QCD_OK;
 }

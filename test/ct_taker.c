@@ -9,7 +9,7 @@
 
 #include <qcd/qcd.h>
 
-static qcd_digest_key key;
+static qcd_taker taker;
 
 static void fill(qcd_token *out, uint8_t n)
 {
@@ -26,7 +26,7 @@ static int verify(uint8_t shown, enum qcd_verdict want)
 
     for (uint8_t n = 1; n <= QCD_HELD_MAX; n++) {
         fill(&token, n);
-        qcd_held_store(&held, &key, &token);
+        qcd_taker_store(&taker, &held, &token);
     }
     for (size_t i = 0; i < m.num_tokens; i++) {
         fill(&m.tokens[i], (uint8_t)(100 + i));
@@ -37,7 +37,7 @@ static int verify(uint8_t shown, enum qcd_verdict want)
     }
     (void)VALGRIND_MAKE_MEM_UNDEFINED(held.digests, sizeof(held.digests));
 
-    enum qcd_verdict got = qcd_held_verify(&held, &key, &m);
+    enum qcd_verdict got = qcd_taker_check(&taker, &held, &m);
     (void)VALGRIND_MAKE_MEM_DEFINED(&got, sizeof(got)); /* it is no secret */
     return got == want ? 0 : 1;
 }
@@ -47,7 +47,9 @@ int main(void)
     uint8_t octets[QCD_RANDOM_KEY_LEN] = {1};
     int num_wrong = 0;
 
-    qcd_digest_key_init(&key, octets);
+    if (qcd_taker_init(&taker, 10, octets) != QCD_OK) {
+        return 1;
+    }
     for (uint8_t n = 1; n <= QCD_HELD_MAX; n++) {
         num_wrong += verify(n, QCD_MATCH);
     }

@@ -5,8 +5,8 @@
 int main()
 {
     qcd_held held = qcd_held();
-    qcd_digest_key key = qcd_digest_key();
+    qcd_taker taker = qcd_taker();
     qcd_message message = qcd_message();
 
-    return qcd_held_verify(&held, &key, &message) == QCD_NO_MATCH ? 0 : 1;
+    return qcd_taker_check(&taker, &held, &message) == QCD_NO_MATCH ? 0 : 1;
 }

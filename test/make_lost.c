@@ -35,7 +35,7 @@ static void set_address(qcd_address *out, uint32_t address)
 }
 
 static void make_row(qcd_samap_row *out, uint32_t n, uint32_t local,
-                     uint32_t peer, qcd_mint *mint, const qcd_seal *seal)
+                     uint32_t peer, qcd_maker *maker)
 {
     uint32_t spi = htonl(FIRST_SPI + n);
 
@@ -45,7 +45,7 @@ static void make_row(qcd_samap_row *out, uint32_t n, uint32_t local,
     out->encap = true;
     out->role = QCD_RESPONDER;
     memcpy(out->spis.initiator.octets, &spi, sizeof(spi));
-    demand(qcd_mint_spi(&out->spis.responder, mint, seal) == QCD_OK,
+    demand(qcd_maker_mint(maker, &out->spis.responder) == QCD_OK,
            "no SPI can be minted");
     set_address(&out->local, local);
     set_address(&out->peer, peer + n);
@@ -73,9 +73,11 @@ static void print_row(const qcd_samap_row *row)
 }
 
 /* The daemon's order: first the store, whose lock keeps others out. */
-static qcd_store *start_run(const char *folder, uint8_t node, qcd_mint *mint,
-                            qcd_seal *seal)
+static qcd_store *start_run(const char *folder, uint8_t node, qcd_maker *maker)
 {
+    const qcd_maker_settings maker_settings = {.node = node,
+                                               .token_len = QCD_TOKEN_MIN};
+    qcd_maker_state state = {0};
     qcd_store *store;
     qcd_store_report report;
     qcd_store_identity machine;
@@ -89,8 +91,13 @@ static qcd_store *start_run(const char *folder, uint8_t node, qcd_mint *mint,
     demand(qcd_store_open(&store, &report, &settings, (uint64_t)time(NULL)) ==
                QCD_STORE_OK,
            report.text);
-    qcd_mint_init(mint, node, qcd_store_run(store));
-    qcd_seal_init(seal, qcd_store_secrets(store)->seal_key);
+    const qcd_secrets *secrets = qcd_store_secrets(store);
+    state.run = qcd_store_run(store);
+    memcpy(state.seal_key, secrets->seal_key, sizeof(state.seal_key));
+    memcpy(state.secrets, secrets->generations, sizeof(state.secrets));
+    state.num_secrets = secrets->num_generations;
+    demand(qcd_maker_init(maker, &maker_settings, &state) == QCD_OK,
+           "no maker");
     return store;
 }
 
@@ -106,8 +113,7 @@ int main(int argc, char **argv)
 {
     qcd_store_report report;
     qcd_samap *map;
-    qcd_mint mint;
-    qcd_seal seal;
+    static qcd_maker maker;
 
     if (argc != 6) {
         fprintf(stderr, "usage: make_lost FOLDER NODE LOCAL PEER COUNT\n");
@@ -117,11 +123,11 @@ int main(int argc, char **argv)
     uint32_t local = read_address(argv[3]);
     uint32_t peer = read_address(argv[4]);
     uint32_t count = (uint32_t)strtoul(argv[5], NULL, 10);
-    qcd_store *store = start_run(argv[1], node, &mint, &seal);
+    qcd_store *store = start_run(argv[1], node, &maker);
     demand(qcd_samap_open(&map, &report, argv[1]) == QCD_STORE_OK, report.text);
     for (uint32_t n = 0; n < count; n++) {
         qcd_samap_row row;
-        make_row(&row, n, local, peer, &mint, &seal);
+        make_row(&row, n, local, peer, &maker);
         row.node = node;
         row.run = qcd_store_run(store);
         demand(qcd_samap_put(map, &report, &row) == QCD_STORE_OK, report.text);

@@ -2,7 +2,7 @@
 /* test_evidence.c: src/evidence.c. RFC 6290 section 9.2 hangs on it. */
 #include "test.h"
 
-#include <qcd/qcd.h>
+#include "parts.h"
 
 enum { NODE = 7, FIRST_RUN = 10, RUN = 12 };
 
@@ -76,7 +76,7 @@ static qcd_seal make_seal(uint8_t first)
     qcd_seal seal;
 
     count_up(key, first, sizeof(key));
-    qcd_seal_init(&seal, key);
+    seal_init(&seal, key);
     return seal;
 }
 
@@ -84,8 +84,8 @@ static qcd_mint make_mint(void)
 {
     qcd_mint mint;
 
-    qcd_mint_init(&mint, NODE, FIRST_RUN);
-    assert_int_equal(qcd_mint_next_run(&mint, RUN), QCD_OK);
+    mint_init(&mint, NODE, FIRST_RUN);
+    assert_int_equal(mint_next_run(&mint, RUN), QCD_OK);
     mint.counter = 1000;
     return mint;
 }
@@ -98,7 +98,7 @@ static qcd_spi make_spi(const struct spi_row *row)
     if (row->kind == RANDOM) {
         count_up(&spi, 0xd0, sizeof(spi));
     } else if (row->kind != ZERO) {
-        assert_int_equal(qcd_spi_seal(&spi, &seal, &row->origin), QCD_OK);
+        assert_int_equal(spi_seal(&spi, &seal, &row->origin), QCD_OK);
     }
     return spi;
 }
@@ -112,10 +112,10 @@ static void check_weigh(const struct spi_row *i, const struct spi_row *r,
     const qcd_mint mint = make_mint();
 
     CHECK_INT(local->name,
-              qcd_evidence_weigh(&h, &seal, &mint, false, NULL, NULL),
+              evidence_weigh(&h, &(witness){&seal, &mint, false, NULL, NULL}),
               local->want);
     CHECK_INT(local->name,
-              qcd_evidence_weigh(&h, &seal, &mint, true, NULL, NULL),
+              evidence_weigh(&h, &(witness){&seal, &mint, true, NULL, NULL}),
               local->want_buried);
 }
 
@@ -149,10 +149,10 @@ static void test_every_run(void **state)
                                      ? QCD_EVIDENCE_EARLIER_RUN
                                      : QCD_EVIDENCE_NONE;
 
-        assert_int_equal(qcd_spi_seal(&h.spis.responder, &seal, &origin),
-                         QCD_OK);
+        assert_int_equal(spi_seal(&h.spis.responder, &seal, &origin), QCD_OK);
         assert_int_equal(
-            qcd_evidence_weigh(&h, &seal, &mint, false, NULL, NULL), want);
+            evidence_weigh(&h, &(witness){&seal, &mint, false, NULL, NULL}),
+            want);
     }
 }
 
@@ -168,25 +168,25 @@ static void test_random_headers_are_no_evidence(void **state)
     qcd_spi spi;
 
     (void)state;
-    assert_int_equal(qcd_spi_seal(&spi, &seal, &live), QCD_OK);
+    assert_int_equal(spi_seal(&spi, &seal, &live), QCD_OK);
     for (int i = 0; i < 100000; i++) {
         qcd_header h;
 
         random_octets(&random, &h, sizeof(h));
-        if (qcd_evidence_weigh(&h, &seal, &mint, false, NULL, NULL) !=
+        if (evidence_weigh(&h, &(witness){&seal, &mint, false, NULL, NULL}) !=
             QCD_EVIDENCE_NONE) {
             num_earlier++; /* a guess of one in 2^27 */
         }
         h.flags |= QCD_FLAG_INITIATOR;
         h.spis.responder = spi;
         assert_int_equal(
-            qcd_evidence_weigh(&h, &seal, &mint, false, NULL, NULL),
+            evidence_weigh(&h, &(witness){&seal, &mint, false, NULL, NULL}),
             QCD_EVIDENCE_NONE);
         h.spis.initiator = spi;
         random_octets(&random, &h.spis.responder, sizeof(spi));
         h.flags &= (uint8_t)~QCD_FLAG_INITIATOR;
         assert_int_equal(
-            qcd_evidence_weigh(&h, &seal, &mint, false, NULL, NULL),
+            evidence_weigh(&h, &(witness){&seal, &mint, false, NULL, NULL}),
             QCD_EVIDENCE_NONE);
     }
     assert_int_equal(num_earlier, 0);
@@ -205,12 +205,14 @@ static void test_zero_state_is_no_evidence(void **state)
         qcd_header h = {.flags = QCD_FLAG_INITIATOR};
 
         h.spis.responder = make_spi(&spi_rows[i]);
-        CHECK_INT(spi_rows[i].name,
-                  qcd_evidence_weigh(&h, &seal, &mint, false, NULL, NULL),
-                  QCD_EVIDENCE_NONE);
-        CHECK_INT(spi_rows[i].name,
-                  qcd_evidence_weigh(&h, &no_seal, &real, true, NULL, NULL),
-                  QCD_EVIDENCE_NONE);
+        CHECK_INT(
+            spi_rows[i].name,
+            evidence_weigh(&h, &(witness){&seal, &mint, false, NULL, NULL}),
+            QCD_EVIDENCE_NONE);
+        CHECK_INT(
+            spi_rows[i].name,
+            evidence_weigh(&h, &(witness){&no_seal, &real, true, NULL, NULL}),
+            QCD_EVIDENCE_NONE);
     }
 }
 
@@ -236,8 +238,9 @@ static void test_lost_of_every_pair(void **state)
                 bool is_role = roles[n] == 1 || roles[n] == 2;
 
                 CHECK_INT(local->name,
-                          qcd_evidence_weigh_lost(
-                              &spis, (enum qcd_role)roles[n], &seal, &mint),
+                          evidence_weigh_lost(
+                              &(qcd_ike_sa){spis, (enum qcd_role)roles[n]},
+                              &seal, &mint),
                           is_role && remote->kind != ZERO ? local->want
                                                           : QCD_EVIDENCE_NONE);
             }
@@ -258,17 +261,17 @@ static void test_lost_of_every_run(void **state)
         qcd_spis spis;
 
         count_up(&spis.initiator, 1, QCD_SPI_LEN);
-        assert_int_equal(qcd_spi_seal(&spis.responder, &seal, &origin), QCD_OK);
-        assert_int_equal(
-            qcd_evidence_weigh_lost(&spis, QCD_RESPONDER, &seal, &mint),
-            run >= 1 && run < FIRST_RUN ? QCD_EVIDENCE_EARLIER_RUN
-                                        : QCD_EVIDENCE_NONE);
-        assert_int_equal(
-            qcd_evidence_weigh_lost(&spis, QCD_RESPONDER, &seal, &no_mint),
-            QCD_EVIDENCE_NONE);
-        assert_int_equal(
-            qcd_evidence_weigh_lost(&spis, QCD_RESPONDER, &no_seal, &mint),
-            QCD_EVIDENCE_NONE);
+        assert_int_equal(spi_seal(&spis.responder, &seal, &origin), QCD_OK);
+        assert_int_equal(evidence_weigh_lost(&(qcd_ike_sa){spis, QCD_RESPONDER},
+                                             &seal, &mint),
+                         run >= 1 && run < FIRST_RUN ? QCD_EVIDENCE_EARLIER_RUN
+                                                     : QCD_EVIDENCE_NONE);
+        assert_int_equal(evidence_weigh_lost(&(qcd_ike_sa){spis, QCD_RESPONDER},
+                                             &seal, &no_mint),
+                         QCD_EVIDENCE_NONE);
+        assert_int_equal(evidence_weigh_lost(&(qcd_ike_sa){spis, QCD_RESPONDER},
+                                             &no_seal, &mint),
+                         QCD_EVIDENCE_NONE);
     }
 }
 
@@ -312,7 +315,7 @@ static void test_holds_just_that_sa(void **state)
     (void)state;
     const qcd_spis buried = sa(1, 1);
 
-    qcd_graveyard_bury(&graveyard, &buried, QCD_RESPONDER);
+    graveyard_bury(&graveyard, &(qcd_ike_sa){buried, QCD_RESPONDER});
     for (size_t i = 0; i < NUM_ROWS(graves); i++) {
         qcd_spis asked = buried;
 
@@ -322,9 +325,10 @@ static void test_holds_just_that_sa(void **state)
         if (graves[i].swap) {
             asked = (qcd_spis){buried.responder, buried.initiator};
         }
-        CHECK_INT(graves[i].name,
-                  qcd_graveyard_holds(&graveyard, &asked, graves[i].role),
-                  graves[i].want);
+        CHECK_INT(
+            graves[i].name,
+            graveyard_holds(&graveyard, &(qcd_ike_sa){asked, graves[i].role}),
+            graves[i].want);
     }
 }
 
@@ -334,9 +338,12 @@ static void test_empty_graveyard_holds_nothing(void **state)
     const qcd_spis some = sa(1, 1);
 
     (void)state;
-    assert_false(qcd_graveyard_holds(&graveyard, &zero, QCD_INITIATOR));
-    assert_false(qcd_graveyard_holds(&graveyard, &zero, QCD_RESPONDER));
-    assert_false(qcd_graveyard_holds(&graveyard, &some, QCD_INITIATOR));
+    assert_false(
+        graveyard_holds(&graveyard, &(qcd_ike_sa){zero, QCD_INITIATOR}));
+    assert_false(
+        graveyard_holds(&graveyard, &(qcd_ike_sa){zero, QCD_RESPONDER}));
+    assert_false(
+        graveyard_holds(&graveyard, &(qcd_ike_sa){some, QCD_INITIATOR}));
 }
 
 /* An SA that never had both SPIs never had a token. */
@@ -351,8 +358,8 @@ static void test_half_an_sa_is_not_buried(void **state)
 
         memset(&no_initiator.initiator, 0, QCD_SPI_LEN);
         memset(&no_responder.responder, 0, QCD_SPI_LEN);
-        qcd_graveyard_bury(&graveyard, &no_initiator, roles[i]);
-        qcd_graveyard_bury(&graveyard, &no_responder, roles[i]);
+        graveyard_bury(&graveyard, &(qcd_ike_sa){no_initiator, roles[i]});
+        graveyard_bury(&graveyard, &(qcd_ike_sa){no_responder, roles[i]});
     }
     assert_true(is_zero(&graveyard, sizeof(graveyard)));
 }
@@ -363,13 +370,14 @@ static void test_fifth_grave_of_a_set_replaces_the_first(void **state)
     for (uint8_t n = 1; n <= 5; n++) {
         const qcd_spis spis = sa(3, n);
 
-        qcd_graveyard_bury(&graveyard, &spis, QCD_INITIATOR);
+        graveyard_bury(&graveyard, &(qcd_ike_sa){spis, QCD_INITIATOR});
     }
     for (uint8_t n = 1; n <= 5; n++) {
         const qcd_spis spis = sa(3, n);
 
-        assert_int_equal(qcd_graveyard_holds(&graveyard, &spis, QCD_INITIATOR),
-                         n != 1);
+        assert_int_equal(
+            graveyard_holds(&graveyard, &(qcd_ike_sa){spis, QCD_INITIATOR}),
+            n != 1);
     }
 }
 
@@ -381,13 +389,14 @@ static void test_buried_twice(void **state)
         const qcd_spis spis = sa(3, n);
 
         for (int i = 0; i < 10; i++) {
-            qcd_graveyard_bury(&graveyard, &spis, QCD_INITIATOR);
+            graveyard_bury(&graveyard, &(qcd_ike_sa){spis, QCD_INITIATOR});
         }
     }
     for (uint8_t n = 1; n <= 4; n++) {
         const qcd_spis spis = sa(3, n);
 
-        assert_true(qcd_graveyard_holds(&graveyard, &spis, QCD_INITIATOR));
+        assert_true(
+            graveyard_holds(&graveyard, &(qcd_ike_sa){spis, QCD_INITIATOR}));
     }
 }
 
@@ -399,14 +408,15 @@ static void test_remote_spi_does_not_steer(void **state)
     uint64_t random = 1;
 
     (void)state;
-    qcd_graveyard_bury(&graveyard, &victim, QCD_INITIATOR);
+    graveyard_bury(&graveyard, &(qcd_ike_sa){victim, QCD_INITIATOR});
     for (int i = 0; i < 20000; i++) {
         qcd_spis spis = sa(3, 1);
 
         random_octets(&random, &spis.responder, sizeof(spis.responder));
-        qcd_graveyard_bury(&graveyard, &spis, QCD_INITIATOR);
+        graveyard_bury(&graveyard, &(qcd_ike_sa){spis, QCD_INITIATOR});
     }
-    assert_true(qcd_graveyard_holds(&graveyard, &victim, QCD_INITIATOR));
+    assert_true(
+        graveyard_holds(&graveyard, &(qcd_ike_sa){victim, QCD_INITIATOR}));
 }
 
 /* RFC 6290 section 6: a standby answers for the nodes that it takes over, and
@@ -494,15 +504,14 @@ static void test_takeover(void **state)
             qcd_takeover_add(&takeover, NODE);
         }
         count_up(&h.spis.initiator, 1, QCD_SPI_LEN);
-        assert_int_equal(qcd_spi_seal(&h.spis.responder, &seal, &origin),
-                         QCD_OK);
+        assert_int_equal(spi_seal(&h.spis.responder, &seal, &origin), QCD_OK);
         CHECK_INT(row->name,
-                  qcd_evidence_weigh(&h, &seal, &mint, false, &takeover,
-                                     &row->destination),
+                  evidence_weigh(&h, &(witness){&seal, &mint, false, &takeover,
+                                                &row->destination}),
                   row->want);
         CHECK_INT(row->name,
-                  qcd_evidence_weigh(&h, &seal, &mint, false, NULL,
-                                     &row->destination),
+                  evidence_weigh(&h, &(witness){&seal, &mint, false, NULL,
+                                                &row->destination}),
                   QCD_EVIDENCE_NONE);
     }
 }
@@ -518,13 +527,14 @@ static void test_keeps_the_recently_dead(void **state)
     (void)state;
     for (size_t i = 0; i < NUM_ROWS(spis); i++) {
         count_up(&spis[i].initiator, 1, QCD_SPI_LEN);
-        assert_int_equal(qcd_mint_spi(&spis[i].responder, &mint, &seal),
-                         QCD_OK);
-        qcd_graveyard_bury(&graveyard, &spis[i], QCD_RESPONDER);
-        assert_true(qcd_graveyard_holds(&graveyard, &spis[i], QCD_RESPONDER));
+        assert_int_equal(mint_spi(&spis[i].responder, &mint, &seal), QCD_OK);
+        graveyard_bury(&graveyard, &(qcd_ike_sa){spis[i], QCD_RESPONDER});
+        assert_true(
+            graveyard_holds(&graveyard, &(qcd_ike_sa){spis[i], QCD_RESPONDER}));
     }
     for (size_t i = NUM_ROWS(spis) - 1000; i < NUM_ROWS(spis); i++) {
-        num_found += qcd_graveyard_holds(&graveyard, &spis[i], QCD_RESPONDER);
+        num_found +=
+            graveyard_holds(&graveyard, &(qcd_ike_sa){spis[i], QCD_RESPONDER});
     }
     assert_in_range(num_found, 950, 1000);
 }

@@ -8,11 +8,7 @@
 
 enum { NODE = 7, FIRST_RUN = 10, RUN = 12, START_MS = 123456789, NO_ROLE = 3 };
 
-static qcd_seal seal;
-static qcd_mint mint;
-static qcd_keys keys;
-static qcd_reply_limit limit;
-static qcd_lost_limit lost_limit;
+static qcd_maker maker;
 static uint8_t key[QCD_RANDOM_KEY_LEN];
 enum { TOKEN_LEN = 32, PEER_PORT = 4500 };
 static const qcd_address peer = {4, {192, 0, 2, 1}};
@@ -21,23 +17,24 @@ static const qcd_address stranger = {4, {198, 51, 100, 1}};
 static void set_limits(uint32_t rate, uint32_t burst, uint32_t rate_source)
 {
     assert_int_equal(
-        qcd_reply_limit_init(&limit, rate, burst, rate_source, key), QCD_OK);
-    qcd_lost_limit_init(&lost_limit, key);
+        reply_limit_init(&maker.replies, rate, burst, rate_source, key),
+        QCD_OK);
+    lost_limit_init(&maker.lost, key);
 }
 
 static int set_up(void **state)
 {
-    qcd_secret secrets[QCD_GENERATIONS_MAX];
+    const qcd_maker_settings settings = {.node = NODE, .token_len = TOKEN_LEN};
+    qcd_maker_state begin = {.num_secrets = QCD_GENERATIONS_MAX,
+                             .run = FIRST_RUN};
 
     (void)state;
     count_up(key, 1, sizeof(key));
-    qcd_seal_init(&seal, key);
-    qcd_mint_init(&mint, NODE, FIRST_RUN);
-    assert_int_equal(qcd_mint_next_run(&mint, RUN), QCD_OK);
-    mint.counter = 1000;
-    count_up(secrets, 0, sizeof(secrets));
-    assert_int_equal(qcd_keys_init(&keys, secrets, QCD_GENERATIONS_MAX),
-                     QCD_OK);
+    count_up(begin.seal_key, 1, sizeof(begin.seal_key));
+    count_up(begin.secrets, 0, sizeof(begin.secrets));
+    assert_int_equal(qcd_maker_init(&maker, &settings, &begin), QCD_OK);
+    assert_int_equal(qcd_maker_next_run(&maker, RUN), QCD_OK);
+    maker.mint.counter = 1000;
     set_limits(QCD_RATE_MAX, QCD_RATE_MAX, QCD_RATE_MAX);
     return 0;
 }
@@ -47,7 +44,7 @@ static qcd_spi sealed(uint8_t node, uint16_t run, uint32_t counter)
     const qcd_origin origin = {node, run, counter};
     qcd_spi spi;
 
-    assert_int_equal(qcd_spi_seal(&spi, &seal, &origin), QCD_OK);
+    assert_int_equal(spi_seal(&spi, &maker.seal, &origin), QCD_OK);
     return spi;
 }
 
@@ -84,14 +81,13 @@ static qcd_spi spi_which(enum which which)
 /* A child of an SA that died with its run, in which we had `role`. */
 static qcd_lost lost_in(enum qcd_role role)
 {
-    qcd_lost lost = {.spis = {spi_which(PEER), spi_which(DEAD)},
-                     .role = role,
+    qcd_lost lost = {.sa = {{spi_which(PEER), spi_which(DEAD)}, role},
                      .child_spi = {0xc1, 0xc2, 0xc3, 0xc4},
                      .peer = peer,
                      .peer_port = PEER_PORT};
 
     if (role == QCD_INITIATOR) {
-        lost.spis = (qcd_spis){spi_which(DEAD), spi_which(PEER)};
+        lost.sa.spis = (qcd_spis){spi_which(DEAD), spi_which(PEER)};
     }
     return lost;
 }
@@ -100,15 +96,36 @@ static qcd_lost lost_numbered(uint32_t n)
 {
     qcd_lost lost = lost_in(QCD_RESPONDER);
 
-    lost.spis.responder = sealed(NODE, FIRST_RUN - 1, n);
+    lost.sa.spis.responder = sealed(NODE, FIRST_RUN - 1, n);
     return lost;
 }
 
 static enum qcd_judgement judge_packet(const qcd_lost *lost,
                                        const qcd_esp *packet, uint64_t ms)
 {
-    return qcd_maker_judge_lost(&limit, &lost_limit, &seal, &mint, lost, packet,
-                                TOKEN_LEN, START_MS + ms);
+    return qcd_maker_judge_lost(&maker, lost, packet, START_MS + ms);
+}
+
+/* Builds the message to `taker`, NULL where tokens are not bound, for a packet
+ * of `packet_len` octets, NOT_ASKED for none. */
+#define NOT_ASKED SIZE_MAX
+
+static enum qcd_err tell(qcd_datagram *out, const qcd_lost *lost,
+                         const qcd_address *taker, uint8_t token_len,
+                         size_t packet_len)
+{
+    qcd_lost at_taker = *lost;
+    qcd_esp packet = {.len = packet_len, .source = peer};
+
+    maker.settings.token_len = token_len;
+    maker.settings.is_bound = taker != NULL;
+    if (taker != NULL) {
+        at_taker.peer = *taker;
+        packet.source = *taker;
+    }
+    dirty(out, sizeof(*out));
+    return qcd_maker_tell(&maker, out, &at_taker,
+                          packet_len == NOT_ASKED ? NULL : &packet, 0);
 }
 
 /* Without being asked where the source is the peer itself as the map has it. */
@@ -135,12 +152,12 @@ static void test_every_pair_in_every_role(void **state)
         enum which responder = i / 4 / NUM_SPIS;
         qcd_lost lost = lost_in(QCD_RESPONDER);
 
-        lost.role = (enum qcd_role)(i % 4);
-        lost.spis.initiator = spi_which(initiator);
-        lost.spis.responder = spi_which(responder);
-        bool is_dead = (lost.role == QCD_INITIATOR && initiator == DEAD &&
+        lost.sa.role = (enum qcd_role)(i % 4);
+        lost.sa.spis.initiator = spi_which(initiator);
+        lost.sa.spis.responder = spi_which(responder);
+        bool is_dead = (lost.sa.role == QCD_INITIATOR && initiator == DEAD &&
                         responder != ZERO) ||
-                       (lost.role == QCD_RESPONDER && responder == DEAD &&
+                       (lost.sa.role == QCD_RESPONDER && responder == DEAD &&
                         initiator != ZERO);
         set_limits(QCD_RATE_MAX, QCD_RATE_MAX, QCD_RATE_MAX);
         CHECK_INT(which_names[initiator], judge(&lost, &peer, 0),
@@ -154,13 +171,13 @@ static void test_zero_is_no_evidence(void **state)
 {
     const qcd_lost zero = {0};
     const qcd_lost lost = lost_in(QCD_RESPONDER);
-    const qcd_mint no_mint = {0};
 
     (void)state;
     assert_int_equal(judge(&zero, &peer, 0), QCD_SILENT_NO_EVIDENCE);
-    assert_int_equal(qcd_maker_judge_lost(&limit, &lost_limit, &seal, &no_mint,
-                                          &lost, NULL, TOKEN_LEN, START_MS),
-                     QCD_SILENT_NO_EVIDENCE);
+    memset(&maker.mint, 0, sizeof(maker.mint));
+    assert_int_equal(judge_packet(&lost, NULL, 0), QCD_SILENT_NO_EVIDENCE);
+    memset(&maker, 0, sizeof(maker));
+    assert_int_equal(judge_packet(&lost, NULL, 0), QCD_SILENT_NO_EVIDENCE);
 }
 
 /* The map may hold any octets: without being asked, the peer's address is the
@@ -181,10 +198,10 @@ static void test_addresses_of_the_map(void **state)
     }
 }
 
-static bool shows(const uint8_t *out, size_t out_len, const qcd_token *token)
+static bool shows(const qcd_datagram *out, const qcd_token *token)
 {
-    for (size_t i = 0; i + token->len <= out_len; i++) {
-        if (memcmp(out + i, token->octets, token->len) == 0) {
+    for (size_t i = 0; i + token->len <= out->len; i++) {
+        if (memcmp(out->octets + i, token->octets, token->len) == 0) {
             return true;
         }
     }
@@ -192,7 +209,7 @@ static bool shows(const uint8_t *out, size_t out_len, const qcd_token *token)
 }
 
 /* In either role, of each generation, with each remote SPI, bound or not. */
-static void check_shows_no_live_token(const uint8_t *out, size_t out_len)
+static void check_shows_no_live_token(const qcd_datagram *out)
 {
     static const qcd_address *const takers[] = {NULL, &peer, &stranger};
 
@@ -207,10 +224,11 @@ static void check_shows_no_live_token(const uint8_t *out, size_t out_len)
                                                     : (qcd_spis){remote, local};
         qcd_token token;
 
-        assert_int_equal(qcd_token_make(&token, &keys, generation, &spis, role,
-                                        taker, QCD_TOKEN_MIN),
-                         QCD_OK);
-        assert_false(shows(out, out_len, &token));
+        assert_int_equal(
+            token_make(&token, &(recipe){&maker.keys, taker, QCD_TOKEN_MIN},
+                       generation, &(qcd_ike_sa){spis, role}),
+            QCD_OK);
+        assert_false(shows(out, &token));
     }
 }
 
@@ -225,22 +243,19 @@ static void test_no_message_shows_a_live_token(void **state)
     for (unsigned i = 0; i < NUM_SPIS * NUM_SPIS * 4; i++) {
         qcd_lost lost = lost_in(QCD_RESPONDER);
 
-        lost.role = (enum qcd_role)(i % 4);
-        lost.spis.initiator = spi_which(i / 4 % NUM_SPIS);
-        lost.spis.responder = spi_which(i / 4 / NUM_SPIS);
+        lost.sa.role = (enum qcd_role)(i % 4);
+        lost.sa.spis.initiator = spi_which(i / 4 % NUM_SPIS);
+        lost.sa.spis.responder = spi_which(i / 4 / NUM_SPIS);
         for (size_t t = 0; t < NUM_ROWS(takers); t++) {
-            uint8_t out[QCD_MESSAGE_MAX];
-            size_t out_len;
+            qcd_datagram out;
 
             set_limits(QCD_RATE_MAX, QCD_RATE_MAX, QCD_RATE_MAX);
             if (judge(&lost, &peer, 0) != QCD_ANSWER) {
                 continue;
             }
-            assert_int_equal(
-                qcd_maker_tell(out, &out_len, sizeof(out), &lost, 0,
-                               &(qcd_show){&keys, takers[t], 32, 0}),
-                QCD_OK);
-            check_shows_no_live_token(out, out_len);
+            assert_int_equal(tell(&out, &lost, takers[t], 32, NOT_ASKED),
+                             QCD_OK);
+            check_shows_no_live_token(&out);
             num_told++;
         }
     }
@@ -311,8 +326,7 @@ static void test_room_for_a_token(void **state)
     const size_t least =
         (message_len + QCD_AMPLIFICATION_MAX - 1) / QCD_AMPLIFICATION_MAX;
     const qcd_lost lost = lost_in(QCD_RESPONDER);
-    uint8_t out[QCD_MESSAGE_MAX];
-    size_t out_len;
+    qcd_datagram out;
 
     (void)state;
     for (size_t len = 0; len < 2 * least; len++) {
@@ -323,12 +337,8 @@ static void test_room_for_a_token(void **state)
             want = len == least ? QCD_ANSWER : QCD_SILENT_TOLD;
         }
         assert_int_equal(judge_packet(&lost, &packet, 0), want);
-        if (len > 0) {
-            assert_int_equal(
-                qcd_maker_tell(out, &out_len, sizeof(out), &lost, len,
-                               &(qcd_show){&keys, NULL, TOKEN_LEN, 0}),
-                len < least ? QCD_ERR_NOBUF : QCD_OK);
-        }
+        assert_int_equal(tell(&out, &lost, NULL, TOKEN_LEN, len),
+                         len < least ? QCD_ERR_NOBUF : QCD_OK);
     }
 }
 
@@ -426,19 +436,16 @@ static void test_unasked_uses_up_no_turn(void **state)
 /* What gets no answer leaves the limits as they are. */
 static void test_silence_costs_nothing(void **state)
 {
-    static qcd_reply_limit before;
-    static qcd_lost_limit lost_before;
+    static qcd_maker before;
     qcd_lost lost = lost_in(QCD_RESPONDER);
 
     (void)state;
-    lost.spis.responder = spi_which(LIVE);
-    before = limit;
-    lost_before = lost_limit;
+    lost.sa.spis.responder = spi_which(LIVE);
+    before = maker;
     assert_int_equal(judge(&lost, &peer, 0), QCD_SILENT_NO_EVIDENCE);
     lost = lost_in((enum qcd_role)NO_ROLE);
     assert_int_equal(judge(&lost, &peer, 0), QCD_SILENT_NO_EVIDENCE);
-    assert_memory_equal(&limit, &before, sizeof(limit));
-    assert_memory_equal(&lost_limit, &lost_before, sizeof(lost_limit));
+    assert_memory_equal(&maker, &before, sizeof(maker));
 }
 
 static void test_zero_limits(void **state)
@@ -446,10 +453,10 @@ static void test_zero_limits(void **state)
     const qcd_lost lost = lost_in(QCD_RESPONDER);
 
     (void)state;
-    memset(&lost_limit, 0, sizeof(lost_limit));
+    memset(&maker.lost, 0, sizeof(maker.lost));
     assert_int_equal(judge(&lost, &peer, 0), QCD_SILENT_TOLD);
     set_up(state);
-    memset(&limit, 0, sizeof(limit));
+    memset(&maker.replies, 0, sizeof(maker.replies));
     assert_int_equal(judge(&lost, &peer, 0), QCD_SILENT_LIMIT);
 }
 
@@ -497,22 +504,17 @@ static void test_octets(void **state)
     const qcd_lost as_responder = lost_in(QCD_RESPONDER);
     const qcd_lost as_initiator = lost_in(QCD_INITIATOR);
     qcd_secret secrets[2];
-    uint8_t out[QCD_MESSAGE_MAX];
-    size_t out_len;
+    qcd_datagram out;
 
     (void)state;
     count_up(secrets, 0, sizeof(secrets));
-    assert_int_equal(qcd_keys_init(&keys, secrets, 2), QCD_OK);
-    assert_int_equal(qcd_maker_tell(out, &out_len, sizeof(out), &as_responder,
-                                    0, &(qcd_show){&keys, NULL, 16, 0}),
-                     QCD_OK);
-    assert_int_equal(out_len, sizeof(known_of_responder));
-    CHECK_OCTETS("responder", out, known_of_responder, out_len);
-    assert_int_equal(qcd_maker_tell(out, &out_len, sizeof(out), &as_initiator,
-                                    0, &(qcd_show){&keys, NULL, 16, 0}),
-                     QCD_OK);
-    assert_int_equal(out_len, sizeof(known_of_initiator));
-    CHECK_OCTETS("initiator", out, known_of_initiator, out_len);
+    assert_int_equal(keys_init(&maker.keys, secrets, 2), QCD_OK);
+    assert_int_equal(tell(&out, &as_responder, NULL, 16, NOT_ASKED), QCD_OK);
+    assert_int_equal(out.len, sizeof(known_of_responder));
+    CHECK_OCTETS("responder", out.octets, known_of_responder, out.len);
+    assert_int_equal(tell(&out, &as_initiator, NULL, 16, NOT_ASKED), QCD_OK);
+    assert_int_equal(out.len, sizeof(known_of_initiator));
+    CHECK_OCTETS("initiator", out.octets, known_of_initiator, out.len);
 }
 
 /* The peer's own way: what it was given is what it is told, whichever role it
@@ -522,43 +524,40 @@ static void test_verified_by_the_taker(void **state)
 {
     static const qcd_address *const takers[] = {NULL, &peer};
     const uint8_t octets[QCD_RANDOM_KEY_LEN] = {9};
-    qcd_digest_key digest_key;
+    static qcd_taker taker_of_peer;
 
     (void)state;
-    qcd_digest_key_init(&digest_key, octets);
+    assert_int_equal(qcd_taker_init(&taker_of_peer, 10, octets), QCD_OK);
     for (unsigned i = 0; i < 2 * 2 * QCD_GENERATIONS_MAX; i++) {
         enum qcd_role role = i % 2 == 0 ? QCD_INITIATOR : QCD_RESPONDER;
         const qcd_address *taker = takers[i / 2 % 2];
         const qcd_lost lost = lost_in(role);
-        uint8_t out[QCD_MESSAGE_MAX];
         qcd_held held = {0};
+        qcd_datagram out;
         qcd_message m;
         qcd_token token;
-        size_t out_len;
 
-        assert_int_equal(
-            qcd_token_make(&token, &keys, i / 4, &lost.spis, role, taker, 20),
-            QCD_OK);
-        qcd_held_store(&held, &digest_key, &token);
-        assert_int_equal(qcd_maker_tell(out, &out_len, sizeof(out), &lost, 100,
-                                        &(qcd_show){&keys, taker, 20, 0}),
+        assert_int_equal(token_make(&token, &(recipe){&maker.keys, taker, 20},
+                                    i / 4, &lost.sa),
                          QCD_OK);
-        assert_true(qcd_message_is_candidate(out, out_len));
-        assert_int_equal(qcd_message_decode(&m, out, out_len), QCD_OK);
+        qcd_taker_store(&taker_of_peer, &held, &token);
+        assert_int_equal(tell(&out, &lost, taker, 20, 100), QCD_OK);
+        assert_true(qcd_message_is_candidate(out.octets, out.len));
+        assert_int_equal(qcd_message_decode(&m, out.octets, out.len), QCD_OK);
         assert_int_equal(m.cause, QCD_CAUSE_INVALID_SPI);
         assert_memory_equal(m.child_spi, lost.child_spi, 4);
-        assert_memory_equal(&m.header.spis, &lost.spis, sizeof(lost.spis));
+        assert_memory_equal(&m.header.spis, &lost.sa.spis,
+                            sizeof(lost.sa.spis));
         assert_int_equal(m.num_tokens, QCD_GENERATIONS_MAX);
-        assert_int_equal(qcd_held_verify(&held, &digest_key, &m), QCD_MATCH);
+        assert_int_equal(qcd_taker_check(&taker_of_peer, &held, &m), QCD_MATCH);
         /* The other end's role is the other one. */
         assert_int_equal(qcd_header_local_role(&m.header),
                          role == QCD_INITIATOR ? QCD_RESPONDER : QCD_INITIATOR);
         /* A taker that moved holds a token that no longer fits. */
-        assert_int_equal(qcd_maker_tell(out, &out_len, sizeof(out), &lost, 100,
-                                        &(qcd_show){&keys, &stranger, 20, 0}),
-                         QCD_OK);
-        assert_int_equal(qcd_message_decode(&m, out, out_len), QCD_OK);
-        assert_int_equal(qcd_held_verify(&held, &digest_key, &m), QCD_NO_MATCH);
+        assert_int_equal(tell(&out, &lost, &stranger, 20, 100), QCD_OK);
+        assert_int_equal(qcd_message_decode(&m, out.octets, out.len), QCD_OK);
+        assert_int_equal(qcd_taker_check(&taker_of_peer, &held, &m),
+                         QCD_NO_MATCH);
     }
 }
 
@@ -566,22 +565,17 @@ static void test_verified_by_the_taker(void **state)
 static void test_is_not_answered(void **state)
 {
     static const enum qcd_role roles[] = {QCD_INITIATOR, QCD_RESPONDER};
-    static qcd_graveyard graveyard;
 
     (void)state;
     for (size_t i = 0; i < NUM_ROWS(roles); i++) {
         const qcd_lost lost = lost_in(roles[i]);
-        uint8_t out[QCD_MESSAGE_MAX];
+        qcd_datagram out;
         qcd_header h;
-        size_t out_len;
 
-        assert_int_equal(qcd_maker_tell(out, &out_len, sizeof(out), &lost, 0,
-                                        &(qcd_show){&keys, NULL, 32, 0}),
-                         QCD_OK);
+        assert_int_equal(tell(&out, &lost, NULL, 32, NOT_ASKED), QCD_OK);
         const qcd_packet packet = {
-            .octets = out, .len = out_len, .source = peer};
-        assert_int_equal(qcd_maker_judge(&h, &limit, &graveyard, &seal, &mint,
-                                         NULL, &packet, START_MS),
+            .octets = out.octets, .len = out.len, .source = peer};
+        assert_int_equal(qcd_maker_judge(&maker, &h, &packet, START_MS),
                          QCD_SILENT_NO_REQUEST);
     }
 }
@@ -589,66 +583,62 @@ static void test_is_not_answered(void **state)
 /* How many tokens fit under three times each size of a packet, at any time. */
 static void test_amplification(void **state)
 {
-    static const size_t token_lens[] = {16, 20, 32};
+    static const uint8_t token_lens[] = {16, 20, 32};
     unsigned seen = 0; /* generations that came first */
 
     (void)state;
     for (size_t i = 0; i < 300 * NUM_ROWS(token_lens); i++) {
-        size_t token_len = token_lens[i % NUM_ROWS(token_lens)];
-        size_t esp_len = 1 + i / NUM_ROWS(token_lens);
-        size_t each = 8 + token_len;
-        size_t fit = esp_len * 3 < 40 ? 0 : (esp_len * 3 - 40) / each;
+        uint8_t token_len = token_lens[i % NUM_ROWS(token_lens)];
+        const qcd_esp packet = {.len = 1 + i / NUM_ROWS(token_lens),
+                                .source = peer};
+        size_t each = 8u + token_len;
+        size_t fit = packet.len * 3 < 40 ? 0 : (packet.len * 3 - 40) / each;
         size_t want = fit < QCD_GENERATIONS_MAX ? fit : QCD_GENERATIONS_MAX;
         const qcd_lost lost = lost_in(QCD_RESPONDER);
-        uint8_t out[QCD_MESSAGE_MAX];
-        size_t out_len = 99;
+        qcd_datagram out;
         qcd_message m;
 
-        dirty(out, sizeof(out));
-        assert_int_equal(qcd_maker_tell(out, &out_len, sizeof(out), &lost,
-                                        esp_len,
-                                        &(qcd_show){&keys, NULL, token_len, i}),
+        dirty(&out, sizeof(out));
+        maker.settings.token_len = token_len;
+        assert_int_equal(qcd_maker_tell(&maker, &out, &lost, &packet, i),
                          want > 0 ? QCD_OK : QCD_ERR_NOBUF);
-        assert_int_equal(out_len, want > 0 ? 40 + want * each : 0);
-        assert_true(is_zero(out + out_len, sizeof(out) - out_len));
+        assert_int_equal(out.len, want > 0 ? 40 + want * each : 0);
+        assert_true(
+            is_zero(out.octets + out.len, sizeof(out.octets) - out.len));
         if (want == 0) {
             continue;
         }
-        assert_int_equal(qcd_message_decode(&m, out, out_len), QCD_OK);
+        assert_int_equal(qcd_message_decode(&m, out.octets, out.len), QCD_OK);
         assert_int_equal(m.num_tokens, want);
-        seen |= 1u << shown_first(&m, &keys, QCD_RESPONDER);
+        seen |= 1u << shown_first(&m, &maker.keys, QCD_RESPONDER);
     }
     assert_int_equal(seen, 0xf);
 }
 
 static const struct {
     const char *name;
-    size_t token_len;
-    uint8_t address_len; /* 0xff: none */
-    size_t num_generations;
-    size_t cap;
-    size_t esp_len;
+    uint8_t token_len;
+    uint8_t address_len; /* 0xff: not bound */
+    size_t packet_len;
     enum qcd_err want;
 } tell_errors[] = {
-    {"token of 15", 15, 0xff, 4, 584, 80, QCD_ERR_RANGE},
-    {"token of 16", 16, 0xff, 4, 584, 80, QCD_OK},
-    {"token of 32", 32, 0xff, 4, 584, 80, QCD_OK},
-    {"token of 33", 33, 0xff, 4, 584, 80, QCD_ERR_RANGE},
-    {"address of 4", 32, 4, 4, 584, 80, QCD_OK},
-    {"address of 5", 32, 5, 4, 584, 80, QCD_ERR_RANGE},
-    {"address of 16", 32, 16, 4, 584, 80, QCD_OK},
-    {"room for one token", 32, 0xff, 4, 80, 80, QCD_OK},
-    {"room for less", 32, 0xff, 4, 79, 80, QCD_ERR_NOBUF},
-    {"no room", 32, 0xff, 4, 0, 80, QCD_ERR_NOBUF},
-    {"one token under the bound", 32, 0xff, 4, 584, 27, QCD_OK},
-    {"none under the bound", 32, 0xff, 4, 584, 26, QCD_ERR_NOBUF},
-    {"shortest ESP", 16, 0xff, 4, 584, 8, QCD_ERR_NOBUF},
-    {"largest", 32, 0xff, 4, 584, SIZE_MAX, QCD_OK},
-    {"a third of the largest", 32, 0xff, 4, 584, SIZE_MAX / 3, QCD_OK},
-    {"more than a third", 32, 0xff, 4, 584, SIZE_MAX / 3 + 1, QCD_OK},
-    {"no bound", 32, 0xff, 4, 584, 0, QCD_OK},
-    {"no bound, room for all", 32, 0xff, 4, 200, 0, QCD_OK},
-    {"no bound, no keys, no room", 32, 0xff, 0, 39, 0, QCD_ERR_NOBUF},
+    {"token of 15", 15, 0xff, 80, QCD_ERR_RANGE},
+    {"token of 16", 16, 0xff, 80, QCD_OK},
+    {"token of 32", 32, 0xff, 80, QCD_OK},
+    {"token of 33", 33, 0xff, 80, QCD_ERR_RANGE},
+    {"address of 4", 32, 4, 80, QCD_OK},
+    {"address of 5", 32, 5, 80, QCD_ERR_RANGE},
+    {"address of 16", 32, 16, 80, QCD_OK},
+    {"not asked, address of 5", 32, 5, NOT_ASKED, QCD_ERR_RANGE},
+    {"not asked, address of 16", 32, 16, NOT_ASKED, QCD_OK},
+    {"one token under the bound", 32, 0xff, 27, QCD_OK},
+    {"none under the bound", 32, 0xff, 26, QCD_ERR_NOBUF},
+    {"empty packet", 16, 0xff, 0, QCD_ERR_NOBUF},
+    {"shortest ESP", 16, 0xff, 8, QCD_ERR_NOBUF},
+    {"largest", 32, 0xff, SIZE_MAX - 1, QCD_OK},
+    {"a third of the largest", 32, 0xff, SIZE_MAX / 3, QCD_OK},
+    {"more than a third", 32, 0xff, SIZE_MAX / 3 + 1, QCD_OK},
+    {"no bound", 32, 0xff, NOT_ASKED, QCD_OK},
 };
 
 static void test_errors(void **state)
@@ -656,25 +646,17 @@ static void test_errors(void **state)
     (void)state;
     for (size_t i = 0; i < NUM_ROWS(tell_errors); i++) {
         const char *name = tell_errors[i].name;
-        size_t cap = tell_errors[i].cap;
         qcd_address address = {.len = tell_errors[i].address_len};
-        uint8_t *out = malloc(cap + 1);
         const qcd_lost lost = lost_in(QCD_RESPONDER);
-        size_t out_len = 99;
+        qcd_datagram out;
 
-        assert_non_null(out);
-        dirty(out, cap + 1);
-        keys.num_generations = tell_errors[i].num_generations;
         CHECK_INT(name,
-                  qcd_maker_tell(
-                      out, &out_len, cap, &lost, tell_errors[i].esp_len,
-                      &(qcd_show){&keys, address.len == 0xff ? NULL : &address,
-                                  tell_errors[i].token_len, 0}),
+                  tell(&out, &lost, address.len == 0xff ? NULL : &address,
+                       tell_errors[i].token_len, tell_errors[i].packet_len),
                   tell_errors[i].want);
-        CHECK_INT(name, out[cap], 0xa5);
-        CHECK(name, (out_len > 0) == (tell_errors[i].want == QCD_OK));
-        CHECK(name, is_zero(out + out_len, cap - out_len));
-        free(out);
+        CHECK(name, (out.len > 0) == (tell_errors[i].want == QCD_OK));
+        CHECK(name,
+              is_zero(out.octets + out.len, sizeof(out.octets) - out.len));
     }
 }
 

@@ -7,31 +7,26 @@
 
 enum { NODE = 7, FIRST_RUN = 10, RUN = 12, START_MS = 123456789 };
 
-static qcd_seal seal;
-static qcd_mint mint;
-static qcd_keys keys;
-static qcd_graveyard graveyard;
-static qcd_reply_limit limit;
+static qcd_maker maker;
 static const qcd_address peer = {4, {192, 0, 2, 1}};
 
 static int set_up(void **state)
 {
-    qcd_secret secrets[QCD_GENERATIONS_MAX];
-    uint8_t key[QCD_RANDOM_KEY_LEN];
+    const qcd_maker_settings settings = {.node = NODE,
+                                         .token_len = 32,
+                                         .reply_rate = QCD_RATE_MAX,
+                                         .reply_burst = QCD_RATE_MAX,
+                                         .source_rate = QCD_RATE_MAX};
+    qcd_maker_state begin = {.num_secrets = QCD_GENERATIONS_MAX,
+                             .run = FIRST_RUN};
 
     (void)state;
-    count_up(key, 1, sizeof(key));
-    qcd_seal_init(&seal, key);
-    qcd_mint_init(&mint, NODE, FIRST_RUN);
-    assert_int_equal(qcd_mint_next_run(&mint, RUN), QCD_OK);
-    mint.counter = 1000;
-    count_up(secrets, 0, sizeof(secrets));
-    assert_int_equal(qcd_keys_init(&keys, secrets, QCD_GENERATIONS_MAX),
-                     QCD_OK);
-    memset(&graveyard, 0, sizeof(graveyard));
-    assert_int_equal(qcd_reply_limit_init(&limit, QCD_RATE_MAX, QCD_RATE_MAX,
-                                          QCD_RATE_MAX, key),
-                     QCD_OK);
+    count_up(begin.seal_key, 1, sizeof(begin.seal_key));
+    count_up(begin.secrets, 0, sizeof(begin.secrets));
+    count_up(begin.random, 1, sizeof(begin.random));
+    assert_int_equal(qcd_maker_init(&maker, &settings, &begin), QCD_OK);
+    assert_int_equal(qcd_maker_next_run(&maker, RUN), QCD_OK);
+    maker.mint.counter = 1000;
     return 0;
 }
 
@@ -40,7 +35,7 @@ static qcd_spi sealed(uint8_t node, uint16_t run, uint32_t counter)
     const qcd_origin origin = {node, run, counter};
     qcd_spi spi;
 
-    assert_int_equal(qcd_spi_seal(&spi, &seal, &origin), QCD_OK);
+    assert_int_equal(spi_seal(&spi, &maker.seal, &origin), QCD_OK);
     return spi;
 }
 
@@ -105,8 +100,19 @@ static enum qcd_judgement judge(qcd_header *out, const uint8_t *in,
     const qcd_packet packet = {.octets = in, .len = in_len, .source = peer};
 
     dirty(out, sizeof(*out));
-    return qcd_maker_judge(out, &limit, &graveyard, &seal, &mint, NULL, &packet,
-                           START_MS);
+    return qcd_maker_judge(&maker, out, &packet, START_MS);
+}
+
+/* Builds a reply with tokens of `token_len`, bound to `taker` unless NULL. */
+static enum qcd_err reply(qcd_datagram *out, const qcd_header *request,
+                          const qcd_address *taker, uint8_t token_len,
+                          uint64_t now_ms)
+{
+    maker.settings.token_len = token_len;
+    maker.settings.is_bound = taker != NULL;
+    dirty(out, sizeof(*out));
+    return qcd_maker_reply(&maker, out, request, taker != NULL ? taker : &peer,
+                           now_ms);
 }
 
 /* ---- What is a protected request, RFC 6290 section 3 ---- */
@@ -406,7 +412,7 @@ static void test_evidence(void **state)
     const qcd_spis buried = {peer_spi(), spi_which(BURIED)};
 
     (void)state;
-    qcd_graveyard_bury(&graveyard, &buried, QCD_RESPONDER);
+    graveyard_bury(&maker.graveyard, &(qcd_ike_sa){buried, QCD_RESPONDER});
     for (size_t i = 0; i < NUM_ROWS(evidence_rows); i++) {
         qcd_header h = dead_request();
         qcd_header got;
@@ -421,11 +427,10 @@ static void test_evidence(void **state)
     }
 }
 
-static bool shows(const uint8_t *reply, size_t reply_len,
-                  const qcd_token *token)
+static bool shows(const qcd_datagram *out, const qcd_token *token)
 {
-    for (size_t i = 0; i + token->len <= reply_len; i++) {
-        if (memcmp(reply + i, token->octets, token->len) == 0) {
+    for (size_t i = 0; i + token->len <= out->len; i++) {
+        if (memcmp(out->octets + i, token->octets, token->len) == 0) {
             return true;
         }
     }
@@ -464,19 +469,16 @@ static void test_no_answer_shows_a_live_token(void **state)
                 continue;
             }
             num_answers++;
-            uint8_t reply[QCD_MESSAGE_MAX];
-            size_t reply_len;
-            assert_int_equal(qcd_maker_reply(reply, &reply_len, sizeof(reply),
-                                             &got,
-                                             &(qcd_show){&keys, NULL, 32, 0}),
-                             QCD_OK);
+            qcd_datagram out;
+            assert_int_equal(reply(&out, &got, NULL, 32, 0), QCD_OK);
             for (size_t g = 0; g < QCD_GENERATIONS_MAX; g++) {
                 qcd_token token;
 
-                assert_int_equal(
-                    qcd_token_make(&token, &keys, g, &live, role, NULL, 16),
-                    QCD_OK);
-                assert_false(shows(reply, reply_len, &token));
+                assert_int_equal(token_make(&token,
+                                            &(recipe){&maker.keys, NULL, 16}, g,
+                                            &(qcd_ike_sa){live, role}),
+                                 QCD_OK);
+                assert_false(shows(&out, &token));
             }
         }
     }
@@ -511,7 +513,8 @@ static void test_over_the_limit(void **state)
     qcd_header got;
 
     (void)state;
-    assert_int_equal(qcd_reply_limit_init(&limit, 100, 100, 3, key), QCD_OK);
+    assert_int_equal(reply_limit_init(&maker.replies, 100, 100, 3, key),
+                     QCD_OK);
     uint8_t *in = datagram(&h, NULL, 0, 80);
     for (int i = 0; i < 6; i++) {
         assert_int_equal(judge(&got, in, 80),
@@ -530,8 +533,8 @@ static void test_many_behind_one_address(void **state)
     qcd_header got;
 
     (void)state;
-    assert_int_equal(qcd_reply_limit_init(&limit, 1000, 1000, RATE_SOURCE, key),
-                     QCD_OK);
+    assert_int_equal(
+        reply_limit_init(&maker.replies, 1000, 1000, RATE_SOURCE, key), QCD_OK);
     for (uint32_t n = 0; n < 2 * NUM_LOST; n++) {
         qcd_header h = dead_request();
 
@@ -539,8 +542,7 @@ static void test_many_behind_one_address(void **state)
         uint8_t *in = datagram(&h, NULL, 0, 80);
         const qcd_packet packet = {
             .octets = in, .len = 80, .source = peer, .is_home = n < NUM_LOST};
-        assert_int_equal(qcd_maker_judge(&got, &limit, &graveyard, &seal, &mint,
-                                         NULL, &packet, START_MS),
+        assert_int_equal(qcd_maker_judge(&maker, &got, &packet, START_MS),
                          n < NUM_LOST + RATE_SOURCE ? QCD_ANSWER
                                                     : QCD_SILENT_LIMIT);
         free(in);
@@ -551,7 +553,7 @@ static void test_many_behind_one_address(void **state)
  * who does not know a dead SA. */
 static void test_silence_costs_nothing(void **state)
 {
-    static qcd_reply_limit before;
+    static qcd_maker before;
     qcd_header no_evidence = dead_request();
     qcd_header no_request = dead_request();
     qcd_header got;
@@ -561,10 +563,10 @@ static void test_silence_costs_nothing(void **state)
     no_request.flags |= QCD_FLAG_RESPONSE;
     uint8_t *first = datagram(&no_evidence, NULL, 0, 80);
     uint8_t *second = datagram(&no_request, NULL, 0, 80);
-    before = limit;
+    before = maker;
     assert_int_equal(judge(&got, first, 80), QCD_SILENT_NO_EVIDENCE);
     assert_int_equal(judge(&got, second, 80), QCD_SILENT_NO_REQUEST);
-    assert_memory_equal(&limit, &before, sizeof(limit));
+    assert_memory_equal(&maker, &before, sizeof(maker));
     free(first);
     free(second);
 }
@@ -576,7 +578,7 @@ static void test_zero_limit(void **state)
     qcd_header got;
 
     (void)state;
-    memset(&limit, 0, sizeof(limit));
+    memset(&maker.replies, 0, sizeof(maker.replies));
     uint8_t *in = datagram(&h, NULL, 0, 80);
     assert_int_equal(judge(&got, in, 80), QCD_SILENT_LIMIT);
     free(in);
@@ -608,36 +610,30 @@ static void test_reply_octets(void **state)
 {
     qcd_header h = dead_request();
     qcd_secret secrets[2];
-    uint8_t out[QCD_MESSAGE_MAX];
-    size_t out_len;
+    qcd_datagram out;
 
     (void)state;
     count_up(secrets, 0, sizeof(secrets));
-    assert_int_equal(qcd_keys_init(&keys, secrets, 2), QCD_OK);
+    assert_int_equal(keys_init(&maker.keys, secrets, 2), QCD_OK);
     h.length = 80;
-    assert_int_equal(qcd_maker_reply(out, &out_len, sizeof(out), &h,
-                                     &(qcd_show){&keys, NULL, 16, 0}),
-                     QCD_OK);
-    assert_int_equal(out_len, sizeof(known_reply));
-    CHECK_OCTETS("reply", out, known_reply, sizeof(known_reply));
+    assert_int_equal(reply(&out, &h, NULL, 16, 0), QCD_OK);
+    assert_int_equal(out.len, sizeof(known_reply));
+    CHECK_OCTETS("reply", out.octets, known_reply, sizeof(known_reply));
 }
 
 static void test_reply_flags(void **state)
 {
     (void)state;
     for (unsigned flags = 0; flags < 256; flags++) {
-        uint8_t out[QCD_MESSAGE_MAX];
         qcd_header h = dead_request();
-        size_t out_len;
+        qcd_datagram out;
 
         h.flags = (uint8_t)flags;
         h.version = 0x2f;
         h.length = 80;
-        assert_int_equal(qcd_maker_reply(out, &out_len, sizeof(out), &h,
-                                         &(qcd_show){&keys, NULL, 16, 0}),
-                         QCD_OK);
-        assert_int_equal(out[17], 0x20);
-        assert_int_equal(out[19], (flags & 8) != 0 ? 0x20 : 0x28);
+        assert_int_equal(reply(&out, &h, NULL, 16, 0), QCD_OK);
+        assert_int_equal(out.octets[17], 0x20);
+        assert_int_equal(out.octets[19], (flags & 8) != 0 ? 0x20 : 0x28);
     }
 }
 
@@ -647,69 +643,64 @@ static void test_reply_is_verified_by_the_taker(void **state)
     static const enum qcd_role roles[] = {QCD_RESPONDER, QCD_INITIATOR};
     static const qcd_address *const takers[] = {NULL, &peer};
     const uint8_t octets[QCD_RANDOM_KEY_LEN] = {9};
-    qcd_digest_key digest_key;
+    static qcd_taker taker_of_peer;
 
     (void)state;
-    qcd_digest_key_init(&digest_key, octets);
+    assert_int_equal(qcd_taker_init(&taker_of_peer, 10, octets), QCD_OK);
     for (unsigned i = 0; i < 2 * 2 * QCD_GENERATIONS_MAX; i++) {
         enum qcd_role role = roles[i & 1];
         const qcd_address *taker = takers[i >> 1 & 1];
         qcd_header h = dead_request();
-        uint8_t out[QCD_MESSAGE_MAX];
         qcd_held held = {0};
+        qcd_datagram out;
         qcd_message m;
         qcd_token token;
-        size_t out_len;
 
         if (role == QCD_INITIATOR) {
             h.spis = (qcd_spis){h.spis.responder, h.spis.initiator};
             h.flags = 0;
         }
         h.length = 200;
-        assert_int_equal(
-            qcd_token_make(&token, &keys, i >> 2, &h.spis, role, taker, 20),
-            QCD_OK);
-        qcd_held_store(&held, &digest_key, &token);
-        assert_int_equal(qcd_maker_reply(out, &out_len, sizeof(out), &h,
-                                         &(qcd_show){&keys, taker, 20, 0}),
+        assert_int_equal(token_make(&token, &(recipe){&maker.keys, taker, 20},
+                                    i >> 2, &(qcd_ike_sa){h.spis, role}),
                          QCD_OK);
-        assert_int_equal(qcd_message_decode(&m, out, out_len), QCD_OK);
+        qcd_taker_store(&taker_of_peer, &held, &token);
+        assert_int_equal(reply(&out, &h, taker, 20, 0), QCD_OK);
+        assert_int_equal(qcd_message_decode(&m, out.octets, out.len), QCD_OK);
         assert_int_equal(m.cause, QCD_CAUSE_INVALID_IKE_SPI);
         assert_int_equal(m.num_tokens, QCD_GENERATIONS_MAX);
-        assert_int_equal(qcd_held_verify(&held, &digest_key, &m), QCD_MATCH);
+        assert_int_equal(qcd_taker_check(&taker_of_peer, &held, &m), QCD_MATCH);
     }
 }
 
 /* How many tokens fit under three times each size of a request. */
 static void test_amplification(void **state)
 {
-    static const size_t token_lens[] = {16, 20, 32};
+    static const uint8_t token_lens[] = {16, 20, 32};
 
     (void)state;
     for (size_t t = 0; t < NUM_ROWS(token_lens); t++) {
         for (uint32_t len = QCD_HEADER_LEN; len < 300; len++) {
-            size_t each = 8 + token_lens[t];
+            size_t each = 8u + token_lens[t];
             size_t fit = (len * 3 - (28 + 8)) / each;
             size_t want = fit < QCD_GENERATIONS_MAX ? fit : 4;
-            uint8_t out[QCD_MESSAGE_MAX];
             qcd_header h = dead_request();
-            size_t out_len = 99;
+            qcd_datagram out;
             qcd_message m;
 
             h.length = len;
-            dirty(out, sizeof(out));
-            enum qcd_err err =
-                qcd_maker_reply(out, &out_len, sizeof(out), &h,
-                                &(qcd_show){&keys, NULL, token_lens[t], 0});
+            enum qcd_err err = reply(&out, &h, NULL, token_lens[t], 0);
             assert_int_equal(err, want > 0 ? QCD_OK : QCD_ERR_NOBUF);
-            assert_true(out_len <= (size_t)len * QCD_AMPLIFICATION_MAX);
-            assert_true(is_zero(out + out_len, sizeof(out) - out_len));
+            assert_true(out.len <= (size_t)len * QCD_AMPLIFICATION_MAX);
+            assert_true(
+                is_zero(out.octets + out.len, sizeof(out.octets) - out.len));
             if (err == QCD_OK) {
-                assert_int_equal(out_len, 36 + want * each);
-                assert_int_equal(qcd_message_decode(&m, out, out_len), QCD_OK);
+                assert_int_equal(out.len, 36 + want * each);
+                assert_int_equal(qcd_message_decode(&m, out.octets, out.len),
+                                 QCD_OK);
                 assert_int_equal(m.num_tokens, want);
             } else {
-                assert_int_equal(out_len, 0);
+                assert_int_equal(out.len, 0);
             }
         }
     }
@@ -719,21 +710,18 @@ static void test_amplification(void **state)
 
 static size_t first_at(const qcd_spis *spis, uint64_t now_ms, uint32_t len)
 {
-    uint8_t out[QCD_MESSAGE_MAX];
+    size_t num = maker.keys.num_generations;
     qcd_header h = dead_request();
-    size_t out_len;
+    qcd_datagram out;
     qcd_message m;
 
     h.spis = *spis;
     h.length = len;
-    assert_int_equal(qcd_maker_reply(out, &out_len, sizeof(out), &h,
-                                     &(qcd_show){&keys, NULL, 16, now_ms}),
-                     QCD_OK);
-    assert_int_equal(qcd_message_decode(&m, out, out_len), QCD_OK);
+    assert_int_equal(reply(&out, &h, NULL, 16, now_ms), QCD_OK);
+    assert_int_equal(qcd_message_decode(&m, out.octets, out.len), QCD_OK);
     size_t fit = (len * 3 - 36) / 24;
-    assert_int_equal(m.num_tokens,
-                     fit < keys.num_generations ? fit : keys.num_generations);
-    return shown_first(&m, &keys, QCD_RESPONDER);
+    assert_int_equal(m.num_tokens, fit < num ? fit : num);
+    return shown_first(&m, &maker.keys, QCD_RESPONDER);
 }
 
 static void set_generations(size_t num)
@@ -741,7 +729,7 @@ static void set_generations(size_t num)
     qcd_secret secrets[QCD_GENERATIONS_MAX];
 
     count_up(secrets, 0, sizeof(secrets));
-    assert_int_equal(qcd_keys_init(&keys, secrets, num), QCD_OK);
+    assert_int_equal(keys_init(&maker.keys, secrets, num), QCD_OK);
 }
 
 /* The rest follows, newest first; also where one token fits, or two, or three,
@@ -870,26 +858,20 @@ static void test_shares_of_generations(void **state)
 
 static const struct {
     const char *name;
-    size_t token_len;
-    uint8_t address_len; /* 0xff: none */
-    size_t num_generations;
-    size_t cap;
+    uint8_t token_len;
+    uint8_t address_len; /* 0xff: not bound */
     uint32_t request_len;
     enum qcd_err want;
 } reply_errors[] = {
-    {"token of 15", 15, 0xff, 4, 584, 80, QCD_ERR_RANGE},
-    {"token of 16", 16, 0xff, 4, 584, 80, QCD_OK},
-    {"token of 32", 32, 0xff, 4, 584, 80, QCD_OK},
-    {"token of 33", 33, 0xff, 4, 584, 80, QCD_ERR_RANGE},
-    {"address of 4", 32, 4, 4, 584, 80, QCD_OK},
-    {"address of 5", 32, 5, 4, 584, 80, QCD_ERR_RANGE},
-    {"address of 16", 32, 16, 4, 584, 80, QCD_OK},
-    {"room for one token", 32, 0xff, 4, 76, 80, QCD_OK},
-    {"room for less", 32, 0xff, 4, 75, 80, QCD_ERR_NOBUF},
-    {"no room", 32, 0xff, 4, 0, 80, QCD_ERR_NOBUF},
-    {"one token under the bound", 32, 0xff, 4, 584, 26, QCD_OK},
-    {"none under the bound", 32, 0xff, 4, 584, 25, QCD_ERR_NOBUF},
-    {"no keys, no room", 32, 0xff, 0, 35, 80, QCD_ERR_NOBUF},
+    {"token of 15", 15, 0xff, 80, QCD_ERR_RANGE},
+    {"token of 16", 16, 0xff, 80, QCD_OK},
+    {"token of 32", 32, 0xff, 80, QCD_OK},
+    {"token of 33", 33, 0xff, 80, QCD_ERR_RANGE},
+    {"address of 4", 32, 4, 80, QCD_OK},
+    {"address of 5", 32, 5, 80, QCD_ERR_RANGE},
+    {"address of 16", 32, 16, 80, QCD_OK},
+    {"one token under the bound", 32, 0xff, 26, QCD_OK},
+    {"none under the bound", 32, 0xff, 25, QCD_ERR_NOBUF},
 };
 
 static void test_reply_errors(void **state)
@@ -898,25 +880,100 @@ static void test_reply_errors(void **state)
     for (size_t i = 0; i < NUM_ROWS(reply_errors); i++) {
         const char *name = reply_errors[i].name;
         qcd_address address = {.len = reply_errors[i].address_len};
-        uint8_t *out = malloc(reply_errors[i].cap + 1);
         qcd_header h = dead_request();
-        size_t out_len = 99;
+        qcd_datagram out;
 
-        assert_non_null(out);
-        dirty(out, reply_errors[i].cap + 1);
-        keys.num_generations = reply_errors[i].num_generations;
         h.length = reply_errors[i].request_len;
         CHECK_INT(name,
-                  qcd_maker_reply(
-                      out, &out_len, reply_errors[i].cap, &h,
-                      &(qcd_show){&keys, address.len == 0xff ? NULL : &address,
-                                  reply_errors[i].token_len, 0}),
+                  reply(&out, &h, address.len == 0xff ? NULL : &address,
+                        reply_errors[i].token_len, 0),
                   reply_errors[i].want);
-        CHECK_INT(name, out[reply_errors[i].cap], 0xa5);
-        CHECK(name, (out_len > 0) == (reply_errors[i].want == QCD_OK));
-        CHECK(name, is_zero(out + out_len, reply_errors[i].cap - out_len));
-        free(out);
+        CHECK(name, (out.len > 0) == (reply_errors[i].want == QCD_OK));
+        CHECK(name,
+              is_zero(out.octets + out.len, sizeof(out.octets) - out.len));
     }
+}
+
+/* ---- The maker as a whole ---- */
+
+static const struct {
+    const char *name;
+    uint8_t token_len;
+    uint32_t reply_rate;
+    uint32_t reply_burst;
+    uint32_t source_rate;
+    size_t num_secrets;
+    uint16_t run;
+    enum qcd_err want;
+} inits[] = {
+    {"least", 16, 0, 0, 0, 1, 1, QCD_OK},
+    {"most", 32, 1000000, 1000000, 1000000, 4, 65535, QCD_OK},
+    {"token of 15", 15, 0, 0, 0, 1, 1, QCD_ERR_RANGE},
+    {"token of 33", 33, 0, 0, 0, 1, 1, QCD_ERR_RANGE},
+    {"rate", 16, 1000001, 0, 0, 1, 1, QCD_ERR_RANGE},
+    {"burst", 16, 0, 1000001, 0, 1, 1, QCD_ERR_RANGE},
+    {"rate of a source", 16, 0, 0, 1000001, 1, 1, QCD_ERR_RANGE},
+    {"no secret", 16, 0, 0, 0, 0, 1, QCD_ERR_RANGE},
+    {"five secrets", 16, 0, 0, 0, 5, 1, QCD_ERR_RANGE},
+    {"run 0", 16, 0, 0, 0, 1, 0, QCD_ERR_RANGE},
+};
+
+static void test_init(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < NUM_ROWS(inits); i++) {
+        const qcd_maker_settings settings = {
+            .token_len = inits[i].token_len,
+            .reply_rate = inits[i].reply_rate,
+            .reply_burst = inits[i].reply_burst,
+            .source_rate = inits[i].source_rate};
+        const qcd_maker_state begin = {.num_secrets = inits[i].num_secrets,
+                                       .run = inits[i].run};
+
+        dirty(&maker, sizeof(maker));
+        CHECK_INT(inits[i].name, qcd_maker_init(&maker, &settings, &begin),
+                  inits[i].want);
+        if (inits[i].want == QCD_OK) {
+            CHECK_INT(inits[i].name, qcd_maker_run(&maker), inits[i].run);
+        } else {
+            CHECK(inits[i].name, is_zero(&maker, sizeof(maker)));
+        }
+        qcd_maker_wipe(&maker);
+        CHECK(inits[i].name, is_zero(&maker, sizeof(maker)));
+    }
+}
+
+/* What it mints it owns, also after the run has changed, and nothing else. */
+static void test_mint_and_own(void **state)
+{
+    qcd_ike_sa sa = {{peer_spi(), peer_spi()}, QCD_RESPONDER};
+
+    (void)state;
+    assert_false(qcd_maker_owns(&maker, &sa));
+    assert_int_equal(qcd_maker_mint(&maker, &sa.spis.responder), QCD_OK);
+    assert_true(qcd_maker_owns(&maker, &sa));
+    assert_true(qcd_maker_knows(&maker, &sa.spis.responder));
+    sa.role = QCD_INITIATOR;
+    assert_false(qcd_maker_owns(&maker, &sa));
+    sa.role = QCD_RESPONDER;
+    maker.mint.counter = QCD_COUNTER_END;
+    qcd_spi none;
+    assert_int_equal(qcd_maker_mint(&maker, &none), QCD_ERR_EXHAUSTED);
+    assert_true(is_zero(&none, sizeof(none)));
+    assert_int_equal(qcd_maker_next_run(&maker, RUN), QCD_ERR_RANGE);
+    assert_int_equal(qcd_maker_next_run(&maker, RUN + 1), QCD_OK);
+    assert_int_equal(qcd_maker_run(&maker), RUN + 1);
+    assert_int_equal(qcd_maker_mint(&maker, &none), QCD_OK);
+    assert_true(qcd_maker_owns(&maker, &sa));
+    /* Of another run, or of another node: known, but not ours. */
+    sa.spis.responder = dead_spi();
+    assert_false(qcd_maker_owns(&maker, &sa));
+    assert_true(qcd_maker_knows(&maker, &sa.spis.responder));
+    sa.spis.responder = sealed(NODE + 1, RUN, 3);
+    assert_false(qcd_maker_owns(&maker, &sa));
+    assert_true(qcd_maker_knows(&maker, &sa.spis.responder));
+    sa.spis.responder = peer_spi();
+    assert_false(qcd_maker_knows(&maker, &sa.spis.responder));
 }
 
 #define TEST(f) cmocka_unit_test_setup(f, set_up)
@@ -943,6 +1000,8 @@ int main(void)
         TEST(test_each_generation_comes_first_soon),
         TEST(test_shares_of_generations),
         TEST(test_reply_errors),
+        TEST(test_init),
+        TEST(test_mint_and_own),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,7 +2,7 @@
 /* test_pace.c: src/pace.c, over simulated time. */
 #include "test.h"
 
-#include <qcd/qcd.h>
+#include "parts.h"
 
 enum { START_MS = 123456789 };
 
@@ -344,16 +344,16 @@ static void test_spread_of_few(void **state)
     qcd_spread spread = {0};
 
     (void)state;
-    assert_int_equal(qcd_spread_delay(&spread, UINT32_MAX, START_MS), 0);
-    assert_int_equal(qcd_spread_delay(&spread, UINT32_MAX, START_MS),
+    assert_int_equal(spread_delay(&spread, UINT32_MAX, START_MS), 0);
+    assert_int_equal(spread_delay(&spread, UINT32_MAX, START_MS),
                      QCD_SPREAD_MS);
-    assert_int_equal(qcd_spread_delay(&spread, UINT32_MAX, START_MS),
+    assert_int_equal(spread_delay(&spread, UINT32_MAX, START_MS),
                      2 * QCD_SPREAD_MS);
-    assert_int_equal(qcd_spread_delay(&spread, 0, START_MS), 0);
+    assert_int_equal(spread_delay(&spread, 0, START_MS), 0);
     /* 20 ms are taken; the last of them is no more. */
-    assert_int_equal(qcd_spread_delay(&spread, UINT32_MAX, START_MS + 19), 1);
-    assert_int_equal(qcd_spread_delay(&spread, UINT32_MAX, START_MS + 25), 0);
-    assert_int_equal(qcd_spread_delay(&spread, UINT32_MAX, START_MS + 1000), 0);
+    assert_int_equal(spread_delay(&spread, UINT32_MAX, START_MS + 19), 1);
+    assert_int_equal(spread_delay(&spread, UINT32_MAX, START_MS + 25), 0);
+    assert_int_equal(spread_delay(&spread, UINT32_MAX, START_MS + 1000), 0);
 }
 
 /* The random part, from one end to the other. */
@@ -374,7 +374,7 @@ static void test_spread_of_random(void **state)
     for (size_t i = 0; i < NUM_ROWS(rows); i++) {
         qcd_spread spread = {.busy_until_ms = START_MS + 1000};
 
-        assert_int_equal(qcd_spread_delay(&spread, rows[i].random, START_MS),
+        assert_int_equal(spread_delay(&spread, rows[i].random, START_MS),
                          rows[i].want);
         assert_true(spread.busy_until_ms == START_MS + 1000 + QCD_SPREAD_MS);
     }
@@ -391,7 +391,7 @@ static void test_spread_of_many(void **state)
     (void)state;
     for (int i = 0; i < 20000; i++) {
         uint32_t delay =
-            qcd_spread_delay(&spread, (uint32_t)random64(&random), START_MS);
+            spread_delay(&spread, (uint32_t)random64(&random), START_MS);
 
         assert_in_range(delay, 0, QCD_SPREAD_MAX_MS);
         assert_true(spread.busy_until_ms <
@@ -401,12 +401,11 @@ static void test_spread_of_many(void **state)
     for (size_t i = 0; i < QCD_SPREAD_MAX_MS / 1000; i++) {
         assert_in_range(seconds[i], 1700, 2700);
     }
-    assert_int_equal(qcd_spread_delay(&spread, UINT32_MAX, START_MS),
+    assert_int_equal(spread_delay(&spread, UINT32_MAX, START_MS),
                      QCD_SPREAD_MAX_MS);
-    assert_int_equal(
-        qcd_spread_delay(&spread, UINT32_MAX,
-                         START_MS + QCD_SPREAD_MAX_MS + QCD_SPREAD_MS),
-        0);
+    assert_int_equal(spread_delay(&spread, UINT32_MAX,
+                                  START_MS + QCD_SPREAD_MAX_MS + QCD_SPREAD_MS),
+                     0);
 }
 
 /* A clock that goes back, or is at its end, delays nobody for longer. */
@@ -420,7 +419,7 @@ static void test_spread_over_time(void **state)
     (void)state;
     for (int n = 0; n < 5000; n++) {
         for (size_t i = 0; i < NUM_ROWS(times); i++) {
-            assert_in_range(qcd_spread_delay(&spread, UINT32_MAX, times[i]), 0,
+            assert_in_range(spread_delay(&spread, UINT32_MAX, times[i]), 0,
                             QCD_SPREAD_MAX_MS);
         }
     }

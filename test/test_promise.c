@@ -2,7 +2,7 @@
 /* test_promise.c: src/promise.c. */
 #include "test.h"
 
-#include <qcd/qcd.h>
+#include "parts.h"
 
 static const qcd_address home = {4, {192, 0, 2, 1}};
 static const qcd_address away = {4, {192, 0, 2, 2}};
@@ -18,15 +18,60 @@ static qcd_secret secret_of(uint8_t n)
     return secret;
 }
 
-/* Keys whose count of rotations stands at `newest`. */
-static qcd_keys make_keys(uint32_t newest)
-{
-    const qcd_secret secret = secret_of(1);
-    qcd_keys keys;
+static qcd_maker maker;
+static qcd_ike_sa sa; /* of this process */
 
-    assert_int_equal(qcd_keys_init(&keys, &secret, 1), QCD_OK);
-    keys.newest = newest;
-    return keys;
+/* A maker whose count of rotations stands at `newest`. */
+static void make_maker(uint32_t newest)
+{
+    const qcd_maker_settings settings = {.token_len = 32};
+    qcd_maker_state begin = {.num_secrets = 1, .run = 5};
+
+    begin.secrets[0] = secret_of(1);
+    count_up(begin.seal_key, 1, sizeof(begin.seal_key));
+    assert_int_equal(qcd_maker_init(&maker, &settings, &begin), QCD_OK);
+    maker.keys.newest = newest;
+    sa = (qcd_ike_sa){{{{1}}, {{2}}}, QCD_RESPONDER};
+    assert_int_equal(qcd_maker_mint(&maker, &sa.spis.responder), QCD_OK);
+}
+
+static void rotate(unsigned times)
+{
+    for (unsigned n = 0; n < times; n++) {
+        const qcd_secret secret = secret_of((uint8_t)(40 + n));
+
+        qcd_maker_rotate(&maker, &secret);
+    }
+}
+
+/* Tokens are bound unless `taker` is NULL. */
+static bool is_due(const qcd_promise *promise, const qcd_address *taker)
+{
+    maker.settings.is_bound = taker != NULL;
+    return qcd_maker_is_due(&maker, promise, taker != NULL ? taker : &home);
+}
+
+static bool offer(qcd_promise *promise, const qcd_address *taker,
+                  const uint32_t *request, qcd_token *out)
+{
+    const qcd_offer what = {.taker = taker != NULL ? *taker : home,
+                            .is_request = request != NULL,
+                            .message_id = request != NULL ? *request : 0};
+
+    maker.settings.is_bound = taker != NULL;
+    dirty(out, sizeof(*out));
+    bool is_offered = qcd_maker_offer(&maker, promise, &sa, &what, out);
+    assert_int_equal(is_zero(out, sizeof(*out)), !is_offered);
+    return is_offered;
+}
+
+/* The token in a response: the peer holds it. */
+static qcd_token give(qcd_promise *promise, const qcd_address *taker)
+{
+    qcd_token token;
+
+    assert_true(offer(promise, taker, NULL, &token));
+    return token;
 }
 
 /* RFC 6290 section 4.4: a new token is due if and only if the old one is of
@@ -65,22 +110,17 @@ static void test_when_it_is_due(void **state)
     (void)state;
     for (size_t i = 0; i < NUM_ROWS(rows); i++) {
         for (size_t c = 0; c < NUM_ROWS(counts); c++) {
-            qcd_keys keys = make_keys(counts[c]);
-            qcd_promise promise;
+            qcd_promise promise = {0};
 
-            dirty(&promise, sizeof(promise));
-            qcd_promise_give(&promise, &keys, rows[i].given);
-            for (unsigned n = 0; n < rows[i].rotations; n++) {
-                const qcd_secret secret = secret_of((uint8_t)(40 + n));
-
-                qcd_keys_rotate(&keys, &secret);
-            }
-            CHECK_INT(rows[i].name,
-                      qcd_promise_is_due(&promise, &keys, rows[i].now),
+            make_maker(counts[c]);
+            give(&promise, rows[i].given);
+            rotate(rows[i].rotations);
+            CHECK_INT(rows[i].name, is_due(&promise, rows[i].now),
                       rows[i].is_due);
-            CHECK_INT(rows[i].name,
-                      qcd_promise_blocks_rotation(&promise, &keys),
+            CHECK_INT(rows[i].name, qcd_maker_is_last(&maker, &promise),
                       rows[i].blocks);
+            CHECK_INT(rows[i].name, qcd_maker_age(&maker, &promise),
+                      rows[i].rotations);
         }
     }
 }
@@ -91,11 +131,10 @@ static void test_nothing_given(void **state)
 
     (void)state;
     for (uint32_t newest = 0; newest < 6; newest++) {
-        const qcd_keys keys = make_keys(newest);
-
-        assert_true(qcd_promise_is_due(&promise, &keys, NULL));
-        assert_true(qcd_promise_is_due(&promise, &keys, &home));
-        assert_false(qcd_promise_blocks_rotation(&promise, &keys));
+        make_maker(newest);
+        assert_true(is_due(&promise, NULL));
+        assert_true(is_due(&promise, &home));
+        assert_false(qcd_maker_is_last(&maker, &promise));
     }
 }
 
@@ -103,32 +142,107 @@ static void test_nothing_given(void **state)
  * the peer holds can be made. */
 static void test_a_token_that_is_held_can_be_made(void **state)
 {
-    const qcd_spis spis = {{{1}}, {{2}}};
-    qcd_keys keys = make_keys(0);
-    qcd_promise promise;
-    qcd_token held;
+    qcd_promise promise = {0};
 
     (void)state;
-    qcd_promise_give(&promise, &keys, NULL);
-    assert_int_equal(
-        qcd_token_make(&held, &keys, 0, &spis, QCD_INITIATOR, NULL, 32),
-        QCD_OK);
-    for (uint8_t n = 0; !qcd_promise_blocks_rotation(&promise, &keys); n++) {
-        const qcd_secret secret = secret_of((uint8_t)(80 + n));
-
-        qcd_keys_rotate(&keys, &secret);
+    make_maker(0);
+    const qcd_token held = give(&promise, NULL);
+    for (unsigned n = 0; !qcd_maker_is_last(&maker, &promise); n++) {
+        rotate(1);
         assert_true(n < QCD_GENERATIONS_MAX);
     }
     qcd_token oldest;
-    assert_int_equal(qcd_token_make(&oldest, &keys, QCD_GENERATIONS_MAX - 1,
-                                    &spis, QCD_INITIATOR, NULL, 32),
+    assert_int_equal(token_make(&oldest, &(recipe){&maker.keys, NULL, 32},
+                                QCD_GENERATIONS_MAX - 1, &sa),
                      QCD_OK);
     assert_memory_equal(&oldest, &held, sizeof(held));
     /* And it is due, and given, and no longer in the way. */
-    assert_true(qcd_promise_is_due(&promise, &keys, NULL));
-    qcd_promise_give(&promise, &keys, NULL);
-    assert_false(qcd_promise_is_due(&promise, &keys, NULL));
-    assert_false(qcd_promise_blocks_rotation(&promise, &keys));
+    assert_true(is_due(&promise, NULL));
+    give(&promise, NULL);
+    assert_false(is_due(&promise, NULL));
+    assert_false(qcd_maker_is_last(&maker, &promise));
+}
+
+/* In a request, it is on its way until that is answered, and no second one
+ * goes out meanwhile; the old one stays what the peer surely holds. */
+static void test_on_its_way(void **state)
+{
+    const uint32_t message_id = 17;
+    qcd_promise promise = {0};
+    qcd_token token;
+
+    (void)state;
+    make_maker(0);
+    give(&promise, NULL);
+    rotate(3);
+    assert_true(offer(&promise, NULL, &message_id, &token));
+    assert_false(is_due(&promise, NULL));
+    assert_false(offer(&promise, NULL, NULL, &token));
+    assert_true(qcd_maker_is_last(&maker, &promise));
+    assert_false(qcd_promise_answered(&promise, message_id - 1));
+    assert_false(qcd_promise_answered(&promise, message_id + 1));
+    assert_int_equal(qcd_maker_age(&maker, &promise), 3);
+    rotate(1); /* while it was on its way */
+    assert_true(qcd_promise_answered(&promise, message_id));
+    assert_int_equal(qcd_maker_age(&maker, &promise), 1);
+    assert_false(qcd_promise_answered(&promise, message_id));
+    assert_false(is_due(&promise, NULL));
+}
+
+/* The peer moved while the token for its old address was on its way. */
+static void test_moved_meanwhile(void **state)
+{
+    const uint32_t message_id = 0;
+    qcd_promise promise = {0};
+    qcd_token token;
+
+    (void)state;
+    make_maker(0);
+    assert_true(offer(&promise, &home, &message_id, &token));
+    assert_false(is_due(&promise, &away));
+    assert_true(qcd_promise_answered(&promise, message_id));
+    assert_true(is_due(&promise, &away));
+}
+
+/* RFC 6290 section 9.2: no token for what could not be told from a live SA
+ * after a crash. */
+static void test_sa_of_another(void **state)
+{
+    qcd_promise promise = {0};
+    qcd_token token;
+
+    (void)state;
+    make_maker(0);
+    sa.role = QCD_INITIATOR; /* the peer's SPI is one of ours */
+    assert_false(offer(&promise, NULL, NULL, &token));
+    sa.role = QCD_RESPONDER;
+    assert_int_equal(qcd_maker_next_run(&maker, 6), QCD_OK);
+    give(&promise, NULL); /* of an earlier run of this process */
+    make_maker(0);
+    memset(&promise, 0, sizeof(promise));
+    sa.spis.responder = (qcd_spi){{9}};
+    assert_false(offer(&promise, NULL, NULL, &token));
+    assert_false(promise.is_given);
+}
+
+/* Buried are those whose peer may have a token, be it on its way. */
+static void test_bury(void **state)
+{
+    const uint32_t message_id = 3;
+    qcd_promise promise = {0};
+    qcd_token token;
+
+    (void)state;
+    make_maker(0);
+    qcd_maker_bury(&maker, &sa, &promise);
+    assert_false(graveyard_holds(&maker.graveyard, &sa));
+    assert_true(offer(&promise, NULL, &message_id, &token));
+    qcd_maker_bury(&maker, &sa, &promise);
+    assert_true(graveyard_holds(&maker.graveyard, &sa));
+    make_maker(0);
+    assert_true(qcd_promise_answered(&promise, message_id));
+    qcd_maker_bury(&maker, &sa, &promise);
+    assert_true(graveyard_holds(&maker.graveyard, &sa));
 }
 
 int main(void)
@@ -137,6 +251,10 @@ int main(void)
         cmocka_unit_test(test_when_it_is_due),
         cmocka_unit_test(test_nothing_given),
         cmocka_unit_test(test_a_token_that_is_held_can_be_made),
+        cmocka_unit_test(test_on_its_way),
+        cmocka_unit_test(test_moved_meanwhile),
+        cmocka_unit_test(test_sa_of_another),
+        cmocka_unit_test(test_bury),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

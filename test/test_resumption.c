@@ -11,34 +11,39 @@ enum { IKE_AUTH = 35, PAYLOAD_NONCE = 40 };
 
 /* An end of the tunnel, of which each has both roles. */
 typedef struct end {
+    uint8_t number;
     qcd_address address;
-    qcd_seal seal;
-    qcd_mint mint;
-    qcd_keys keys;
-    qcd_graveyard graveyard;
-    qcd_reply_limit limit;
-    qcd_digest_key digest_key;
+    qcd_maker maker;
+    qcd_taker taker;
     qcd_held held; /* of the peer's tokens for the one SA that there is */
 } end;
 
 static end client;
 static end gateway;
 
+/* What is on the disk, and the next run. */
+static void start(end *e, uint16_t run)
+{
+    const qcd_maker_settings settings = {.token_len = 32,
+                                         .reply_rate = 1000,
+                                         .reply_burst = 1000,
+                                         .source_rate = 1000};
+    qcd_maker_state begin = {.num_secrets = 1, .run = run};
+
+    count_up(begin.seal_key, e->number, sizeof(begin.seal_key));
+    count_up(begin.random, e->number, sizeof(begin.random));
+    count_up(begin.secrets, (uint8_t)(e->number + 100), QCD_SECRET_LEN);
+    assert_int_equal(qcd_maker_init(&e->maker, &settings, &begin), QCD_OK);
+    assert_int_equal(qcd_taker_init(&e->taker, 1000, begin.random), QCD_OK);
+    memset(&e->held, 0, sizeof(e->held));
+}
+
 static void make_end(end *out, uint8_t number)
 {
-    uint8_t key[QCD_RANDOM_KEY_LEN];
-    qcd_secret secret;
-
     memset(out, 0, sizeof(*out));
+    out->number = number;
     out->address = (qcd_address){4, {192, 0, 2, number}};
-    count_up(key, number, sizeof(key));
-    count_up(&secret, (uint8_t)(number + 100), sizeof(secret));
-    qcd_seal_init(&out->seal, key);
-    qcd_mint_init(&out->mint, 0, FIRST_RUN);
-    assert_int_equal(qcd_keys_init(&out->keys, &secret, 1), QCD_OK);
-    assert_int_equal(qcd_reply_limit_init(&out->limit, 1000, 1000, 1000, key),
-                     QCD_OK);
-    qcd_digest_key_init(&out->digest_key, key);
+    start(out, FIRST_RUN);
 }
 
 static int set_up(void **state)
@@ -49,19 +54,16 @@ static int set_up(void **state)
     return 0;
 }
 
-/* What a crash leaves is what is on the disk, and the next run. */
 static void crash(end *e)
 {
-    qcd_mint_init(&e->mint, 0, (uint16_t)(e->mint.run + 1));
-    memset(&e->graveyard, 0, sizeof(e->graveyard));
-    memset(&e->held, 0, sizeof(e->held));
+    start(e, (uint16_t)(qcd_maker_run(&e->maker) + 1));
 }
 
 static qcd_spi mint(end *e)
 {
     qcd_spi spi;
 
-    assert_int_equal(qcd_mint_spi(&spi, &e->mint, &e->seal), QCD_OK);
+    assert_int_equal(qcd_maker_mint(&e->maker, &spi), QCD_OK);
     return spi;
 }
 
@@ -80,19 +82,19 @@ static void exchange_tokens(const qcd_spis *spis)
 
     for (size_t i = 0; i < 2; i++) {
         end *peer = ends[1 - i];
+        const qcd_ike_sa sa = {*spis, roles[i]};
+        const qcd_offer offer = {.taker = peer->address};
         qcd_promise promise = {0};
         qcd_token made;
         qcd_token read;
 
-        assert_true(qcd_promise_is_due(&promise, &ends[i]->keys, NULL));
-        assert_int_equal(
-            qcd_token_make(&made, &ends[i]->keys, 0, spis, roles[i], NULL, 32),
-            QCD_OK);
-        qcd_promise_give(&promise, &ends[i]->keys, NULL);
-        assert_false(qcd_promise_is_due(&promise, &ends[i]->keys, NULL));
+        assert_true(
+            qcd_maker_offer(&ends[i]->maker, &promise, &sa, &offer, &made));
+        assert_false(
+            qcd_maker_is_due(&ends[i]->maker, &promise, &peer->address));
         assert_int_equal(qcd_token_read(&read, made.octets, made.len), QCD_OK);
         memset(&peer->held, 0, sizeof(peer->held)); /* it is another SA */
-        qcd_held_store(&peer->held, &peer->digest_key, &read);
+        qcd_taker_store(&peer->taker, &peer->held, &read);
     }
 }
 
@@ -114,8 +116,7 @@ static enum qcd_judgement judge(end *maker, const end *from, qcd_header *h)
     wr_be16(&w, 0);
     wr_be16(&w, REQUEST_LEN - QCD_HEADER_LEN);
     wr_be32(&w, 0x00010001);
-    return qcd_maker_judge(&out, &maker->limit, &maker->graveyard, &maker->seal,
-                           &maker->mint, NULL, &packet, START_MS);
+    return qcd_maker_judge(&maker->maker, &out, &packet, START_MS);
 }
 
 static qcd_header request(const qcd_spis *spis, const end *from)
@@ -130,23 +131,21 @@ static qcd_header request(const qcd_spis *spis, const end *from)
 /* Asks `maker` for the SA `spis`, as its peer does, and gives the reply. */
 static qcd_message ask(end *maker, const end *from, const qcd_spis *spis)
 {
-    uint8_t reply[QCD_MESSAGE_MAX];
     qcd_header h = request(spis, from);
+    qcd_datagram reply;
     qcd_message m;
-    size_t len;
 
     assert_int_equal(judge(maker, from, &h), QCD_ANSWER);
-    assert_int_equal(qcd_maker_reply(reply, &len, sizeof(reply), &h,
-                                     &(qcd_show){&maker->keys, NULL, 32, 0}),
-                     QCD_OK);
-    assert_true(qcd_message_is_candidate(reply, len));
-    assert_int_equal(qcd_message_decode(&m, reply, len), QCD_OK);
+    assert_int_equal(
+        qcd_maker_reply(&maker->maker, &reply, &h, &from->address, 0), QCD_OK);
+    assert_true(qcd_message_is_candidate(reply.octets, reply.len));
+    assert_int_equal(qcd_message_decode(&m, reply.octets, reply.len), QCD_OK);
     return m;
 }
 
-static enum qcd_verdict verify(const end *taker, const qcd_message *m)
+static enum qcd_verdict verify(end *taker, const qcd_message *m)
 {
-    return qcd_held_verify(&taker->held, &taker->digest_key, m);
+    return qcd_taker_check(&taker->taker, &taker->held, m);
 }
 
 /* RFC 6290 section 7, its figure: a crash, the token, the resumption with new
@@ -219,7 +218,8 @@ static void test_resumption_replaces_a_live_sa(void **state)
     qcd_held of_old = client.held;
     qcd_spis resumed = new_spis();
     exchange_tokens(&resumed);
-    qcd_graveyard_bury(&gateway.graveyard, &old, QCD_RESPONDER);
+    const qcd_promise given = {.is_given = true};
+    qcd_maker_bury(&gateway.maker, &(qcd_ike_sa){old, QCD_RESPONDER}, &given);
 
     qcd_header h = request(&resumed, &client);
     assert_int_equal(judge(&gateway, &client, &h), QCD_SILENT_NO_EVIDENCE);

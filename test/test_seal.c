@@ -10,7 +10,7 @@
  * with the key of RFC 2144, appendix B.1. */
 #include "test.h"
 
-#include <qcd/qcd.h>
+#include "parts.h"
 
 static const uint8_t key_2144[QCD_SEAL_KEY_LEN] = {
     0x01, 0x23, 0x45, 0x67, 0x12, 0x34, 0x56, 0x78,
@@ -21,7 +21,7 @@ static qcd_seal make_seal(void)
     qcd_seal seal;
 
     dirty(&seal, sizeof(seal));
-    qcd_seal_init(&seal, key_2144);
+    seal_init(&seal, key_2144);
     return seal;
 }
 
@@ -55,11 +55,11 @@ static void test_known_answers(void **state)
         qcd_spi spi;
 
         dirty(&spi, sizeof(spi));
-        CHECK_INT(known[i].name, qcd_spi_seal(&spi, &seal, &known[i].origin),
+        CHECK_INT(known[i].name, spi_seal(&spi, &seal, &known[i].origin),
                   QCD_OK);
         CHECK_OCTETS(known[i].name, spi.octets, known[i].spi.octets, 8);
         dirty(&origin, sizeof(origin));
-        CHECK(known[i].name, qcd_spi_open(&origin, &seal, &known[i].spi));
+        CHECK(known[i].name, spi_open(&origin, &seal, &known[i].spi));
         CHECK_INT(known[i].name, origin.node, known[i].origin.node);
         CHECK_INT(known[i].name, origin.run, known[i].origin.run);
         CHECK_INT(known[i].name, origin.counter, known[i].origin.counter);
@@ -75,7 +75,7 @@ static void test_foreign_block_does_not_open(void **state)
 
     (void)state;
     dirty(&origin, sizeof(origin));
-    assert_false(qcd_spi_open(&origin, &seal, &spi));
+    assert_false(spi_open(&origin, &seal, &spi));
     assert_true(is_zero(&origin, sizeof(origin)));
 }
 
@@ -91,7 +91,7 @@ static void test_counter_of_more_than_24_bits(void **state)
         qcd_spi spi;
 
         dirty(&spi, sizeof(spi));
-        assert_int_equal(qcd_spi_seal(&spi, &seal, &origin), QCD_ERR_RANGE);
+        assert_int_equal(spi_seal(&spi, &seal, &origin), QCD_ERR_RANGE);
         assert_true(is_zero(&spi, sizeof(spi)));
     }
 }
@@ -107,7 +107,7 @@ static void test_bit_flips_do_not_open(void **state)
         qcd_origin origin;
 
         spi.octets[bit / 8] ^= (uint8_t)(1u << bit % 8);
-        assert_false(qcd_spi_open(&origin, &seal, &spi));
+        assert_false(spi_open(&origin, &seal, &spi));
     }
 }
 
@@ -124,7 +124,7 @@ static void test_few_random_spis_open(void **state)
         qcd_spi spi;
 
         random_octets(&random, &spi, sizeof(spi));
-        if (qcd_spi_open(&origin, &seal, &spi)) {
+        if (spi_open(&origin, &seal, &spi)) {
             num_opened++;
         } else {
             assert_true(is_zero(&origin, sizeof(origin)));
@@ -142,9 +142,9 @@ static void test_other_key_does_not_open(void **state)
     (void)state;
     memcpy(key, key_2144, sizeof(key));
     key[15] ^= 1;
-    qcd_seal_init(&seal, key);
+    seal_init(&seal, key);
     for (size_t i = 0; i < NUM_ROWS(known); i++) {
-        CHECK(known[i].name, !qcd_spi_open(&origin, &seal, &known[i].spi));
+        CHECK(known[i].name, !spi_open(&origin, &seal, &known[i].spi));
     }
 }
 
@@ -153,7 +153,7 @@ static void test_seal_wipe(void **state)
     qcd_seal seal = make_seal();
 
     (void)state;
-    qcd_seal_wipe(&seal);
+    seal_wipe(&seal);
     assert_true(is_zero(&seal, sizeof(seal)));
 }
 
@@ -171,12 +171,12 @@ static void test_zero_spi_is_not_made(void **state)
     qcd_spi spi;
 
     (void)state;
-    qcd_seal_init(&seal, key_of_zero);
+    seal_init(&seal, key_of_zero);
     dirty(&spi, sizeof(spi));
-    assert_int_equal(qcd_spi_seal(&spi, &seal, &origin_of_zero), QCD_ERR_RANGE);
+    assert_int_equal(spi_seal(&spi, &seal, &origin_of_zero), QCD_ERR_RANGE);
     assert_true(is_zero(&spi, sizeof(spi)));
     dirty(&origin, sizeof(origin));
-    assert_false(qcd_spi_open(&origin, &seal, &zero));
+    assert_false(spi_open(&origin, &seal, &zero));
     assert_true(is_zero(&origin, sizeof(origin)));
 }
 
@@ -188,11 +188,11 @@ static void test_mint_steps_over_the_zero_spi(void **state)
     qcd_spi spi;
 
     (void)state;
-    qcd_seal_init(&seal, key_of_zero);
-    qcd_mint_init(&mint, origin_of_zero.node, origin_of_zero.run);
+    seal_init(&seal, key_of_zero);
+    mint_init(&mint, origin_of_zero.node, origin_of_zero.run);
     mint.counter = origin_of_zero.counter;
-    assert_int_equal(qcd_mint_spi(&spi, &mint, &seal), QCD_OK);
-    assert_true(qcd_spi_open(&origin, &seal, &spi));
+    assert_int_equal(mint_spi(&spi, &mint, &seal), QCD_OK);
+    assert_true(spi_open(&origin, &seal, &spi));
     assert_int_equal(origin.counter, origin_of_zero.counter + 1);
 }
 
@@ -203,13 +203,13 @@ static void test_mint_counts(void **state)
 
     (void)state;
     dirty(&mint, sizeof(mint));
-    qcd_mint_init(&mint, 7, 300);
+    mint_init(&mint, 7, 300);
     for (uint32_t i = 0; i < 10000; i++) {
         qcd_origin origin;
         qcd_spi spi;
 
-        assert_int_equal(qcd_mint_spi(&spi, &mint, &seal), QCD_OK);
-        assert_true(qcd_spi_open(&origin, &seal, &spi));
+        assert_int_equal(mint_spi(&spi, &mint, &seal), QCD_OK);
+        assert_true(spi_open(&origin, &seal, &spi));
         assert_int_equal(origin.node, 7);
         assert_int_equal(origin.run, 300);
         assert_int_equal(origin.counter, i);
@@ -224,19 +224,19 @@ static void test_mint_ends_and_goes_on_in_the_next_run(void **state)
     qcd_spi spi;
 
     (void)state;
-    qcd_mint_init(&mint, 7, 300);
+    mint_init(&mint, 7, 300);
     mint.counter = QCD_COUNTER_END - 1;
-    assert_int_equal(qcd_mint_spi(&spi, &mint, &seal), QCD_OK);
-    assert_true(qcd_spi_open(&origin, &seal, &spi));
+    assert_int_equal(mint_spi(&spi, &mint, &seal), QCD_OK);
+    assert_true(spi_open(&origin, &seal, &spi));
     assert_int_equal(origin.counter, QCD_COUNTER_END - 1);
     for (int i = 0; i < 3; i++) {
         dirty(&spi, sizeof(spi));
-        assert_int_equal(qcd_mint_spi(&spi, &mint, &seal), QCD_ERR_EXHAUSTED);
+        assert_int_equal(mint_spi(&spi, &mint, &seal), QCD_ERR_EXHAUSTED);
         assert_true(is_zero(&spi, sizeof(spi)));
     }
-    assert_int_equal(qcd_mint_next_run(&mint, 302), QCD_OK);
-    assert_int_equal(qcd_mint_spi(&spi, &mint, &seal), QCD_OK);
-    assert_true(qcd_spi_open(&origin, &seal, &spi));
+    assert_int_equal(mint_next_run(&mint, 302), QCD_OK);
+    assert_int_equal(mint_spi(&spi, &mint, &seal), QCD_OK);
+    assert_true(spi_open(&origin, &seal, &spi));
     assert_int_equal(origin.run, 302);
     assert_int_equal(origin.counter, 0);
     assert_int_equal(mint.first_run, 300);
@@ -262,11 +262,10 @@ static void test_next_run(void **state)
     for (size_t i = 0; i < NUM_ROWS(next_runs); i++) {
         qcd_mint mint;
 
-        qcd_mint_init(&mint, 7, next_runs[i].now);
+        mint_init(&mint, 7, next_runs[i].now);
         mint.counter = 12;
         qcd_mint before = mint;
-        CHECK_INT(next_runs[i].name,
-                  qcd_mint_next_run(&mint, next_runs[i].next),
+        CHECK_INT(next_runs[i].name, mint_next_run(&mint, next_runs[i].next),
                   next_runs[i].want);
         if (next_runs[i].want != QCD_OK) {
             CHECK_INT(next_runs[i].name, mint.run, before.run);
@@ -287,7 +286,7 @@ static void test_zero_mint_mints_nothing(void **state)
     qcd_spi spi;
 
     (void)state;
-    assert_int_equal(qcd_mint_spi(&spi, &mint, &seal), QCD_ERR_EXHAUSTED);
+    assert_int_equal(mint_spi(&spi, &mint, &seal), QCD_ERR_EXHAUSTED);
     assert_true(is_zero(&spi, sizeof(spi)));
 }
 
@@ -316,21 +315,21 @@ static void test_mint_owns(void **state)
     qcd_mint mint;
 
     (void)state;
-    qcd_mint_init(&mint, 7, 300);
-    assert_int_equal(qcd_mint_next_run(&mint, 302), QCD_OK);
+    mint_init(&mint, 7, 300);
+    assert_int_equal(mint_next_run(&mint, 302), QCD_OK);
     mint.counter = 12;
     for (size_t i = 0; i < NUM_ROWS(owned); i++) {
         qcd_spi spi;
 
-        CHECK_INT(owned[i].name, qcd_spi_seal(&spi, &seal, &owned[i].origin),
+        CHECK_INT(owned[i].name, spi_seal(&spi, &seal, &owned[i].origin),
                   QCD_OK);
-        CHECK_INT(owned[i].name, qcd_mint_owns(&mint, &seal, &spi),
+        CHECK_INT(owned[i].name, mint_owns(&mint, &seal, &spi),
                   owned[i].is_ours);
     }
     const qcd_spi zero = {{0}};
-    assert_false(qcd_mint_owns(&mint, &seal, &zero));
+    assert_false(mint_owns(&mint, &seal, &zero));
     const qcd_spi foreign = {{1, 2, 3, 4, 5, 6, 7, 8}};
-    assert_false(qcd_mint_owns(&mint, &seal, &foreign));
+    assert_false(mint_owns(&mint, &seal, &foreign));
 }
 
 int main(void)

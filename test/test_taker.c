@@ -2,16 +2,17 @@
 /* test_taker.c: src/taker.c. */
 #include "test.h"
 
-#include <qcd/qcd.h>
+#include "parts.h"
 
-static qcd_digest_key make_key(uint8_t first)
+static qcd_taker takers[2];
+
+static qcd_taker *make_taker(size_t which)
 {
-    uint8_t octets[QCD_RANDOM_KEY_LEN];
-    qcd_digest_key key;
+    uint8_t random[QCD_RANDOM_KEY_LEN];
 
-    count_up(octets, first, sizeof(octets));
-    qcd_digest_key_init(&key, octets);
-    return key;
+    count_up(random, (uint8_t)(which + 1), sizeof(random));
+    assert_int_equal(qcd_taker_init(&takers[which], 10, random), QCD_OK);
+    return &takers[which];
 }
 
 /* The token number `n`, of `len` octets. */
@@ -23,14 +24,22 @@ static qcd_token token(uint8_t n, uint8_t len)
     return t;
 }
 
-static enum qcd_verdict verify_one(const qcd_held *held,
-                                   const qcd_digest_key *key,
-                                   const qcd_token *shown)
+/* As if nothing had been shown before. */
+static enum qcd_verdict check(const qcd_taker *taker, const qcd_held *held,
+                              const qcd_message *m)
+{
+    qcd_held copy = *held;
+
+    return qcd_taker_check(taker, &copy, m);
+}
+
+static enum qcd_verdict check_one(const qcd_taker *taker, const qcd_held *held,
+                                  const qcd_token *shown)
 {
     qcd_message m = {.num_tokens = 1};
 
     m.tokens[0] = *shown;
-    return qcd_held_verify(held, key, &m);
+    return check(taker, held, &m);
 }
 
 /* Tokens are numbered; each row stores some in their order. */
@@ -57,7 +66,7 @@ static bool is_among(const uint8_t list[8], uint8_t n)
 
 static void test_what_is_held(void **state)
 {
-    qcd_digest_key key = make_key(1);
+    const qcd_taker *taker = make_taker(0);
 
     (void)state;
     for (size_t i = 0; i < NUM_ROWS(rows); i++) {
@@ -66,13 +75,13 @@ static void test_what_is_held(void **state)
         for (const uint8_t *n = rows[i].stored; *n != 0; n++) {
             qcd_token t = token(*n, 32);
 
-            qcd_held_store(&held, &key, &t);
+            qcd_taker_store(taker, &held, &t);
         }
         CHECK_INT(rows[i].name, held.num, rows[i].num_held);
         for (uint8_t n = 1; n < 8; n++) {
             qcd_token t = token(n, 32);
 
-            CHECK_INT(rows[i].name, verify_one(&held, &key, &t),
+            CHECK_INT(rows[i].name, check_one(taker, &held, &t),
                       is_among(rows[i].matches, n) ? QCD_MATCH : QCD_NO_MATCH);
         }
     }
@@ -81,12 +90,12 @@ static void test_what_is_held(void **state)
 /* RFC 6290 section 4.5: verified if any of the tokens matches. */
 static void test_any_token_of_a_message(void **state)
 {
-    qcd_digest_key key = make_key(1);
+    const qcd_taker *taker = make_taker(0);
     qcd_token good = token(9, 16);
     qcd_held held = {0};
 
     (void)state;
-    qcd_held_store(&held, &key, &good);
+    qcd_taker_store(taker, &held, &good);
     for (size_t num = 0; num <= QCD_TOKENS_READ_MAX; num++) {
         for (size_t at = 0; at < QCD_TOKENS_READ_MAX; at++) {
             qcd_message m = {.num_tokens = num};
@@ -95,7 +104,7 @@ static void test_any_token_of_a_message(void **state)
                 m.tokens[i] = token((uint8_t)(i + 1), 16);
             }
             m.tokens[at] = good;
-            assert_int_equal(qcd_held_verify(&held, &key, &m),
+            assert_int_equal(check(taker, &held, &m),
                              at < num ? QCD_MATCH : QCD_NO_MATCH);
         }
     }
@@ -105,25 +114,25 @@ static void test_any_token_of_a_message(void **state)
 static void test_near_misses(void **state)
 {
     static const uint8_t lens[] = {16, 31, 32, 33, 64, 127, 128};
-    qcd_digest_key key = make_key(1);
+    const qcd_taker *taker = make_taker(0);
 
     (void)state;
     for (size_t i = 0; i < NUM_ROWS(lens); i++) {
         qcd_token good = token(9, lens[i]);
         qcd_held held = {0};
 
-        qcd_held_store(&held, &key, &good);
-        assert_int_equal(verify_one(&held, &key, &good), QCD_MATCH);
+        qcd_taker_store(taker, &held, &good);
+        assert_int_equal(check_one(taker, &held, &good), QCD_MATCH);
         for (size_t bit = 0; bit < (size_t)lens[i] * 8; bit++) {
             qcd_token bad = good;
 
             bad.octets[bit / 8] ^= (uint8_t)(1u << bit % 8);
-            assert_int_equal(verify_one(&held, &key, &bad), QCD_NO_MATCH);
+            assert_int_equal(check_one(taker, &held, &bad), QCD_NO_MATCH);
         }
         for (uint8_t len = 16; len <= 128; len++) {
             qcd_token other = token(9, len);
 
-            assert_int_equal(verify_one(&held, &key, &other),
+            assert_int_equal(check_one(taker, &held, &other),
                              len == lens[i] ? QCD_MATCH : QCD_NO_MATCH);
         }
     }
@@ -132,13 +141,13 @@ static void test_near_misses(void **state)
 /* RFC 6290 section 3: what is stored is a digest, not the token. */
 static void test_no_token_is_stored(void **state)
 {
-    qcd_digest_key key = make_key(1);
+    const qcd_taker *taker = make_taker(0);
     qcd_token t = token(0, 32);
     qcd_held held = {0};
 
     (void)state;
     count_up(t.octets, 0x40, 32);
-    qcd_held_store(&held, &key, &t);
+    qcd_taker_store(taker, &held, &t);
     for (size_t at = 0; at + 4 <= sizeof(held); at++) {
         for (size_t i = 0; i + 4 <= 32; i++) {
             assert_memory_not_equal((const uint8_t *)&held + at, t.octets + i,
@@ -149,34 +158,34 @@ static void test_no_token_is_stored(void **state)
 
 static void test_other_key(void **state)
 {
-    qcd_digest_key key = make_key(1);
-    qcd_digest_key other = make_key(2);
+    const qcd_taker *taker = make_taker(0);
+    const qcd_taker *other = make_taker(1);
     qcd_token t = token(9, 32);
     qcd_held held = {0};
 
     (void)state;
-    qcd_held_store(&held, &key, &t);
-    assert_int_equal(verify_one(&held, &other, &t), QCD_NO_MATCH);
+    qcd_taker_store(taker, &held, &t);
+    assert_int_equal(check_one(other, &held, &t), QCD_NO_MATCH);
 }
 
 /* A digest of all zeros in a place that is not in use is no token. */
 static void test_empty_places_do_not_match(void **state)
 {
-    qcd_digest_key key = make_key(1);
+    const qcd_taker *taker = make_taker(0);
     qcd_token t = token(9, 32);
     qcd_held held = {0};
 
     (void)state;
-    qcd_held_store(&held, &key, &t);
+    qcd_taker_store(taker, &held, &t);
     held.num = 0;
-    assert_int_equal(verify_one(&held, &key, &t), QCD_NO_MATCH);
+    assert_int_equal(check_one(taker, &held, &t), QCD_NO_MATCH);
 }
 
 /* Decoded from a message: the ninth token is not looked at. */
 static void test_ninth_token_is_skipped(void **state)
 {
     uint8_t in[QCD_HEADER_LEN + 9 * (8 + 16)] = {0};
-    qcd_digest_key key = make_key(1);
+    const qcd_taker *taker = make_taker(0);
 
     (void)state;
     in[16] = 41;
@@ -198,21 +207,82 @@ static void test_ninth_token_is_skipped(void **state)
         qcd_held held = {0};
         qcd_message m;
 
-        qcd_held_store(&held, &key, &t);
+        qcd_taker_store(taker, &held, &t);
         assert_int_equal(qcd_message_decode(&m, in, sizeof(in)), QCD_OK);
         assert_int_equal(m.num_skipped, 1);
-        assert_int_equal(qcd_held_verify(&held, &key, &m),
+        assert_int_equal(check(taker, &held, &m),
                          n <= 8 ? QCD_MATCH : QCD_NO_MATCH);
     }
 }
 
-static void test_key_wipe(void **state)
+/* A match is acted on once: who repeats the message, or shows another token of
+ * the same peer, causes no more work. */
+static void test_shown_again(void **state)
 {
-    qcd_digest_key key = make_key(1);
+    const qcd_taker *taker = make_taker(0);
+    const qcd_token good[] = {token(1, 32), token(2, 32)};
+    qcd_message bad = {.num_tokens = 1};
+    qcd_held held = {0};
 
     (void)state;
-    qcd_digest_key_wipe(&key);
-    assert_true(is_zero(&key, sizeof(key)));
+    bad.tokens[0] = token(3, 32);
+    for (size_t i = 0; i < 2; i++) {
+        qcd_taker_store(taker, &held, &good[i]);
+    }
+    assert_int_equal(qcd_taker_check(taker, &held, &bad), QCD_NO_MATCH);
+    for (int i = 0; i < 4; i++) {
+        qcd_message m = {.num_tokens = 1};
+
+        m.tokens[0] = good[i % 2];
+        assert_int_equal(qcd_taker_check(taker, &held, &m),
+                         i == 0 ? QCD_MATCH : QCD_MATCHED);
+        assert_int_equal(qcd_taker_check(taker, &held, &bad), QCD_NO_MATCH);
+    }
+}
+
+/* Messages about one SA from one source: ten at once, and then those that all
+ * such messages share. */
+static void test_may_check(void **state)
+{
+    const qcd_address source = {4, {192, 0, 2, 1}};
+    const qcd_spis spis = {{{1}}, {{2}}};
+    qcd_taker *taker = make_taker(0);
+    uint32_t passed = 0;
+
+    (void)state;
+    for (uint32_t i = 0; i < 2 * QCD_VERIFY_RATE_COMMON; i++) {
+        passed += qcd_taker_may_check(taker, &source, &spis, 1000);
+    }
+    assert_int_equal(passed, 10 + QCD_VERIFY_RATE_COMMON);
+}
+
+static void test_delay(void **state)
+{
+    qcd_taker *taker = make_taker(0);
+
+    (void)state;
+    assert_int_equal(qcd_taker_delay(taker, UINT32_MAX, 1000), 0);
+    assert_in_range(qcd_taker_delay(taker, UINT32_MAX, 1000), 1,
+                    2 * QCD_SPREAD_MS);
+}
+
+static void test_init_and_wipe(void **state)
+{
+    static const uint32_t rates[] = {0, 1, QCD_RATE_MAX, QCD_RATE_MAX + 1};
+    const uint8_t random[QCD_RANDOM_KEY_LEN] = {1};
+
+    (void)state;
+    for (size_t i = 0; i < NUM_ROWS(rates); i++) {
+        qcd_taker *taker = &takers[0];
+        bool is_good = rates[i] <= QCD_RATE_MAX;
+
+        dirty(taker, sizeof(*taker));
+        assert_int_equal(qcd_taker_init(taker, rates[i], random),
+                         is_good ? QCD_OK : QCD_ERR_RANGE);
+        assert_int_equal(is_zero(taker, sizeof(*taker)), !is_good);
+        qcd_taker_wipe(taker);
+        assert_true(is_zero(taker, sizeof(*taker)));
+    }
 }
 
 int main(void)
@@ -225,7 +295,10 @@ int main(void)
         cmocka_unit_test(test_other_key),
         cmocka_unit_test(test_empty_places_do_not_match),
         cmocka_unit_test(test_ninth_token_is_skipped),
-        cmocka_unit_test(test_key_wipe),
+        cmocka_unit_test(test_shown_again),
+        cmocka_unit_test(test_may_check),
+        cmocka_unit_test(test_delay),
+        cmocka_unit_test(test_init_and_wipe),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,8 @@
  * 1112131415161718 of the responder. */
 #include "test.h"
 
+#include "parts.h"
+
 #include "ike.h"
 
 static qcd_keys make_keys(size_t num)
@@ -20,7 +22,7 @@ static qcd_keys make_keys(size_t num)
     qcd_keys keys;
 
     count_up(secrets, 0, sizeof(secrets));
-    assert_int_equal(qcd_keys_init(&keys, secrets, num), QCD_OK);
+    assert_int_equal(keys_init(&keys, secrets, num), QCD_OK);
     return keys;
 }
 
@@ -87,8 +89,9 @@ static void test_known_answers(void **state)
 
             dirty(&got, sizeof(got));
             CHECK_INT(known[i].name,
-                      qcd_token_make(&got, &keys, known[i].generation, &spis,
-                                     known[i].role, known[i].taker, len),
+                      token_make(&got, &(recipe){&keys, known[i].taker, len},
+                                 known[i].generation,
+                                 &(qcd_ike_sa){spis, known[i].role}),
                       QCD_OK);
             CHECK_INT(known[i].name, got.len, len);
             CHECK_OCTETS(known[i].name, got.octets, known[i].want, len);
@@ -142,8 +145,9 @@ static void test_ranges(void **state)
 
         dirty(&token, sizeof(token));
         CHECK_INT(ranges[i].name,
-                  qcd_token_make(&token, &keys, ranges[i].generation, &spis,
-                                 QCD_RESPONDER, taker, ranges[i].token_len),
+                  token_make(
+                      &token, &(recipe){&keys, taker, ranges[i].token_len},
+                      ranges[i].generation, &(qcd_ike_sa){spis, QCD_RESPONDER}),
                   ranges[i].want);
         if (ranges[i].want != QCD_OK) {
             CHECK_ZERO(ranges[i].name, token);
@@ -174,7 +178,7 @@ static void test_number_of_generations(void **state)
 
         dirty(&keys, sizeof(keys));
         CHECK_INT(generations[i].name,
-                  qcd_keys_init(&keys, secrets, generations[i].num),
+                  keys_init(&keys, secrets, generations[i].num),
                   generations[i].want);
         if (generations[i].want != QCD_OK) {
             CHECK_ZERO(generations[i].name, keys);
@@ -188,9 +192,9 @@ static qcd_token token_of(const qcd_keys *keys, size_t generation,
 {
     qcd_token token;
 
-    assert_int_equal(
-        qcd_token_make(&token, keys, generation, spis, role, taker, 16),
-        QCD_OK);
+    assert_int_equal(token_make(&token, &(recipe){keys, taker, 16}, generation,
+                                &(qcd_ike_sa){*spis, role}),
+                     QCD_OK);
     return token;
 }
 
@@ -269,8 +273,8 @@ static void test_generation_moves_down_when_a_secret_is_added(void **state)
 
     (void)state;
     count_up(secrets, 0, sizeof(secrets));
-    assert_int_equal(qcd_keys_init(&before, &secrets[1], 3), QCD_OK);
-    assert_int_equal(qcd_keys_init(&after, secrets, 4), QCD_OK);
+    assert_int_equal(keys_init(&before, &secrets[1], 3), QCD_OK);
+    assert_int_equal(keys_init(&after, secrets, 4), QCD_OK);
     for (size_t i = 0; i < 3; i++) {
         qcd_token a = token_of(&before, i, &spis, QCD_INITIATOR, NULL);
         qcd_token b = token_of(&after, i + 1, &spis, QCD_INITIATOR, NULL);
@@ -292,20 +296,20 @@ static void test_rotate(void **state)
         size_t num = i + 1 < QCD_GENERATIONS_MAX ? i + 1 : 4;
         qcd_token token;
 
-        qcd_keys_rotate(&keys, &secrets[i]);
+        keys_rotate(&keys, &secrets[i]);
         assert_int_equal(keys.newest, i + 1);
         assert_int_equal(keys.num_generations, num);
         for (size_t g = 0; g < num; g++) {
             qcd_keys alone;
 
-            assert_int_equal(qcd_keys_init(&alone, &secrets[i - g], 1), QCD_OK);
+            assert_int_equal(keys_init(&alone, &secrets[i - g], 1), QCD_OK);
             qcd_token got = token_of(&keys, g, &spis, QCD_RESPONDER, NULL);
             qcd_token want = token_of(&alone, 0, &spis, QCD_RESPONDER, NULL);
             assert_memory_equal(&got, &want, sizeof(got));
         }
-        assert_int_equal(
-            qcd_token_make(&token, &keys, num, &spis, QCD_RESPONDER, NULL, 16),
-            QCD_ERR_RANGE);
+        assert_int_equal(token_make(&token, &(recipe){&keys, NULL, 16}, num,
+                                    &(qcd_ike_sa){spis, QCD_RESPONDER}),
+                         QCD_ERR_RANGE);
     }
 }
 
@@ -316,11 +320,11 @@ static void test_keys_wipe(void **state)
     qcd_token token;
 
     (void)state;
-    qcd_keys_wipe(&keys);
+    keys_wipe(&keys);
     assert_true(is_zero(&keys, sizeof(keys)));
-    assert_int_equal(
-        qcd_token_make(&token, &keys, 0, &spis, QCD_INITIATOR, NULL, 16),
-        QCD_ERR_RANGE);
+    assert_int_equal(token_make(&token, &(recipe){&keys, NULL, 16}, 0,
+                                &(qcd_ike_sa){spis, QCD_INITIATOR}),
+                     QCD_ERR_RANGE);
 }
 
 int main(void)

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "qcd_secrets.h"
+#include "qcd_sa.h"
+
+#include <store/store.h>
+
+#include <time.h>
+
+#include <daemon.h>
+#include <threading/mutex.h>
+
+typedef struct private_qcd_secrets_t private_qcd_secrets_t;
+
+/**
+ * Private data
+ */
+struct private_qcd_secrets_t {
+
+	/**
+	 * Public interface
+	 */
+	qcd_secrets_t public;
+
+	/**
+	 * Mutex for all that follows
+	 */
+	mutex_t *mutex;
+
+	/**
+	 * Secrets and runs on disk
+	 */
+	qcd_store *store;
+
+	/**
+	 * Age of the newest secret in seconds, at that time of the monotonic clock:
+	 * steps of the other one neither hasten nor delay a rotation
+	 */
+	uint64_t age_offset;
+	uint64_t age_since;
+};
+
+METHOD(qcd_secrets_t, next_run, uint16_t,
+	private_qcd_secrets_t *this, char *error, size_t len)
+{
+	qcd_store_report report = {};
+	uint16_t run = 0;
+
+	this->mutex->lock(this->mutex);
+	if (qcd_store_next_run(this->store, &report) == QCD_STORE_OK)
+	{
+		run = qcd_store_run(this->store);
+	}
+	else
+	{
+		snprintf(error, len, "%s", report.text);
+	}
+	this->mutex->unlock(this->mutex);
+	return run;
+}
+
+METHOD(qcd_secrets_t, rotate, bool,
+	private_qcd_secrets_t *this, qcd_secret *newest, char *error, size_t len)
+{
+	qcd_store_report report = {};
+	bool success;
+
+	this->mutex->lock(this->mutex);
+	success = qcd_store_rotate(this->store, &report,
+							   time(NULL)) == QCD_STORE_OK;
+	if (success)
+	{
+		*newest = qcd_store_secrets(this->store)->generations[0];
+		this->age_offset = 0;
+		this->age_since = qcd_now();
+	}
+	else
+	{
+		snprintf(error, len, "%s", report.text);
+	}
+	this->mutex->unlock(this->mutex);
+	return success;
+}
+
+METHOD(qcd_secrets_t, get_age, uint64_t,
+	private_qcd_secrets_t *this)
+{
+	uint64_t age;
+
+	this->mutex->lock(this->mutex);
+	age = this->age_offset + (qcd_now() - this->age_since) / 1000;
+	this->mutex->unlock(this->mutex);
+	return age;
+}
+
+METHOD(qcd_secrets_t, get_generations, u_int,
+	private_qcd_secrets_t *this, uint64_t made_at[QCD_GENERATIONS_MAX])
+{
+	const qcd_secrets *secrets;
+	u_int count;
+
+	this->mutex->lock(this->mutex);
+	secrets = qcd_store_secrets(this->store);
+	count = secrets->num_generations;
+	memcpy(made_at, secrets->made_at, count * sizeof(made_at[0]));
+	this->mutex->unlock(this->mutex);
+	return count;
+}
+
+METHOD(qcd_secrets_t, destroy, void,
+	private_qcd_secrets_t *this)
+{
+	qcd_store_close(this->store);
+	this->mutex->destroy(this->mutex);
+	free(this);
+}
+
+/**
+ * Log what an administrator should know of the open store
+ */
+static void log_store(private_qcd_secrets_t *this, qcd_config_t *config,
+					  qcd_store_identity *identity, qcd_store_report *report)
+{
+	if (*report->text)
+	{
+		DBG1(DBG_CFG, "QCD: %s", report->text);
+	}
+	if (qcd_store_is_volatile(this->store))
+	{
+		DBG1(DBG_CFG, "QCD: %s is in memory (tmpfs): after a reboot, peers of "
+			 "earlier SAs get no answer. Set state_dir to a folder on a disk",
+			 config->state_dir);
+	}
+	if (!identity->len && !identity->product_len)
+	{
+		DBG1(DBG_CFG, "QCD: this machine has no %s: if a clone of its disk ran "
+			 "elsewhere, nobody would notice, and tokens of live SAs would be "
+			 "shown", QCD_STORE_MACHINE_ID);
+	}
+}
+
+/**
+ * Open the store. Its files belong to the user that charon will be once it has
+ * dropped its privileges.
+ */
+static bool open_store(private_qcd_secrets_t *this, qcd_config_t *config)
+{
+	qcd_store_identity identity;
+	qcd_store_report report = {};
+	qcd_store_user user = {
+		.uid = lib->caps->get_uid(lib->caps),
+		.gid = lib->caps->get_gid(lib->caps),
+	};
+	qcd_store_settings settings = {
+		.path = config->state_dir,
+		.identity = &identity,
+		.user = &user,
+		.node = config->node,
+	};
+
+	if (qcd_store_identity_read(&identity, &report, QCD_STORE_MACHINE_ID,
+								QCD_STORE_PRODUCT_UUID) != QCD_STORE_OK ||
+		qcd_store_open(&this->store, &report, &settings,
+					   time(NULL)) != QCD_STORE_OK)
+	{
+		DBG1(DBG_CFG, "QCD: the token maker is off: %s", report.text);
+		return FALSE;
+	}
+	log_store(this, config, &identity, &report);
+	this->age_offset = qcd_store_age(this->store, time(NULL));
+	this->age_since = qcd_now();
+	return TRUE;
+}
+
+/**
+ * Get what a maker begins with
+ */
+static bool get_state(private_qcd_secrets_t *this, qcd_maker_state *state)
+{
+	const qcd_secrets *secrets = qcd_store_secrets(this->store);
+
+	if (!qcd_random(state->random, sizeof(state->random)))
+	{
+		DBG1(DBG_CFG, "QCD: no random numbers to be had: the token maker is "
+			 "off");
+		return FALSE;
+	}
+	memcpy(state->seal_key, secrets->seal_key, sizeof(state->seal_key));
+	memcpy(state->secrets, secrets->generations, sizeof(state->secrets));
+	state->num_secrets = secrets->num_generations;
+	state->run = qcd_store_run(this->store);
+	return TRUE;
+}
+
+/*
+ * Described in header
+ */
+qcd_secrets_t *qcd_secrets_create(qcd_config_t *config, qcd_maker_state *state)
+{
+	private_qcd_secrets_t *this;
+
+	INIT(this,
+		.public = {
+			.next_run = _next_run,
+			.rotate = _rotate,
+			.get_age = _get_age,
+			.get_generations = _get_generations,
+			.destroy = _destroy,
+		},
+		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
+	);
+
+	if (!open_store(this, config) || !get_state(this, state))
+	{
+		destroy(this);
+		return NULL;
+	}
+	return &this->public;
+}

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "qcd_spi_source.h"
+
+#include <daemon.h>
+#include <threading/mutex.h>
+
+/**
+ * Largest table of IKE_SAs for which SPIs are searched, a search costs about
+ * ten milliseconds then
+ */
+#define IKESA_TABLE_MAX 65536
+
+typedef struct private_qcd_spi_source_t private_qcd_spi_source_t;
+
+/**
+ * Private data
+ */
+struct private_qcd_spi_source_t {
+
+	/**
+	 * Public interface
+	 */
+	qcd_spi_source_t public;
+
+	/**
+	 * Mints SPIs
+	 */
+	qcd_promises_t *promises;
+
+	/**
+	 * Runs
+	 */
+	qcd_secrets_t *secrets;
+
+	/**
+	 * Mutex for a new run, held while the disk is waited for, and set when its
+	 * number can't be made durable any more
+	 */
+	mutex_t *run_mutex;
+	bool failed;
+
+	/**
+	 * Bits of an IKE_SA's SPI that charon keeps when the SA gets a new one for
+	 * another try, constant
+	 */
+	uint64_t kept_bits;
+
+	/**
+	 * SPIs that were minted in search of one with certain kept bits, by their
+	 * own, 0 where there is none; NULL if no SPIs are searched. And their mutex
+	 */
+	uint64_t *spares;
+	mutex_t *mutex;
+};
+
+/**
+ * Mint an SPI with a new run number, as the current run has used up its own,
+ * unless another thread was faster
+ */
+static bool mint_in_new_run(private_qcd_spi_source_t *this, qcd_spi *spi)
+{
+	char error[512];
+	uint16_t run;
+	bool minted;
+
+	this->run_mutex->lock(this->run_mutex);
+	minted = this->promises->mint(this->promises, spi);
+	if (!minted && !this->failed)
+	{
+		run = this->secrets->next_run(this->secrets, error, sizeof(error));
+		if (run)
+		{
+			this->promises->set_run(this->promises, run);
+			minted = this->promises->mint(this->promises, spi);
+		}
+		else
+		{
+			this->failed = TRUE;
+			DBG1(DBG_IKE, "QCD: no more IKE_SAs with a token until the next "
+				 "start: %s", error);
+		}
+	}
+	this->run_mutex->unlock(this->run_mutex);
+	return minted;
+}
+
+/**
+ * Mint an SPI, in a new run where necessary
+ */
+static bool mint(private_qcd_spi_source_t *this, uint64_t *out)
+{
+	qcd_spi spi;
+
+	if (!this->promises->mint(this->promises, &spi) &&
+		!mint_in_new_run(this, &spi))
+	{
+		return FALSE;
+	}
+	memcpy(out, &spi, sizeof(*out));
+	return TRUE;
+}
+
+/**
+ * Exchange the spare SPI that has certain kept bits
+ */
+static uint64_t swap_spare(private_qcd_spi_source_t *this, uint64_t bits,
+						   uint64_t spi)
+{
+	uint64_t spare;
+
+	this->mutex->lock(this->mutex);
+	spare = this->spares[bits];
+	this->spares[bits] = spi;
+	this->mutex->unlock(this->mutex);
+	return spare;
+}
+
+/**
+ * Mint an SPI that has the kept bits of another one. What is minted on the way
+ * serves later searches, so that they are short where they are many.
+ */
+static bool mint_like(private_qcd_spi_source_t *this, uint64_t old,
+					  uint64_t *out)
+{
+	uint64_t bits = old & this->kept_bits;
+
+	*out = swap_spare(this, bits, 0);
+	while (!*out)
+	{
+		if (!mint(this, out))
+		{
+			return FALSE;
+		}
+		if ((*out & this->kept_bits) != bits)
+		{
+			swap_spare(this, *out & this->kept_bits, *out);
+			*out = 0;
+		}
+	}
+	return TRUE;
+}
+
+/**
+ * Get a random SPI that nobody takes for one of ours, also once charon has
+ * merged bits of the old one into it
+ */
+static uint64_t random_spi(private_qcd_spi_source_t *this, uint64_t old)
+{
+	uint64_t kept = old ? this->kept_bits : 0, out = 0, number;
+	qcd_spi spi;
+	rng_t *rng;
+
+	rng = lib->crypto->create_rng(lib->crypto, RNG_WEAK);
+	while (rng && rng->get_bytes(rng, sizeof(number), (uint8_t*)&number))
+	{
+		number = (old & kept) | (number & ~kept);
+		memcpy(&spi, &number, sizeof(spi));
+		if (!this->promises->knows(this->promises, &spi))
+		{
+			out = number;
+			break;
+		}
+	}
+	DESTROY_IF(rng);
+	return out;
+}
+
+CALLBACK(get_spi, uint64_t,
+	private_qcd_spi_source_t *this)
+{
+	ike_sa_t *ike_sa = charon->bus->get_sa(charon->bus);
+	ike_sa_id_t *id;
+	uint64_t old = 0, spi;
+	bool minted;
+
+	/* charon replaces the SPI only of an SA that this thread has checked out
+	 * and that is connecting, see new_initiator_spi() of its manager. A new SA
+	 * that is made meanwhile may look like that one, it does no harm. */
+	if (ike_sa && ike_sa->get_state(ike_sa) == IKE_CONNECTING)
+	{
+		id = ike_sa->get_id(ike_sa);
+		old = id->is_initiator(id) ? id->get_initiator_spi(id) : 0;
+	}
+	if (old && this->kept_bits)
+	{
+		minted = this->spares && mint_like(this, old, &spi);
+	}
+	else
+	{
+		minted = mint(this, &spi);
+	}
+	return minted ? spi : random_spi(this, old);
+}
+
+METHOD(qcd_spi_source_t, destroy, void,
+	private_qcd_spi_source_t *this)
+{
+	charon->ike_sa_manager->set_spi_cb(charon->ike_sa_manager, NULL, NULL);
+	free(this->spares);
+	this->mutex->destroy(this->mutex);
+	this->run_mutex->destroy(this->run_mutex);
+	free(this);
+}
+
+/**
+ * Find out which bits of an SPI charon keeps when an IKE_SA is tried again: so
+ * many as its table of IKE_SAs has rows (new_initiator_spi() of its manager)
+ */
+static void init_spares(private_qcd_spi_source_t *this)
+{
+	uint64_t rows = 1;
+	int size;
+
+	size = lib->settings->get_int(lib->settings, "%s.ikesa_table_size", 1,
+								  lib->ns);
+	while (rows < (uint64_t)max(size, 1))
+	{
+		rows <<= 1;
+	}
+	this->kept_bits = rows - 1;
+	if (rows > IKESA_TABLE_MAX)
+	{
+		DBG1(DBG_CFG, "QCD: %s.ikesa_table_size is above %d: an IKE_SA that "
+			 "charon tries again gets no token. Set it to %d or less", lib->ns,
+			 IKESA_TABLE_MAX, IKESA_TABLE_MAX);
+	}
+	else if (rows > 1)
+	{
+		this->spares = calloc(rows, sizeof(*this->spares));
+	}
+}
+
+/*
+ * Described in header
+ */
+qcd_spi_source_t *qcd_spi_source_create(qcd_promises_t *promises,
+										qcd_secrets_t *secrets)
+{
+	private_qcd_spi_source_t *this;
+
+	INIT(this,
+		.public = {
+			.destroy = _destroy,
+		},
+		.promises = promises,
+		.secrets = secrets,
+		.run_mutex = mutex_create(MUTEX_TYPE_DEFAULT),
+		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
+	);
+
+	init_spares(this);
+	charon->ike_sa_manager->set_spi_cb(charon->ike_sa_manager, get_spi, this);
+	return &this->public;
+}

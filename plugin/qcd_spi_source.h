@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/**
+ * @defgroup qcd_spi_source qcd_spi_source
+ * @{ @ingroup qcd
+ */
+
+#ifndef QCD_SPI_SOURCE_H_
+#define QCD_SPI_SOURCE_H_
+
+#include "qcd_promises.h"
+#include "qcd_secrets.h"
+
+typedef struct qcd_spi_source_t qcd_spi_source_t;
+
+/**
+ * Gives charon its IKE SPIs, all of which are sealed.
+ */
+struct qcd_spi_source_t {
+
+	/**
+	 * Destroy a qcd_spi_source_t, SPIs are charon's own again.
+	 */
+	void (*destroy)(qcd_spi_source_t *this);
+};
+
+/**
+ * Let all IKE SPIs be sealed from now on.
+ *
+ * @param promises		mints them; both outlive it
+ * @param secrets		runs
+ * @return				instance
+ */
+qcd_spi_source_t *qcd_spi_source_create(qcd_promises_t *promises,
+										qcd_secrets_t *secrets);
+
+#endif /** QCD_SPI_SOURCE_H_ @}*/
