@@ -212,17 +212,17 @@ static void judge_answer(void)
 
 static void esp_decode(void)
 {
-    qcd_esp esp;
+    qcd_traffic esp;
 
     b.num++;
     memcpy(b.esp + 26, &b.num, 2); /* a checksum that nobody reads */
-    DEMAND(qcd_esp_decode(&esp, b.esp, sizeof(b.esp)) == QCD_OK);
-    sink += esp.child_spi[0];
+    DEMAND(qcd_traffic_decode(&esp, b.esp, sizeof(b.esp)) == QCD_OK);
+    sink += esp.child_spi.octets[0];
 }
 
 static enum qcd_judgement judge_lost(const qcd_lost *lost)
 {
-    const qcd_esp packet = {.source = lost->peer, .len = 100};
+    const qcd_traffic packet = {.source = lost->peer, .len = 100};
 
     return qcd_maker_judge_lost(&b.maker, lost, &packet, b.now_ms);
 }
@@ -250,7 +250,7 @@ static void judge_lost_answer(void)
 
 static void maker_tell(void)
 {
-    const qcd_esp packet = {.source = b.lost.peer, .len = ESP_LEN};
+    const qcd_traffic packet = {.source = b.lost.peer, .len = ESP_LEN};
     qcd_datagram message;
 
     b.num++;
@@ -404,7 +404,7 @@ static void set_up_lost(void)
     fill(b.esp, sizeof(b.esp), 0xc1);
     memcpy(b.esp, ip, sizeof(ip));
     b.lost = (qcd_lost){.sa.role = QCD_RESPONDER,
-                        .child_spi = {0xc1, 0xc2, 0xc3, 0xc4},
+                        .child_spi = {{0xc1, 0xc2, 0xc3, 0xc4}, QCD_ESP},
                         .peer = {.len = 4}};
     fill(&b.lost.sa.spis.initiator, QCD_SPI_LEN, 0x21);
     b.living = b.lost;

@@ -73,19 +73,21 @@ static double median(double *rounds, size_t num)
 }
 
 /* SPIs all over the range, each another one: the multiplier is odd. */
-static void set_spi(uint8_t out[4], uint32_t n)
+static qcd_child_spi spi_of(uint32_t n)
 {
+    qcd_child_spi spi = {.protocol = QCD_ESP};
+
     n *= 2654435769u;
-    memcpy(out, &n, 4);
+    memcpy(spi.octets, &n, sizeof(n));
+    return spi;
 }
 
 static qcd_samap_row row_of(uint32_t n)
 {
-    qcd_samap_row row = {.protocol = 50, .role = QCD_RESPONDER};
+    qcd_samap_row row = {.child_spi = spi_of(n), .sa.role = QCD_RESPONDER};
 
-    set_spi(row.child_spi, n);
-    row.spis.responder.octets[0] = (uint8_t)n;
-    memcpy(row.spis.responder.octets + 1, &n, sizeof(n));
+    row.sa.spis.responder.octets[0] = (uint8_t)n;
+    memcpy(row.sa.spis.responder.octets + 1, &n, sizeof(n));
     memcpy(row.peer_id, &n, sizeof(n));
     row.local.len = 4;
     row.peer.len = 4;
@@ -175,10 +177,9 @@ static double time_find(uint32_t first, bool is_there)
         double start = now_ns();
         for (size_t k = 0; k < NUM_FINDS; k++) {
             qcd_samap_row row;
-            uint8_t spi[4];
             n += 7919;
-            set_spi(spi, first + n % NUM_MAP_ROWS);
-            DEMAND(qcd_samap_find(s.map, &row, spi) == is_there);
+            const qcd_child_spi spi = spi_of(first + n % NUM_MAP_ROWS);
+            DEMAND(qcd_samap_find(s.map, &row, &spi) == is_there);
         }
         rounds[i] = (now_ns() - start) / NUM_FINDS;
     }

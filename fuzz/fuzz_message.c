@@ -39,7 +39,7 @@ static void check_round_trip(const qcd_message *m)
     DEMAND(again.header.flags == m->header.flags);
     DEMAND(again.cause == m->cause);
     DEMAND(m->cause != QCD_CAUSE_INVALID_SPI ||
-           memcmp(again.child_spi, m->child_spi, 4) == 0);
+           memcmp(&again.child_spi, &m->child_spi, sizeof(m->child_spi)) == 0);
     DEMAND(again.num_tokens == m->num_tokens);
     DEMAND(memcmp(again.tokens, m->tokens, sizeof(m->tokens)) == 0);
 }

@@ -34,6 +34,12 @@ FAMILIES = pytest.mark.parametrize(
 Start = Callable[..., Harness]
 
 
+def ah(spi: int) -> bytes:
+    """AH of 24 octets (RFC 4302 section 2) before what says that it is TCP."""
+    head = struct.pack("!BBHII", socket.IPPROTO_TCP, 4, 0, spi, 1)
+    return (head + bytes(12)).ljust(200, b"x")
+
+
 class Peer:
     """Sends to the gateway."""
 
@@ -43,6 +49,10 @@ class Peer:
     def esp(self, spi: int, family: int = socket.AF_INET, size: int = 200) -> None:
         with self.ns.socket(family, socket.SOCK_RAW, socket.IPPROTO_ESP) as sock:
             sock.sendto(struct.pack("!I", spi).ljust(size, b"x"), (GATEWAY[family], 0))
+
+    def ah(self, spi: int, family: int = socket.AF_INET) -> None:
+        with self.ns.socket(family, socket.SOCK_RAW, socket.IPPROTO_AH) as sock:
+            sock.sendto(ah(spi), (GATEWAY[family], 0))
 
     def esp_behind_options(self, spi: int) -> None:
         """With two extension headers before it."""
@@ -73,7 +83,7 @@ def spi_of(packet: bytes) -> int:
     v6 = packet[0] >> 4 == 6
     head = 40 if v6 else (packet[0] & 15) * 4
     protocol = packet[6] if v6 else packet[9]
-    offset = head + (8 if protocol == socket.IPPROTO_UDP else 0)
+    offset = head + {socket.IPPROTO_UDP: 8, socket.IPPROTO_AH: 4}.get(protocol, 0)
     return int.from_bytes(packet[offset : offset + 4], "big")
 
 
@@ -162,6 +172,18 @@ def test_esp_in_udp_in_the_set_is_brought(
     nft.add(SPI)
     peer.udp(struct.pack("!II", SPI, 1), NAT_PORT, family)
     assert spi_of(nft.packet()) == SPI
+
+
+@FAMILIES
+def test_ah_in_the_set_is_brought(start: Start, peer: Peer, family: int) -> None:
+    nft = start()
+    nft.add(SPI)
+    peer.ah(LIVE, family)
+    peer.ah(SPI, family)
+    packet = nft.packet()
+    assert spi_of(packet) == SPI
+    assert socket.inet_pton(family, PEER[family]) in packet[:40]
+    assert nft.packets() == []
 
 
 @FAMILIES
@@ -319,11 +341,24 @@ def test_nft_lists_the_table(start: Start, gateway: Netns) -> None:
         "esp spi @dead jump dead_esp",
         "update @asked { esp spi limit rate 10/second burst 10 packets } jump few",
         "udp dport 4500 @th,64,32 @dead jump dead_udp",
+        "meta nfproto ipv4 ah spi @dead jump dead_ah",
+        "ip6 nexthdr ah @nh,352,32 @dead jump dead_ah6",
         "update @asked { @th,64,32 limit rate 10/second burst 10 packets } jump few",
         "jump many",
         f"limit rate 4/second burst 4 packets log group 6290 snaplen {COPY} accept",
     ):
         assert line in listing
+
+
+def test_a_saved_ruleset_can_be_loaded(
+    start: Start, gateway: Netns, peer: Peer
+) -> None:
+    """Where an administrator writes all of it down for the next boot."""
+    nft = start()
+    nft.add(SPI)
+    saved = gateway.run(NFT, "list", "ruleset")
+    assert "dead_ah6" in saved
+    peer.ns.run(NFT, "-f", "-", text=saved)
 
 
 def test_spis_come_and_go(start: Start, gateway: Netns, peer: Peer) -> None:

@@ -131,7 +131,7 @@ static bool next_put_off(private_qcd_announcer_t *this, qcd_samap_row *row,
 		   qcd_now() >= later->due)
 	{
 		this->put_off->remove_first(this->put_off, (void**)&later);
-		found = this->map->find(this->map, later->row.child_spi, row);
+		found = this->map->find(this->map, &later->row.child_spi, row);
 		*tries = later->tries;
 		free(later);
 	}
@@ -169,7 +169,7 @@ static bool next(private_qcd_announcer_t *this, qcd_samap_row *row,
 	{
 		this->is_held = FALSE;
 		*tries = this->held_tries;
-		if (this->map->find(this->map, this->held.child_spi, row))
+		if (this->map->find(this->map, &this->held.child_spi, row))
 		{
 			return TRUE;
 		}

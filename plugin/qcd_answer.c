@@ -375,7 +375,7 @@ static void add_reply(private_qcd_answer_t *this, qcd_reply_t *reply)
 }
 
 METHOD(qcd_answer_t, tell, void,
-	private_qcd_answer_t *this, const qcd_lost *lost, const qcd_esp *packet,
+	private_qcd_answer_t *this, const qcd_lost *lost, const qcd_traffic *packet,
 	host_t *peer, host_t *me)
 {
 	qcd_reply_t *reply;

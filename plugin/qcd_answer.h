@@ -58,7 +58,7 @@ struct qcd_answer_t {
 	 * @param peer			where to, cloned
 	 * @param me			where from, cloned
 	 */
-	void (*tell)(qcd_answer_t *this, const qcd_lost *lost, const qcd_esp *packet,
+	void (*tell)(qcd_answer_t *this, const qcd_lost *lost, const qcd_traffic *packet,
 				 host_t *peer, host_t *me);
 
 	/**

@@ -53,30 +53,39 @@ static void name_peer(ike_sa_t *ike_sa, uint8_t out[QCD_SAMAP_PEER_LEN])
 }
 
 /**
+ * Get the SPI of a CHILD_SA at our end, FALSE if it has none yet
+ */
+static bool get_spi(child_sa_t *child_sa, qcd_child_spi *out)
+{
+	uint32_t spi = child_sa->get_spi(child_sa, TRUE);
+
+	memcpy(out->octets, &spi, sizeof(spi));
+	out->protocol = child_sa->get_protocol(child_sa) == PROTO_AH ? QCD_AH
+																 : QCD_ESP;
+	return spi != 0;
+}
+
+/**
  * Describe a CHILD_SA of an IKE_SA between two hosts, FALSE if its peer is none
  * whom we could tell that it is lost
  */
 static bool describe(private_qcd_children_t *this, ike_sa_t *ike_sa, host_t *me,
 					 host_t *other, child_sa_t *child_sa, qcd_samap_row *row)
 {
-	uint32_t spi = child_sa->get_spi(child_sa, TRUE);
 	time_t end = child_sa->get_lifetime(child_sa, TRUE);
 	qcd_sa_t sa;
 
-	if (!spi || child_sa->get_protocol(child_sa) != PROTO_ESP ||
-		!qcd_sa_identify(ike_sa, &sa) || !this->promises->owns(this->promises, &sa.ike) ||
+	memset(row, 0, sizeof(*row));
+	if (!get_spi(child_sa, &row->child_spi) || !qcd_sa_identify(ike_sa, &sa) ||
+		!this->promises->owns(this->promises, &sa.ike) ||
 		!this->config->makes_for(this->config, ike_sa))
 	{
 		return FALSE;
 	}
-	memset(row, 0, sizeof(*row));
-	memcpy(row->child_spi, &spi, sizeof(row->child_spi));
-	row->protocol = IPPROTO_ESP;
 	row->encap = child_sa->has_encap(child_sa);
 	row->node = this->config->node;
 	row->run = this->promises->get_run(this->promises);
-	row->role = sa.ike.role;
-	row->spis = sa.ike.spis;
+	row->sa = sa.ike;
 	qcd_address_from_host(me, &row->local);
 	qcd_address_from_host(other, &row->peer);
 	row->local_port = me->get_port(me);
@@ -96,7 +105,7 @@ static void write_change(private_qcd_children_t *this, qcd_change_t *change)
 {
 	if (change->removed)
 	{
-		this->map->remove(this->map, change->row.child_spi);
+		this->map->remove(this->map, &change->row.child_spi);
 	}
 	else
 	{
@@ -125,11 +134,9 @@ static void installed(private_qcd_children_t *this, ike_sa_t *ike_sa,
  */
 static void gone(private_qcd_children_t *this, child_sa_t *child_sa)
 {
-	uint32_t spi = child_sa->get_spi(child_sa, TRUE);
 	qcd_samap_row row = {};
 
-	memcpy(row.child_spi, &spi, sizeof(row.child_spi));
-	if (spi)
+	if (get_spi(child_sa, &row.child_spi))
 	{
 		this->changes->add(this->changes, &row, TRUE);
 	}

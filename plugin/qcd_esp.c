@@ -57,7 +57,7 @@ struct private_qcd_esp_t {
  * known with the ports (RFC 7296 section 1.5), else IKE's ports are those that
  * the SA had.
  */
-static void answer_packet(private_qcd_esp_t *this, const qcd_esp *packet,
+static void answer_packet(private_qcd_esp_t *this, const qcd_traffic *packet,
 						  const qcd_lost *lost, const qcd_samap_row *row)
 {
 	host_t *peer, *me;
@@ -87,10 +87,10 @@ static void handle(private_qcd_esp_t *this, chunk_t data)
 {
 	qcd_samap_row row;
 	qcd_lost lost;
-	qcd_esp packet;
+	qcd_traffic packet;
 
-	if (qcd_esp_decode(&packet, data.ptr, data.len) != QCD_OK ||
-		!this->map->find(this->map, packet.child_spi, &row))
+	if (qcd_traffic_decode(&packet, data.ptr, data.len) != QCD_OK ||
+		!this->map->find(this->map, &packet.child_spi, &row))
 	{
 		return;
 	}

@@ -59,7 +59,7 @@ typedef struct {
 typedef struct lost_t {
 	qcd_spis spis;
 	qcd_lost_peer_t peer;
-	/** its CHILD_SAs, as uint32_t */
+	/** its CHILD_SAs, as qcd_child_spi */
 	array_t *children;
 	/** when the peer was told the last time, 0 if never */
 	uint64_t told;
@@ -161,16 +161,16 @@ static lost_t *get_lost(private_qcd_lost_index_t *this,
 {
 	lost_t *lost;
 
-	lost = this->lost->get(this->lost, &row->spis);
+	lost = this->lost->get(this->lost, &row->sa.spis);
 	if (!lost)
 	{
 		INIT(lost,
-			.spis = row->spis,
+			.spis = row->sa.spis,
 			.peer = {
 				.address = row->peer,
 				.port = row->peer_port,
 			},
-			.children = array_create(sizeof(uint32_t), 1),
+			.children = array_create(sizeof(qcd_child_spi), 1),
 		);
 		memcpy(&lost->peer.id, row->peer_id, sizeof(lost->peer.id));
 		this->lost->put(this->lost, &lost->spis, lost);
@@ -197,16 +197,16 @@ METHOD(qcd_lost_index_t, add, void,
 {
 	this->mutex->lock(this->mutex);
 	array_insert(get_lost(this, row)->children, ARRAY_TAIL,
-				 (void*)row->child_spi);
+				 (void*)&row->child_spi);
 	this->mutex->unlock(this->mutex);
 }
 
 /**
  * Find a CHILD_SA of an IKE_SA, -1 if it has no such
  */
-static int find_child(lost_t *lost, const uint8_t spi[sizeof(uint32_t)])
+static int find_child(lost_t *lost, const qcd_child_spi *spi)
 {
-	uint32_t child;
+	qcd_child_spi child;
 	int i;
 
 	for (i = array_count(lost->children) - 1; i >= 0; i--)
@@ -227,8 +227,8 @@ METHOD(qcd_lost_index_t, remove_, void,
 	int i;
 
 	this->mutex->lock(this->mutex);
-	lost = this->lost->get(this->lost, &row->spis);
-	i = lost ? find_child(lost, row->child_spi) : -1;
+	lost = this->lost->get(this->lost, &row->sa.spis);
+	i = lost ? find_child(lost, &row->child_spi) : -1;
 	if (i >= 0)
 	{
 		array_remove(lost->children, i, NULL);
@@ -271,7 +271,7 @@ METHOD(qcd_lost_index_t, note_told, void,
 }
 
 METHOD(qcd_lost_index_t, next, bool,
-	private_qcd_lost_index_t *this, u_int *place, uint32_t *spi)
+	private_qcd_lost_index_t *this, u_int *place, qcd_child_spi *spi)
 {
 	lost_t *lost = NULL;
 
@@ -292,13 +292,13 @@ METHOD(qcd_lost_index_t, find_replaced, array_t*,
 	private_qcd_lost_index_t *this, const qcd_peer_id_t *id,
 	const qcd_address *address, uint64_t silence, bool *others)
 {
-	array_t *spis = array_create(sizeof(uint32_t), 0);
+	array_t *spis = array_create(sizeof(qcd_child_spi), 0);
 	enumerator_t *enumerator;
 	uint64_t now = qcd_now();
 	bool several, silent;
 	lost_t *lost;
 	had_t *had;
-	uint32_t spi;
+	qcd_child_spi spi;
 	int i;
 
 	*others = FALSE;

@@ -88,7 +88,7 @@ struct qcd_lost_index_t {
 	 * @param spi			receives the SPI of one of its CHILD_SAs
 	 * @return				FALSE if there are no more
 	 */
-	bool (*next)(qcd_lost_index_t *this, u_int *place, uint32_t *spi);
+	bool (*next)(qcd_lost_index_t *this, u_int *place, qcd_child_spi *spi);
 
 	/**
 	 * Find what a peer that is back has replaced: all that it had, if that was one
@@ -99,7 +99,7 @@ struct qcd_lost_index_t {
 	 * @param address		where it was
 	 * @param silence		milliseconds without a question
 	 * @param others		set if it had others, that are not replaced yet
-	 * @return				array of uint32_t, SPIs of CHILD_SAs
+	 * @return				array of qcd_child_spi
 	 */
 	array_t *(*find_replaced)(qcd_lost_index_t *this, const qcd_peer_id_t *id,
 							  const qcd_address *address, uint64_t silence,

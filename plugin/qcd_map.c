@@ -112,21 +112,21 @@ struct private_qcd_map_t {
  * SPIs, a growing list
  */
 typedef struct {
-	uint32_t *spis;
+	qcd_child_spi *spis;
 	u_int count, room;
 } spis_t;
 
 /**
  * Add an SPI to a list
  */
-static void add_spi(spis_t *list, const uint8_t spi[4])
+static void add_spi(spis_t *list, const qcd_child_spi *spi)
 {
 	if (list->count == list->room)
 	{
 		list->room = list->room ? list->room * 2 : 256;
 		list->spis = realloc(list->spis, list->room * sizeof(*list->spis));
 	}
-	memcpy(&list->spis[list->count++], spi, sizeof(*list->spis));
+	list->spis[list->count++] = *spi;
 }
 
 /**
@@ -176,7 +176,7 @@ static qcd_nft_t *count_off(private_qcd_map_t *this, u_int count)
 /**
  * CHILD_SAs are lost no more. The kernel may take its time, so not in a listener.
  */
-static void forget_lost(private_qcd_map_t *this, uint32_t *spis,
+static void forget_lost(private_qcd_map_t *this, const qcd_child_spi *spis,
 						u_int count)
 {
 	qcd_nft_t *nft = count_off(this, count);
@@ -192,9 +192,7 @@ static void forget_lost(private_qcd_map_t *this, uint32_t *spis,
  */
 static bool is_lost(private_qcd_map_t *this, const qcd_samap_row *row)
 {
-	qcd_ike_sa sa = { row->spis, row->role };
-
-	return this->promises->is_lost(this->promises, &sa);
+	return this->promises->is_lost(this->promises, &row->sa);
 }
 
 /**
@@ -202,9 +200,7 @@ static bool is_lost(private_qcd_map_t *this, const qcd_samap_row *row)
  */
 static bool is_ours(private_qcd_map_t *this, const qcd_samap_row *row)
 {
-	qcd_ike_sa sa = { row->spis, row->role };
-
-	return this->promises->owns(this->promises, &sa);
+	return this->promises->owns(this->promises, &row->sa);
 }
 
 METHOD(qcd_map_t, get_lost, u_int,
@@ -219,7 +215,7 @@ METHOD(qcd_map_t, get_lost, u_int,
 }
 
 METHOD(qcd_map_t, find, bool,
-	private_qcd_map_t *this, const uint8_t spi[4], qcd_samap_row *row)
+	private_qcd_map_t *this, const qcd_child_spi *spi, qcd_samap_row *row)
 {
 	return qcd_samap_find(this->map, row, spi) && is_lost(this, row);
 }
@@ -227,13 +223,11 @@ METHOD(qcd_map_t, find, bool,
 METHOD(qcd_map_t, next, bool,
 	private_qcd_map_t *this, u_int *place, qcd_samap_row *row)
 {
-	uint8_t octets[sizeof(uint32_t)];
-	uint32_t spi;
+	qcd_child_spi spi;
 
 	while (this->index->next(this->index, place, &spi))
 	{
-		memcpy(octets, &spi, sizeof(octets));
-		if (find(this, octets, row))
+		if (find(this, &spi, row))
 		{
 			return TRUE;
 		}
@@ -247,22 +241,20 @@ METHOD(qcd_map_t, put, void,
 	qcd_store_report report = {};
 	qcd_samap_row old;
 	enum qcd_store_err err;
-	uint32_t spi;
 	bool taken;
 
-	taken = get_lost(this) && find(this, row->child_spi, &old);
+	taken = get_lost(this) && find(this, &row->child_spi, &old);
 	err = qcd_samap_put(this->map, &report, row);
 	note_result(this, err, &report);
 	if (taken && err == QCD_STORE_OK)
 	{
 		this->index->remove(this->index, &old);
-		memcpy(&spi, row->child_spi, sizeof(spi));
-		forget_lost(this, &spi, 1);
+		forget_lost(this, &row->child_spi, 1);
 	}
 }
 
 METHOD(qcd_map_t, remove_, void,
-	private_qcd_map_t *this, const uint8_t spi[4])
+	private_qcd_map_t *this, const qcd_child_spi *spi)
 {
 	qcd_store_report report = {};
 	qcd_samap_row row;
@@ -289,15 +281,13 @@ typedef struct {
 /**
  * Remove a lost CHILD_SA, unless its SPI was taken again meanwhile
  */
-static bool remove_lost(private_qcd_map_t *this, uint32_t spi)
+static bool remove_lost(private_qcd_map_t *this, const qcd_child_spi *spi)
 {
 	qcd_store_report report = {};
 	qcd_samap_row row;
-	uint8_t octets[sizeof(spi)];
 	bool removed;
 
-	memcpy(octets, &spi, sizeof(octets));
-	if (!find(this, octets, &row))
+	if (!find(this, spi, &row))
 	{
 		return FALSE;
 	}
@@ -318,7 +308,7 @@ static job_requeue_t retire(return_t *ret)
 	private_qcd_map_t *this = ret->this;
 	spis_t gone = {};
 	array_t *replaced;
-	uint32_t spi;
+	qcd_child_spi spi;
 	bool others;
 
 	this->jobs->lock(this->jobs);
@@ -326,9 +316,9 @@ static job_requeue_t retire(return_t *ret)
 										  SILENCE_MS, &others);
 	while (array_remove(replaced, ARRAY_TAIL, &spi))
 	{
-		if (remove_lost(this, spi))
+		if (remove_lost(this, &spi))
 		{
-			add_spi(&gone, (uint8_t*)&spi);
+			add_spi(&gone, &spi);
 		}
 	}
 	this->jobs->unlock(this->jobs);
@@ -406,14 +396,14 @@ static enum qcd_samap_fate visit(void *user, qcd_samap_row *row)
 	expires = get_expiry(census, row);
 	if (expires <= census->now)
 	{
-		add_spi(&census->expired, row->child_spi);
+		add_spi(&census->expired, &row->child_spi);
 		if (!census->first)
 		{
 			this->index->remove(this->index, row);
 		}
 		return QCD_SAMAP_DROP;
 	}
-	add_spi(&census->lost, row->child_spi);
+	add_spi(&census->lost, &row->child_spi);
 	if (census->first)
 	{
 		this->index->add(this->index, row);
@@ -493,10 +483,9 @@ static void watch_all(private_qcd_map_t *this, qcd_nft_t *nft)
 		/* peers have come back meanwhile */
 		for (i = 0; i < census.lost.count; i++)
 		{
-			uint8_t spi[sizeof(uint32_t)];
+			qcd_child_spi *spi = &census.lost.spis[i];
 			qcd_samap_row row;
 
-			memcpy(spi, &census.lost.spis[i], sizeof(spi));
 			if (!find(this, spi, &row))
 			{
 				add_spi(&gone, spi);
@@ -608,11 +597,11 @@ METHOD(qcd_map_t, destroy, void,
 void qcd_lost_from_row(qcd_lost *lost, const qcd_samap_row *row)
 {
 	*lost = (qcd_lost){
-		.sa = { row->spis, row->role },
+		.sa = row->sa,
+		.child_spi = row->child_spi,
 		.peer = row->peer,
 		.peer_port = row->peer_port,
 	};
-	memcpy(lost->child_spi, row->child_spi, sizeof(lost->child_spi));
 }
 
 /*

@@ -42,7 +42,7 @@ struct qcd_map_t {
 	 *
 	 * @param spi			inbound SPI
 	 */
-	void (*remove)(qcd_map_t *this, const uint8_t spi[4]);
+	void (*remove)(qcd_map_t *this, const qcd_child_spi *spi);
 
 	/**
 	 * Note that a peer is back: what it had is lost no more, bit by bit. May be
@@ -59,7 +59,7 @@ struct qcd_map_t {
 	 * @param row			receives what is known of it
 	 * @return				FALSE if there is none, or if the SPI was taken again
 	 */
-	bool (*find)(qcd_map_t *this, const uint8_t spi[4],
+	bool (*find)(qcd_map_t *this, const qcd_child_spi *spi,
 				 qcd_samap_row *row);
 
 	/**

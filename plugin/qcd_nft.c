@@ -52,6 +52,17 @@ static void *key(uint32_t spi)
 }
 
 /**
+ * Get the number of an SPI, in network order
+ */
+static uint32_t number(const qcd_child_spi *spi)
+{
+	uint32_t number;
+
+	memcpy(&number, spi->octets, sizeof(number));
+	return number;
+}
+
+/**
  * Install the table anew, with all SPIs. One without owner may have been
  * removed by anybody.
  */
@@ -83,18 +94,20 @@ static int install(private_qcd_nft_t *this)
 /**
  * Note SPIs as watched, and get those that were not
  */
-static u_int note(private_qcd_nft_t *this, uint32_t *spis, u_int count,
-				  uint32_t *fresh)
+static u_int note(private_qcd_nft_t *this, const qcd_child_spi *spis,
+				  u_int count, uint32_t *fresh)
 {
 	u_int i, found = 0;
+	uint32_t spi;
 
 	for (i = 0; i < count; i++)
 	{	/* 0 is no SPI of ESP, and as it begins IKE behind NAT it would bring
 		 * us all of that */
-		if (spis[i] && !this->spis->get(this->spis, key(spis[i])))
+		spi = number(&spis[i]);
+		if (spi && !this->spis->get(this->spis, key(spi)))
 		{
-			this->spis->put(this->spis, key(spis[i]), this);
-			fresh[found++] = spis[i];
+			this->spis->put(this->spis, key(spi), this);
+			fresh[found++] = spi;
 		}
 	}
 	return found;
@@ -103,26 +116,28 @@ static u_int note(private_qcd_nft_t *this, uint32_t *spis, u_int count,
 /**
  * Note SPIs as not watched, and get those that were
  */
-static u_int forget(private_qcd_nft_t *this, uint32_t *spis, u_int count,
-					uint32_t *gone)
+static u_int forget(private_qcd_nft_t *this, const qcd_child_spi *spis,
+					u_int count, uint32_t *gone)
 {
 	u_int i, found = 0;
+	uint32_t spi;
 
 	for (i = 0; i < count; i++)
 	{
-		if (this->spis->remove(this->spis, key(spis[i])))
+		spi = number(&spis[i]);
+		if (this->spis->remove(this->spis, key(spi)))
 		{
-			gone[found++] = spis[i];
+			gone[found++] = spi;
 		}
 	}
 	return found;
 }
 
 METHOD(qcd_nft_t, add, bool,
-	private_qcd_nft_t *this, uint32_t *spis, u_int count)
+	private_qcd_nft_t *this, const qcd_child_spi *spis, u_int count)
 {
 	uint32_t *fresh = calloc(count, sizeof(*fresh));
-	u_int found;
+	u_int found, i;
 	int error = 0;
 
 	if (!fresh && count)
@@ -146,7 +161,10 @@ METHOD(qcd_nft_t, add, bool,
 	}
 	if (error)
 	{
-		forget(this, fresh, found, fresh);
+		for (i = 0; i < found; i++)
+		{
+			this->spis->remove(this->spis, key(fresh[i]));
+		}
 		this->table->complain(this->table, error);
 	}
 	this->mutex->unlock(this->mutex);
@@ -155,7 +173,7 @@ METHOD(qcd_nft_t, add, bool,
 }
 
 METHOD(qcd_nft_t, remove_, void,
-	private_qcd_nft_t *this, uint32_t *spis, u_int count)
+	private_qcd_nft_t *this, const qcd_child_spi *spis, u_int count)
 {
 	uint32_t *gone = calloc(count, sizeof(*gone));
 	u_int found;

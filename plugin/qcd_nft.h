@@ -10,6 +10,8 @@
 
 #include <library.h>
 
+#include <qcd/qcd.h>
+
 typedef struct qcd_nft_t qcd_nft_t;
 
 /**
@@ -27,7 +29,7 @@ typedef void (*qcd_nft_packet_t)(void *user, chunk_t packet);
 #define QCD_NFT_COPY 128
 
 /**
- * Watches for packets of ESP, and of ESP in UDP, with certain SPIs: the kernel
+ * Watches for packets of ESP, of ESP in UDP, and of AH, with certain SPIs: the kernel
  * compares the SPIs (an nftables table of our own, with a set), limits the rate
  * and brings the packets by NFLOG. Half of the rate is for SPIs of which few
  * packets come, so that a flood with one of them can't hold back the others.
@@ -38,6 +40,10 @@ typedef void (*qcd_nft_packet_t)(void *user, chunk_t packet);
  * if we crash. On a kernel that knows no owners it is an ordinary table, and
  * one that a crash left is replaced. Nothing else of the ruleset is touched.
  *
+ * The set doesn't tell ESP from AH: of one number for both, each brings the
+ * packets of the other as well, and the first that is removed takes the other
+ * with it.
+ *
  * All methods are thread-safe.
  */
 struct qcd_nft_t {
@@ -45,20 +51,20 @@ struct qcd_nft_t {
 	/**
 	 * Watch for packets with these SPIs, too.
 	 *
-	 * @param spis			SPIs in network order
+	 * @param spis			SPIs
 	 * @param count			number of SPIs
 	 * @return				FALSE if the kernel refused (logged); none is added
 	 */
-	bool (*add)(qcd_nft_t *this, uint32_t *spis, u_int count);
+	bool (*add)(qcd_nft_t *this, const qcd_child_spi *spis, u_int count);
 
 	/**
 	 * Watch for packets with these SPIs no more; some may not be watched. With
 	 * the last SPI the table goes.
 	 *
-	 * @param spis			SPIs in network order
+	 * @param spis			SPIs
 	 * @param count			number of SPIs
 	 */
-	void (*remove)(qcd_nft_t *this, uint32_t *spis, u_int count);
+	void (*remove)(qcd_nft_t *this, const qcd_child_spi *spis, u_int count);
 
 	/**
 	 * Get the number of SPIs that are watched.

@@ -5,6 +5,8 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/ip6.h>
+#include <netinet/udp.h>
 
 #include <libnftnl/chain.h>
 #include <libnftnl/expr.h>
@@ -16,11 +18,14 @@
 
 /**
  * Chain of the hook, which does no more than to look an SPI up, as all packets
- * pay for that; and those of packets of lost SAs, in ESP and in UDP
+ * pay for that; and those of packets of lost SAs: ESP, ESP in UDP, AH in IPv4
+ * and in IPv6
  */
 #define CHAIN_INPUT "input"
 #define CHAIN_ESP "dead_esp"
 #define CHAIN_UDP "dead_udp"
+#define CHAIN_AH "dead_ah"
+#define CHAIN_AH6 "dead_ah6"
 
 /**
  * Chains that bring packets. Half of what we are brought is for SPIs of which
@@ -44,6 +49,13 @@
  * Packets a second with one SPI that are few: one is answered
  */
 #define FEW 10
+
+/**
+ * Where an AH header has its SPI, RFC 4302 section 2, and UDP its destination
+ * port
+ */
+#define AH_SPI 4
+#define UDP_PORT 2
 
 /**
  * Behind the host's own firewall: what that drops gets no answer
@@ -181,30 +193,47 @@ static struct nftnl_expr *append(struct nftnl_rule *rule, char *name)
 }
 
 /**
- * Match the protocol, behind whatever extension headers
+ * Match what was loaded into the register
  */
-static bool match_protocol(struct nftnl_rule *rule, uint8_t protocol)
+static bool match(struct nftnl_rule *rule, const void *value, uint32_t len)
 {
-	struct nftnl_expr *meta, *cmp;
+	struct nftnl_expr *cmp = append(rule, "cmp");
 
-	meta = append(rule, "meta");
-	cmp = append(rule, "cmp");
-	if (!meta || !cmp)
+	if (!cmp)
 	{
 		return FALSE;
 	}
-	nftnl_expr_set_u32(meta, NFTNL_EXPR_META_KEY, NFT_META_L4PROTO);
-	nftnl_expr_set_u32(meta, NFTNL_EXPR_META_DREG, NFT_REG_1);
 	nftnl_expr_set_u32(cmp, NFTNL_EXPR_CMP_SREG, NFT_REG_1);
 	nftnl_expr_set_u32(cmp, NFTNL_EXPR_CMP_OP, NFT_CMP_EQ);
-	nftnl_expr_set_data(cmp, NFTNL_EXPR_CMP_DATA, &protocol, sizeof(protocol));
+	nftnl_expr_set_data(cmp, NFTNL_EXPR_CMP_DATA, value, len);
 	return TRUE;
 }
 
 /**
- * Load octets behind the IP header into a register
+ * Match a protocol: that of IP, or the one behind whatever extension headers
+ *
+ * @param key			NFT_META_NFPROTO or NFT_META_L4PROTO
  */
-static bool load(struct nftnl_rule *rule, uint32_t offset, uint32_t len)
+static bool match_protocol(struct nftnl_rule *rule, u_int key, uint8_t protocol)
+{
+	struct nftnl_expr *meta = append(rule, "meta");
+
+	if (!meta)
+	{
+		return FALSE;
+	}
+	nftnl_expr_set_u32(meta, NFTNL_EXPR_META_KEY, key);
+	nftnl_expr_set_u32(meta, NFTNL_EXPR_META_DREG, NFT_REG_1);
+	return match(rule, &protocol, sizeof(protocol));
+}
+
+/**
+ * Load octets into a register
+ *
+ * @param base			NFT_PAYLOAD_TRANSPORT_HEADER or NFT_PAYLOAD_NETWORK_HEADER
+ */
+static bool load(struct nftnl_rule *rule, u_int base, uint32_t offset,
+				 uint32_t len)
 {
 	struct nftnl_expr *payload = append(rule, "payload");
 
@@ -213,33 +242,9 @@ static bool load(struct nftnl_rule *rule, uint32_t offset, uint32_t len)
 		return FALSE;
 	}
 	nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_DREG, NFT_REG_1);
-	nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_BASE,
-					   NFT_PAYLOAD_TRANSPORT_HEADER);
+	nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_BASE, base);
 	nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_OFFSET, offset);
 	nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_LEN, len);
-	return TRUE;
-}
-
-/**
- * Match the destination port of UDP
- */
-static bool match_port(struct nftnl_rule *rule, uint16_t port)
-{
-	struct nftnl_expr *cmp;
-
-	port = htons(port);
-	if (!load(rule, 2, sizeof(port)))
-	{
-		return FALSE;
-	}
-	cmp = append(rule, "cmp");
-	if (!cmp)
-	{
-		return FALSE;
-	}
-	nftnl_expr_set_u32(cmp, NFTNL_EXPR_CMP_SREG, NFT_REG_1);
-	nftnl_expr_set_u32(cmp, NFTNL_EXPR_CMP_OP, NFT_CMP_EQ);
-	nftnl_expr_set_data(cmp, NFTNL_EXPR_CMP_DATA, &port, sizeof(port));
 	return TRUE;
 }
 
@@ -388,15 +393,59 @@ static void add_limit(qcd_nft_batch_t *batch, char *chain, u_int rate,
 }
 
 /**
- * Begin a rule that has the SPI loaded, of ESP or of ESP in UDP to a port
+ * How the SPI of a packet gets into the register
  */
-static struct nftnl_rule *create_spi_rule(char *chain, uint16_t nat_port)
+typedef bool (*load_spi_t)(struct nftnl_rule *rule, uint16_t nat_port);
+
+static bool load_esp(struct nftnl_rule *rule, uint16_t nat_port)
+{
+	return match_protocol(rule, NFT_META_L4PROTO, IPPROTO_ESP) &&
+		   load(rule, NFT_PAYLOAD_TRANSPORT_HEADER, 0, sizeof(uint32_t));
+}
+
+static bool load_udp(struct nftnl_rule *rule, uint16_t nat_port)
+{
+	uint16_t port = htons(nat_port);
+
+	return match_protocol(rule, NFT_META_L4PROTO, IPPROTO_UDP) &&
+		   load(rule, NFT_PAYLOAD_TRANSPORT_HEADER, UDP_PORT, sizeof(port)) &&
+		   match(rule, &port, sizeof(port)) &&
+		   load(rule, NFT_PAYLOAD_TRANSPORT_HEADER, sizeof(struct udphdr),
+				sizeof(uint32_t));
+}
+
+static bool load_ah(struct nftnl_rule *rule, uint16_t nat_port)
+{
+	return match_protocol(rule, NFT_META_NFPROTO, NFPROTO_IPV4) &&
+		   match_protocol(rule, NFT_META_L4PROTO, IPPROTO_AH) &&
+		   load(rule, NFT_PAYLOAD_TRANSPORT_HEADER, AH_SPI, sizeof(uint32_t));
+}
+
+/**
+ * To the kernel, AH in IPv6 is an extension header, which is passed over; nft
+ * knows none of them by that name. So it is seen where it is the first one.
+ */
+static bool load_ah6(struct nftnl_rule *rule, uint16_t nat_port)
+{
+	uint8_t protocol = IPPROTO_AH;
+
+	return match_protocol(rule, NFT_META_NFPROTO, NFPROTO_IPV6) &&
+		   load(rule, NFT_PAYLOAD_NETWORK_HEADER,
+				offsetof(struct ip6_hdr, ip6_nxt), sizeof(protocol)) &&
+		   match(rule, &protocol, sizeof(protocol)) &&
+		   load(rule, NFT_PAYLOAD_NETWORK_HEADER,
+				sizeof(struct ip6_hdr) + AH_SPI, sizeof(uint32_t));
+}
+
+/**
+ * Begin a rule that has the SPI loaded
+ */
+static struct nftnl_rule *create_spi_rule(char *chain, load_spi_t load_spi,
+										  uint16_t nat_port)
 {
 	struct nftnl_rule *rule = create_rule(chain);
 
-	if (rule && match_protocol(rule, nat_port ? IPPROTO_UDP : IPPROTO_ESP) &&
-		(!nat_port || match_port(rule, nat_port)) &&
-		load(rule, nat_port ? 8 : 0, sizeof(uint32_t)))
+	if (rule && load_spi(rule, nat_port))
 	{
 		return rule;
 	}
@@ -408,18 +457,19 @@ static struct nftnl_rule *create_spi_rule(char *chain, uint16_t nat_port)
 }
 
 /**
- * Add the rules for ESP, or for ESP in UDP to a port
+ * Add the rules for packets of a kind
  */
-static void add_matches(qcd_nft_batch_t *batch, char *chain, uint16_t nat_port)
+static void add_matches(qcd_nft_batch_t *batch, char *chain,
+						load_spi_t load_spi, uint16_t nat_port)
 {
 	struct nftnl_rule *rule;
 
 	add_chain(batch, chain, FALSE);
 
-	rule = create_spi_rule(CHAIN_INPUT, nat_port);
+	rule = create_spi_rule(CHAIN_INPUT, load_spi, nat_port);
 	add_rule(batch, rule, rule && match_dead(rule) && decide(rule, chain));
 
-	rule = create_spi_rule(chain, nat_port);
+	rule = create_spi_rule(chain, load_spi, nat_port);
 	add_rule(batch, rule, rule && match_few(rule) && decide(rule, CHAIN_FEW));
 
 	rule = create_rule(chain);
@@ -447,7 +497,7 @@ void qcd_nft_rules_add(qcd_nft_batch_t *batch, u_int rate, uint16_t nat_port,
 	/* esp spi @dead jump dead_esp
 	 *   update @asked { esp spi limit rate 10/second burst 10 packets } jump few
 	 *   jump many */
-	add_matches(batch, CHAIN_ESP, 0);
+	add_matches(batch, CHAIN_ESP, load_esp, 0);
 
 	/* udp dport P @th,64,32 @dead jump dead_udp
 	 *   udp dport P update @asked { @th,64,32 limit ... } jump few
@@ -455,6 +505,11 @@ void qcd_nft_rules_add(qcd_nft_batch_t *batch, u_int rate, uint16_t nat_port,
 	 * RFC 3948 section 2.2: an SPI is not zero, the marker of IKE is */
 	if (nat_port)
 	{
-		add_matches(batch, CHAIN_UDP, nat_port);
+		add_matches(batch, CHAIN_UDP, load_udp, nat_port);
 	}
+
+	/* meta nfproto ipv4 ah spi @dead jump dead_ah ...
+	 * ip6 nexthdr ah @nh,352,32 @dead jump dead_ah6 ... */
+	add_matches(batch, CHAIN_AH, load_ah, 0);
+	add_matches(batch, CHAIN_AH6, load_ah6, 0);
 }

@@ -165,14 +165,14 @@ METHOD(listener_t, children_migrate, bool,
 }
 
 METHOD(qcd_outbound_t, find, u_int,
-	private_qcd_outbound_t *this, const uint8_t spi[4],
+	private_qcd_outbound_t *this, const qcd_child_spi *spi,
 	qcd_spis spis[QCD_OUTBOUND_MAX])
 {
 	uint32_t key;
 	child_t *child;
 	u_int count = 0;
 
-	memcpy(&key, spi, sizeof(key));
+	memcpy(&key, spi->octets, sizeof(key));
 	this->mutex->lock(this->mutex);
 	child = this->children->get(this->children, (void*)(uintptr_t)key);
 	while (child && count < QCD_OUTBOUND_MAX)

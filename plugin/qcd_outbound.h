@@ -34,11 +34,11 @@ struct qcd_outbound_t {
 	/**
 	 * Find the IKE_SAs with a CHILD_SA that sends to an SPI.
 	 *
-	 * @param spi			outbound SPI
+	 * @param spi			outbound SPI, of whatever protocol
 	 * @param spis			receives the SPIs of the IKE_SAs
 	 * @return				number of IKE_SAs, QCD_OUTBOUND_MAX at most
 	 */
-	u_int (*find)(qcd_outbound_t *this, const uint8_t spi[4],
+	u_int (*find)(qcd_outbound_t *this, const qcd_child_spi *spi,
 				  qcd_spis spis[QCD_OUTBOUND_MAX]);
 
 	/**

@@ -321,7 +321,7 @@ METHOD(qcd_promises_t, build_reply, bool,
 }
 
 METHOD(qcd_promises_t, judge_lost, enum qcd_judgement,
-	private_qcd_promises_t *this, const qcd_lost *lost, const qcd_esp *packet)
+	private_qcd_promises_t *this, const qcd_lost *lost, const qcd_traffic *packet)
 {
 	enum qcd_judgement judgement;
 
@@ -332,7 +332,7 @@ METHOD(qcd_promises_t, judge_lost, enum qcd_judgement,
 }
 
 METHOD(qcd_promises_t, build_tell, bool,
-	private_qcd_promises_t *this, const qcd_lost *lost, const qcd_esp *packet,
+	private_qcd_promises_t *this, const qcd_lost *lost, const qcd_traffic *packet,
 	chunk_t *message)
 {
 	qcd_datagram built;

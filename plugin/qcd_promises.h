@@ -173,7 +173,7 @@ struct qcd_promises_t {
 	 * @return				what to do
 	 */
 	enum qcd_judgement (*judge_lost)(qcd_promises_t *this, const qcd_lost *lost,
-									 const qcd_esp *packet);
+									 const qcd_traffic *packet);
 
 	/**
 	 * Build the message that tells that a CHILD_SA is lost.
@@ -184,7 +184,7 @@ struct qcd_promises_t {
 	 * @return				FALSE if the packet is too short to be answered
 	 */
 	bool (*build_tell)(qcd_promises_t *this, const qcd_lost *lost,
-					   const qcd_esp *packet, chunk_t *message);
+					   const qcd_traffic *packet, chunk_t *message);
 
 	/**
 	 * Destroy a qcd_promises_t.

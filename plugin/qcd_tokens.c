@@ -323,7 +323,7 @@ static u_int find_entries(private_qcd_tokens_t *this, qcd_message *message,
 	{
 		return 0;
 	}
-	found = this->outbound->find(this->outbound, message->child_spi, spis);
+	found = this->outbound->find(this->outbound, &message->child_spi, spis);
 	for (i = 0; i < found; i++)
 	{
 		entries[count] = this->held->get(this->held, &spis[i]);

@@ -48,7 +48,7 @@ struct qcd_reply_t {
 	/** ...or to a packet of a lost CHILD_SA, or to nothing at all */
 	bool is_lost;
 	qcd_lost lost;
-	qcd_esp packet;
+	qcd_traffic packet;
 	/** when it was asked for the last time, qcd_now() */
 	uint64_t asked;
 	/** when it was first held since we are connecting to the peer, or 0 */

@@ -34,7 +34,7 @@ readonly kernel_guest_packages=(
     charon-systemd strongswan-libcharon strongswan-swanctl
     libcharon-extra-plugins libstrongswan-extra-plugins
     libstrongswan-standard-plugins libnettle8 libsodium23 libjansson4
-    liblmdb0 libmnl0 libnftnl11
+    libmnl0 libnftnl11
     python3 python3-pytest python3-pytest-timeout python3-pytest-xdist
     python3-cryptography
     kmod openssl nftables iproute2 iputils-ping procps

@@ -30,7 +30,6 @@ enum {
      * transforms for IKE need more. */
     ENCRYPTED_LEN_MIN = 8 + 1 + 8,
     NOTIFY_HEADER_LEN = 4, /* Protocol ID to Notify Message Type */
-    CHILD_SPI_LEN = 4,
 };
 
 /* header_read reads an IKE header; the caller looks at `r->bad`. */

@@ -300,18 +300,18 @@ enum qcd_err qcd_maker_reply(const qcd_maker *maker, qcd_datagram *out,
 /* ---- ESP of lost SAs ----------------------------------------------------- */
 
 /* Is the packet long enough for an answer with a token? */
-static bool has_room_for_token(const qcd_esp *packet, size_t token_len)
+static bool has_room_for_token(const qcd_traffic *packet, size_t token_len)
 {
     const size_t notify_len = PAYLOAD_HEADER_LEN + NOTIFY_HEADER_LEN;
-    size_t least =
-        QCD_HEADER_LEN + notify_len + CHILD_SPI_LEN + notify_len + token_len;
+    size_t least = QCD_HEADER_LEN + notify_len + QCD_CHILD_SPI_LEN +
+                   notify_len + token_len;
 
     return max_reply_len(packet->len) >= least;
 }
 
 /* Does the packet come from where the map has the peer?  Others behind the same
  * address of a NAT have other ports. */
-static bool is_from_peer(const qcd_lost *lost, const qcd_esp *packet)
+static bool is_from_peer(const qcd_lost *lost, const qcd_traffic *packet)
 {
     return address_equals(&packet->source, &lost->peer) &&
            (!packet->encap || packet->source_port == lost->peer_port);
@@ -321,7 +321,8 @@ static bool is_from_peer(const qcd_lost *lost, const qcd_esp *packet)
  * is used up by an answer alone.  Were it by what the other limits refuse, who
  * is over his own could hold back the answer to the peer for nothing. */
 static enum qcd_judgement judge_known(qcd_maker *maker, const qcd_lost *lost,
-                                      const qcd_esp *packet, uint64_t now_ms)
+                                      const qcd_traffic *packet,
+                                      uint64_t now_ms)
 {
     const qcd_spi *local = qcd_ike_sa_local(&lost->sa);
 
@@ -346,7 +347,8 @@ static enum qcd_judgement judge_known(qcd_maker *maker, const qcd_lost *lost,
 }
 
 enum qcd_judgement qcd_maker_judge_lost(qcd_maker *maker, const qcd_lost *lost,
-                                        const qcd_esp *packet, uint64_t now_ms)
+                                        const qcd_traffic *packet,
+                                        uint64_t now_ms)
 {
     const qcd_address *target = packet != NULL ? &packet->source : &lost->peer;
 
@@ -374,7 +376,7 @@ static void tell_header(qcd_header *out, const qcd_ike_sa *sa)
 }
 
 enum qcd_err qcd_maker_tell(const qcd_maker *maker, qcd_datagram *out,
-                            const qcd_lost *lost, const qcd_esp *packet,
+                            const qcd_lost *lost, const qcd_traffic *packet,
                             uint64_t now_ms)
 {
     const show how = {.role = lost->sa.role,
@@ -385,6 +387,6 @@ enum qcd_err qcd_maker_tell(const qcd_maker *maker, qcd_datagram *out,
     qcd_message message = {.cause = QCD_CAUSE_INVALID_SPI};
 
     tell_header(&message.header, &lost->sa);
-    memcpy(message.child_spi, lost->child_spi, sizeof(message.child_spi));
+    message.child_spi = lost->child_spi;
     return encode_with_tokens(maker, out, &message, &how);
 }

@@ -43,10 +43,10 @@ static enum qcd_err take_invalid_spi(qcd_message *out, const notify *n)
 {
     /* RFC 7296 section 3.10.1: the notification data is the SPI.  RFC 6290
      * section 8.2: the tokens count as they do with the IKE SPIs. */
-    if (n->data_len != sizeof(out->child_spi)) {
+    if (n->data_len != QCD_CHILD_SPI_LEN) {
         return QCD_ERR_MALFORMED;
     }
-    memcpy(out->child_spi, n->data, sizeof(out->child_spi));
+    memcpy(out->child_spi.octets, n->data, QCD_CHILD_SPI_LEN);
     out->cause = QCD_CAUSE_INVALID_SPI;
     return QCD_OK;
 }
@@ -217,7 +217,7 @@ enum qcd_err qcd_message_encode(uint8_t *out, size_t *out_len, size_t out_cap,
         uint16_t type = m->cause == QCD_CAUSE_INVALID_SPI
                             ? QCD_NOTIFY_INVALID_SPI
                             : QCD_NOTIFY_INVALID_IKE_SPI;
-        write_notify(&w, m->num_tokens == 0, type, m->child_spi,
+        write_notify(&w, m->num_tokens == 0, type, m->child_spi.octets,
                      cause_data_len(m->cause));
     }
     for (size_t i = 0; i < m->num_tokens; i++) {

@@ -238,9 +238,8 @@ static void check_lost(qcd_samap *map, const past *p, uint32_t floor)
 {
     for (uint32_t n = 0; n < NUM; n++) {
         qcd_samap_row row;
-        uint8_t spi[SAMAP_SPI_LEN];
-        samap_box_spi(spi, n);
-        bool is_there = qcd_samap_find(map, &row, spi);
+        const qcd_child_spi spi = samap_box_spi(n);
+        bool is_there = qcd_samap_find(map, &row, &spi);
         if (p->flushed[n] == p->now[n]) {
             assert_true(is_row(map, n, p->now[n]));
         } else if (is_there) {

@@ -17,7 +17,7 @@
 
 #include "store/samap.h"
 
-enum { ESP = 50, PORT = 4500, LIFETIME_S = 3600, FIRST_SPI = 0x0a000001 };
+enum { PORT = 4500, LIFETIME_S = 3600, FIRST_SPI = 0x0a000001 };
 
 static void demand(bool is_true, const char *what)
 {
@@ -40,12 +40,12 @@ static void make_row(qcd_samap_row *out, uint32_t n, uint32_t local,
     uint32_t spi = htonl(FIRST_SPI + n);
 
     memset(out, 0, sizeof(*out));
-    memcpy(out->child_spi, &spi, sizeof(spi));
-    out->protocol = ESP;
+    memcpy(out->child_spi.octets, &spi, sizeof(spi));
+    out->child_spi.protocol = QCD_ESP;
     out->encap = true;
-    out->role = QCD_RESPONDER;
-    memcpy(out->spis.initiator.octets, &spi, sizeof(spi));
-    demand(qcd_maker_mint(maker, &out->spis.responder) == QCD_OK,
+    out->sa.role = QCD_RESPONDER;
+    memcpy(out->sa.spis.initiator.octets, &spi, sizeof(spi));
+    demand(qcd_maker_mint(maker, &out->sa.spis.responder) == QCD_OK,
            "no SPI can be minted");
     set_address(&out->local, local);
     set_address(&out->peer, peer + n);
@@ -66,9 +66,9 @@ static void print_row(const qcd_samap_row *row)
 {
     char text[INET_ADDRSTRLEN];
 
-    print_octets(row->child_spi, sizeof(row->child_spi));
-    print_octets(row->spis.initiator.octets, QCD_SPI_LEN);
-    print_octets(row->spis.responder.octets, QCD_SPI_LEN);
+    print_octets(row->child_spi.octets, QCD_CHILD_SPI_LEN);
+    print_octets(row->sa.spis.initiator.octets, QCD_SPI_LEN);
+    print_octets(row->sa.spis.responder.octets, QCD_SPI_LEN);
     printf("%s\n", inet_ntop(AF_INET, row->peer.octets, text, sizeof(text)));
 }
 

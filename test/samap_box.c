@@ -11,32 +11,38 @@ void samap_box_in_memory(void)
     }
 }
 
-void samap_box_spi(uint8_t out[SAMAP_SPI_LEN], uint32_t n)
+static void write_number(uint8_t *out, uint32_t n)
 {
-    for (size_t i = 0; i < SAMAP_SPI_LEN; i++) {
+    for (size_t i = 0; i < 4; i++) {
         out[i] = (uint8_t)(n >> (24 - 8 * i));
     }
+}
+
+qcd_child_spi samap_box_spi(uint32_t n)
+{
+    qcd_child_spi spi = {.protocol = n % 5 == 0 ? QCD_AH : QCD_ESP};
+    write_number(spi.octets, n);
+    return spi;
 }
 
 void samap_box_row(qcd_samap_row *out, uint32_t n, uint32_t v)
 {
     memset(out, 0, sizeof(*out));
-    samap_box_spi(out->child_spi, n);
-    out->protocol = n % 5 == 0 ? 51 : 50;
+    out->child_spi = samap_box_spi(n);
     out->encap = n % 3 == 0;
     out->node = (uint8_t)n;
     out->run = (uint16_t)(n + v);
-    out->role = n / 4 % 2 == 0 ? QCD_INITIATOR : QCD_RESPONDER;
-    count_up(&out->spis, (uint8_t)(v % 2), sizeof(out->spis));
-    samap_box_spi(out->spis.initiator.octets, n / 4);
-    samap_box_spi(out->spis.responder.octets, n / 4);
+    out->sa.role = n / 4 % 2 == 0 ? QCD_INITIATOR : QCD_RESPONDER;
+    count_up(&out->sa.spis, (uint8_t)(v % 2), sizeof(out->sa.spis));
+    write_number(out->sa.spis.initiator.octets, n / 4);
+    write_number(out->sa.spis.responder.octets, n / 4);
     out->local.len = n % 2 == 0 ? 4 : 16;
     out->peer.len = n % 2 == 0 ? 16 : 4;
     count_up(out->local.octets, (uint8_t)n, out->local.len);
     count_up(out->peer.octets, (uint8_t)(n + 9), out->peer.len);
     out->local_port = (uint16_t)(500 + n);
     out->peer_port = (uint16_t)(4500 + n);
-    samap_box_spi(out->peer_id, n / 16);
+    write_number(out->peer_id, n / 16);
     out->expires = 0x1000000000u + v;
 }
 
@@ -77,11 +83,10 @@ void samap_box_put(qcd_samap *map, uint32_t n, uint32_t v)
 enum qcd_store_err samap_box_take_out(qcd_samap *map, qcd_store_report *report,
                                       uint32_t n)
 {
-    uint8_t spi[SAMAP_SPI_LEN];
+    const qcd_child_spi spi = samap_box_spi(n);
     qcd_samap_row row;
     bool removed;
-    samap_box_spi(spi, n);
-    bool is_there = qcd_samap_find(map, &row, spi);
+    bool is_there = qcd_samap_find(map, &row, &spi);
     if (!is_there) {
         samap_box_row(&row, n, 0);
     }
@@ -108,19 +113,17 @@ bool samap_box_has(qcd_samap *map, uint32_t n, uint32_t v)
 {
     qcd_samap_row row;
     qcd_samap_row want;
-    uint8_t spi[SAMAP_SPI_LEN];
-    samap_box_spi(spi, n);
+    const qcd_child_spi spi = samap_box_spi(n);
     samap_box_row(&want, n, v);
-    return qcd_samap_find(map, &row, spi) && samap_box_is(&row, &want);
+    return qcd_samap_find(map, &row, &spi) && samap_box_is(&row, &want);
 }
 
 bool samap_box_lacks(qcd_samap *map, uint32_t n)
 {
     qcd_samap_row row;
-    uint8_t spi[SAMAP_SPI_LEN];
-    samap_box_spi(spi, n);
+    const qcd_child_spi spi = samap_box_spi(n);
     dirty(&row, sizeof(row));
-    return !qcd_samap_find(map, &row, spi) && is_zero(&row, sizeof(row));
+    return !qcd_samap_find(map, &row, &spi) && is_zero(&row, sizeof(row));
 }
 
 void samap_box_abandon(qcd_samap *map)

@@ -11,8 +11,8 @@
  * no power in memory, where that can be had. */
 void samap_box_in_memory(void);
 
-/* samap_box_spi writes the SPI of row `n`; SPIs are in the order of n. */
-void samap_box_spi(uint8_t out[SAMAP_SPI_LEN], uint32_t n);
+/* samap_box_spi is the SPI of row `n`, of AH for each fifth. */
+qcd_child_spi samap_box_spi(uint32_t n);
 
 /* samap_box_row makes row `n` of version `v`: of each four rows with the same
  * n / 4 the IKE SA is the same, and of each sixteen with the same n / 16 the

@@ -82,7 +82,7 @@ static qcd_spi spi_which(enum which which)
 static qcd_lost lost_in(enum qcd_role role)
 {
     qcd_lost lost = {.sa = {{spi_which(PEER), spi_which(DEAD)}, role},
-                     .child_spi = {0xc1, 0xc2, 0xc3, 0xc4},
+                     .child_spi = {{0xc1, 0xc2, 0xc3, 0xc4}, QCD_ESP},
                      .peer = peer,
                      .peer_port = PEER_PORT};
 
@@ -101,7 +101,7 @@ static qcd_lost lost_numbered(uint32_t n)
 }
 
 static enum qcd_judgement judge_packet(const qcd_lost *lost,
-                                       const qcd_esp *packet, uint64_t ms)
+                                       const qcd_traffic *packet, uint64_t ms)
 {
     return qcd_maker_judge_lost(&maker, lost, packet, START_MS + ms);
 }
@@ -115,7 +115,7 @@ static enum qcd_err tell(qcd_datagram *out, const qcd_lost *lost,
                          size_t packet_len)
 {
     qcd_lost at_taker = *lost;
-    qcd_esp packet = {.len = packet_len, .source = peer};
+    qcd_traffic packet = {.len = packet_len, .source = peer};
 
     maker.settings.token_len = token_len;
     maker.settings.is_bound = taker != NULL;
@@ -132,7 +132,7 @@ static enum qcd_err tell(qcd_datagram *out, const qcd_lost *lost,
 static enum qcd_judgement judge(const qcd_lost *lost, const qcd_address *source,
                                 uint64_t ms)
 {
-    const qcd_esp packet = {
+    const qcd_traffic packet = {
         .encap = true, .source = *source, .source_port = PEER_PORT, .len = 100};
 
     return judge_packet(lost, source == &lost->peer ? NULL : &packet, ms);
@@ -301,7 +301,7 @@ static void test_known_is_one_address(void **state)
 static void test_known_is_one_port(void **state)
 {
     const qcd_lost lost = lost_in(QCD_RESPONDER);
-    qcd_esp packet = {.encap = true, .source = peer, .len = 100};
+    qcd_traffic packet = {.encap = true, .source = peer, .len = 100};
 
     (void)state;
     packet.source_port = PEER_PORT;
@@ -330,7 +330,7 @@ static void test_room_for_a_token(void **state)
 
     (void)state;
     for (size_t len = 0; len < 2 * least; len++) {
-        qcd_esp packet = {.source = peer, .len = len};
+        qcd_traffic packet = {.source = peer, .len = len};
         enum qcd_judgement want = QCD_SILENT_NO_REQUEST;
 
         if (len >= least) {
@@ -545,7 +545,8 @@ static void test_verified_by_the_taker(void **state)
         assert_true(qcd_message_is_candidate(out.octets, out.len));
         assert_int_equal(qcd_message_decode(&m, out.octets, out.len), QCD_OK);
         assert_int_equal(m.cause, QCD_CAUSE_INVALID_SPI);
-        assert_memory_equal(m.child_spi, lost.child_spi, 4);
+        assert_memory_equal(m.child_spi.octets, lost.child_spi.octets,
+                            QCD_CHILD_SPI_LEN);
         assert_memory_equal(&m.header.spis, &lost.sa.spis,
                             sizeof(lost.sa.spis));
         assert_int_equal(m.num_tokens, QCD_GENERATIONS_MAX);
@@ -589,8 +590,8 @@ static void test_amplification(void **state)
     (void)state;
     for (size_t i = 0; i < 300 * NUM_ROWS(token_lens); i++) {
         uint8_t token_len = token_lens[i % NUM_ROWS(token_lens)];
-        const qcd_esp packet = {.len = 1 + i / NUM_ROWS(token_lens),
-                                .source = peer};
+        const qcd_traffic packet = {.len = 1 + i / NUM_ROWS(token_lens),
+                                    .source = peer};
         size_t each = 8u + token_len;
         size_t fit = packet.len * 3 < 40 ? 0 : (packet.len * 3 - 40) / each;
         size_t want = fit < QCD_GENERATIONS_MAX ? fit : QCD_GENERATIONS_MAX;

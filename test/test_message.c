@@ -513,7 +513,7 @@ static void test_decoded_octets(void **state)
     assert_int_equal(m.header.message_id, 7);
     assert_int_equal(m.header.exchange_type, 37);
     assert_int_equal(m.header.length, len);
-    assert_memory_equal(m.child_spi, in + 28 + 8, 4);
+    assert_memory_equal(m.child_spi.octets, in + 28 + 8, 4);
     assert_int_equal(m.tokens[0].len, 16);
     assert_memory_equal(m.tokens[0].octets, in + 28 + 12 + 8, 16);
     assert_int_equal(m.tokens[1].len, 128);
@@ -617,7 +617,7 @@ static qcd_message message_of(enum qcd_cause cause, size_t num, size_t len)
     m.header.exchange_type = 37;
     m.header.flags = 0x20;
     m.header.message_id = 0xfffefdfc;
-    count_up(m.child_spi, 0xc1, sizeof(m.child_spi));
+    count_up(m.child_spi.octets, 0xc1, QCD_CHILD_SPI_LEN);
     for (size_t i = 0; i < num && i < QCD_TOKENS_READ_MAX; i++) {
         m.tokens[i].len = (uint8_t)len;
         count_up(m.tokens[i].octets, (uint8_t)(i * 16),

@@ -226,7 +226,8 @@ static enum qcd_samap_fate see(void *user, qcd_samap_row *row)
 {
     seen *s = user;
     assert_true(s->num < NUM_ROWS(s->n));
-    uint32_t n = (uint32_t)row->child_spi[2] << 8 | row->child_spi[3];
+    uint32_t n =
+        (uint32_t)row->child_spi.octets[2] << 8 | row->child_spi.octets[3];
     s->n[s->num++] = n;
     row->expires = 0x1000000000u + 2; /* so that it is version 2 */
     row->run = 7;                     /* this is not ours to change */
@@ -238,13 +239,12 @@ static void check_fates(qcd_samap *map, const char *name)
     for (uint32_t n = 0; n < 40; n++) {
         qcd_samap_row row;
         qcd_samap_row want;
-        uint8_t spi[SAMAP_SPI_LEN];
-        samap_box_spi(spi, n);
+        const qcd_child_spi spi = samap_box_spi(n);
         samap_box_row(&want, n, 0);
         if (n % 3 == 1) {
             want.expires += 2;
         }
-        CHECK_INT(name, qcd_samap_find(map, &row, spi), n % 3 != 2);
+        CHECK_INT(name, qcd_samap_find(map, &row, &spi), n % 3 != 2);
         CHECK(name, n % 3 == 2 || samap_box_is(&row, &want));
     }
 }

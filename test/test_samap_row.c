@@ -15,13 +15,13 @@ static void test_there_and_back(void **state)
         samap_row_encode(octets, &row);
         dirty(&again, sizeof(again));
         assert_true(samap_row_decode(&again, octets));
-        assert_memory_equal(again.child_spi, row.child_spi, 4);
-        assert_int_equal(again.protocol, row.protocol);
+        assert_memory_equal(&again.child_spi, &row.child_spi,
+                            sizeof(row.child_spi));
         assert_int_equal(again.encap, row.encap);
         assert_int_equal(again.node, row.node);
         assert_int_equal(again.run, row.run);
-        assert_int_equal(again.role, row.role);
-        assert_memory_equal(&again.spis, &row.spis, sizeof(row.spis));
+        assert_int_equal(again.sa.role, row.sa.role);
+        assert_memory_equal(&again.sa.spis, &row.sa.spis, sizeof(row.sa.spis));
         assert_memory_equal(&again.local, &row.local, sizeof(row.local));
         assert_memory_equal(&again.peer, &row.peer, sizeof(row.peer));
         assert_int_equal(again.local_port, row.local_port);

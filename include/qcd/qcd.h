@@ -108,6 +108,16 @@ typedef struct qcd_ike_sa {
 QCD_API const qcd_spi *qcd_ike_sa_local(const qcd_ike_sa *sa);
 QCD_API const qcd_spi *qcd_ike_sa_remote(const qcd_ike_sa *sa);
 
+#define QCD_CHILD_SPI_LEN 4 /* octets of a child SA's SPI */
+
+/* qcd_child_spi names a child SA at the end that receives on it.  `protocol` is
+ * QCD_ESP or QCD_AH (those of IP), or 0 where it is not told. */
+enum { QCD_ESP = 50, QCD_AH = 51 };
+typedef struct qcd_child_spi {
+    uint8_t octets[QCD_CHILD_SPI_LEN];
+    uint8_t protocol;
+} qcd_child_spi;
+
 /* qcd_address is an IP address without a port: `len` is 4 or 16, and octets
  * beyond `len` are not looked at.  Both members are the caller's to set. */
 typedef struct qcd_address {
@@ -375,40 +385,41 @@ QCD_API QCD_NODISCARD enum qcd_err qcd_maker_reply(const qcd_maker *maker,
 
 /* ---- ESP and AH of lost SAs, RFC 6290 section 8.2 ---- */
 
-/* qcd_esp is a packet of ESP, alone or in UDP (RFC 3948). */
-typedef struct qcd_esp {
-    uint8_t child_spi[4];
+/* qcd_traffic is a packet of a child SA: AH, or ESP, alone or in UDP (RFC
+ * 3948). */
+typedef struct qcd_traffic {
+    qcd_child_spi child_spi;
     bool encap; /* in UDP */
     qcd_address source;
     qcd_address destination;
     uint16_t source_port; /* of UDP, else 0 */
     uint16_t destination_port;
-    size_t len; /* octets of ESP itself, all that came in this packet */
-} qcd_esp;
+    size_t len; /* octets of ESP or AH itself, all that came in this packet */
+} qcd_traffic;
 
-/* qcd_esp_decode reads the first `in_len` octets of an IP packet at `in`, which
- * may have been cut behind the SPI.  IPv6 extension headers before ESP, eight
- * at most, are passed over.  A first fragment is read, and counts as long as it
- * is.  `len` is what the packet says of itself; that so many octets arrived is
- * what the kernel has made sure of.
+/* qcd_traffic_decode reads the first `in_len` octets of an IP packet at `in`,
+ * which may have been cut behind the SPI.  IPv6 extension headers before it,
+ * eight at most, are passed over.  A first fragment is read, and counts as long
+ * as it is.  `len` is what the packet says of itself; that so many octets
+ * arrived is what the kernel has made sure of.
  *
  *   QCD_ERR_TRUNCATED  the octets end before the SPI does
- *   QCD_ERR_MALFORMED  no ESP: another protocol, a later fragment, IKE or
+ *   QCD_ERR_MALFORMED  no ESP or AH: another protocol, a later fragment, IKE or
  *                      a keepalive in UDP, the reserved SPIs 0 to 255, lengths
  *                      that can't be, IPv6 that is to be routed on, or from no
  *                      single host: multicast, broadcast, unspecified, IPv4 in
  *                      an IPv6 address */
 QCD_API QCD_NODISCARD enum qcd_err
-qcd_esp_decode(qcd_esp *out, const uint8_t *in, size_t in_len);
+qcd_traffic_decode(qcd_traffic *out, const uint8_t *in, size_t in_len);
 
 /* qcd_lost is a child SA that was lost in a crash, as the daemon's map has it.
  * All members are the caller's to set, to whatever the map says: what can't be
  * is judged QCD_SILENT_NO_EVIDENCE. */
 typedef struct qcd_lost {
-    qcd_ike_sa sa;        /* its IKE SA */
-    uint8_t child_spi[4]; /* the inbound one */
-    qcd_address peer;     /* where the peer was */
-    uint16_t peer_port;   /* and the port of its IKE and ESP in UDP */
+    qcd_ike_sa sa;           /* its IKE SA */
+    qcd_child_spi child_spi; /* the inbound one */
+    qcd_address peer;        /* where the peer was */
+    uint16_t peer_port;      /* and the port of its IKE and ESP in UDP */
 } qcd_lost;
 
 /* qcd_maker_is_lost tells whether an IKE SA that a daemon's memory names is one
@@ -419,7 +430,7 @@ QCD_API QCD_NODISCARD bool qcd_maker_is_lost(const qcd_maker *maker,
                                              const qcd_ike_sa *sa);
 
 /* qcd_maker_judge_lost decides, at `now_ms`, whether somebody is to be told
- * that `lost` is lost: whoever sent the ESP packet `packet` with its child SPI
+ * that `lost` is lost: whoever sent the packet `packet` with its child SPI
  * or, where `packet` is NULL, the peer, without being asked.  It needs the same
  * evidence as the answer to an IKE request.  The result is
  *
@@ -444,7 +455,7 @@ QCD_API QCD_NODISCARD bool qcd_maker_is_lost(const qcd_maker *maker,
  * Before it sends, the daemon looks once more whether it has such an SA. */
 QCD_API QCD_NODISCARD enum qcd_judgement
 qcd_maker_judge_lost(qcd_maker *maker, const qcd_lost *lost,
-                     const qcd_esp *packet, uint64_t now_ms);
+                     const qcd_traffic *packet, uint64_t now_ms);
 
 /* qcd_maker_tell builds at `now_ms` the message that tells of `lost`:
  * INVALID_SPI with the child SPI and a token of each generation, in the order
@@ -455,7 +466,7 @@ qcd_maker_judge_lost(qcd_maker *maker, const qcd_lost *lost,
  *   QCD_ERR_NOBUF  as qcd_maker_reply */
 QCD_API QCD_NODISCARD enum qcd_err
 qcd_maker_tell(const qcd_maker *maker, qcd_datagram *out, const qcd_lost *lost,
-               const qcd_esp *packet, uint64_t now_ms);
+               const qcd_traffic *packet, uint64_t now_ms);
 
 /* ---- How fast to tell peers of lost SAs without being asked ------------- */
 
@@ -526,7 +537,8 @@ enum qcd_cause {
 typedef struct qcd_message {
     qcd_header header; /* next_payload and length are ignored when encoding */
     enum qcd_cause cause;
-    uint8_t child_spi[4]; /* with QCD_CAUSE_INVALID_SPI: the ESP or AH SPI */
+    qcd_child_spi child_spi; /* with QCD_CAUSE_INVALID_SPI, which tells no
+                                protocol: 0 */
     size_t num_tokens;
     size_t num_skipped; /* tokens beyond QCD_TOKENS_READ_MAX, not looked at */
     qcd_token tokens[QCD_TOKENS_READ_MAX];

@@ -28,6 +28,10 @@ def kernel(encap: bool, config: Config | None = None) -> Config:
     return (config or Config()).but(kernel_esp=True, encap=encap)
 
 
+# Instead of ESP; there is no AH in UDP.
+AH = {"esp_proposals": [], "ah_proposals": ["sha256-x25519"]}
+
+
 def states(gateway: Gateway) -> str:
     """The SAs that the kernel has on that gateway."""
     return gateway.host.ns.run("/sbin/ip", "xfrm", "state")
@@ -177,6 +181,30 @@ def test_esp_is_enough_over_ipv6(new_lab: NewLab, encap: bool) -> None:
     lay_ipv6(lab)
     old = lab.up()
     assert_kernel_esp(lab.a, encap)
+    with probe(lab) as pings:
+        pings.wait_answer(count=3)
+        power_cut(lab.b)
+        lab.b.start()
+        began = time.time()
+        pings.wait_answer(began)
+        assert lab.a.wait_established(other_than=(old,))
+        assert_esp_was_enough(lab, began)
+
+
+@pytest.mark.parametrize("six", [False, True], ids=["ipv4", "ipv6"])
+def test_ah_is_enough(new_lab: NewLab, six: bool) -> None:
+    """RFC 6290 section 8.2: a packet of AH is answered as one of ESP is."""
+    ends = [
+        kernel(False, over_ipv6(me, peer) if six else None).but(
+            esp=True, child_options=AH
+        )
+        for me, peer in ((1, 2), (2, 1))
+    ]
+    lab = new_lab(a=ends[0], b=ends[1])
+    if six:
+        lay_ipv6(lab)
+    old = lab.up()
+    assert states(lab.a).count("proto ah") >= 2, states(lab.a)
     with probe(lab) as pings:
         pings.wait_answer(count=3)
         power_cut(lab.b)

@@ -69,7 +69,8 @@ static double now(void)
  */
 static bool execute(qcd_nft_t *nft, char *line)
 {
-	uint32_t first, *spis;
+	uint32_t first, spi;
+	qcd_child_spi *spis;
 	u_int count, i;
 	double begin;
 	char verb[8];
@@ -82,7 +83,8 @@ static bool execute(qcd_nft_t *nft, char *line)
 	spis = calloc(count, sizeof(*spis));
 	for (i = 0; i < count; i++)
 	{
-		spis[i] = htonl(first + i);
+		spi = htonl(first + i);
+		memcpy(spis[i].octets, &spi, sizeof(spi));
 	}
 	begin = now();
 	if (streq(verb, "add"))

@@ -39,13 +39,13 @@ static enum qcd_store_err cannot_write(const qcd_samap *map,
 
 /* read_row reads the row of `spi`, which should be in that slot. */
 static bool read_row(const qcd_samap *map, qcd_samap_row *out, uint32_t slot,
-                     const uint8_t spi[SAMAP_SPI_LEN])
+                     const qcd_child_spi *spi)
 {
     uint8_t octets[SAMAP_SLOT_LEN];
     size_t len;
     if (io_pread(map->fd, octets, &len, sizeof(octets), place_of(slot)) == 0 &&
         len == sizeof(octets) && samap_row_decode(out, octets) &&
-        memcmp(out->child_spi, spi, SAMAP_SPI_LEN) == 0) {
+        memcmp(&out->child_spi, spi, sizeof(*spi)) == 0) {
         return true;
     }
     memset(out, 0, sizeof(*out));
@@ -145,8 +145,8 @@ static bool see_slot(qcd_samap *map, census *seen, const uint8_t *octets,
     uint32_t slot = ++index->end;
     bool is_row = len == SAMAP_SLOT_LEN && samap_row_decode(&row, octets) &&
                   index->num < QCD_SAMAP_ROWS_MAX;
-    if (is_row && samap_index_find(index, row.child_spi) == 0) {
-        samap_index_add(index, row.child_spi, slot);
+    if (is_row && samap_index_find(index, &row.child_spi) == 0) {
+        samap_index_add(index, &row.child_spi, slot);
         return true;
     }
     samap_index_give(index, slot);
@@ -257,7 +257,7 @@ static void clear(qcd_samap *map, uint8_t *buffer)
             bool is_whole = left >= SAMAP_SLOT_LEN;
             bool is_row =
                 is_whole && samap_row_decode(&row, octets) &&
-                samap_index_find(&map->index, row.child_spi) == slot + i;
+                samap_index_find(&map->index, &row.child_spi) == slot + i;
             if (!is_row && !is_zero(octets, is_whole ? SAMAP_SLOT_LEN : left)) {
                 (void)!write_slot(map, slot + i, NULL);
             }
@@ -400,7 +400,7 @@ static int put_new(qcd_samap *map, const qcd_samap_row *row)
         uint32_t slot = samap_index_take(&map->index);
         why = write_slot(map, slot, row);
         if (why == 0) {
-            samap_index_add(&map->index, row->child_spi, slot);
+            samap_index_add(&map->index, &row->child_spi, slot);
             return 0;
         }
         if (why != EIO || map->index.end >= SLOTS_MAX) {
@@ -420,10 +420,10 @@ static int put_again(qcd_samap *map, uint32_t slot, const qcd_samap_row *row)
     if (why != EIO) {
         return why;
     }
-    samap_index_remove(&map->index, row->child_spi);
+    samap_index_remove(&map->index, &row->child_spi);
     why = put_new(map, row);
     if (why != 0) {
-        samap_index_add(&map->index, row->child_spi, slot);
+        samap_index_add(&map->index, &row->child_spi, slot);
     } else if (io_pwrite(map->fd, empty, sizeof(empty), place_of(slot)) == 0) {
         samap_index_give(&map->index, slot);
     }
@@ -434,7 +434,7 @@ static int put_again(qcd_samap *map, uint32_t slot, const qcd_samap_row *row)
 static enum qcd_store_err put(qcd_samap *map, qcd_store_report *report,
                               const qcd_samap_row *row)
 {
-    uint32_t slot = samap_index_find(&map->index, row->child_spi);
+    uint32_t slot = samap_index_find(&map->index, &row->child_spi);
     if (slot == 0 && map->index.num >= map->rows_max) {
         return report_fail(report, QCD_STORE_ERR_EXHAUSTED,
                            "%s/%s has %zu rows, and no more are taken. If "
@@ -457,8 +457,7 @@ enum qcd_store_err qcd_samap_put(qcd_samap *map, qcd_store_report *report,
 }
 
 /* take_out removes the row in a slot. */
-static int take_out(qcd_samap *map, uint32_t slot,
-                    const uint8_t spi[SAMAP_SPI_LEN])
+static int take_out(qcd_samap *map, uint32_t slot, const qcd_child_spi *spi)
 {
     int why = write_slot(map, slot, NULL);
     if (why == 0) {
@@ -476,11 +475,12 @@ enum qcd_store_err qcd_samap_remove(qcd_samap *map, qcd_store_report *report,
     memset(report, 0, sizeof(*report));
     *out_removed = false;
     (void)pthread_mutex_lock(&map->lock);
-    uint32_t slot = samap_index_find(&map->index, row->child_spi);
+    uint32_t slot = samap_index_find(&map->index, &row->child_spi);
     /* A row that can't be read any more is nobody's. */
-    if (slot != 0 && (!read_row(map, &now, slot, row->child_spi) ||
-                      memcmp(&now.spis, &row->spis, sizeof(now.spis)) == 0)) {
-        why = take_out(map, slot, row->child_spi);
+    if (slot != 0 &&
+        (!read_row(map, &now, slot, &row->child_spi) ||
+         memcmp(&now.sa.spis, &row->sa.spis, sizeof(now.sa.spis)) == 0)) {
+        why = take_out(map, slot, &row->child_spi);
         *out_removed = why == 0;
     }
     (void)pthread_mutex_unlock(&map->lock);
@@ -508,7 +508,7 @@ enum qcd_store_err qcd_samap_flush(qcd_samap *map, qcd_store_report *report)
 /* ---- Finding ----------------------------------------------------------- */
 
 bool qcd_samap_find(qcd_samap *map, qcd_samap_row *out,
-                    const uint8_t child_spi[4])
+                    const qcd_child_spi *child_spi)
 {
     memset(out, 0, sizeof(*out));
     (void)pthread_mutex_lock(&map->lock);
@@ -534,13 +534,13 @@ static int visit_slot(qcd_samap *map, uint32_t slot,
 {
     qcd_samap_row row;
     if (!samap_row_decode(&row, octets) ||
-        samap_index_find(&map->index, row.child_spi) != slot) {
+        samap_index_find(&map->index, &row.child_spi) != slot) {
         return 0;
     }
     qcd_samap_row changed = row;
     enum qcd_samap_fate fate = visit(user, &changed);
     if (fate == QCD_SAMAP_DROP) {
-        return take_out(map, slot, row.child_spi);
+        return take_out(map, slot, &row.child_spi);
     }
     row.expires = changed.expires;
     return fate == QCD_SAMAP_UPDATE ? write_slot(map, slot, &row) : 0;

@@ -32,13 +32,11 @@ typedef struct qcd_samap qcd_samap;
  * Its key is `child_spi` alone: where two have the same SPI at two addresses,
  * the later one takes the place of the earlier. */
 typedef struct qcd_samap_row {
-    uint8_t child_spi[4];
-    uint8_t protocol; /* 50 for ESP, 51 for AH */
-    bool encap;       /* in UDP */
-    uint8_t node;     /* that has or had the SA, and the run that owns it */
+    qcd_child_spi child_spi;
+    bool encap;   /* in UDP */
+    uint8_t node; /* that has or had the SA, and the run that owns it */
     uint16_t run;
-    enum qcd_role role; /* whose SPI of `spis` is ours */
-    qcd_spis spis;      /* of the IKE SA */
+    qcd_ike_sa sa;
     qcd_address local; /* where the IKE SA's messages come in, and from where */
     qcd_address peer;
     uint16_t local_port;
@@ -88,7 +86,7 @@ QCD_NODISCARD enum qcd_store_err qcd_samap_flush(qcd_samap *map,
 /* qcd_samap_find finds the row of `child_spi`, as the last change left it.  It
  * returns false, with `out` all zero, where there is none. */
 QCD_NODISCARD bool qcd_samap_find(qcd_samap *map, qcd_samap_row *out,
-                                  const uint8_t child_spi[4]);
+                                  const qcd_child_spi *child_spi);
 
 /* qcd_samap_visit is called with each row of a walk; the map's functions must
  * not be called in it.  It may change the row's `expires`, and no other member:

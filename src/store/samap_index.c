@@ -14,32 +14,44 @@
 
 /* home is the place where `spi` is, or after which it is looked for.  SPIs may
  * be of a narrow range, or follow each other: all bits of one count. */
-static size_t home(const samap_index *index, const uint8_t spi[SAMAP_SPI_LEN])
+static size_t home(const samap_index *index, const qcd_child_spi *spi)
 {
     uint32_t number;
-    memcpy(&number, spi, sizeof(number));
+    memcpy(&number, spi->octets, sizeof(number));
     number = (number ^ number >> 16) * 0x7feb352du;
     number = (number ^ number >> 15) * 0x846ca68bu;
     return (number ^ number >> 16) & (index->num_places - 1);
 }
 
+static qcd_child_spi spi_of(const samap_place *place)
+{
+    qcd_child_spi spi = {.protocol = place->protocol};
+    memcpy(spi.octets, place->octets, QCD_CHILD_SPI_LEN);
+    return spi;
+}
+
+static bool is_of(const samap_place *place, const qcd_child_spi *spi)
+{
+    return memcmp(place->octets, spi->octets, QCD_CHILD_SPI_LEN) == 0 &&
+           place->protocol == spi->protocol;
+}
+
 /* seek finds the place of `spi`, or the empty one where it would be. */
-static size_t seek(const samap_index *index, const uint8_t spi[SAMAP_SPI_LEN])
+static size_t seek(const samap_index *index, const qcd_child_spi *spi)
 {
     size_t i = home(index, spi);
-    while (index->places[i].slot != 0 &&
-           memcmp(index->places[i].spi, spi, SAMAP_SPI_LEN) != 0) {
+    while (index->places[i].slot != 0 && !is_of(&index->places[i], spi)) {
         i = (i + 1) & (index->num_places - 1);
     }
     return i;
 }
 
-static void put(samap_index *index, const uint8_t spi[SAMAP_SPI_LEN],
-                uint32_t slot)
+static void put(samap_index *index, const qcd_child_spi *spi, uint32_t slot)
 {
     samap_place *place = &index->places[seek(index, spi)];
-    memcpy(place->spi, spi, SAMAP_SPI_LEN);
-    place->slot = slot;
+    memcpy(place->octets, spi->octets, QCD_CHILD_SPI_LEN);
+    place->protocol = spi->protocol;
+    place->slot = slot & 0xffffff;
 }
 
 /* grow doubles the number of places. */
@@ -55,20 +67,20 @@ static bool grow(samap_index *index)
     index->num_places = num;
     for (size_t i = 0; i < old.num_places; i++) {
         if (old.places[i].slot != 0) {
-            put(index, old.places[i].spi, old.places[i].slot);
+            const qcd_child_spi spi = spi_of(&old.places[i]);
+            put(index, &spi, old.places[i].slot);
         }
     }
     free(old.places);
     return true;
 }
 
-uint32_t samap_index_find(const samap_index *index,
-                          const uint8_t spi[SAMAP_SPI_LEN])
+uint32_t samap_index_find(const samap_index *index, const qcd_child_spi *spi)
 {
     return index->num == 0 ? 0 : index->places[seek(index, spi)].slot;
 }
 
-void samap_index_add(samap_index *index, const uint8_t spi[SAMAP_SPI_LEN],
+void samap_index_add(samap_index *index, const qcd_child_spi *spi,
                      uint32_t slot)
 {
     assert(index->num * 2 < index->num_places && slot != 0);
@@ -76,7 +88,7 @@ void samap_index_add(samap_index *index, const uint8_t spi[SAMAP_SPI_LEN],
     index->num++;
 }
 
-void samap_index_remove(samap_index *index, const uint8_t spi[SAMAP_SPI_LEN])
+void samap_index_remove(samap_index *index, const qcd_child_spi *spi)
 {
     size_t mask = index->num_places - 1;
     size_t gap = seek(index, spi);
@@ -84,7 +96,8 @@ void samap_index_remove(samap_index *index, const uint8_t spi[SAMAP_SPI_LEN])
     /* What comes behind it moves up, unless it would be before its home. */
     for (size_t i = (gap + 1) & mask; index->places[i].slot != 0;
          i = (i + 1) & mask) {
-        size_t from_home = (i - home(index, index->places[i].spi)) & mask;
+        const qcd_child_spi other = spi_of(&index->places[i]);
+        size_t from_home = (i - home(index, &other)) & mask;
         if (from_home >= ((i - gap) & mask)) {
             index->places[gap] = index->places[i];
             gap = i;

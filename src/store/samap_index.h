@@ -8,8 +8,9 @@
 
 /* samap_place is an SPI and its slot, or nothing with slot 0, the head's. */
 typedef struct samap_place {
-    uint8_t spi[SAMAP_SPI_LEN];
-    uint32_t slot;
+    uint8_t octets[QCD_CHILD_SPI_LEN];
+    uint32_t protocol : 8;
+    uint32_t slot : 24;
 } samap_place;
 
 /* samap_index is a table with open addressing, at most half full, and a stack.
@@ -30,7 +31,7 @@ QCD_NODISCARD bool samap_index_reserve(samap_index *index);
 
 /* samap_index_find returns the slot of `spi`, or 0. */
 QCD_NODISCARD uint32_t samap_index_find(const samap_index *index,
-                                        const uint8_t spi[SAMAP_SPI_LEN]);
+                                        const qcd_child_spi *spi);
 
 /* samap_index_take returns a slot for a new row: a free one, or the one behind
  * all others.  There is room reserved. */
@@ -41,11 +42,11 @@ void samap_index_give(samap_index *index, uint32_t slot);
 
 /* samap_index_add adds `spi`, which it does not have.  There is room
  * reserved. */
-void samap_index_add(samap_index *index, const uint8_t spi[SAMAP_SPI_LEN],
+void samap_index_add(samap_index *index, const qcd_child_spi *spi,
                      uint32_t slot);
 
 /* samap_index_remove removes `spi`, which it has. */
-void samap_index_remove(samap_index *index, const uint8_t spi[SAMAP_SPI_LEN]);
+void samap_index_remove(samap_index *index, const qcd_child_spi *spi);
 
 /* samap_index_free frees what it holds. */
 void samap_index_free(samap_index *index);

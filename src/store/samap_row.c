@@ -54,14 +54,14 @@ void samap_row_encode(uint8_t out[SAMAP_SLOT_LEN], const qcd_samap_row *row)
     wr w;
     wr_init(&w, out, SAMAP_SLOT_LEN);
     wr_u8(&w, ROW_MARK);
-    wr_bytes(&w, row->child_spi, SAMAP_SPI_LEN);
-    wr_u8(&w, row->protocol);
+    wr_bytes(&w, row->child_spi.octets, QCD_CHILD_SPI_LEN);
+    wr_u8(&w, row->child_spi.protocol);
     wr_u8(&w, row->encap ? 1 : 0);
     wr_u8(&w, row->node);
     wr_be16(&w, row->run);
-    wr_u8(&w, (uint8_t)row->role);
-    wr_bytes(&w, row->spis.initiator.octets, QCD_SPI_LEN);
-    wr_bytes(&w, row->spis.responder.octets, QCD_SPI_LEN);
+    wr_u8(&w, (uint8_t)row->sa.role);
+    wr_bytes(&w, row->sa.spis.initiator.octets, QCD_SPI_LEN);
+    wr_bytes(&w, row->sa.spis.responder.octets, QCD_SPI_LEN);
     put_address(&w, &row->local);
     put_address(&w, &row->peer);
     wr_be16(&w, row->local_port);
@@ -94,23 +94,23 @@ static void get_address(qcd_address *out, rd *r)
 
 static void get_fields(qcd_samap_row *out, rd *r)
 {
-    get_bytes(out->child_spi, r, SAMAP_SPI_LEN);
-    out->protocol = rd_u8(r);
+    get_bytes(out->child_spi.octets, r, QCD_CHILD_SPI_LEN);
+    out->child_spi.protocol = rd_u8(r);
     uint8_t encap = rd_u8(r);
     out->encap = encap == 1;
     out->node = rd_u8(r);
     out->run = rd_be16(r);
     uint8_t role = rd_u8(r);
-    out->role = role == QCD_INITIATOR ? QCD_INITIATOR : QCD_RESPONDER;
-    get_bytes(out->spis.initiator.octets, r, QCD_SPI_LEN);
-    get_bytes(out->spis.responder.octets, r, QCD_SPI_LEN);
+    out->sa.role = role == QCD_INITIATOR ? QCD_INITIATOR : QCD_RESPONDER;
+    get_bytes(out->sa.spis.initiator.octets, r, QCD_SPI_LEN);
+    get_bytes(out->sa.spis.responder.octets, r, QCD_SPI_LEN);
     get_address(&out->local, r);
     get_address(&out->peer, r);
     out->local_port = rd_be16(r);
     out->peer_port = rd_be16(r);
     get_bytes(out->peer_id, r, QCD_SAMAP_PEER_LEN);
     out->expires = rd_be64(r);
-    if (encap > 1 || role != (uint8_t)out->role) {
+    if (encap > 1 || role != (uint8_t)out->sa.role) {
         r->bad = true;
     }
 }

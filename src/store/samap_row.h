@@ -26,7 +26,6 @@
 
 #include "samap.h"
 
-#define SAMAP_SPI_LEN 4
 #define SAMAP_SLOT_LEN 128
 #define SAMAP_SUM_LEN 8
 #define SAMAP_VERSION 2

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* esp.c: packets of ESP as the kernel shows them, RFC 6290 section 8.2: IPv4
- * (RFC 791), IPv6 (RFC 8200), ESP (RFC 4303) and ESP in UDP (RFC 3948). */
+/* traffic.c: packets of child SAs as the kernel shows them, RFC 6290 section
+ * 8.2: IPv4 (RFC 791), IPv6 (RFC 8200), ESP (RFC 4303), ESP in UDP (RFC 3948)
+ * and AH (RFC 4302). */
 #include <qcd/qcd.h>
 
 #include <string.h>
@@ -22,10 +23,10 @@ enum {
     PROTO_UDP = 17,
     PROTO_ROUTING = 43,
     PROTO_FRAGMENT = 44,
-    PROTO_ESP = 50,
     PROTO_DESTINATION = 60,
 
-    ESP_MIN = 8 /* SPI and sequence number */
+    ESP_MIN = 8, /* SPI and sequence number */
+    AH_MIN = 12  /* and what is before them */
 };
 
 /* ip is what is behind an IP header: a protocol, and octets of which `total`
@@ -47,7 +48,7 @@ static void address_read(qcd_address *out, rd *r, uint8_t len)
     }
 }
 
-static enum qcd_err read_ipv4(qcd_esp *out, ip *behind, rd *r)
+static enum qcd_err read_ipv4(qcd_traffic *out, ip *behind, rd *r)
 {
     uint8_t header_len = (uint8_t)((rd_u8(r) & 0x0f) * 4);
 
@@ -109,7 +110,7 @@ static bool is_extension(uint8_t protocol)
            protocol == PROTO_FRAGMENT || protocol == PROTO_DESTINATION;
 }
 
-static enum qcd_err read_ipv6(qcd_esp *out, ip *behind, rd *r)
+static enum qcd_err read_ipv6(qcd_traffic *out, ip *behind, rd *r)
 {
     enum qcd_err err = QCD_OK;
 
@@ -129,7 +130,7 @@ static enum qcd_err read_ipv6(qcd_esp *out, ip *behind, rd *r)
     return err;
 }
 
-static enum qcd_err read_udp(qcd_esp *out, ip *behind, rd *r)
+static enum qcd_err read_udp(qcd_traffic *out, ip *behind, rd *r)
 {
     out->encap = true;
     out->source_port = rd_be16(r);
@@ -160,24 +161,42 @@ static enum qcd_err read_udp(qcd_esp *out, ip *behind, rd *r)
     return QCD_OK;
 }
 
-static enum qcd_err read_esp(qcd_esp *out, const ip *behind, rd *r)
+/* Reads an SPI.  RFC 4303 section 2.1 and RFC 4302 section 2.4: 0 to 255 are
+ * reserved.  RFC 3948 section 2: IKE in UDP begins with four zero octets, and
+ * a keepalive has one. */
+static enum qcd_err read_spi(qcd_traffic *out, const ip *behind, rd *r)
 {
-    const uint8_t *spi = rd_bytes(r, sizeof(out->child_spi));
+    const uint8_t *spi = rd_bytes(r, sizeof(out->child_spi.octets));
 
-    if (behind->total < ESP_MIN) {
-        return QCD_ERR_MALFORMED;
-    }
     if (spi == NULL) {
         return QCD_ERR_TRUNCATED;
     }
-    /* RFC 4303 section 2.1: the SPIs 0 to 255 are reserved.  RFC 3948 section
-     * 2: IKE in UDP begins with four zero octets, and a keepalive has one. */
     if (spi[0] == 0 && spi[1] == 0 && spi[2] == 0) {
         return QCD_ERR_MALFORMED;
     }
-    memcpy(out->child_spi, spi, sizeof(out->child_spi));
+    memcpy(out->child_spi.octets, spi, sizeof(out->child_spi.octets));
+    out->child_spi.protocol = behind->protocol;
     out->len = behind->total;
     return QCD_OK;
+}
+
+static enum qcd_err read_esp(qcd_traffic *out, const ip *behind, rd *r)
+{
+    return behind->total < ESP_MIN ? QCD_ERR_MALFORMED
+                                   : read_spi(out, behind, r);
+}
+
+/* RFC 4302 section 2.2: its length counts in words of 32 bits, less two. */
+static enum qcd_err read_ah(qcd_traffic *out, const ip *behind, rd *r)
+{
+    (void)rd_u8(r);
+    size_t len = ((size_t)rd_u8(r) + 2) * 4;
+    (void)rd_be16(r);
+    if (r->bad) {
+        return behind->total < AH_MIN ? QCD_ERR_MALFORMED : QCD_ERR_TRUNCATED;
+    }
+    return len < AH_MIN || len > behind->total ? QCD_ERR_MALFORMED
+                                               : read_spi(out, behind, r);
 }
 
 /* An answer goes to the source: what names no host (RFC 1122 section 3.2.1.3,
@@ -198,7 +217,26 @@ static bool is_a_host(const qcd_address *a)
            memcmp(a->octets, mapped, sizeof(mapped)) != 0;
 }
 
-static enum qcd_err read_packet(qcd_esp *out, rd *r)
+static enum qcd_err read_upper(qcd_traffic *out, ip *behind, rd *r)
+{
+    enum qcd_err err = QCD_OK;
+
+    switch (behind->protocol) {
+    case QCD_AH:
+        return read_ah(out, behind, r);
+    case PROTO_UDP:
+        err = read_udp(out, behind, r);
+        behind->protocol = QCD_ESP;
+        break;
+    case QCD_ESP:
+        break;
+    default:
+        return QCD_ERR_MALFORMED;
+    }
+    return err == QCD_OK ? read_esp(out, behind, r) : err;
+}
+
+static enum qcd_err read_packet(qcd_traffic *out, rd *r)
 {
     ip behind = {0};
     enum qcd_err err;
@@ -219,15 +257,11 @@ static enum qcd_err read_packet(qcd_esp *out, rd *r)
     if (err == QCD_OK && !is_a_host(&out->source)) {
         err = QCD_ERR_MALFORMED;
     }
-    if (err == QCD_OK && behind.protocol == PROTO_UDP) {
-        err = read_udp(out, &behind, r);
-    } else if (err == QCD_OK && behind.protocol != PROTO_ESP) {
-        err = QCD_ERR_MALFORMED;
-    }
-    return err == QCD_OK ? read_esp(out, &behind, r) : err;
+    return err == QCD_OK ? read_upper(out, &behind, r) : err;
 }
 
-enum qcd_err qcd_esp_decode(qcd_esp *out, const uint8_t *in, size_t in_len)
+enum qcd_err qcd_traffic_decode(qcd_traffic *out, const uint8_t *in,
+                                size_t in_len)
 {
     rd r;
 

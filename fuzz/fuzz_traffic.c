@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuzz_esp.c: any octets as an IP packet.  What is decoded keeps the promises
- * of the header, is what another decoder says, and does not depend on what is
- * behind the SPI. */
+/* fuzz_traffic.c: any octets as an IP packet.  What is decoded keeps the
+ * promises of the header, is what another decoder says, and does not depend on
+ * what is behind the SPI. */
 #include "fuzz.h"
 
-#include "../test/esp_reference.h"
+#include "../test/traffic_reference.h"
 
 enum { ESP_MIN = 8, CUT_MAX = 100 };
 
@@ -14,26 +14,27 @@ static void check_address(const qcd_address *a, uint8_t len)
     DEMAND(fuzz_is_zero(a->octets + len, sizeof(a->octets) - len));
 }
 
-static void check_decoded(const qcd_esp *esp, const uint8_t *in)
+static void check_decoded(const qcd_traffic *esp, const uint8_t *in)
 {
     uint8_t len = in[0] >> 4 == 6 ? 16 : 4;
 
     DEMAND(in[0] >> 4 == 4 || in[0] >> 4 == 6);
     check_address(&esp->source, len);
     check_address(&esp->destination, len);
-    DEMAND(!fuzz_is_zero(esp->child_spi, 3));
+    DEMAND(!fuzz_is_zero(esp->child_spi.octets, 3));
     DEMAND(esp->len >= ESP_MIN && esp->len <= UINT16_MAX);
     DEMAND(esp->encap || (esp->source_port == 0 && esp->destination_port == 0));
 }
 
-static void check_reference(const qcd_esp *esp, enum qcd_err err,
+static void check_reference(const qcd_traffic *esp, enum qcd_err err,
                             const uint8_t *in, size_t in_len)
 {
-    qcd_esp want;
+    qcd_traffic want;
 
     DEMAND(reference_decode(&want, in, in_len) == (err == QCD_OK));
     if (err == QCD_OK) {
-        DEMAND(memcmp(esp->child_spi, want.child_spi, 4) == 0);
+        DEMAND(memcmp(&esp->child_spi, &want.child_spi,
+                      sizeof(want.child_spi)) == 0);
         DEMAND(memcmp(&esp->source, &want.source, sizeof(want.source)) == 0);
         DEMAND(memcmp(&esp->destination, &want.destination,
                       sizeof(want.destination)) == 0);
@@ -45,18 +46,18 @@ static void check_reference(const qcd_esp *esp, enum qcd_err err,
 }
 
 /* Cut anywhere it says the same, or that it was cut. */
-static void check_cut(const qcd_esp *esp, enum qcd_err err, const uint8_t *in,
-                      size_t in_len)
+static void check_cut(const qcd_traffic *esp, enum qcd_err err,
+                      const uint8_t *in, size_t in_len)
 {
     bool has_spi = false;
 
     for (size_t len = 0; len < in_len && len < CUT_MAX; len++) {
         uint8_t *cut = malloc(len > 0 ? len : 1);
-        qcd_esp got;
+        qcd_traffic got;
 
         DEMAND(cut != NULL);
         memcpy(cut, in, len);
-        enum qcd_err got_err = qcd_esp_decode(&got, cut, len);
+        enum qcd_err got_err = qcd_traffic_decode(&got, cut, len);
         free(cut);
         DEMAND(got_err == QCD_OK || got_err == QCD_ERR_TRUNCATED ||
                got_err == err);
@@ -70,10 +71,10 @@ static void check_cut(const qcd_esp *esp, enum qcd_err err, const uint8_t *in,
 
 int LLVMFuzzerTestOneInput(const uint8_t *in, size_t in_len)
 {
-    qcd_esp esp;
+    qcd_traffic esp;
 
     memset(&esp, 0xa5, sizeof(esp));
-    enum qcd_err err = qcd_esp_decode(&esp, in, in_len);
+    enum qcd_err err = qcd_traffic_decode(&esp, in, in_len);
     if (err == QCD_OK) {
         check_decoded(&esp, in);
     } else {

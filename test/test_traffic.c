@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_esp.c: src/esp.c. Packets are built from a row, whole, and then cut. */
+/* test_traffic.c: src/traffic.c. Packets are built from a row, whole, and then
+ * cut. */
 #include "test.h"
 
 #include <qcd/qcd.h>
 
-#include "esp_reference.h"
+#include "traffic_reference.h"
 #include "wr.h"
 
-enum { PACKET_MAX = 4096, ESP = 50, UDP = 17, TCP = 6, ESP_LEN = 60 };
+enum { PACKET_MAX = 4096, ESP = 50, AH = 51, UDP = 17, TCP = 6, ESP_LEN = 60 };
 
 #define OK QCD_OK
 #define BAD QCD_ERR_MALFORMED
@@ -28,6 +29,7 @@ typedef struct packet {
     uint16_t destination_port; /* 0: 4500 */
     size_t len;                /* of ESP; 0: 60, 0xffff: none */
     const char *chain;         /* extension headers, a letter for each */
+    unsigned ah;               /* AH, of that length field less one */
 } packet;
 
 static const uint8_t source4[] = {192, 0, 2, 1};
@@ -44,6 +46,9 @@ static uint8_t upper_protocol(const packet *p)
 {
     if (p->protocol != 0) {
         return p->protocol;
+    }
+    if (p->ah != 0) {
+        return AH;
     }
     return p->in_udp ? UDP : ESP;
 }
@@ -150,7 +155,7 @@ static void write_ipv6(wr *w, const packet *p, size_t behind)
     }
 }
 
-/* Returns the length, and where ESP begins. */
+/* Returns the length, and where the SPI is. */
 static size_t write_packet(uint8_t out[PACKET_MAX], size_t *begin,
                            const packet *p)
 {
@@ -160,8 +165,12 @@ static size_t write_packet(uint8_t out[PACKET_MAX], size_t *begin,
 
     assert_true(len <= sizeof(body) / 2);
     memset(body, 0x5a, sizeof(body));
+    size_t spi_at = p->ah != 0 ? 4 : 0;
     for (size_t i = 0; i < 4; i++) {
-        body[i] = (uint8_t)(p->spi >> (24 - 8 * i));
+        body[spi_at + i] = (uint8_t)(p->spi >> (24 - 8 * i));
+    }
+    if (p->ah != 0) {
+        body[1] = (uint8_t)(p->ah - 1);
     }
     wr_init(&w, out, PACKET_MAX);
     if (p->is_v6) {
@@ -175,7 +184,7 @@ static size_t write_packet(uint8_t out[PACKET_MAX], size_t *begin,
         wr_be16(&w, (uint16_t)((long)(8 + len) + p->udp_off));
         wr_be16(&w, 0);
     }
-    *begin = w.len;
+    *begin = w.len + spi_at;
     wr_bytes(&w, body, len);
     assert_false(w.bad);
     return w.len;
@@ -217,7 +226,7 @@ static const packet packets[] = {
     /* other protocols */
     {"TCP", SPI, BAD, .protocol = TCP},
     {"protocol 49", SPI, BAD, .protocol = 49},
-    {"AH", SPI, BAD, .protocol = 51},
+    {"what is no AH", SPI, BAD, .protocol = 51},
     {"IPv6's fragment header in IPv4", SPI, BAD, .protocol = 44},
     {"TCP in IPv6", SPI, BAD, .is_v6 = true, .protocol = TCP},
     {"no next header", SPI, BAD, .is_v6 = true, .protocol = 59},
@@ -275,8 +284,8 @@ static const packet packets[] = {
     {"first fragment in IPv6", SPI, OK, .is_v6 = true, .chain = "m"},
     {"second fragment in IPv6", SPI, BAD, .is_v6 = true, .chain = "l"},
     {"far fragment in IPv6", SPI, BAD, .is_v6 = true, .chain = "L"},
-    {"AH in IPv6", SPI, BAD, .is_v6 = true, .chain = "A"},
-    {"AH behind another", SPI, BAD, .is_v6 = true, .chain = "hA"},
+    {"AH of 8 octets in IPv6", SPI, BAD, .is_v6 = true, .chain = "A"},
+    {"AH of 8 octets behind another", SPI, BAD, .is_v6 = true, .chain = "hA"},
     {"all of them", SPI, OK, .is_v6 = true, .chain = "hdrad"},
     {"all of them, and UDP", SPI, OK, .is_v6 = true, .in_udp = true,
      .chain = "hdrad"},
@@ -293,14 +302,30 @@ static const packet packets[] = {
      .udp_off = 1400, .chain = "m"},
     {"atomic fragment of UDP that lies", SPI, BAD, .is_v6 = true,
      .in_udp = true, .udp_off = 1, .chain = "a"},
+
+    /* RFC 4302 section 2: 60 octets are 15 words, and the field says 13 */
+    {"AH", SPI, OK, .ah = 1 + 4},
+    {"AH in IPv6", SPI, OK, .ah = 1 + 4, .is_v6 = true},
+    {"AH behind others", SPI, OK, .ah = 1 + 4, .is_v6 = true, .chain = "had"},
+    {"AH of 8 octets", SPI, BAD, .ah = 1 + 0},
+    {"AH of 12 octets", SPI, OK, .ah = 1 + 1},
+    {"AH that is all", SPI, OK, .ah = 1 + 13},
+    {"AH beyond the packet", SPI, BAD, .ah = 1 + 14},
+    {"AH of the longest", SPI, BAD, .ah = 1 + 255},
+    {"12 octets of AH", SPI, OK, .ah = 1 + 1, .len = 12},
+    {"11 octets of AH", SPI, BAD, .ah = 1 + 1, .len = 11},
+    {"one octet of AH", SPI, BAD, .ah = 1 + 1, .len = 1},
+    {"AH, SPI 255", 255, BAD, .ah = 1 + 4},
+    {"AH, SPI 256", 256, OK, .ah = 1 + 4},
+    {"AH, second fragment", SPI, BAD, .ah = 1 + 4, .fragment = 0x2001},
 };
 
-static enum qcd_err decode(qcd_esp *out, const uint8_t *in, size_t in_len)
+static enum qcd_err decode(qcd_traffic *out, const uint8_t *in, size_t in_len)
 {
     uint8_t *exact = copy_exact(in, in_len);
 
     dirty(out, sizeof(*out));
-    enum qcd_err err = qcd_esp_decode(out, exact, in_len);
+    enum qcd_err err = qcd_traffic_decode(out, exact, in_len);
     free(exact);
     return err;
 }
@@ -314,14 +339,15 @@ static size_t want_len(const packet *p)
     return (size_t)(p->in_udp && of_udp < of_ip ? of_udp : of_ip);
 }
 
-static void check_fields(const packet *p, const qcd_esp *got)
+static void check_fields(const packet *p, const qcd_traffic *got)
 {
     const char *row = p->name;
     uint8_t len = p->is_v6 ? 16 : 4;
     const uint8_t spi[] = {(uint8_t)(p->spi >> 24), (uint8_t)(p->spi >> 16),
                            (uint8_t)(p->spi >> 8), (uint8_t)p->spi};
 
-    CHECK_OCTETS(row, got->child_spi, spi, 4);
+    CHECK_OCTETS(row, got->child_spi.octets, spi, 4);
+    CHECK_INT(row, got->child_spi.protocol, p->ah != 0 ? QCD_AH : QCD_ESP);
     CHECK_INT(row, got->encap, p->in_udp);
     CHECK_INT(row, got->source.len, len);
     CHECK_INT(row, got->destination.len, len);
@@ -341,7 +367,7 @@ static void test_decode(void **state)
     for (size_t i = 0; i < NUM_ROWS(packets); i++) {
         const packet *p = &packets[i];
         uint8_t whole[PACKET_MAX];
-        qcd_esp got;
+        qcd_traffic got;
         size_t begin;
         size_t len = write_packet(whole, &begin, p);
 
@@ -362,13 +388,13 @@ static void test_every_truncation(void **state)
     for (size_t i = 0; i < NUM_ROWS(packets); i++) {
         const packet *p = &packets[i];
         uint8_t whole[PACKET_MAX];
-        qcd_esp want;
+        qcd_traffic want;
         size_t begin;
         size_t whole_len = write_packet(whole, &begin, p);
 
         (void)!decode(&want, whole, whole_len);
         for (size_t len = 0; len < whole_len; len++) {
-            qcd_esp got;
+            qcd_traffic got;
             enum qcd_err err = decode(&got, whole, len);
 
             if (p->want == OK) {
@@ -388,11 +414,11 @@ static void test_every_truncation(void **state)
 
 static void test_nothing(void **state)
 {
-    qcd_esp got;
+    qcd_traffic got;
 
     (void)state;
     dirty(&got, sizeof(got));
-    assert_int_equal(qcd_esp_decode(&got, NULL, 0), QCD_ERR_TRUNCATED);
+    assert_int_equal(qcd_traffic_decode(&got, NULL, 0), QCD_ERR_TRUNCATED);
     assert_true(is_zero(&got, sizeof(got)));
 }
 
@@ -408,7 +434,7 @@ static void test_every_version(void **state)
         size_t len = write_packet(whole, &begin, &p);
 
         for (unsigned version = 0; version < 16; version++) {
-            qcd_esp got;
+            qcd_traffic got;
 
             whole[0] = (uint8_t)(version << 4 | (whole[0] & 0x0f));
             enum qcd_err err = decode(&got, whole, len);
@@ -460,7 +486,7 @@ static void test_sources(void **state)
         bool is_v6 = sources[i].len == 16;
         const packet p = {"source", SPI, OK, .is_v6 = is_v6};
         uint8_t whole[PACKET_MAX];
-        qcd_esp got;
+        qcd_traffic got;
         size_t begin;
         size_t len = write_packet(whole, &begin, &p);
 
@@ -480,12 +506,12 @@ static void test_sources(void **state)
 
 static void check_reference(const char *name, const uint8_t *in, size_t in_len)
 {
-    qcd_esp got;
-    qcd_esp want;
+    qcd_traffic got;
+    qcd_traffic want;
     uint8_t *exact = copy_exact(in, in_len);
 
     dirty(&got, sizeof(got));
-    enum qcd_err err = qcd_esp_decode(&got, exact, in_len);
+    enum qcd_err err = qcd_traffic_decode(&got, exact, in_len);
     bool is_esp = reference_decode(&want, exact, in_len);
 
     free(exact);
@@ -495,7 +521,7 @@ static void check_reference(const char *name, const uint8_t *in, size_t in_len)
         CHECK_ZERO(name, got);
         return;
     }
-    CHECK_OCTETS(name, got.child_spi, want.child_spi, 4);
+    CHECK_OCTETS(name, &got.child_spi, &want.child_spi, sizeof(want.child_spi));
     CHECK_OCTETS(name, &got.source, &want.source, sizeof(want.source));
     CHECK_OCTETS(name, &got.destination, &want.destination,
                  sizeof(want.destination));

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* esp_reference.h: what qcd_esp_decode is held against, written from the RFCs
- * in another way: no reader that moves on, but positions in the whole packet,
- * `at` the octet that is looked at and `end` the first one that is no longer of
- * it. */
-#ifndef QCD_ESP_REFERENCE_H
-#define QCD_ESP_REFERENCE_H
+/* traffic_reference.h: what qcd_traffic_decode is held against, written from
+ * the RFCs in another way: no reader that moves on, but positions in the whole
+ * packet, `at` the octet that is looked at and `end` the first one that is no
+ * longer of it. */
+#ifndef QCD_TRAFFIC_REFERENCE_H
+#define QCD_TRAFFIC_REFERENCE_H
 
 #include <string.h>
 
@@ -94,7 +94,7 @@ static inline bool reference_v6(reference *r)
     return true;
 }
 
-static inline bool reference_udp(qcd_esp *out, reference *r)
+static inline bool reference_udp(qcd_traffic *out, reference *r)
 {
     size_t udp_end = r->at + (size_t)reference_get(r, r->at + 4, 2);
 
@@ -111,7 +111,7 @@ static inline bool reference_udp(qcd_esp *out, reference *r)
 }
 
 /* reference_decode tells whether the octets are such a packet, and which. */
-static inline bool reference_decode(qcd_esp *out, const uint8_t *in,
+static inline bool reference_decode(qcd_traffic *out, const uint8_t *in,
                                     size_t in_len)
 {
     reference r = {.in = in, .in_len = in_len};
@@ -122,14 +122,19 @@ static inline bool reference_decode(qcd_esp *out, const uint8_t *in,
     if ((version != 4 && version != 6) ||
         !(is_v6 ? reference_v6(&r) : reference_v4(&r)) ||
         (r.protocol == 17 && !reference_udp(out, &r)) ||
-        (r.protocol != 17 && r.protocol != 50)) {
+        (r.protocol != 17 && r.protocol != 50 && r.protocol != 51)) {
         return false;
     }
-    if (r.at + 8 > r.end || r.at + 4 > in_len ||
-        reference_get(&r, r.at, 4) < 256) {
+    bool is_ah = r.protocol == 51;
+    size_t spi_at = r.at + (is_ah ? 4 : 0);
+    size_t words = (size_t)reference_get(&r, r.at + 1, 1) + 2;
+    if (r.at + (is_ah ? 12 : 8) > r.end || spi_at + 4 > in_len ||
+        reference_get(&r, spi_at, 4) < 256 ||
+        (is_ah && (words < 3 || r.at + words * 4 > r.end))) {
         return false;
     }
-    memcpy(out->child_spi, in + r.at, sizeof(out->child_spi));
+    memcpy(out->child_spi.octets, in + spi_at, QCD_CHILD_SPI_LEN);
+    out->child_spi.protocol = is_ah ? 51 : 50;
     out->len = r.end - r.at;
     reference_address(&out->source, &r, is_v6 ? 8 : 12, is_v6 ? 16 : 4);
     reference_address(&out->destination, &r, is_v6 ? 24 : 16, is_v6 ? 16 : 4);
