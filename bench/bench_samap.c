@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "store/samap.h"
+#include <qcd/store.h>
 
 enum {
     NUM_MAP_ROWS = 1000000,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The plugin's qcd_nft without charon: plugin/test/nft_harness.c, driven line by line."""
+"""libqcd-watch without a daemon: test/watch_harness.c, driven line by line."""
 
 import queue
 import subprocess
@@ -10,7 +10,7 @@ from lab.net import Netns
 from lab.process import plugin_path
 from lab.wait import LabTimeout
 
-HARNESS = plugin_path().parent / "nft_harness"
+HARNESS = plugin_path().parents[1] / "test" / "watch_harness"
 NAT_PORT = 4500
 
 
@@ -98,10 +98,6 @@ class Harness:
         while not self._packets.empty():
             taken.append(self._packets.get())
         return taken
-
-    @property
-    def complaints(self) -> list[str]:
-        return [line for line in self.log if line.startswith("QCD:")]
 
     def kill(self) -> None:
         self.process.kill()

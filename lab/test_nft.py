@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Seeing ESP of lost SAs: qcd_nft without charon, real packets, real nftables.
+"""Seeing ESP of lost SAs: libqcd-watch without a daemon, real packets, real nftables.
 
 That a packet is not brought shows a marker, sent after it, that is brought.
 """
@@ -311,7 +311,7 @@ def test_more_spis_than_are_told_apart(start: Start, peer: Peer) -> None:
         return MARKER in [spi_of(packet) for packet in nft.packets()]
 
     wait_until("the marker", marker_came)
-    assert nft.complaints == []
+    assert nft.log == []
 
 
 def test_no_table_without_spis(start: Start, gateway: Netns) -> None:
@@ -326,7 +326,7 @@ def test_no_table_without_spis(start: Start, gateway: Netns) -> None:
     nft.add(SPI)
     assert nft.close() == 0
     assert tables(gateway) == ""
-    assert nft.complaints == []
+    assert nft.log == []
 
 
 def test_nft_lists_the_table(start: Start, gateway: Netns) -> None:
@@ -440,10 +440,10 @@ def test_another_process_has_the_table(start: Start, gateway: Netns) -> None:
 
     done = early.add(LIVE, 2)
     assert not done.ok and done.count == 0
-    assert "another process" in early.complaints[0]
+    assert "another process" in early.log[0]
     late = start()
     assert not late.ready
-    assert "another process" in late.complaints[0]
+    assert "another process" in late.log[0]
     for other in (early, late):
         other.close()
     assert our_table(gateway) == listing
@@ -462,7 +462,7 @@ def test_groups_of_others(start: Start, gateway: Netns, peer: Peer) -> None:
             stack.enter_context(bind_group(gateway, group))
         nft = start()
         assert not nft.ready
-        assert "NFLOG groups" in nft.complaints[0]
+        assert "NFLOG groups" in nft.log[0]
         assert tables(gateway) == ""
 
 
@@ -476,7 +476,7 @@ def test_without_the_capability(start: Start) -> None:
         wrapper=("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin")
     )
     assert not nft.ready
-    assert "CAP_NET_ADMIN" in nft.complaints[0]
+    assert "CAP_NET_ADMIN" in nft.log[0]
 
 
 @pytest.fixture
@@ -494,7 +494,7 @@ def test_with_a_capability_for_another_namespace(
     """The kernel's own refusal."""
     nft = start(wrapper=("unshare", "--user", "--map-root-user"))
     assert not nft.ready
-    assert "CAP_NET_ADMIN" in nft.complaints[0]
+    assert "CAP_NET_ADMIN" in nft.log[0]
 
 
 def test_as_a_user_with_nothing_but_the_capability(
@@ -539,7 +539,7 @@ def test_many(start: Start, peer: Peer) -> None:
     assert spi_of(nft.packet()) == count
     rest = nft.remove(1, count)
     assert rest.count == 1
-    assert nft.complaints == []
+    assert nft.log == []
     print(
         f"{count} SPIs with a new table {first.seconds:.3f} s, added to it "
         f"{added.seconds:.3f} s, again {again.seconds:.3f} s; removed "
@@ -558,7 +558,7 @@ def test_more_than_the_root_of_a_container_may_send_at_once(
     assert nft.remove(1, count - 1).count == 1
     assert nft.add(1, count).count == count
     assert nft.remove(1, count).count == 0
-    assert nft.complaints == []
+    assert nft.log == []
 
 
 @pytest.mark.skipif(not shutil.which("valgrind"), reason="no valgrind")

@@ -8,7 +8,7 @@
 #ifndef QCD_CHANGES_H_
 #define QCD_CHANGES_H_
 
-#include <store/samap.h>
+#include <qcd/store.h>
 
 #include <library.h>
 

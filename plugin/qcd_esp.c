@@ -3,7 +3,7 @@
 #include "qcd_esp.h"
 #include "qcd_announcer.h"
 #include "qcd_children.h"
-#include "qcd_nft.h"
+#include "qcd_watcher.h"
 
 #include <daemon.h>
 #include <processing/jobs/callback_job.h>
@@ -44,7 +44,7 @@ struct private_qcd_esp_t {
 	/**
 	 * Shows us packets of the lost ones, NULL if nobody does
 	 */
-	qcd_nft_t *nft;
+	qcd_watcher_t *watcher;
 
 	/**
 	 * Tells peers without being asked, NULL if nobody does
@@ -81,24 +81,22 @@ static void answer_packet(private_qcd_esp_t *this, const qcd_traffic *packet,
 }
 
 /**
- * Look at an IP packet whose SPI seems to be that of a lost CHILD_SA
+ * Look at a packet whose SPI seems to be that of a lost CHILD_SA
  */
-static void handle(private_qcd_esp_t *this, chunk_t data)
+static void handle(private_qcd_esp_t *this, const qcd_traffic *packet)
 {
 	qcd_samap_row row;
 	qcd_lost lost;
-	qcd_traffic packet;
 
-	if (qcd_traffic_decode(&packet, data.ptr, data.len) != QCD_OK ||
-		!this->map->find(this->map, &packet.child_spi, &row))
+	if (!this->map->find(this->map, &packet->child_spi, &row))
 	{
 		return;
 	}
 	qcd_lost_from_row(&lost, &row);
-	switch (this->promises->judge_lost(this->promises, &lost, &packet))
+	switch (this->promises->judge_lost(this->promises, &lost, packet))
 	{
 		case QCD_ANSWER:
-			answer_packet(this, &packet, &lost, &row);
+			answer_packet(this, packet, &lost, &row);
 			break;
 		case QCD_SILENT_TOLD:
 			/* so it is for all packets of a flow but one a second */
@@ -116,14 +114,14 @@ static void handle(private_qcd_esp_t *this, chunk_t data)
  */
 static job_requeue_t watch(private_qcd_esp_t *this)
 {
-	this->map->watch(this->map, this->nft);
+	this->map->watch(this->map, this->watcher);
 	return JOB_REQUEUE_NONE;
 }
 
 METHOD(qcd_esp_t, describe, void,
 	private_qcd_esp_t *this, qcd_json_t *json)
 {
-	json->add_bool(json, "esp", this->nft != NULL);
+	json->add_bool(json, "esp", this->watcher != NULL);
 	json->add_bool(json, "announce", this->announcer != NULL);
 	json->add_num(json, "lost_children",
 				  this->map->get_lost(this->map));
@@ -136,7 +134,7 @@ METHOD(qcd_esp_t, destroy, void,
 {
 	DESTROY_IF(this->announcer);
 	this->map->watch(this->map, NULL);
-	DESTROY_IF(this->nft);
+	DESTROY_IF(this->watcher);
 	this->children->destroy(this->children);
 	this->map->destroy(this->map);
 	free(this);
@@ -178,11 +176,10 @@ qcd_esp_t *qcd_esp_create(qcd_config_t *config, qcd_events_t *events,
 
 	if (config->esp)
 	{
-		this->nft = qcd_nft_create(config->reply_rate,
-							charon->socket->get_port(charon->socket, TRUE),
-							(qcd_nft_packet_t)handle, this);
+		this->watcher = qcd_watcher_create(config->reply_rate,
+								(qcd_watcher_packet_t)handle, this);
 	}
-	if (this->nft)
+	if (this->watcher)
 	{	/* the kernel takes its time with many SPIs */
 		lib->processor->queue_job(lib->processor,
 				(job_t*)callback_job_create_with_prio((void*)watch, this, NULL,

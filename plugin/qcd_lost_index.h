@@ -10,7 +10,7 @@
 
 #include "qcd_sa.h"
 
-#include <store/samap.h>
+#include <qcd/store.h>
 
 #include <collections/array.h>
 #include <utils/identification.h>

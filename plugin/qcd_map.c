@@ -90,7 +90,7 @@ struct private_qcd_map_t {
 	/**
 	 * Who watches for their packets, or NULL
 	 */
-	qcd_nft_t *nft;
+	qcd_watcher_t *watcher;
 
 	/**
 	 * Whether nobody knows yet what is lost: the disk was full at the start
@@ -162,15 +162,15 @@ static void note_result(private_qcd_map_t *this, enum qcd_store_err err,
 /**
  * Count CHILD_SAs that are lost no more, and get who watches for their packets
  */
-static qcd_nft_t *count_off(private_qcd_map_t *this, u_int count)
+static qcd_watcher_t *count_off(private_qcd_map_t *this, u_int count)
 {
-	qcd_nft_t *nft;
+	qcd_watcher_t *watcher;
 
 	this->mutex->lock(this->mutex);
 	this->lost -= min(this->lost, count);
-	nft = this->nft;
+	watcher = this->watcher;
 	this->mutex->unlock(this->mutex);
-	return nft;
+	return watcher;
 }
 
 /**
@@ -179,11 +179,11 @@ static qcd_nft_t *count_off(private_qcd_map_t *this, u_int count)
 static void forget_lost(private_qcd_map_t *this, const qcd_child_spi *spis,
 						u_int count)
 {
-	qcd_nft_t *nft = count_off(this, count);
+	qcd_watcher_t *watcher = count_off(this, count);
 
-	if (nft && count)
+	if (watcher && count)
 	{
-		nft->remove(nft, spis, count);
+		watcher->remove(watcher, spis, count);
 	}
 }
 
@@ -467,7 +467,7 @@ static job_requeue_t expire(private_qcd_map_t *this)
 /**
  * Have packets with the SPIs of all lost CHILD_SAs watched for
  */
-static void watch_all(private_qcd_map_t *this, qcd_nft_t *nft)
+static void watch_all(private_qcd_map_t *this, qcd_watcher_t *watcher)
 {
 	census_t census;
 	spis_t gone = {};
@@ -478,7 +478,7 @@ static void watch_all(private_qcd_map_t *this, qcd_nft_t *nft)
 	this->mutex->lock(this->mutex);
 	this->unwatched = !complete;
 	this->mutex->unlock(this->mutex);
-	if (complete && nft->add(nft, census.lost.spis, census.lost.count))
+	if (complete && watcher->add(watcher, census.lost.spis, census.lost.count))
 	{
 		/* peers have come back meanwhile */
 		for (i = 0; i < census.lost.count; i++)
@@ -491,7 +491,7 @@ static void watch_all(private_qcd_map_t *this, qcd_nft_t *nft)
 				add_spi(&gone, spi);
 			}
 		}
-		nft->remove(nft, gone.spis, gone.count);
+		watcher->remove(watcher, gone.spis, gone.count);
 		free(gone.spis);
 	}
 	count_off(this, census.expired.count);
@@ -499,14 +499,14 @@ static void watch_all(private_qcd_map_t *this, qcd_nft_t *nft)
 }
 
 METHOD(qcd_map_t, watch, void,
-	private_qcd_map_t *this, qcd_nft_t *nft)
+	private_qcd_map_t *this, qcd_watcher_t *watcher)
 {
 	this->mutex->lock(this->mutex);
-	this->nft = nft;
+	this->watcher = watcher;
 	this->mutex->unlock(this->mutex);
-	if (nft && get_lost(this))
+	if (watcher && get_lost(this))
 	{
-		watch_all(this, nft);
+		watch_all(this, watcher);
 	}
 }
 
@@ -536,13 +536,13 @@ static bool count_all(private_qcd_map_t *this)
 /**
  * Tell whether not all that is lost is watched for, and get who should
  */
-static bool is_unwatched(private_qcd_map_t *this, qcd_nft_t **nft)
+static bool is_unwatched(private_qcd_map_t *this, qcd_watcher_t **watcher)
 {
 	bool unwatched;
 
 	this->mutex->lock(this->mutex);
 	unwatched = this->unwatched;
-	*nft = this->nft;
+	*watcher = this->watcher;
 	this->mutex->unlock(this->mutex);
 	return unwatched;
 }
@@ -554,18 +554,18 @@ static job_requeue_t flush(private_qcd_map_t *this)
 {
 	qcd_store_report report = {};
 	enum qcd_store_err err;
-	qcd_nft_t *nft;
+	qcd_watcher_t *watcher;
 
 	err = qcd_samap_flush(this->map, &report);
 	note_result(this, err, &report);
 	if (this->uncounted && err == QCD_STORE_OK && count_all(this))
 	{	/* there is room again */
 		this->uncounted = FALSE;
-		watch(this, this->nft);
+		watch(this, this->watcher);
 	}
-	else if (err == QCD_STORE_OK && is_unwatched(this, &nft))
+	else if (err == QCD_STORE_OK && is_unwatched(this, &watcher))
 	{
-		watch(this, nft);
+		watch(this, watcher);
 	}
 	return JOB_RESCHEDULE(FLUSH_INTERVAL);
 }

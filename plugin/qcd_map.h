@@ -10,10 +10,10 @@
 
 #include "qcd_config.h"
 #include "qcd_lost_index.h"
-#include "qcd_nft.h"
+#include "qcd_watcher.h"
 #include "qcd_promises.h"
 
-#include <store/samap.h>
+#include <qcd/store.h>
 
 typedef struct qcd_map_t qcd_map_t;
 
@@ -74,10 +74,10 @@ struct qcd_map_t {
 	/**
 	 * Keep somebody informed about the SPIs of lost CHILD_SAs.
 	 *
-	 * @param nft			told all of them now, and then those that are lost
+	 * @param watcher		told all of them now, and then those that are lost
 	 *						no more; NULL to stop
 	 */
-	void (*watch)(qcd_map_t *this, qcd_nft_t *nft);
+	void (*watch)(qcd_map_t *this, qcd_watcher_t *watcher);
 
 	/**
 	 * Get the number of lost CHILD_SAs.

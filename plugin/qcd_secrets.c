@@ -3,7 +3,7 @@
 #include "qcd_secrets.h"
 #include "qcd_sa.h"
 
-#include <store/store.h>
+#include <qcd/store.h>
 
 #include <time.h>
 
@@ -177,18 +177,13 @@ static bool open_store(private_qcd_secrets_t *this, qcd_config_t *config)
  */
 static bool get_state(private_qcd_secrets_t *this, qcd_maker_state *state)
 {
-	const qcd_secrets *secrets = qcd_store_secrets(this->store);
+	qcd_store_report report;
 
-	if (!qcd_random(state->random, sizeof(state->random)))
+	if (qcd_store_state(this->store, &report, state) != QCD_STORE_OK)
 	{
-		DBG1(DBG_CFG, "QCD: no random numbers to be had: the token maker is "
-			 "off");
+		DBG1(DBG_CFG, "QCD: the token maker is off: %s", report.text);
 		return FALSE;
 	}
-	memcpy(state->seal_key, secrets->seal_key, sizeof(state->seal_key));
-	memcpy(state->secrets, secrets->generations, sizeof(state->secrets));
-	state->num_secrets = secrets->num_generations;
-	state->run = qcd_store_run(this->store);
 	return TRUE;
 }
 

@@ -8,8 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "store/store.h"
 #include "store_box.h"
+#include <qcd/store.h>
 
 #define NUM_KILLS 100
 #define KILL_WITHIN_NS 4000000 /* several writes on a fast disk */

@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "fault_sys.h"
-#include "store/store.h"
 #include "store_box.h"
+#include <qcd/store.h>
 
 /* More than any start makes. */
 #define CALLS_MAX 500

@@ -1,13 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* header_c99.c: the installed header, alone, as strict C99. */
-#include <qcd/qcd.h>
-
-#ifndef QCD_QCD_H
-#error "the header has no guard"
+/* header_c99.c: the installed headers, alone and twice, as strict C99. */
+#include <qcd/store.h>
+#ifdef HAVE_WATCH
+#include <qcd/watch.h>
 #endif
 #include <qcd/qcd.h>
 
+#if !defined(QCD_QCD_H) || !defined(QCD_STORE_H)
+#error "a header has no guard"
+#endif
+#include <qcd/qcd.h>
+#include <qcd/store.h>
+
 int main(void)
 {
+    qcd_store_close(0);
+    qcd_samap_close(0);
+#ifdef HAVE_WATCH
+    qcd_watch_close(0);
+#endif
     return qcd_strerror(QCD_OK) != 0 ? 0 : 1;
 }

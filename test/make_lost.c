@@ -15,7 +15,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "store/samap.h"
+#include <qcd/store.h>
 
 enum { PORT = 4500, LIFETIME_S = 3600, FIRST_SPI = 0x0a000001 };
 
@@ -77,7 +77,7 @@ static qcd_store *start_run(const char *folder, uint8_t node, qcd_maker *maker)
 {
     const qcd_maker_settings maker_settings = {.node = node,
                                                .token_len = QCD_TOKEN_MIN};
-    qcd_maker_state state = {0};
+    qcd_maker_state state;
     qcd_store *store;
     qcd_store_report report;
     qcd_store_identity machine;
@@ -91,11 +91,8 @@ static qcd_store *start_run(const char *folder, uint8_t node, qcd_maker *maker)
     demand(qcd_store_open(&store, &report, &settings, (uint64_t)time(NULL)) ==
                QCD_STORE_OK,
            report.text);
-    const qcd_secrets *secrets = qcd_store_secrets(store);
-    state.run = qcd_store_run(store);
-    memcpy(state.seal_key, secrets->seal_key, sizeof(state.seal_key));
-    memcpy(state.secrets, secrets->generations, sizeof(state.secrets));
-    state.num_secrets = secrets->num_generations;
+    demand(qcd_store_state(store, &report, &state) == QCD_STORE_OK,
+           report.text);
     demand(qcd_maker_init(maker, &maker_settings, &state) == QCD_OK,
            "no maker");
     return store;

@@ -6,8 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "store/store.h"
 #include "store_box.h"
+#include <qcd/store.h>
 
 #define OTHER_USER 54321
 #define ALL_FILES "lock run secrets "

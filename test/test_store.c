@@ -8,8 +8,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "store/store.h"
 #include "store_box.h"
+#include <qcd/store.h>
 
 #define OTHER_USER 54321
 #define ALL_FILES "lock run secrets "

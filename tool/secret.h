@@ -3,7 +3,7 @@
 #ifndef QCD_TOOL_SECRET_H
 #define QCD_TOOL_SECRET_H
 
-#include "../src/store/store.h"
+#include <qcd/store.h>
 #include "output.h"
 
 /* secret_may_use tells whether we are the user whose folder of secrets it is;

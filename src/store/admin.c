@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* admin.c: what an administrator does with a folder. */
-#include "store.h"
+#include <qcd/store.h>
 
 #include <assert.h>
 #include <string.h>

@@ -12,8 +12,8 @@
 #ifndef QCD_STORE_BIRTH_H
 #define QCD_STORE_BIRTH_H
 
-#include "store.h"
 #include "sys.h"
+#include <qcd/store.h>
 
 #define BIRTH_LEN (8 + 1 + 8 + 4)
 

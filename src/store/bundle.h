@@ -14,7 +14,7 @@
 #ifndef QCD_STORE_BUNDLE_H
 #define QCD_STORE_BUNDLE_H
 
-#include "store.h"
+#include <qcd/store.h>
 
 #define BUNDLE_TEXT_MAX 2048
 #define BUNDLE_LAST_LINE "-----END QCD SECRETS-----"

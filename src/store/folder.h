@@ -3,7 +3,7 @@
 #ifndef QCD_STORE_FOLDER_H
 #define QCD_STORE_FOLDER_H
 
-#include "store.h"
+#include <qcd/store.h>
 
 /* Octets of a path that messages show, so that what to do still fits. */
 #define FOLDER_SHOWN_MAX 160

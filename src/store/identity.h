@@ -3,7 +3,7 @@
 #ifndef QCD_STORE_IDENTITY_H
 #define QCD_STORE_IDENTITY_H
 
-#include "store.h"
+#include <qcd/store.h>
 
 /* identity_print is a record of a machine that shows nothing of it: machine-id
  * is not to be shown outside of its machine (machine-id(5)). */

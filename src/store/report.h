@@ -4,7 +4,7 @@
 #ifndef QCD_STORE_REPORT_H
 #define QCD_STORE_REPORT_H
 
-#include "store.h"
+#include <qcd/store.h>
 
 /* report_note writes what was done on the way to success. */
 __attribute__((format(printf, 2, 3))) void report_note(qcd_store_report *report,

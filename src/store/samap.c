@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* samap.c: the SA map (RFC 6290 section 8.2). */
-#include "samap.h"
+#include <qcd/store.h>
 
 #include <errno.h>
 #include <sched.h>

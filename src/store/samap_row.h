@@ -24,7 +24,7 @@
 #ifndef QCD_STORE_SAMAP_ROW_H
 #define QCD_STORE_SAMAP_ROW_H
 
-#include "samap.h"
+#include <qcd/store.h>
 
 #define SAMAP_SLOT_LEN 128
 #define SAMAP_SUM_LEN 8

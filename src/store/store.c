@@ -22,7 +22,7 @@
  * A process that was killed between the rename of the secrets and the fsync of
  * the folder leaves secrets that may not be durable yet.  The next one uses
  * them only after its own fsync of that folder, for the number of its run. */
-#include "store.h"
+#include <qcd/store.h>
 
 #include <assert.h>
 #include <errno.h>
@@ -349,6 +349,25 @@ const qcd_secrets *qcd_store_secrets(const qcd_store *store)
 uint16_t qcd_store_run(const qcd_store *store)
 {
     return store->last.run;
+}
+
+enum qcd_store_err qcd_store_state(const qcd_store *store,
+                                   qcd_store_report *report,
+                                   qcd_maker_state *out)
+{
+    report->text[0] = '\0';
+    memset(out, 0, sizeof(*out));
+    enum qcd_store_err err =
+        draw(out->random, sizeof(out->random), report, &store->dir);
+    if (err != QCD_STORE_OK) {
+        qcd_wipe(out, sizeof(*out));
+        return err;
+    }
+    memcpy(out->seal_key, store->secrets.seal_key, sizeof(out->seal_key));
+    memcpy(out->secrets, store->secrets.generations, sizeof(out->secrets));
+    out->num_secrets = store->secrets.num_generations;
+    out->run = store->last.run;
+    return QCD_STORE_OK;
 }
 
 enum qcd_store_err qcd_store_next_run(qcd_store *store,

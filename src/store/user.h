@@ -6,7 +6,7 @@
 #ifndef QCD_STORE_USER_H
 #define QCD_STORE_USER_H
 
-#include "store.h"
+#include <qcd/store.h>
 
 /* user_self returns the effective user. */
 qcd_store_user user_self(void);

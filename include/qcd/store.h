@@ -38,6 +38,10 @@
 
 #include <qcd/qcd.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* qcd_store_err is what can go wrong; qcd_store_report has the sentence. */
 enum qcd_store_err {
     QCD_STORE_OK = 0,
@@ -108,7 +112,7 @@ typedef struct qcd_store qcd_store;
  *   QCD_STORE_ERR_SYSTEM   the first is there and cannot be read
  *   QCD_STORE_ERR_DAMAGED  the first has more than QCD_STORE_IDENTITY_MAX
  *                          octets, or is no regular file */
-QCD_NODISCARD enum qcd_store_err
+QCD_API QCD_NODISCARD enum qcd_store_err
 qcd_store_identity_read(qcd_store_identity *out, qcd_store_report *report,
                         const char *machine, const char *product);
 
@@ -146,45 +150,53 @@ typedef struct qcd_store_settings {
  * or of another machine, where the secrets are damaged, where the run file is
  * missing, damaged or of other secrets, and where the numbers have run out
  * (65535 starts). */
-QCD_NODISCARD enum qcd_store_err
+QCD_API QCD_NODISCARD enum qcd_store_err
 qcd_store_open(qcd_store **out, qcd_store_report *report,
                const qcd_store_settings *settings, uint64_t now);
 
 /* qcd_store_is_volatile tells whether the folder is in memory, so that a reboot
  * empties it. */
-bool qcd_store_is_volatile(const qcd_store *store);
+QCD_API bool qcd_store_is_volatile(const qcd_store *store);
 
 /* qcd_store_close releases the lock, wipes the secrets and frees `store`, which
  * may be NULL. */
-void qcd_store_close(qcd_store *store);
+QCD_API void qcd_store_close(qcd_store *store);
 
 /* qcd_store_secrets returns the secrets, owned by `store`. */
-const qcd_secrets *qcd_store_secrets(const qcd_store *store);
+QCD_API const qcd_secrets *qcd_store_secrets(const qcd_store *store);
 
 /* qcd_store_run returns the number of the current run, 1 to 65535. */
-uint16_t qcd_store_run(const qcd_store *store);
+QCD_API uint16_t qcd_store_run(const qcd_store *store);
+
+/* qcd_store_state fills in what a maker begins with: secrets, seal and run, and
+ * fresh random octets.  The caller wipes it.
+ *
+ *   QCD_STORE_ERR_SYSTEM  there are no random octets to be had */
+QCD_API QCD_NODISCARD enum qcd_store_err
+qcd_store_state(const qcd_store *store, qcd_store_report *report,
+                qcd_maker_state *out);
 
 /* qcd_store_next_run starts another run of this process and makes its number
  * durable before it returns.  On error the run stays what it was.
  *
  *   QCD_STORE_ERR_EXHAUSTED  65535 is in use
  *   QCD_STORE_ERR_SYSTEM     it could not be written */
-QCD_NODISCARD enum qcd_store_err qcd_store_next_run(qcd_store *store,
-                                                    qcd_store_report *report);
+QCD_API QCD_NODISCARD enum qcd_store_err
+qcd_store_next_run(qcd_store *store, qcd_store_report *report);
 
 /* qcd_store_rotate makes a new secret, made at `now`, puts it before the others
  * and lets go of the oldest where there are QCD_GENERATIONS_MAX (RFC 6290
  * section 5.1).  It is durable before it returns.  On error nothing has
  * changed for the caller, who may try again.  Ask qcd_promise_blocks_rotation
  * first. */
-QCD_NODISCARD enum qcd_store_err
+QCD_API QCD_NODISCARD enum qcd_store_err
 qcd_store_rotate(qcd_store *store, qcd_store_report *report, uint64_t now);
 
 /* qcd_store_age returns the seconds since the newest secret was made, as far as
  * the clock tells: 0 where it was made in the future, before the clock was set
  * back.  A clock that runs wild so causes one rotation at the most, when it is
  * ahead, and none while it is behind. */
-uint64_t qcd_store_age(const qcd_store *store, uint64_t now);
+QCD_API uint64_t qcd_store_age(const qcd_store *store, uint64_t now);
 
 /* ---- For an administrator ------------------------------------------------ */
 
@@ -198,7 +210,7 @@ uint64_t qcd_store_age(const qcd_store *store, uint64_t now);
  *   QCD_STORE_ERR_BUSY     a process uses the folder: it fits this machine
  *   QCD_STORE_ERR_MISSING  there is no such folder, there are no secrets, or
  *                          their run is lost: the next start makes others */
-QCD_NODISCARD enum qcd_store_err
+QCD_API QCD_NODISCARD enum qcd_store_err
 qcd_store_adopt(qcd_store_report *report, const char *path,
                 const qcd_store_identity *identity);
 
@@ -207,7 +219,7 @@ qcd_store_adopt(qcd_store_report *report, const char *path,
  * is all zero; wipe it after use.
  *
  *   QCD_STORE_ERR_MISSING  there is no such folder, or there are no secrets */
-QCD_NODISCARD enum qcd_store_err
+QCD_API QCD_NODISCARD enum qcd_store_err
 qcd_store_peek(qcd_secrets *out, qcd_store_report *report, const char *path);
 
 /* qcd_store_share is qcd_store_peek for another gateway of a group: bound to no
@@ -218,7 +230,7 @@ qcd_store_peek(qcd_secrets *out, qcd_store_report *report, const char *path);
  *                          would make other secrets: the run is lost, or the
  *                          folder is a copy, which can't know what numbers were
  *                          used since */
-QCD_NODISCARD enum qcd_store_err
+QCD_API QCD_NODISCARD enum qcd_store_err
 qcd_store_share(qcd_secrets *out, qcd_store_report *report, const char *path,
                 const qcd_store_identity *identity);
 
@@ -242,9 +254,122 @@ qcd_store_share(qcd_secrets *out, qcd_store_report *report, const char *path,
  *
  *   QCD_STORE_ERR_BUSY    a process uses the folder
  *   QCD_STORE_ERR_OTHERS  there are secrets with another sealing key */
-QCD_NODISCARD enum qcd_store_err
+QCD_API QCD_NODISCARD enum qcd_store_err
 qcd_store_import(qcd_store_report *report, const char *path,
                  const qcd_secrets *secrets,
                  const qcd_store_identity *identity);
+
+/* ---- The SA map --------------------------------------------------------- */
+
+/* The SA map, from the SPI of each inbound child SA to the IKE SA that
+ * it belongs to (RFC 6290 section 8.2), kept so that a packet of ESP whose SA
+ * was lost in a crash is known again.
+ *
+ * It is one file, `samap`, of slots of the same size, each with a row or
+ * nothing and with a checksum of its own; no slot points to another one.  A
+ * change reads and writes its slot in place, without fsync, so that a handshake
+ * waits for no disk.  A process that is killed loses nothing.  qcd_samap_flush
+ * makes all changes durable; called once a second, a power cut costs the last
+ * second at the most.  A damaged slot costs its row and no other.
+ *
+ * The map is a hint and no evidence: that an IKE SA is dead, its sealed SPI
+ * says (RFC 6290 section 9.2).  A file that is no map is put aside as
+ * samap.damaged and a new one begun; all that is lost are answers to ESP.
+ *
+ * All functions are thread-safe.  None of them keeps a pointer that it was
+ * given.  The folder is one that this process has open as a qcd_store, whose
+ * lock keeps a second process away. */
+
+#define QCD_SAMAP_ROWS_MAX 1048576 /* rows that a map can have */
+#define QCD_SAMAP_PEER_LEN 16
+
+/* qcd_samap is an open map. */
+typedef struct qcd_samap qcd_samap;
+
+/* qcd_samap_row is an inbound child SA.  All members are the caller's to set.
+ * Its key is `child_spi` alone: where two have the same SPI at two addresses,
+ * the later one takes the place of the earlier. */
+typedef struct qcd_samap_row {
+    qcd_child_spi child_spi;
+    bool encap;   /* in UDP */
+    uint8_t node; /* that has or had the SA, and the run that owns it */
+    uint16_t run;
+    qcd_ike_sa sa;
+    qcd_address local; /* where the IKE SA's messages come in, and from where */
+    qcd_address peer;
+    uint16_t local_port;
+    uint16_t peer_port;
+    uint8_t peer_id[QCD_SAMAP_PEER_LEN]; /* the same for all SAs with a peer */
+    uint64_t expires; /* seconds since 1970, or 0 where nothing is known */
+} qcd_samap_row;
+
+/* qcd_samap_open opens the map in the folder `path`, or makes a new one: one
+ * read of the whole file.  Slots that are damaged are passed over; a file that
+ * has nothing else, or is of another version, is set aside and a new one begun.
+ * Both are a success, and `report` tells.  On success the caller owns `*out`.
+ *
+ *   QCD_STORE_ERR_SYSTEM  the file can't be read or written
+ *   QCD_STORE_ERR_UNSAFE  it is too open, of another owner, not regular */
+QCD_API QCD_NODISCARD enum qcd_store_err
+qcd_samap_open(qcd_samap **out, qcd_store_report *report, const char *path);
+
+/* qcd_samap_close flushes and frees `map`, which may be NULL. */
+QCD_API void qcd_samap_close(qcd_samap *map);
+
+/* qcd_samap_put adds a row, or puts it in the place of the one with its SPI.
+ *
+ *   QCD_STORE_ERR_SYSTEM     it could not be written (the disk may be full, and
+ *                            the file has to grow); nothing is changed
+ *   QCD_STORE_ERR_EXHAUSTED  there are QCD_SAMAP_ROWS_MAX rows; likewise */
+QCD_API QCD_NODISCARD enum qcd_store_err
+qcd_samap_put(qcd_samap *map, qcd_store_report *report,
+              const qcd_samap_row *row);
+
+/* qcd_samap_remove removes `row` as it was found: not one of another IKE SA
+ * that has taken its SPI since.  `*out_removed` tells whether it did.
+ *
+ *   QCD_STORE_ERR_SYSTEM  it could not be written; nothing is changed */
+QCD_API QCD_NODISCARD enum qcd_store_err
+qcd_samap_remove(qcd_samap *map, qcd_store_report *report, bool *out_removed,
+                 const qcd_samap_row *row);
+
+/* qcd_samap_flush makes all changes durable that were made before its call.
+ * Others may be made meanwhile, they don't wait for the disk.
+ *
+ *   QCD_STORE_ERR_SYSTEM  the disk has an error: call it again later */
+QCD_API QCD_NODISCARD enum qcd_store_err
+qcd_samap_flush(qcd_samap *map, qcd_store_report *report);
+
+/* qcd_samap_find finds the row of `child_spi`, as the last change left it.  It
+ * returns false, with `out` all zero, where there is none. */
+QCD_API QCD_NODISCARD bool qcd_samap_find(qcd_samap *map, qcd_samap_row *out,
+                                          const qcd_child_spi *child_spi);
+
+/* qcd_samap_visit is called with each row of a walk; the map's functions must
+ * not be called in it.  It may change the row's `expires`, and no other member:
+ * that is not taken over.  It returns what becomes of the row. */
+enum qcd_samap_fate {
+    QCD_SAMAP_KEEP = 0,
+    QCD_SAMAP_UPDATE = 1, /* `expires` was changed */
+    QCD_SAMAP_DROP = 2
+};
+typedef enum qcd_samap_fate qcd_samap_visit(void *user, qcd_samap_row *row);
+
+/* qcd_samap_walk visits each row, in any order, and does what becomes of it;
+ * the next flush makes that durable.  Others may make changes meanwhile: of a
+ * row that is put or removed then it is open whether it is visited.
+ *
+ *   QCD_STORE_ERR_SYSTEM  something could not be read or written; then some
+ * rows may have been visited and changed, and others not */
+QCD_API QCD_NODISCARD enum qcd_store_err
+qcd_samap_walk(qcd_samap *map, qcd_store_report *report, qcd_samap_visit *visit,
+               void *user);
+
+/* qcd_samap_count counts the rows. */
+QCD_API size_t qcd_samap_count(qcd_samap *map);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

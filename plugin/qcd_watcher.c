@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "qcd_watcher.h"
+
+#include <qcd/watch.h>
+
+#include <daemon.h>
+#include <threading/mutex.h>
+
+/**
+ * Packets that are taken at a time, so that the thread gets to something else
+ */
+#define PACKETS_AT_ONCE 64
+
+typedef struct private_qcd_watcher_t private_qcd_watcher_t;
+
+/**
+ * Private data
+ */
+struct private_qcd_watcher_t {
+
+	/**
+	 * Public interface
+	 */
+	qcd_watcher_t public;
+
+	/**
+	 * Who gets the packets
+	 */
+	qcd_watcher_packet_t packet;
+	void *user;
+
+	/**
+	 * Mutex for changes of the watch, but not for its packets
+	 */
+	mutex_t *mutex;
+
+	/**
+	 * Watch of libqcd-watch
+	 */
+	qcd_watch *watch;
+};
+
+/**
+ * Log what failed
+ */
+static bool check(enum qcd_watch_err err, qcd_watch_report *report)
+{
+	if (err != QCD_WATCH_OK)
+	{
+		DBG1(DBG_CFG, "QCD: %s", report->text);
+	}
+	return err == QCD_WATCH_OK;
+}
+
+METHOD(qcd_watcher_t, add, bool,
+	private_qcd_watcher_t *this, const qcd_child_spi *spis, u_int count)
+{
+	qcd_watch_report report;
+	bool success;
+
+	this->mutex->lock(this->mutex);
+	success = check(qcd_watch_add(this->watch, &report, spis, count), &report);
+	this->mutex->unlock(this->mutex);
+	return success;
+}
+
+METHOD(qcd_watcher_t, remove_, void,
+	private_qcd_watcher_t *this, const qcd_child_spi *spis, u_int count)
+{
+	qcd_watch_report report;
+
+	this->mutex->lock(this->mutex);
+	check(qcd_watch_remove(this->watch, &report, spis, count), &report);
+	this->mutex->unlock(this->mutex);
+}
+
+CALLBACK(readable, bool,
+	private_qcd_watcher_t *this, int fd, watcher_event_t event)
+{
+	qcd_traffic packet;
+	int i;
+
+	for (i = 0; i < PACKETS_AT_ONCE && qcd_watch_read(this->watch, &packet); i++)
+	{
+		this->packet(this->user, &packet);
+	}
+	return TRUE;
+}
+
+METHOD(qcd_watcher_t, destroy, void,
+	private_qcd_watcher_t *this)
+{
+	if (this->watch)
+	{
+		lib->watcher->remove(lib->watcher, qcd_watch_fd(this->watch));
+	}
+	qcd_watch_close(this->watch);
+	this->mutex->destroy(this->mutex);
+	free(this);
+}
+
+/*
+ * Described in header
+ */
+qcd_watcher_t *qcd_watcher_create(u_int rate, qcd_watcher_packet_t packet,
+								  void *user)
+{
+	private_qcd_watcher_t *this;
+	qcd_watch_report report;
+	qcd_watch_settings settings = {
+		.rate = rate,
+		.nat_port = charon->socket->get_port(charon->socket, TRUE),
+	};
+
+	/* also when charon runs as another user later */
+	if (!lib->caps->keep(lib->caps, CAP_NET_ADMIN))
+	{
+		DBG1(DBG_CFG, "QCD: not allowed to use nftables: ESP of lost SAs is not "
+			 "seen. It needs the capability CAP_NET_ADMIN");
+		return NULL;
+	}
+
+	INIT(this,
+		.public = {
+			.add = _add,
+			.remove = _remove_,
+			.destroy = _destroy,
+		},
+		.packet = packet,
+		.user = user,
+		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
+	);
+
+	if (!check(qcd_watch_open(&this->watch, &report, &settings), &report))
+	{
+		destroy(this);
+		return NULL;
+	}
+	lib->watcher->add(lib->watcher, qcd_watch_fd(this->watch), WATCHER_READ,
+					  readable, this);
+	return &this->public;
+}

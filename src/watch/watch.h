@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* watch.h: what a qcd_watch is made of. */
+#ifndef QCD_WATCH_WATCH_H
+#define QCD_WATCH_WATCH_H
+
+#include <qcd/watch.h>
+
+#include "nflog.h"
+#include "spis.h"
+#include "table.h"
+
+struct qcd_watch {
+    table table; /* installed while there are SPIs */
+    spis spis;   /* that it has */
+    nflog log;
+};
+
+#endif
