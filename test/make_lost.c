@@ -80,14 +80,8 @@ static qcd_store *start_run(const char *folder, uint8_t node, qcd_maker *maker)
     qcd_maker_state state;
     qcd_store *store;
     qcd_store_report report;
-    qcd_store_identity machine;
+    qcd_store_settings settings = {.path = folder, .node = node};
 
-    qcd_store_settings settings = {
-        .path = folder, .identity = &machine, .node = node};
-
-    demand(qcd_store_identity_read(&machine, &report, QCD_STORE_MACHINE_ID,
-                                   QCD_STORE_PRODUCT_UUID) == QCD_STORE_OK,
-           report.text);
     demand(qcd_store_open(&store, &report, &settings, (uint64_t)time(NULL)) ==
                QCD_STORE_OK,
            report.text);

@@ -59,6 +59,29 @@ static void test_first_start_whatever_the_umask(void **state)
     }
 }
 
+static void test_identity_of_this_machine(void **state)
+{
+    const box *b = *state;
+    qcd_store_identity read;
+    qcd_store_report report;
+    assert_int_equal(qcd_store_identity_read(&read, &report,
+                                             QCD_STORE_MACHINE_ID,
+                                             QCD_STORE_PRODUCT_UUID),
+                     QCD_STORE_OK);
+    const struct {
+        const qcd_store_identity *identity;
+        uint16_t run; /* 1 where it starts afresh */
+    } rows[] = {{NULL, 1}, {&read, 2}, {NULL, 3}, {&box_other_machine, 1}};
+    for (size_t i = 0; i < NUM_ROWS(rows); i++) {
+        qcd_store *store;
+        assert_int_equal(
+            box_open_as(&store, &report, b, rows[i].identity, BOX_NODE),
+            QCD_STORE_OK);
+        assert_int_equal(qcd_store_run(store), rows[i].run);
+        qcd_store_close(store);
+    }
+}
+
 static void test_starts_and_runs_count_up(void **state)
 {
     const box *b = *state;
@@ -801,6 +824,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         BOX_TEST(test_first_start_whatever_the_umask),
+        BOX_TEST(test_identity_of_this_machine),
         BOX_TEST(test_starts_and_runs_count_up),
         BOX_TEST(test_two_folders_have_two_secrets),
         BOX_TEST(test_one_process_for_one_folder),

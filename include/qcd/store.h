@@ -118,10 +118,11 @@ qcd_store_identity_read(qcd_store_identity *out, qcd_store_report *report,
 
 /* ---- For a daemon -------------------------------------------------------- */
 
-/* qcd_store_settings says what to open. */
+/* qcd_store_settings says what to open.  All members are the caller's to
+ * set. */
 typedef struct qcd_store_settings {
     const char *path;
-    const qcd_store_identity *identity;
+    const qcd_store_identity *identity; /* NULL: this machine's */
     const qcd_store_user *user; /* who will use it; NULL: the effective user */
     uint8_t node;
 } qcd_store_settings;
@@ -141,6 +142,8 @@ typedef struct qcd_store_settings {
  *                         was changed
  *   QCD_STORE_ERR_UNSAFE  the folder or a file is too open, of another user or
  *                         of another kind; likewise
+ *
+ * Without an identity also what qcd_store_identity_read has.
  *
  * The path is absolute and its last part no symbolic link.  The folder that it
  * stands in is root's, ours or the user's, and others cannot write to it (or

@@ -301,11 +301,22 @@ enum qcd_store_err qcd_store_open(qcd_store **out, qcd_store_report *report,
                                   const qcd_store_settings *settings,
                                   uint64_t now)
 {
+    const qcd_store_identity *identity = settings->identity;
+    qcd_store_identity ours;
+
     assert(settings->path != NULL);
-    assert(settings->identity->len <= QCD_STORE_IDENTITY_MAX);
-    assert(settings->identity->product_len <= QCD_STORE_IDENTITY_MAX);
     *out = NULL;
     report->text[0] = '\0';
+    if (identity == NULL) {
+        enum qcd_store_err err = qcd_store_identity_read(
+            &ours, report, QCD_STORE_MACHINE_ID, QCD_STORE_PRODUCT_UUID);
+        if (err != QCD_STORE_OK) {
+            return err;
+        }
+        identity = &ours;
+    }
+    assert(identity->len <= QCD_STORE_IDENTITY_MAX);
+    assert(identity->product_len <= QCD_STORE_IDENTITY_MAX);
     qcd_store *store = sys_alloc(sizeof(*store));
     if (store == NULL) {
         return report_system(report, ENOMEM, "open %.200s", settings->path);
@@ -313,7 +324,7 @@ enum qcd_store_err qcd_store_open(qcd_store **out, qcd_store_report *report,
     store->dir = FOLDER_CLOSED;
     store->lock_fd = -1;
     store->last.node = settings->node;
-    identity_print_make(&store->last.machine, settings->identity);
+    identity_print_make(&store->last.machine, identity);
     enum qcd_store_err err = open_and_start(store, report, settings, now);
     if (err != QCD_STORE_OK) {
         qcd_store_close(store);
