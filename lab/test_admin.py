@@ -47,7 +47,7 @@ def test_recovery_is_told(new_lab: NewLab) -> None:
     assert [row["event"] for row in seen] == ["verified", "recovered"]
     assert {row["connection"] for row in seen} == {"b"}
     assert counters(lab.a)["verified"] == counters(lab.a)["recovered"] == 1
-    assert counters(lab.b)["replies"] == 1
+    assert counters(lab.b)["told"] == 1
     assert rows(lab.a, "connection")[0]["last_recovery"] >= int(before)
 
 

@@ -98,8 +98,8 @@ def assert_recovers(lab: Lab, victim: Gateway) -> None:
         answer = pings.wait_answer(start)
     assert answer - start < SOON, peer.tail()
     peer.wait_established(other_than=old)
-    peer.wait_log("QCD: connection is up again after a crash", since=mark)
-    assert counters(victim)["replies"] == 1, victim.tail()
+    peer.wait_log("QCD: recovered: connection is up again after a crash", since=mark)
+    assert counters(victim)["told"] == 1, victim.tail()
     since = peer.places.log.read_bytes()[mark:]
     assert b"retransmit" not in since, peer.tail()
 
@@ -170,7 +170,7 @@ def test_moved_back_and_forth(new_lab: NewLab) -> None:
 def wait_refused(taker: Gateway) -> None:
     """Wait until it was shown a token that is not the right one."""
     wait_until(
-        "the refusal", lambda: counters(taker)["failed"] == 1, 5.0, taker.tail
+        "the refusal", lambda: counters(taker)["mismatched"] == 1, 5.0, taker.tail
     )
 
 

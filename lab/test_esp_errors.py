@@ -174,6 +174,6 @@ def test_ipv6(new_lab: NewLab, way: str) -> None:
     ) as sock:
         sock.sendto(forged6(lab, sa, way), (address6(lab.b.host.number), 0))
     lab.a.wait_established(other_than=(sa,))
-    lab.a.wait_log("QCD: connection is up again after a crash")
+    lab.a.wait_log("QCD: recovered: connection is up again after a crash")
     with Probe(lab.a.host, lab.b.host) as pings:
         pings.wait_answer(count=3)

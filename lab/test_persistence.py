@@ -85,7 +85,7 @@ def test_refused_and_tried_again(lab: Lab, peer: Peer) -> None:
             lab.a.wait_log(rf"try {number} failed: NO_PROPOSAL_CHOSEN, next in \d+ ms")
         shown = recovery(lab)
         assert shown and shown["connection"] == "b"
-        assert (shown["tries"], shown["failed"]) == (3, "NO_PROPOSAL_CHOSEN")
+        assert (shown["tries"], shown["last_failure"]) == (3, "NO_PROPOSAL_CHOSEN")
         peer.accept([token()])
         lab.a.wait_established()
         told = [next(happens)["event"] for _ in range(5)]

@@ -66,6 +66,29 @@ def test_settings_of_the_options_file() -> None:
             assert re.search(rf"\b{name}\b", done.stdout), f"{form}: {name}"
 
 
+EVENT = re.compile(r'\[QCD_EVENT_\w+\] = \{ "(\w+)",\s*(NULL|")')
+MAN = REPO / "tool" / "man"
+
+
+def items(page: str, begin: str) -> list[str]:
+    """The names of the first list behind that line."""
+    text = page.split(begin, 1)[1].split(".El", 1)[0]
+    return re.findall(r"^\.It Li \"?([\w ]+?)\"?$", text, re.MULTILINE)
+
+
+def test_names_of_the_events() -> None:
+    """One table names events and counters, in the order in which they are shown."""
+    table = EVENT.findall((REPO / "plugin" / "qcd_events.c").read_text())
+    logged = [name for name, text in table if text != "NULL"]
+    assert len(table) > len(logged) > 0
+    assert items((MAN / "qcd-events.8").read_text(), "The events are:") == logged
+    status = (MAN / "qcd-status.8").read_text()
+    counted = [name.replace(" ", "_") for name in items(status, ".Xr qcd-events 8 :")]
+    assert counted == [name for name, _ in table]
+    json = status.split(".Ss JSON")[1]
+    assert [n for n in re.findall(r"^\.Li (\w+)", json, re.MULTILINE) if n in counted] == counted
+
+
 def test_installation_of_the_readme(tmp_path: Path) -> None:
     """`meson install` puts the plugin where charon looks, and what README.md names."""
     command = ["meson", "install", "-C", str(REPO / "build"), "--no-rebuild"]

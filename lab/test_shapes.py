@@ -71,8 +71,8 @@ def assert_recovers_unseen(lab: Lab, victim: Gateway, pings: Probe) -> None:
     peer.nudge()
     answer = pings.wait_answer(start)
     assert answer - start < SOON, peer.tail()
-    peer.wait_log("QCD: connection is up again after a crash", since=mark)
-    assert counters(victim)["replies"] == 1, victim.tail()
+    peer.wait_log("QCD: recovered: connection is up again after a crash", since=mark)
+    assert counters(victim)["told"] == 1, victim.tail()
     since = peer.places.log.read_bytes()[mark:]
     assert b"retransmit" not in since, peer.tail()
     assert_one_sa(lab)

@@ -457,7 +457,7 @@ METHOD(qcd_connector_t, describe, void,
 {
 	this->mutex->lock(this->mutex);
 	json->add_num(json, "tries", this->pace.num_tries);
-	json->add_str(json, "failed", this->reason);
+	json->add_str(json, "last_failure", this->reason);
 	json->add_bool(json, "waiting", this->waiting);
 	this->mutex->unlock(this->mutex);
 }

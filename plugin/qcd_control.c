@@ -53,23 +53,6 @@ static void add_result(qcd_json_t *json, char *error)
  */
 static void add_gateway(private_qcd_control_t *this, qcd_json_t *json)
 {
-	static const struct {
-		char *key;
-		qcd_event_t event;
-	} counts[] = {
-		{ "replies", QCD_EVENT_TOLD },
-		{ "refused_limit", QCD_EVENT_LIMITED },
-		{ "refused_no_evidence", QCD_EVENT_NO_EVIDENCE },
-		{ "refused_alive", QCD_EVENT_ALIVE },
-		{ "esp_passed_over", QCD_EVENT_ESP_PASSED_OVER },
-		{ "verified", QCD_EVENT_VERIFIED },
-		{ "failed", QCD_EVENT_REFUSED },
-		{ "unknown", QCD_EVENT_UNKNOWN },
-		{ "unchecked", QCD_EVENT_UNCHECKED },
-		{ "recovered", QCD_EVENT_RECOVERED },
-	};
-	int i;
-
 	json->begin(json, "gateway");
 	json->add_bool(json, "maker", this->maker != NULL);
 	json->add_bool(json, "taker", this->taker != NULL);
@@ -77,11 +60,7 @@ static void add_gateway(private_qcd_control_t *this, qcd_json_t *json)
 	{
 		this->maker->describe(this->maker, json);
 	}
-	for (i = 0; i < countof(counts); i++)
-	{
-		json->add_num(json, counts[i].key,
-					  this->events->get_count(this->events, counts[i].event));
-	}
+	this->events->describe_counts(this->events, json);
 }
 
 /**

@@ -42,7 +42,7 @@ struct private_qcd_events_t {
 		uint64_t second;
 		u_int logged;
 		u_int suppressed;
-	} kinds[QCD_EVENT_MAX];
+	} counts[QCD_EVENT_MAX];
 
 	/**
 	 * Connections that came back or are expected to, as connection_t by name.
@@ -67,34 +67,37 @@ typedef struct {
 } connection_t;
 
 /**
- * Names of events for clients, and the text of the log, NULL if they are just
- * counted
+ * The name of each event, which is that of its counter too, and what the log says
+ * of it, NULL if it is just counted
  */
 static const struct {
 	char *name;
 	char *text;
-} texts[QCD_EVENT_MAX] = {
-	[QCD_EVENT_NO_EVIDENCE] = { "no-evidence", NULL },
+} kinds[QCD_EVENT_MAX] = {
+	[QCD_EVENT_TOLD] = { "told",
+		"the peer was told that its IKE_SA is lost" },
 	[QCD_EVENT_LIMITED] = { "limited",
-		"too many requests for lost IKE_SAs, no answer" },
+		"no reply to a request for a lost IKE_SA, over the rate limit" },
+	[QCD_EVENT_NO_EVIDENCE] = { "no_evidence", NULL },
 	[QCD_EVENT_ALIVE] = { "alive",
-		"request for an IKE_SA that should be dead but lives, no answer" },
-	[QCD_EVENT_TOLD] = { "told", "telling peer that it uses a lost IKE_SA" },
-	[QCD_EVENT_ESP_PASSED_OVER] = { "esp-passed-over", NULL },
-	[QCD_EVENT_UNKNOWN] = { "unknown",
-		"token for an IKE_SA of which we hold none, nothing done" },
-	[QCD_EVENT_UNCHECKED] = { "unchecked", "too many tokens, not checked" },
-	[QCD_EVENT_REFUSED] = { "refused",
-		"token does not match its IKE_SA, nothing done" },
+		"no reply to a request, its IKE_SA should be dead but is alive" },
+	[QCD_EVENT_ESP_PASSED_OVER] = { "esp_passed_over", NULL },
 	[QCD_EVENT_VERIFIED] = { "verified",
 		"token proves that the peer lost its IKE_SA, dropping it" },
+	[QCD_EVENT_MISMATCHED] = { "mismatched",
+		"token does not match its IKE_SA, ignored" },
+	[QCD_EVENT_UNKNOWN] = { "unknown",
+		"token for an IKE_SA of which we hold none, ignored" },
+	[QCD_EVENT_UNCHECKED] = { "unchecked",
+		"token not checked, its source is over the rate limit" },
 	[QCD_EVENT_RETRYING] = { "retrying",
 		"connection is not up again yet" },
-	[QCD_EVENT_ABANDONED] = { "abandoned",
-		"connection is not brought up again" },
 	[QCD_EVENT_RECOVERED] = { "recovered",
 		"connection is up again after a crash of the peer" },
-	[QCD_EVENT_ROTATED] = { "rotated", "tokens have a new secret" },
+	[QCD_EVENT_ABANDONED] = { "abandoned",
+		"connection is not brought up again" },
+	[QCD_EVENT_ROTATED] = { "rotated",
+		"tokens are made with a new secret" },
 };
 
 /**
@@ -132,8 +135,8 @@ static void log_event(qcd_event_t event, const qcd_spis *spis, host_t *peer,
 	{
 		snprintf(more, sizeof(more), " (and %u more before)", suppressed);
 	}
-	DBG1(DBG_IKE, "QCD: %s%s%s%s", texts[event].text, *details ? ":" : "",
-		 details, more);
+	DBG1(DBG_IKE, "QCD: %s: %s%s%s%s", kinds[event].name, kinds[event].text,
+		 *details ? ":" : "", details, more);
 }
 
 /**
@@ -149,7 +152,7 @@ static chunk_t describe(qcd_event_t event, const qcd_spis *spis, host_t *peer,
 	json->begin(json, "event");
 	json->add_num(json, "time_ms",
 				  (uint64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
-	json->add_str(json, "event", texts[event].name);
+	json->add_str(json, "event", kinds[event].name);
 	if (name)
 	{
 		json->add_str(json, "connection", name);
@@ -178,10 +181,10 @@ static bool count(private_qcd_events_t *this, qcd_event_t event,
 				  u_int *suppressed)
 {
 	uint64_t second = qcd_now() / 1000;
-	typeof(&this->kinds[0]) kind = &this->kinds[event];
+	typeof(&this->counts[0]) kind = &this->counts[event];
 
 	kind->count++;
-	if (!texts[event].text)
+	if (!kinds[event].text)
 	{
 		return FALSE;
 	}
@@ -305,15 +308,17 @@ METHOD(listener_t, ike_updown, bool,
 	return TRUE;
 }
 
-METHOD(qcd_events_t, get_count, uint64_t,
-	private_qcd_events_t *this, qcd_event_t event)
+METHOD(qcd_events_t, describe_counts, void,
+	private_qcd_events_t *this, qcd_json_t *json)
 {
-	uint64_t count;
+	qcd_event_t event;
 
 	this->mutex->lock(this->mutex);
-	count = this->kinds[event].count;
+	for (event = 0; event < QCD_EVENT_MAX; event++)
+	{
+		json->add_num(json, kinds[event].name, this->counts[event].count);
+	}
 	this->mutex->unlock(this->mutex);
-	return count;
 }
 
 METHOD(qcd_events_t, get_recovery, time_t,
@@ -376,7 +381,7 @@ qcd_events_t *qcd_events_create()
 			.raise_detail = _raise_detail,
 			.recovered = _recovered,
 			.expect = _expect,
-			.get_count = _get_count,
+			.describe_counts = _describe_counts,
 			.get_recovery = _get_recovery,
 			.set_receiver = _set_receiver,
 			.destroy = _destroy,

@@ -8,6 +8,8 @@
 #ifndef QCD_EVENTS_H_
 #define QCD_EVENTS_H_
 
+#include "qcd_json.h"
+
 #include <qcd/qcd.h>
 
 #include <bus/listeners/listener.h>
@@ -17,28 +19,28 @@ typedef struct qcd_events_t qcd_events_t;
 typedef enum qcd_event_t qcd_event_t;
 
 /**
- * What happens.
+ * What happens. The order is that in which an administrator gets the counters.
  */
 enum qcd_event_t {
+	/** peer was told that an IKE_SA is lost, by a reply or an announcement */
+	QCD_EVENT_TOLD,
+	/** request for a lost IKE_SA over the rate limits */
+	QCD_EVENT_LIMITED,
 	/** request for an unknown IKE_SA without evidence that it is dead */
 	QCD_EVENT_NO_EVIDENCE,
-	/** request for a dead IKE_SA over the rate limits */
-	QCD_EVENT_LIMITED,
-	/** request for an IKE_SA that lives, though there was evidence */
+	/** request for an IKE_SA that is alive, though there was evidence */
 	QCD_EVENT_ALIVE,
-	/** peer was told that an IKE_SA is lost */
-	QCD_EVENT_TOLD,
 	/** ESP of a lost CHILD_SA whose peer was told just now, or over the rate
 	 * limits */
 	QCD_EVENT_ESP_PASSED_OVER,
-	/** token for an IKE_SA of which we hold none */
-	QCD_EVENT_UNKNOWN,
-	/** token not checked, too many came from there */
-	QCD_EVENT_UNCHECKED,
-	/** token that does not match */
-	QCD_EVENT_REFUSED,
 	/** token that proves an IKE_SA lost */
 	QCD_EVENT_VERIFIED,
+	/** token that does not match */
+	QCD_EVENT_MISMATCHED,
+	/** token for an IKE_SA of which we hold none */
+	QCD_EVENT_UNKNOWN,
+	/** token not checked, its source is over the limit */
+	QCD_EVENT_UNCHECKED,
 	/** a try to bring a connection up again failed, another one follows */
 	QCD_EVENT_RETRYING,
 	/** connection is up again after a crash of the peer */
@@ -111,9 +113,11 @@ struct qcd_events_t {
 	void (*expect)(qcd_events_t *this, char *name);
 
 	/**
-	 * Get the number of events of a kind.
+	 * Add how many events of each kind there were, by their names.
+	 *
+	 * @param json			object to add them to
 	 */
-	uint64_t (*get_count)(qcd_events_t *this, qcd_event_t event);
+	void (*describe_counts)(qcd_events_t *this, qcd_json_t *json);
 
 	/**
 	 * Get the time at which a connection recovered last.

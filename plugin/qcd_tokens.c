@@ -353,7 +353,7 @@ static qcd_event_t check(private_qcd_tokens_t *this, qcd_message *message,
 				break;
 		}
 	}
-	return QCD_EVENT_REFUSED;
+	return QCD_EVENT_MISMATCHED;
 }
 
 METHOD(qcd_tokens_t, verify, qcd_event_t,

@@ -43,8 +43,8 @@ SQRHYY32UjrAHD/Mh14PpTrhx/aSdXoQqJi+bvnpcCT6wiRxcW68fPo=
 
 GATEWAY = {
     "type": "gateway", "maker": True, "taker": False, "node": 3, "run": 57,
-    "generations": 2, "newest_age": 273600, "requests": 1234, "replies": 99,
-    "refused_limit": 1, "refused_no_evidence": 1134, "verified": 5, "failed": 2,
+    "generations": 2, "newest_age": 273600, "requests": 1234, "told": 99,
+    "limited": 1, "no_evidence": 1134, "verified": 5, "mismatched": 2,
     "recovered": 4, "waiting": 0,
 }
 UP = {"type": "connection", "name": "berlin", "state": "up", "ike_sas": 1}
@@ -189,20 +189,20 @@ class Status(Case):
         self.assertEqual(gateway.asked, [b"status\n"])
         self.assertEqual(result.out, """\
 gateway
-  token maker          on
-  token taker          off
-  node                 3
-  run                  57
-  generations          2
-  newest secret        3d 4h
-  requests             1234
-  replies              99
-  refused limit        1
-  refused no evidence  1134
-  verified             5
-  failed               2
-  recovered            4
-  waiting              0
+  token maker    on
+  token taker    off
+  node           3
+  run            57
+  generations    2
+  newest secret  3d 4h
+  requests       1234
+  told           99
+  limited        1
+  no evidence    1134
+  verified       5
+  mismatched     2
+  recovered      4
+  waiting        0
 
 CONNECTION   STATE  IKE_SAS  LAST_RECOVERY
 berlin       up     1        -
@@ -823,9 +823,9 @@ class Documents(Case):
 
     def test_what_the_plugin_tells_has_its_place(self):
         for file, pattern, page in (
-                ("qcd_control.c", r'\{ "(\w+)", QCD_EVENT_', "qcd-status"),
+                ("qcd_events.c", r'\] = \{ "(\w+)"', "qcd-status"),
                 ("qcd_control.c", r'json->add_\w+\(json, "(\w+)"', None),
-                ("qcd_events.c", r'= \{ "([a-z-]+)",\s+"', "qcd-events"),
+                ("qcd_events.c", r'\] = \{ "(\w+)",\s+"', "qcd-events"),
                 ("qcd_maker.c", r'json->add_\w+\(json, "(\w+)"', None)):
             path = os.path.join(FOLDER, "..", "plugin", file)
             with open(path, encoding="ascii") as source:

@@ -3,8 +3,8 @@
 #ifndef QCD_TOOL_SECRET_H
 #define QCD_TOOL_SECRET_H
 
-#include <qcd/store.h>
 #include "output.h"
+#include <qcd/store.h>
 
 /* secret_may_use tells whether we are the user whose folder of secrets it is;
  * if not, `why` says who must be. */

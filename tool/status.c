@@ -94,7 +94,7 @@ static void take_recovery(table *t, const json_t *object)
         text_duration(text, (next_ms + 999) / 1000);
     }
     table_add(t, text);
-    answer_text(t, object, "failed");
+    answer_text(t, object, "last_failure");
 }
 
 static void take(void *user, json_t *object)

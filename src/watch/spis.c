@@ -22,8 +22,8 @@ static bool has(const spis *set, uint32_t number)
 static bool reserve(spis *out, size_t num)
 {
     out->num = 0;
-    out->numbers = num > 0 ? calloc(num, sizeof(*out->numbers)) : NULL;
-    return num == 0 || out->numbers != NULL;
+    out->numbers = calloc(num > 0 ? num : 1, sizeof(*out->numbers));
+    return out->numbers != NULL;
 }
 
 static void sort(spis *set)

@@ -16,7 +16,7 @@
 static void say(qcd_watch_report *report, const char *text, int why)
 {
     (void)snprintf(report->text, sizeof(report->text), "%s: %s", text,
-                   strerror(why));
+                   strerrordesc_np(why));
 }
 
 static enum qcd_watch_err not_permitted(table *t, qcd_watch_report *report)
@@ -56,7 +56,7 @@ static enum qcd_watch_err table_failed(table *t, qcd_watch_report *report,
             "the kernel lacks what the nftables table inet " RULES_TABLE
             " needs: " UNSEEN ": %s. Load the modules "
             "nf_tables, nft_limit, nft_log and nfnetlink_log",
-            strerror(why));
+            strerrordesc_np(why));
         return QCD_WATCH_ERR_KERNEL;
     case EMSGSIZE:
         (void)snprintf(report->text, sizeof(report->text),
