@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What README.md says of the settings and of the installation is so."""
+"""What README.md and doc/admin.md say of settings and installation is so."""
 
 import re
 import subprocess
@@ -14,9 +14,9 @@ SETTING = re.compile(r'\{ "(\w+)", offsetof.*?,\s*QCD_KIND_\w+,\s*"([^"]*)"', re
 
 
 def documented() -> dict[str, str]:
-    """Keys and defaults of the table in README.md."""
-    text = (REPO / "README.md").read_text()
-    table = text.split("### Settings")[1].split("###")[0]
+    """Keys and defaults of the table in doc/admin.md."""
+    text = (REPO / "doc" / "admin.md").read_text()
+    table = text.split("## Settings")[1].split("## ")[0]
     found = {}
     for keys, defaults in ROW.findall(table):
         names = re.findall(r"`([^`]+)`", keys)
@@ -45,7 +45,7 @@ def without_connections(settings: dict[str, str]) -> dict[str, str]:
     }
 
 
-def test_settings_of_the_readme() -> None:
+def test_settings_of_the_guide() -> None:
     assert without_connections(documented()) == built_in()
 
 
@@ -89,12 +89,43 @@ def test_names_of_the_events() -> None:
     assert [n for n in re.findall(r"^\.Li (\w+)", json, re.MULTILINE) if n in counted] == counted
 
 
+HELPERS = {"sa", "compat", "json", "config", "setting", "notify"}
+USED_BY_MOST = {"events", "pending"}
+
+
+def test_picture_of_the_plugin() -> None:
+    """Its arrows are the includes of the source, and the SVG is of that text."""
+    folder = REPO / "plugin"
+    arrows = set()
+    modules = {path.stem.removeprefix("qcd_") for path in folder.glob("qcd_*.c")}
+    for name in modules - HELPERS:
+        text = "".join((folder / f"qcd_{name}.{kind}").read_text() for kind in "ch")
+        for other in re.findall(r'#include "qcd_(\w+)\.h"', text):
+            if other not in HELPERS | USED_BY_MOST | {name}:
+                arrows.add((name, other))
+    shown = (REPO / "doc" / "plugin.dot").read_text()
+    assert set(re.findall(r"qcd_(\w+) -> qcd_(\w+);", shown)) == arrows
+    assert set(re.findall(r"^\t\tqcd_(\w+) \[", shown, re.MULTILINE)) == modules - HELPERS
+    for name in ("plugin", "layers"):
+        text = (REPO / "doc" / f"{name}.dot").read_text()
+        edges = {f"{a}-&gt;{b}" for a, b in re.findall(r"(\w+) -> (\w+)(?!.*invis)", text)}
+        drawn = re.findall(r"<title>(\w+&#45;&gt;\w+)</title>", (REPO / "doc" / f"{name}.svg").read_text())
+        assert {edge.replace("&#45;", "-") for edge in drawn} >= edges
+
+
 def test_installation_of_the_readme(tmp_path: Path) -> None:
     """`meson install` puts the plugin where charon looks, and what README.md names."""
     command = ["meson", "install", "-C", str(REPO / "build"), "--no-rebuild"]
     subprocess.run([*command, "--destdir", str(tmp_path)], check=True, stdout=subprocess.DEVNULL)
     readme = (REPO / "README.md").read_text()
     assert " ".join(["sudo", *command[:3], "build "]) in readme
+    guide = (REPO / "doc" / "admin.md").read_text()
+    copied = re.findall(r"^\| `(build/\S+)` \| `(/\S+)` \|$", guide, re.MULTILINE)
+    assert len(copied) == 2
+    for built, folder in copied:
+        assert (tmp_path / folder[1:] / Path(built).name).is_file()
+        needed = subprocess.run(["ldd", REPO / built], capture_output=True, text=True).stdout
+        assert "libc.so" in needed and "libqcd" not in needed, needed
     for path in (
         "usr/lib/ipsec/plugins/libstrongswan-qcd.so",
         "usr/local/sbin/qcd",
