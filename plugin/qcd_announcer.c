@@ -55,9 +55,9 @@ struct private_qcd_announcer_t {
 	qcd_answer_t *answer;
 
 	/**
-	 * The SA map
+	 * What a crash took
 	 */
-	qcd_map_t *map;
+	qcd_lost_t *lost;
 
 	/**
 	 * How fast
@@ -131,7 +131,7 @@ static bool next_put_off(private_qcd_announcer_t *this, qcd_samap_row *row,
 		   qcd_now() >= later->due)
 	{
 		this->put_off->remove_first(this->put_off, (void**)&later);
-		found = this->map->find(this->map, &later->row.child_spi, row);
+		found = this->lost->find(this->lost, &later->row.child_spi, row);
 		*tries = later->tries;
 		free(later);
 	}
@@ -169,7 +169,7 @@ static bool next(private_qcd_announcer_t *this, qcd_samap_row *row,
 	{
 		this->is_held = FALSE;
 		*tries = this->held_tries;
-		if (this->map->find(this->map, &this->held.child_spi, row))
+		if (this->lost->find(this->lost, &this->held.child_spi, row))
 		{
 			return TRUE;
 		}
@@ -180,7 +180,7 @@ static bool next(private_qcd_announcer_t *this, qcd_samap_row *row,
 	}
 	*tries = 0;
 	this->at_end = this->at_end ||
-				   !this->map->next(this->map, &this->place, row);
+				   !this->lost->next(this->lost, &this->place, row);
 	return !this->at_end;
 }
 
@@ -259,7 +259,7 @@ static job_requeue_t announce(private_qcd_announcer_t *this)
 		return JOB_RESCHEDULE_MS(STEP_MS);
 	}
 	if (this->rounds == countof(pauses) ||
-		!this->map->get_lost(this->map))
+		!this->lost->get_count(this->lost))
 	{
 		return JOB_REQUEUE_NONE;
 	}
@@ -279,7 +279,7 @@ METHOD(qcd_announcer_t, destroy, void,
  * Described in header
  */
 qcd_announcer_t *qcd_announcer_create(qcd_config_t *config, qcd_promises_t *promises,
-							qcd_answer_t *answer, qcd_map_t *map)
+							qcd_answer_t *answer, qcd_lost_t *lost)
 {
 	private_qcd_announcer_t *this;
 
@@ -289,17 +289,17 @@ qcd_announcer_t *qcd_announcer_create(qcd_config_t *config, qcd_promises_t *prom
 		},
 		.promises = promises,
 		.answer = answer,
-		.map = map,
+		.lost = lost,
 		.put_off = linked_list_create(),
 	);
 
 	/* half of what there is for those who repeat themselves is left to them */
 	ignore_result(qcd_pace_init(&this->pace, (config->reply_rate + 3) / 4,
 								qcd_now()));
-	if (map->get_lost(map))
+	if (lost->get_count(lost))
 	{
 		DBG1(DBG_IKE, "QCD: telling the peers of %u lost CHILD_SAs that they "
-			 "are lost", map->get_lost(map));
+			 "are lost", lost->get_count(lost));
 		lib->processor->queue_job(lib->processor,
 				(job_t*)callback_job_create((void*)announce, this, NULL, NULL));
 	}

@@ -9,7 +9,7 @@
 #define QCD_ANNOUNCER_H_
 
 #include "qcd_answer.h"
-#include "qcd_map.h"
+#include "qcd_lost.h"
 #include "qcd_config.h"
 #include "qcd_promises.h"
 
@@ -33,10 +33,10 @@ struct qcd_announcer_t {
  * @param config		settings; all objects outlive it
  * @param promises		tokens that peers hold
  * @param answer		answers
- * @param map			the SA map
+ * @param lost			what a crash took
  * @return				instance
  */
 qcd_announcer_t *qcd_announcer_create(qcd_config_t *config, qcd_promises_t *promises,
-							qcd_answer_t *answer, qcd_map_t *map);
+							qcd_answer_t *answer, qcd_lost_t *lost);
 
 #endif /** QCD_ANNOUNCER_H_ @}*/

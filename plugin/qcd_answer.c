@@ -125,33 +125,6 @@ typedef struct {
 } sending_t;
 
 /**
- * The second wall: has the daemon such an SA, whatever role the request gave
- * us? It never should have, once there is evidence that the SA is dead
- * (RFC 6290 section 9.2).
- */
-static bool is_alive(qcd_spis *spis)
-{
-	enum qcd_role roles[] = { QCD_INITIATOR, QCD_RESPONDER };
-	ike_sa_t *ike_sa;
-	int i;
-
-	for (i = 0; i < countof(roles); i++)
-	{
-		qcd_sa_t sa = {
-			.ike = { *spis, roles[i] },
-		};
-
-		ike_sa = qcd_sa_checkout(&sa);
-		if (ike_sa)
-		{
-			charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
-			return TRUE;
-		}
-	}
-	return FALSE;
-}
-
-/**
  * Build and send a reply, to where the request came from and from where it went
  * (RFC 7296 sections 1.5 and 2.21.4)
  */
@@ -193,7 +166,7 @@ static job_requeue_t execute(sending_t *sending)
 	private_qcd_answer_t *this = sending->this;
 	qcd_reply_t *reply = sending->reply;
 
-	if (is_alive(&reply->spis))
+	if (qcd_sa_is_alive(&reply->spis))
 	{
 		this->events->raise(this->events, QCD_EVENT_ALIVE, &reply->spis,
 							reply->src, NULL);

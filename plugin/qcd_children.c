@@ -30,12 +30,12 @@ struct private_qcd_children_t {
 	qcd_promises_t *promises;
 
 	/**
-	 * The map
+	 * Writes them to the SA map
 	 */
-	qcd_map_t *map;
+	qcd_lost_t *lost;
 
 	/**
-	 * Changes of it that listeners ask for
+	 * Changes of the map that listeners ask for
 	 */
 	qcd_changes_t *changes;
 };
@@ -105,11 +105,11 @@ static void write_change(private_qcd_children_t *this, qcd_change_t *change)
 {
 	if (change->removed)
 	{
-		this->map->remove(this->map, &change->row.child_spi);
+		this->lost->remove(this->lost, &change->row.child_spi);
 	}
 	else
 	{
-		this->map->put(this->map, &change->row);
+		this->lost->put(this->lost, &change->row);
 	}
 }
 
@@ -125,7 +125,7 @@ static void installed(private_qcd_children_t *this, ike_sa_t *ike_sa,
 				 ike_sa->get_other_host(ike_sa), child_sa, &row))
 	{
 		this->changes->add(this->changes, &row, FALSE);
-		this->map->note_return(this->map, &row);
+		this->lost->note_return(this->lost, &row);
 	}
 }
 
@@ -219,7 +219,7 @@ METHOD(qcd_children_t, destroy, void,
  * Described in header
  */
 qcd_children_t *qcd_children_create(qcd_config_t *config, qcd_promises_t *promises,
-									qcd_map_t *map)
+									qcd_lost_t *lost)
 {
 	private_qcd_children_t *this;
 
@@ -235,7 +235,7 @@ qcd_children_t *qcd_children_create(qcd_config_t *config, qcd_promises_t *promis
 		},
 		.config = config,
 		.promises = promises,
-		.map = map,
+		.lost = lost,
 	);
 
 	this->changes = qcd_changes_create((qcd_changes_write_t)write_change, this);

@@ -8,7 +8,7 @@
 #ifndef QCD_CHILDREN_H_
 #define QCD_CHILDREN_H_
 
-#include "qcd_map.h"
+#include "qcd_lost.h"
 
 #include <bus/listeners/listener.h>
 
@@ -38,10 +38,10 @@ struct qcd_children_t {
  *
  * @param config		settings, outlive it
  * @param promises		tokens that peers hold, outlives it
- * @param map			the map, outlives it
+ * @param lost			writes them to the SA map, outlives it
  * @return				instance
  */
 qcd_children_t *qcd_children_create(qcd_config_t *config, qcd_promises_t *promises,
-									qcd_map_t *map);
+									qcd_lost_t *lost);
 
 #endif /** QCD_CHILDREN_H_ @}*/

@@ -197,12 +197,9 @@ METHOD(qcd_connector_t, fail, void,
 METHOD(qcd_connector_t, refuse, void,
 	private_qcd_connector_t *this, const char *reason)
 {
+	note_failure(this, QCD_FAILURE_REFUSED, reason);
 	this->mutex->lock(this->mutex);
 	this->failure = QCD_FAILURE_REFUSED;
-	if (!*this->reason)
-	{
-		snprintf(this->reason, sizeof(this->reason), "%s", reason);
-	}
 	this->mutex->unlock(this->mutex);
 	fail_as_noted(this);
 }
@@ -291,20 +288,6 @@ static host_t *get_source(private_qcd_connector_t *this, peer_cfg_t *peer_cfg,
 	DESTROY_IF(this->source);
 	this->source = me ? me->clone(me) : NULL;
 	return me;
-}
-
-/**
- * Look if there is a route to the peer again
- */
-static void look_for_route(private_qcd_connector_t *this, peer_cfg_t *peer_cfg)
-{
-	host_t *other, *me;
-	u_int count;
-
-	other = get_address(this, peer_cfg, &count);
-	me = get_source(this, peer_cfg, other);
-	DESTROY_IF(me);
-	other->destroy(other);
 }
 
 /**
@@ -412,6 +395,9 @@ METHOD(qcd_connector_t, connect_peer, uint64_t,
 	private_qcd_connector_t *this, peer_cfg_t *peer_cfg, qcd_pending_sa_t *sa,
 	bool at_once)
 {
+	host_t *other, *me;
+	u_int count;
+
 	if (sa && !this->extra)
 	{
 		if (!sa->round_trip && is_astray(this, peer_cfg, sa))
@@ -431,8 +417,11 @@ METHOD(qcd_connector_t, connect_peer, uint64_t,
 		fail_as_noted(this);
 	}
 	if (!this->source && this->pace.num_tries)
-	{
-		look_for_route(this, peer_cfg);
+	{	/* is there a route again? */
+		other = get_address(this, peer_cfg, &count);
+		me = get_source(this, peer_cfg, other);
+		DESTROY_IF(me);
+		other->destroy(other);
 	}
 	return qcd_now() < this->due ? this->due : begin_try(this, peer_cfg);
 }

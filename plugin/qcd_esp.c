@@ -36,9 +36,9 @@ struct private_qcd_esp_t {
 	qcd_answer_t *answer;
 
 	/**
-	 * The SA map, and what follows the CHILD_SAs for it
+	 * What a crash took, and what follows the CHILD_SAs for the next one
 	 */
-	qcd_map_t *map;
+	qcd_lost_t *lost;
 	qcd_children_t *children;
 
 	/**
@@ -88,7 +88,7 @@ static void handle(private_qcd_esp_t *this, const qcd_traffic *packet)
 	qcd_samap_row row;
 	qcd_lost lost;
 
-	if (!this->map->find(this->map, &packet->child_spi, &row))
+	if (!this->lost->find(this->lost, &packet->child_spi, &row))
 	{
 		return;
 	}
@@ -114,7 +114,7 @@ static void handle(private_qcd_esp_t *this, const qcd_traffic *packet)
  */
 static job_requeue_t watch(private_qcd_esp_t *this)
 {
-	this->map->watch(this->map, this->watcher);
+	this->lost->watch(this->lost, this->watcher);
 	return JOB_REQUEUE_NONE;
 }
 
@@ -124,7 +124,7 @@ METHOD(qcd_esp_t, describe, void,
 	json->add_bool(json, "esp", this->watcher != NULL);
 	json->add_bool(json, "announce", this->announcer != NULL);
 	json->add_num(json, "lost_children",
-				  this->map->get_lost(this->map));
+				  this->lost->get_count(this->lost));
 	json->add_num(json, "announced",
 				  this->answer->get_announced(this->answer));
 }
@@ -133,10 +133,10 @@ METHOD(qcd_esp_t, destroy, void,
 	private_qcd_esp_t *this)
 {
 	DESTROY_IF(this->announcer);
-	this->map->watch(this->map, NULL);
+	this->lost->watch(this->lost, NULL);
 	DESTROY_IF(this->watcher);
 	this->children->destroy(this->children);
-	this->map->destroy(this->map);
+	this->lost->destroy(this->lost);
 	free(this);
 }
 
@@ -148,7 +148,7 @@ qcd_esp_t *qcd_esp_create(qcd_config_t *config, qcd_events_t *events,
 						  qcd_lost_index_t *index)
 {
 	private_qcd_esp_t *this;
-	qcd_map_t *map;
+	qcd_lost_t *lost;
 
 	/* the map is kept where ESP gets no answer as well: it says whose SA an IKE
 	 * request is about, and how many share an address */
@@ -156,8 +156,8 @@ qcd_esp_t *qcd_esp_create(qcd_config_t *config, qcd_events_t *events,
 	{
 		return NULL;
 	}
-	map = qcd_map_create(config, promises, index);
-	if (!map)
+	lost = qcd_lost_create(config, promises, index);
+	if (!lost)
 	{
 		return NULL;
 	}
@@ -170,8 +170,8 @@ qcd_esp_t *qcd_esp_create(qcd_config_t *config, qcd_events_t *events,
 		.events = events,
 		.promises = promises,
 		.answer = answer,
-		.map = map,
-		.children = qcd_children_create(config, promises, map),
+		.lost = lost,
+		.children = qcd_children_create(config, promises, lost),
 	);
 
 	if (config->esp)
@@ -187,7 +187,7 @@ qcd_esp_t *qcd_esp_create(qcd_config_t *config, qcd_events_t *events,
 	}
 	if (config->announce)
 	{
-		this->announcer = qcd_announcer_create(config, promises, answer, map);
+		this->announcer = qcd_announcer_create(config, promises, answer, lost);
 	}
 	return &this->public;
 }

@@ -8,10 +8,7 @@
 #ifndef QCD_MAP_H_
 #define QCD_MAP_H_
 
-#include "qcd_config.h"
-#include "qcd_lost_index.h"
-#include "qcd_watcher.h"
-#include "qcd_promises.h"
+#include "qcd_sa.h"
 
 #include <qcd/store.h>
 
@@ -19,74 +16,50 @@ typedef struct qcd_map_t qcd_map_t;
 
 /**
  * The SA map of this gateway, from inbound SPIs of CHILD_SAs to their IKE_SAs, on
- * disk (RFC 6290 section 8.2), and what of it is lost.
+ * disk (RFC 6290 section 8.2). Makes changes durable once a second, and logs
+ * when that fails and when it works again.
  *
- * CHILD_SAs of this run are put and removed. Those of earlier runs are lost, until
- * the peer is back with the same connection or their time is up. All methods are
- * thread-safe; but for note_return(), those that take a row or an SPI use the disk.
+ * All methods are thread-safe, and use the disk: not for listeners.
  */
 struct qcd_map_t {
 
 	/**
-	 * Write down a CHILD_SA of this run. Where it takes the SPI of a lost one again,
-	 * packets with it are of a live one from now on. If it can't be written, that
-	 * one stays lost: nothing is told of it that is not true of the old IKE_SA.
-	 *
-	 * @param row			CHILD_SA
-	 */
-	void (*put)(qcd_map_t *this, const qcd_samap_row *row);
-
-	/**
-	 * Remove a CHILD_SA of this run that is gone. It may never have got as far as
-	 * being written, and then the SPI may be that of a lost one, which stays.
+	 * Find a CHILD_SA.
 	 *
 	 * @param spi			inbound SPI
-	 */
-	void (*remove)(qcd_map_t *this, const qcd_child_spi *spi);
-
-	/**
-	 * Note that a peer is back: what it had is lost no more, bit by bit. May be
-	 * called in a listener.
-	 *
-	 * @param row			CHILD_SA that it has now
-	 */
-	void (*note_return)(qcd_map_t *this, const qcd_samap_row *row);
-
-	/**
-	 * Find a lost CHILD_SA by its SPI.
-	 *
-	 * @param spi			inbound SPI
-	 * @param row			receives what is known of it
-	 * @return				FALSE if there is none, or if the SPI was taken again
+	 * @param row			receives its row
+	 * @return				FALSE if there is none
 	 */
 	bool (*find)(qcd_map_t *this, const qcd_child_spi *spi,
 				 qcd_samap_row *row);
 
 	/**
-	 * Get the next IKE_SA that was lost with its CHILD_SAs.
+	 * Add a row, or replace the one with its SPI.
 	 *
-	 * @param place			place to go on from, 0 to begin
-	 * @param row			receives one of its CHILD_SAs
-	 * @return				FALSE if there are no more
+	 * @param row			row
+	 * @return				FALSE if it could not be written
 	 */
-	bool (*next)(qcd_map_t *this, u_int *place, qcd_samap_row *row);
+	bool (*put)(qcd_map_t *this, const qcd_samap_row *row);
 
 	/**
-	 * Keep somebody informed about the SPIs of lost CHILD_SAs.
+	 * Remove a row as it was found.
 	 *
-	 * @param watcher		told all of them now, and then those that are lost
-	 *						no more; NULL to stop
+	 * @param row			row
+	 * @return				FALSE if it was replaced meanwhile, or can't be removed
 	 */
-	void (*watch)(qcd_map_t *this, qcd_watcher_t *watcher);
+	bool (*remove)(qcd_map_t *this, const qcd_samap_row *row);
 
 	/**
-	 * Get the number of lost CHILD_SAs.
+	 * Visit all rows.
+	 *
+	 * @param visit			called for each, tells what becomes of it
+	 * @param user			to pass to visit
+	 * @return				FALSE if not all could be read, or changed
 	 */
-	u_int (*get_lost)(qcd_map_t *this);
+	bool (*walk)(qcd_map_t *this, qcd_samap_visit *visit, void *user);
 
 	/**
-	 * Destroy a qcd_map_t. CHILD_SAs of this run are not lost: charon
-	 * deletes them when it ends.
+	 * Write what was not written, and destroy a qcd_map_t.
 	 */
 	void (*destroy)(qcd_map_t *this);
 };
@@ -94,20 +67,9 @@ struct qcd_map_t {
 /**
  * Open the map.
  *
- * @param config		settings, outlive it
- * @param promises		tokens that peers hold, outlives it
- * @param index			receives the IKE_SAs of lost CHILD_SAs, outlives it
+ * @param folder		folder of the map, open as a qcd_store
  * @return				NULL if there is no map to be had (logged)
  */
-qcd_map_t *qcd_map_create(qcd_config_t *config, qcd_promises_t *promises,
-									qcd_lost_index_t *index);
-
-/**
- * Get what libqcd has to know of a lost CHILD_SA.
- *
- * @param lost			receives it
- * @param row			row of the map
- */
-void qcd_lost_from_row(qcd_lost *lost, const qcd_samap_row *row);
+qcd_map_t *qcd_map_create(char *folder);
 
 #endif /** QCD_MAP_H_ @}*/

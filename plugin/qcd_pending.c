@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_pending.h"
+#include "qcd_packets.h"
 
 #include <daemon.h>
 #include <collections/hashtable.h>
@@ -174,29 +175,6 @@ static entry_t *find_entry(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 }
 
 /**
- * Get the packets of a message that was encoded
- */
-static linked_list_t *get_packets(message_t *message)
-{
-	linked_list_t *packets = linked_list_create();
-	enumerator_t *enumerator;
-	packet_t *packet;
-
-	if (!message->is_fragmented(message))
-	{
-		packets->insert_last(packets, message->get_packet(message));
-		return packets;
-	}
-	enumerator = message->get_fragments(message);
-	while (enumerator->enumerate(enumerator, &packet))
-	{
-		packets->insert_last(packets, packet->clone(packet));
-	}
-	enumerator->destroy(enumerator);
-	return packets;
-}
-
-/**
  * Note a request that is being sent
  */
 static void note_request(private_qcd_pending_t *this, ike_sa_t *ike_sa,
@@ -212,7 +190,7 @@ static void note_request(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 	{
 		entry->packets->destroy_offset(entry->packets,
 									   offsetof(packet_t, destroy));
-		entry->packets = get_packets(message);
+		entry->packets = qcd_packets_create(message);
 		entry->sa.since = qcd_now();
 		DESTROY_IF(entry->sa.me);
 		DESTROY_IF(entry->sa.other);
@@ -422,37 +400,11 @@ METHOD(qcd_pending_t, find_answered, char*,
 	return name;
 }
 
-/**
- * Get the address that packets go out from: theirs, or what the kernel chooses
- * where that one is gone. charon sends them from where it did before.
- *
- * @return				address, NULL for theirs
- */
-static host_t *get_source(packet_t *packet)
-{
-	host_t *source = packet->get_source(packet), *other;
-
-	if (charon->kernel->get_interface(charon->kernel, source, NULL))
-	{
-		return NULL;
-	}
-	other = charon->kernel->get_source_addr(charon->kernel,
-									packet->get_destination(packet), NULL);
-	if (other)
-	{
-		other->set_port(other, source->get_port(source));
-	}
-	return other;
-}
-
 METHOD(qcd_pending_t, repeat, bool,
 	private_qcd_pending_t *this, uint32_t unique_id)
 {
 	linked_list_t *packets;
-	packet_t *packet;
 	entry_t *entry;
-	host_t *source = NULL;
-	bool any;
 
 	this->mutex->lock(this->mutex);
 	entry = this->entries->get(this->entries, (void*)(uintptr_t)unique_id);
@@ -460,22 +412,7 @@ METHOD(qcd_pending_t, repeat, bool,
 			  entry->packets->clone_offset(entry->packets,
 										   offsetof(packet_t, clone));
 	this->mutex->unlock(this->mutex);
-	any = packets->get_first(packets, (void**)&packet) == SUCCESS;
-	if (any)
-	{
-		source = get_source(packet);
-	}
-	while (packets->remove_first(packets, (void**)&packet) == SUCCESS)
-	{
-		if (source)
-		{
-			packet->set_source(packet, source->clone(source));
-		}
-		charon->sender->send(charon->sender, packet);
-	}
-	packets->destroy(packets);
-	DESTROY_IF(source);
-	return any;
+	return qcd_packets_send(packets);
 }
 
 METHOD(qcd_pending_t, claim, void,
@@ -510,17 +447,8 @@ METHOD(qcd_pending_t, ask, status_t,
 METHOD(qcd_pending_t, destroy, void,
 	private_qcd_pending_t *this)
 {
-	enumerator_t *enumerator;
-	entry_t *entry;
-
 	charon->bus->remove_listener(charon->bus, &this->public.listener);
-	enumerator = this->entries->create_enumerator(this->entries);
-	while (enumerator->enumerate(enumerator, NULL, &entry))
-	{
-		entry_destroy(entry);
-	}
-	enumerator->destroy(enumerator);
-	this->entries->destroy(this->entries);
+	this->entries->destroy_function(this->entries, (void*)entry_destroy);
 	this->spis->destroy(this->spis);
 	this->mutex->destroy(this->mutex);
 	free(this);

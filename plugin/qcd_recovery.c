@@ -218,19 +218,6 @@ static void learn(private_qcd_recovery_t *this, qcd_sa_t *sa)
 }
 
 /**
- * Ask the peer whether it still has an IKE_SA
- */
-static void ask_again(private_qcd_recovery_t *this, qcd_sa_t *sa)
-{
-	ike_sa_t *ike_sa = qcd_sa_checkout_same(sa);
-
-	if (ike_sa)
-	{
-		qcd_sa_checkin(ike_sa, this->pending->ask(this->pending, ike_sa));
-	}
-}
-
-/**
  * All is up: clean up behind us
  *
  * @return				when to look again, 0 if it is over
@@ -239,6 +226,7 @@ static uint64_t settle(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 					   qcd_found_t *best, u_int complete)
 {
 	uint64_t now = qcd_now();
+	ike_sa_t *ike_sa;
 
 	this->incomplete_since = 0;
 	if (!this->up_since)
@@ -261,8 +249,12 @@ static uint64_t settle(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 	if (this->connector->settle(this->connector,
 								now - this->up_since >= LEFT_OVER_MS,
 								this->up_since))
-	{
-		ask_again(this, &best->sa);
+	{	/* has the peer deleted this one for such a try? */
+		ike_sa = qcd_sa_checkout_same(&best->sa);
+		if (ike_sa)
+		{
+			qcd_sa_checkin(ike_sa, this->pending->ask(this->pending, ike_sa));
+		}
 	}
 	if (complete > 1)
 	{
@@ -275,19 +267,6 @@ static uint64_t settle(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 	}
 	return this->up_since + (now - this->up_since < LEFT_OVER_MS ?
 							 LEFT_OVER_MS : OVER_MS);
-}
-
-/**
- * Get how often an IKE_SA was closed on purpose
- */
-static u_int get_closings(private_qcd_recovery_t *this)
-{
-	u_int closings;
-
-	this->mutex->lock(this->mutex);
-	closings = this->closings;
-	this->mutex->unlock(this->mutex);
-	return closings;
 }
 
 /**
@@ -314,10 +293,14 @@ static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 	array_t *all;
 	qcd_found_t best;
 	u_int missing, wanted, num_complete;
+	u_int closings;
 	uint64_t due;
 	bool found, up;
+
 	/* first of all: what is closed from here on is for the next step */
-	u_int closings = get_closings(this);
+	this->mutex->lock(this->mutex);
+	closings = this->closings;
+	this->mutex->unlock(this->mutex);
 
 	/* in this order: a try is pending until it is established */
 	sa = this->connector->get_try(this->connector);
@@ -436,7 +419,9 @@ METHOD(qcd_recovery_t, go_on, void,
 	this->lost = max(this->lost, unique_id);
 	this->up_since = 0;
 	this->proved = TRUE;
-	this->ignored = get_closings(this);
+	this->mutex->lock(this->mutex);
+	this->ignored = this->closings;
+	this->mutex->unlock(this->mutex);
 }
 
 METHOD(qcd_recovery_t, is_up, bool,

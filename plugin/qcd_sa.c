@@ -124,6 +124,41 @@ bool qcd_sa_has_virtual_ip(ike_sa_t *ike_sa, bool local)
 /*
  * Described in header
  */
+bool qcd_sa_is_symmetric(ike_sa_t *ike_sa)
+{
+	return ike_sa->has_condition(ike_sa, COND_ORIGINAL_INITIATOR) ||
+		   (!qcd_sa_has_virtual_ip(ike_sa, FALSE) &&
+			!ike_sa->has_condition(ike_sa, COND_EAP_AUTHENTICATED));
+}
+
+/*
+ * Described in header
+ */
+bool qcd_sa_is_alive(const qcd_spis *spis)
+{
+	enum qcd_role roles[] = { QCD_INITIATOR, QCD_RESPONDER };
+	ike_sa_t *ike_sa;
+	int i;
+
+	for (i = 0; i < countof(roles); i++)
+	{
+		qcd_sa_t sa = {
+			.ike = { *spis, roles[i] },
+		};
+
+		ike_sa = qcd_sa_checkout(&sa);
+		if (ike_sa)
+		{
+			charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
+			return TRUE;
+		}
+	}
+	return FALSE;
+}
+
+/*
+ * Described in header
+ */
 u_int qcd_spis_hash(const void *key)
 {
 	return chunk_hash(chunk_create((u_char*)key, sizeof(qcd_spis)));

@@ -85,6 +85,27 @@ bool qcd_sa_has_task(ike_sa_t *ike_sa, task_queue_t queue, task_type_t type);
 bool qcd_sa_has_virtual_ip(ike_sa_t *ike_sa, bool local);
 
 /**
+ * Tell whether we can be the initiator of an IKE_SA with the same peer: where it
+ * got a virtual IP from us or authenticated with EAP, only the peer can.
+ *
+ * @param ike_sa		IKE_SA, checked out
+ * @return				TRUE if so
+ */
+bool qcd_sa_is_symmetric(ike_sa_t *ike_sa);
+
+/**
+ * Tell whether the daemon has an IKE_SA with these SPIs, in either role. Waits
+ * until no other thread has it, so never call it in a listener.
+ *
+ * That is the second wall before a token is shown: once there is evidence that the
+ * SA is dead, it never should (RFC 6290 section 9.2).
+ *
+ * @param spis			both SPIs
+ * @return				TRUE if so
+ */
+bool qcd_sa_is_alive(const qcd_spis *spis);
+
+/**
  * Hash and compare qcd_spis, to use as keys of a hashtable_t.
  */
 u_int qcd_spis_hash(const void *key);

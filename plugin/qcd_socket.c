@@ -2,16 +2,14 @@
 
 #include "qcd_socket.h"
 #include "qcd_sa.h"
+#include "qcd_unix.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <daemon.h>
@@ -52,9 +50,8 @@ typedef struct {
 	char command[COMMAND_MAX + 1];
 	size_t len;
 	uint64_t deadline;
-	/** what is to be written, and how much of it was */
+	/** what is still to be written */
 	chunk_t out;
-	size_t written;
 } client_t;
 
 /**
@@ -149,12 +146,12 @@ static void close_client(client_t *client)
  */
 static void write_client(client_t *client)
 {
+	chunk_t rest;
 	ssize_t len;
 
-	while (client->written < client->out.len)
+	while (client->out.len)
 	{
-		len = send(client->fd, client->out.ptr + client->written,
-				   client->out.len - client->written,
+		len = send(client->fd, client->out.ptr, client->out.len,
 				   MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (len < 0 && errno == EINTR)
 		{
@@ -169,27 +166,14 @@ static void write_client(client_t *client)
 			close_client(client);
 			return;
 		}
-		client->written += len;
+		rest = chunk_clone(chunk_skip(client->out, len));
+		chunk_free(&client->out);
+		client->out = rest;
 	}
-	chunk_free(&client->out);
-	client->written = 0;
 	if (client->phase == ANSWERED)
 	{
 		close_client(client);
 	}
-}
-
-/**
- * Append to what a client has to get
- */
-static void append(client_t *client, chunk_t data)
-{
-	chunk_t out;
-
-	out = chunk_cat("cc", chunk_skip(client->out, client->written), data);
-	chunk_free(&client->out);
-	client->out = out;
-	client->written = 0;
 }
 
 /**
@@ -252,18 +236,6 @@ static void read_client(private_qcd_socket_t *this, client_t *client)
 }
 
 /**
- * May this client ask? The mode of the socket says so, this says it again.
- */
-static bool is_allowed(int fd)
-{
-	struct ucred peer;
-	socklen_t len = sizeof(peer);
-
-	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
-		   (peer.uid == 0 || peer.uid == geteuid());
-}
-
-/**
  * Accept a client, unless there are too many
  */
 static void accept_client(private_qcd_socket_t *this)
@@ -275,7 +247,7 @@ static void accept_client(private_qcd_socket_t *this)
 	{
 		return;
 	}
-	for (i = 0; i < CLIENTS_MAX && is_allowed(fd); i++)
+	for (i = 0; i < CLIENTS_MAX && qcd_unix_is_allowed(fd); i++)
 	{
 		if (this->clients[i].phase == FREE)
 		{
@@ -311,12 +283,12 @@ static void distribute(private_qcd_socket_t *this)
 		{
 			continue;
 		}
-		if (client->out.len - client->written > UNREAD_MAX)
+		if (client->out.len > UNREAD_MAX)
 		{
 			close_client(client);
 			continue;
 		}
-		append(client, pending);
+		client->out = chunk_cat("mc", client->out, pending);
 		write_client(client);
 	}
 	chunk_free(&pending);
@@ -483,74 +455,6 @@ METHOD(qcd_socket_t, destroy, void,
 	free(this);
 }
 
-/**
- * Remove the socket that a crash has left, unless somebody answers there
- */
-static bool remove_stale(struct sockaddr_un *addr)
-{
-	struct stat st;
-	bool stale;
-	int fd;
-
-	if (lstat(addr->sun_path, &st) != 0)
-	{
-		return errno == ENOENT;
-	}
-	if (!S_ISSOCK(st.st_mode))
-	{
-		errno = EEXIST;
-		return FALSE;
-	}
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	stale = fd >= 0 &&
-			connect(fd, (struct sockaddr*)addr, sizeof(*addr)) != 0 &&
-			errno == ECONNREFUSED;
-	if (fd >= 0)
-	{
-		close(fd);
-	}
-	if (!stale)
-	{
-		errno = EADDRINUSE;
-		return FALSE;
-	}
-	return unlink(addr->sun_path) == 0;
-}
-
-/**
- * Open the listening socket
- */
-static bool open_socket(private_qcd_socket_t *this)
-{
-	struct sockaddr_un addr = {
-		.sun_family = AF_UNIX,
-	};
-	mode_t old;
-	bool bound;
-
-	if (strlen(this->path) >= sizeof(addr.sun_path))
-	{
-		errno = ENAMETOOLONG;
-		return FALSE;
-	}
-	strcpy(addr.sun_path, this->path);
-	this->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	this->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (this->wake < 0 || this->fd < 0 || !remove_stale(&addr))
-	{
-		return FALSE;
-	}
-	old = umask(S_IXUSR | S_IRWXG | S_IRWXO);
-	bound = bind(this->fd, (struct sockaddr*)&addr, sizeof(addr)) == 0;
-	umask(old);
-	/* it belongs to the user that charon will be, as vici's does: is_allowed()
-	 * goes by that one */
-	return bound &&
-		   lchown(addr.sun_path, lib->caps->get_uid(lib->caps),
-				  lib->caps->get_gid(lib->caps)) == 0 &&
-		   listen(this->fd, CLIENTS_MAX) == 0;
-}
-
 /*
  * Described in header
  */
@@ -571,7 +475,9 @@ qcd_socket_t *qcd_socket_create(char *path, qcd_control_t *control,
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 	);
 
-	if (!open_socket(this))
+	this->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	this->fd = this->wake < 0 ? -1 : qcd_unix_listen(path, CLIENTS_MAX);
+	if (this->fd < 0)
 	{
 		DBG1(DBG_CFG, "QCD: no socket %s for the qcd command: %s. Remove it if "
 			 "nobody uses it, or set %s.plugins.qcd.socket", path,

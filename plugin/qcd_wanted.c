@@ -274,17 +274,6 @@ METHOD(qcd_wanted_t, merge, void,
 }
 
 /**
- * Tell whether we can be the initiator: where the peer got a virtual IP from us or
- * authenticated with EAP, only the peer can
- */
-static bool is_symmetric(ike_sa_t *ike_sa)
-{
-	return ike_sa->has_condition(ike_sa, COND_ORIGINAL_INITIATOR) ||
-		   (!qcd_sa_has_virtual_ip(ike_sa, FALSE) &&
-			!ike_sa->has_condition(ike_sa, COND_EAP_AUTHENTICATED));
-}
-
-/**
  * Create an instance that wants no CHILD_SA yet
  */
 static private_qcd_wanted_t *create_empty(qcd_config_t *config,
@@ -465,7 +454,7 @@ qcd_wanted_t *qcd_wanted_create(qcd_config_t *config, ike_sa_t *ike_sa)
 		destroy(this);
 		return NULL;
 	}
-	if (!is_symmetric(ike_sa))
+	if (!qcd_sa_is_symmetric(ike_sa))
 	{
 		DBG1(DBG_IKE, "QCD: only the peer can establish IKE_SA %s[%u] again",
 			 ike_sa->get_name(ike_sa), ike_sa->get_unique_id(ike_sa));

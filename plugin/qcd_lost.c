@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "qcd_lost.h"
+#include "qcd_census.h"
+
+#include <daemon.h>
+#include <processing/jobs/callback_job.h>
+#include <threading/mutex.h>
+
+/**
+ * Seconds between two looks for CHILD_SAs whose time is up, and after which
+ * a walk through the map that failed is tried again
+ */
+#define EXPIRY_INTERVAL 600
+#define AGAIN_INTERVAL 1
+
+/**
+ * A peer that had several IKE_SAs and is back with one may not have been told of
+ * the others. What it has been told of, and did not ask about for so long, is
+ * replaced; that is looked at so often, and so many milliseconds apart.
+ */
+#define SILENCE_MS 3000
+#define RETIRE_MS 5000
+#define RETIRE_TIMES 3
+
+typedef struct private_qcd_lost_t private_qcd_lost_t;
+
+/**
+ * Private data
+ */
+struct private_qcd_lost_t {
+
+	/**
+	 * Public interface
+	 */
+	qcd_lost_t public;
+
+	/**
+	 * State of the maker
+	 */
+	qcd_promises_t *promises;
+
+	/**
+	 * The map
+	 */
+	qcd_map_t *map;
+
+	/**
+	 * The IKE_SAs of lost CHILD_SAs
+	 */
+	qcd_lost_index_t *index;
+
+	/**
+	 * Mutex of jobs that remove what is lost: one after the other
+	 */
+	mutex_t *jobs;
+
+	/**
+	 * Mutex for what follows. Listeners take it while they hold the bus, so
+	 * nobody does more than to look and to count with it.
+	 */
+	mutex_t *mutex;
+
+	/**
+	 * Number of lost CHILD_SAs
+	 */
+	u_int lost;
+
+	/**
+	 * Who watches for their packets, or NULL
+	 */
+	qcd_watcher_t *watcher;
+
+	/**
+	 * Whether nobody knows yet what is lost: the disk was full at the start
+	 */
+	bool uncounted;
+
+	/**
+	 * Whether not all that is lost is watched for: the map could not be read
+	 */
+	bool unwatched;
+};
+
+/**
+ * Count CHILD_SAs that are lost no more, and get who watches for their packets
+ */
+static qcd_watcher_t *count_off(private_qcd_lost_t *this, u_int count)
+{
+	qcd_watcher_t *watcher;
+
+	this->mutex->lock(this->mutex);
+	this->lost -= min(this->lost, count);
+	watcher = this->watcher;
+	this->mutex->unlock(this->mutex);
+	return watcher;
+}
+
+/**
+ * CHILD_SAs are lost no more. The kernel may take its time, so not in a listener.
+ */
+static void forget_lost(private_qcd_lost_t *this, const qcd_child_spi *spis,
+						u_int count)
+{
+	qcd_watcher_t *watcher = count_off(this, count);
+
+	if (watcher && count)
+	{
+		watcher->remove(watcher, spis, count);
+	}
+}
+
+/**
+ * Is a CHILD_SA lost? Its IKE_SA must have died with an earlier run.
+ */
+static bool is_lost(private_qcd_lost_t *this, const qcd_samap_row *row)
+{
+	return this->promises->is_lost(this->promises, &row->sa);
+}
+
+METHOD(qcd_lost_t, get_count, u_int,
+	private_qcd_lost_t *this)
+{
+	u_int lost;
+
+	this->mutex->lock(this->mutex);
+	lost = this->lost;
+	this->mutex->unlock(this->mutex);
+	return lost;
+}
+
+METHOD(qcd_lost_t, find, bool,
+	private_qcd_lost_t *this, const qcd_child_spi *spi, qcd_samap_row *row)
+{
+	return this->map->find(this->map, spi, row) && is_lost(this, row);
+}
+
+METHOD(qcd_lost_t, next, bool,
+	private_qcd_lost_t *this, u_int *place, qcd_samap_row *row)
+{
+	qcd_child_spi spi;
+
+	while (this->index->next(this->index, place, &spi))
+	{
+		if (find(this, &spi, row))
+		{
+			return TRUE;
+		}
+	}
+	return FALSE;
+}
+
+METHOD(qcd_lost_t, put, void,
+	private_qcd_lost_t *this, const qcd_samap_row *row)
+{
+	qcd_samap_row old;
+	bool taken;
+
+	taken = get_count(this) && find(this, &row->child_spi, &old);
+	if (this->map->put(this->map, row) && taken)
+	{
+		this->index->remove(this->index, &old);
+		forget_lost(this, &row->child_spi, 1);
+	}
+}
+
+METHOD(qcd_lost_t, remove_, void,
+	private_qcd_lost_t *this, const qcd_child_spi *spi)
+{
+	qcd_samap_row row;
+
+	if (this->map->find(this->map, spi, &row) && !is_lost(this, &row))
+	{
+		this->map->remove(this->map, &row);
+	}
+}
+
+/**
+ * A peer that is back
+ */
+typedef struct {
+	private_qcd_lost_t *this;
+	qcd_peer_id_t id;
+	qcd_address address;
+	/** looks that were taken */
+	u_int times;
+} return_t;
+
+/**
+ * Remove a lost CHILD_SA, unless its SPI was taken again meanwhile
+ */
+static bool remove_lost(private_qcd_lost_t *this, const qcd_child_spi *spi)
+{
+	qcd_samap_row row;
+
+	if (!find(this, spi, &row) || !this->map->remove(this->map, &row))
+	{
+		return FALSE;
+	}
+	this->index->remove(this->index, &row);
+	return TRUE;
+}
+
+/**
+ * Job for a peer that is back: what it had before our crash is replaced
+ */
+static job_requeue_t retire(return_t *ret)
+{
+	private_qcd_lost_t *this = ret->this;
+	qcd_spis_t gone = {};
+	array_t *replaced;
+	qcd_child_spi spi;
+	bool others;
+
+	this->jobs->lock(this->jobs);
+	replaced = this->index->find_replaced(this->index, &ret->id, &ret->address,
+										  SILENCE_MS, &others);
+	while (array_remove(replaced, ARRAY_TAIL, &spi))
+	{
+		if (remove_lost(this, &spi))
+		{
+			qcd_spis_add(&gone, &spi);
+		}
+	}
+	this->jobs->unlock(this->jobs);
+	array_destroy(replaced);
+	forget_lost(this, gone.spis, gone.count);
+	free(gone.spis);
+	if (others && ++ret->times < RETIRE_TIMES)
+	{
+		return JOB_RESCHEDULE_MS(RETIRE_MS);
+	}
+	return JOB_REQUEUE_NONE;
+}
+
+METHOD(qcd_lost_t, note_return, void,
+	private_qcd_lost_t *this, const qcd_samap_row *row)
+{
+	return_t *ret;
+
+	if (!get_count(this))
+	{
+		return;
+	}
+	INIT(ret,
+		.this = this,
+		.address = row->peer,
+	);
+	memcpy(&ret->id, row->peer_id, sizeof(ret->id));
+	lib->processor->queue_job(lib->processor,
+			(job_t*)callback_job_create((void*)retire, ret, free, NULL));
+}
+
+/**
+ * Job that forgets lost CHILD_SAs whose time is up
+ */
+static job_requeue_t expire(private_qcd_lost_t *this)
+{
+	qcd_census_t census;
+
+	if (get_count(this))
+	{
+		this->jobs->lock(this->jobs);
+		qcd_census_take(&census, this->map, this->promises,
+						this->index, FALSE);
+		this->jobs->unlock(this->jobs);
+		/* what was visited, whether or not all was */
+		forget_lost(this, census.expired.spis, census.expired.count);
+		qcd_census_free(&census);
+	}
+	return JOB_RESCHEDULE(EXPIRY_INTERVAL);
+}
+
+/**
+ * Have packets with the SPIs of all lost CHILD_SAs watched for
+ */
+static void watch_all(private_qcd_lost_t *this, qcd_watcher_t *watcher)
+{
+	qcd_census_t census;
+	qcd_spis_t gone = {};
+	bool complete;
+	u_int i;
+
+	complete = qcd_census_take(&census, this->map, this->promises,
+							   this->index, FALSE);
+	this->mutex->lock(this->mutex);
+	this->unwatched = !complete;
+	this->mutex->unlock(this->mutex);
+	if (complete && watcher->add(watcher, census.lost.spis, census.lost.count))
+	{
+		/* peers have come back meanwhile */
+		for (i = 0; i < census.lost.count; i++)
+		{
+			qcd_child_spi *spi = &census.lost.spis[i];
+			qcd_samap_row row;
+
+			if (!find(this, spi, &row))
+			{
+				qcd_spis_add(&gone, spi);
+			}
+		}
+		watcher->remove(watcher, gone.spis, gone.count);
+		free(gone.spis);
+	}
+	count_off(this, census.expired.count);
+	qcd_census_free(&census);
+}
+
+METHOD(qcd_lost_t, watch, void,
+	private_qcd_lost_t *this, qcd_watcher_t *watcher)
+{
+	this->mutex->lock(this->mutex);
+	this->watcher = watcher;
+	this->mutex->unlock(this->mutex);
+	if (watcher && get_count(this))
+	{
+		watch_all(this, watcher);
+	}
+}
+
+/**
+ * Count what is lost, when we have just started
+ */
+static bool count_all(private_qcd_lost_t *this)
+{
+	qcd_census_t census;
+	bool counted;
+
+	counted = qcd_census_take(&census, this->map, this->promises,
+							  this->index, TRUE);
+	if (counted)
+	{
+		this->mutex->lock(this->mutex);
+		this->lost = census.lost.count;
+		this->mutex->unlock(this->mutex);
+	}
+	else
+	{
+		this->index->clear(this->index);
+	}
+	qcd_census_free(&census);
+	return counted;
+}
+
+/**
+ * Tell whether not all that is lost is watched for, and get who should
+ */
+static bool is_unwatched(private_qcd_lost_t *this, qcd_watcher_t **watcher)
+{
+	bool unwatched;
+
+	this->mutex->lock(this->mutex);
+	unwatched = this->unwatched;
+	*watcher = this->watcher;
+	this->mutex->unlock(this->mutex);
+	return unwatched;
+}
+
+/**
+ * Job that tries again what the map did not allow
+ */
+static job_requeue_t try_again(private_qcd_lost_t *this)
+{
+	qcd_watcher_t *watcher;
+
+	if (this->uncounted && count_all(this))
+	{	/* there is room again */
+		this->uncounted = FALSE;
+		watch(this, this->watcher);
+	}
+	else if (is_unwatched(this, &watcher))
+	{
+		watch(this, watcher);
+	}
+	return JOB_RESCHEDULE(AGAIN_INTERVAL);
+}
+
+/**
+ * Drop a CHILD_SA of this run
+ */
+static enum qcd_samap_fate drop_ours(void *user, qcd_samap_row *row)
+{
+	private_qcd_lost_t *this = user;
+
+	return this->promises->owns(this->promises, &row->sa) ? QCD_SAMAP_DROP
+														  : QCD_SAMAP_KEEP;
+}
+
+METHOD(qcd_lost_t, destroy, void,
+	private_qcd_lost_t *this)
+{
+	this->map->walk(this->map, drop_ours, this);
+	this->map->destroy(this->map);
+	this->jobs->destroy(this->jobs);
+	this->mutex->destroy(this->mutex);
+	free(this);
+}
+
+/*
+ * Described in header
+ */
+void qcd_lost_from_row(qcd_lost *lost, const qcd_samap_row *row)
+{
+	*lost = (qcd_lost){
+		.sa = row->sa,
+		.child_spi = row->child_spi,
+		.peer = row->peer,
+		.peer_port = row->peer_port,
+	};
+}
+
+/*
+ * Described in header
+ */
+qcd_lost_t *qcd_lost_create(qcd_config_t *config, qcd_promises_t *promises,
+							qcd_lost_index_t *index)
+{
+	private_qcd_lost_t *this;
+	qcd_map_t *map;
+
+	map = qcd_map_create(config->state_dir);
+	if (!map)
+	{
+		return NULL;
+	}
+
+	INIT(this,
+		.public = {
+			.put = _put,
+			.remove = _remove_,
+			.note_return = _note_return,
+			.find = _find,
+			.next = _next,
+			.watch = _watch,
+			.get_count = _get_count,
+			.destroy = _destroy,
+		},
+		.promises = promises,
+		.map = map,
+		.index = index,
+		.jobs = mutex_create(MUTEX_TYPE_DEFAULT),
+		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
+	);
+
+	this->uncounted = !count_all(this);
+	lib->scheduler->schedule_job(lib->scheduler,
+			(job_t*)callback_job_create((void*)try_again, this, NULL, NULL),
+			AGAIN_INTERVAL);
+	lib->scheduler->schedule_job(lib->scheduler,
+			(job_t*)callback_job_create((void*)expire, this, NULL, NULL),
+			EXPIRY_INTERVAL);
+	return &this->public;
+}
