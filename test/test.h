@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test.h: what the unit tests share: checks that name the failing row of
- * a table, octets that look random and are the same in every run, and copies
- * whose end a sanitizer guards. */
+ * a table, octets written as hex, octets that look random and are the same in
+ * every run, and copies whose end a sanitizer guards. */
 #ifndef QCD_TEST_H
 #define QCD_TEST_H
 
@@ -22,6 +22,9 @@
 #endif
 
 #define NUM_ROWS(table) (sizeof(table) / sizeof((table)[0]))
+
+/* The most octets that CHECK_HEX compares. */
+#define HEX_MAX 512
 
 static inline void check_true(const char *row, const char *what, bool is_true,
                               const char *file, int line)
@@ -57,12 +60,54 @@ static inline void check_octets(const char *row, const char *what,
     }
 }
 
+static inline uint8_t hex_digit(char c)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (uint8_t i = 0; i < 16; i++) {
+        if (digits[i] == c) {
+            return i;
+        }
+    }
+    fail_msg("not a hexadecimal digit: 0x%02x", (unsigned)(unsigned char)c);
+    return 0;
+}
+
+/* unhex decodes `hex`, two lower-case digits an octet, into `out` with room for
+ * `cap` octets, and returns their number.  The test fails on any other
+ * character, half an octet, and more than `cap`. */
+static inline size_t unhex(void *out, size_t cap, const char *hex)
+{
+    uint8_t *o = out;
+    size_t len = 0;
+
+    for (const char *p = hex; *p != '\0'; p += 2) {
+        assert_true(len < cap);
+        o[len++] = (uint8_t)(hex_digit(p[0]) << 4 | hex_digit(p[1]));
+    }
+    return len;
+}
+
+static inline void check_hex(const char *row, const char *what, const void *got,
+                             size_t len, const char *hex, const char *file,
+                             int line)
+{
+    uint8_t want[HEX_MAX];
+    size_t want_len = unhex(want, sizeof(want), hex);
+
+    check_int(row, "length", (long long)len, (long long)want_len, file, line);
+    check_octets(row, what, got, want, want_len, file, line);
+}
+
 #define CHECK(row, cond) check_true((row), #cond, (cond), __FILE__, __LINE__)
 #define CHECK_INT(row, got, want)                                              \
     check_int((row), #got, (long long)(got), (long long)(want), __FILE__,      \
               __LINE__)
 #define CHECK_OCTETS(row, got, want, len)                                      \
     check_octets((row), #got, (got), (want), (len), __FILE__, __LINE__)
+/* CHECK_HEX: the `len` octets at `got` are those of a hex string. */
+#define CHECK_HEX(row, got, len, hex)                                          \
+    check_hex((row), #got, (got), (len), (hex), __FILE__, __LINE__)
 /* CHECK_ZERO: on error every output is all zero. */
 #define CHECK_ZERO(row, object)                                                \
     check_true((row), #object " is all zero",                                  \

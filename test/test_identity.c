@@ -105,12 +105,10 @@ static void test_digest(void **state)
     uint8_t one[QCD_STORE_MACHINE_LEN];
     uint8_t other[QCD_STORE_MACHINE_LEN];
     /* printf 'qcd machine of a secrets fileone' | sha256sum */
-    static const uint8_t want[QCD_STORE_MACHINE_LEN] = {
-        0x64, 0x3a, 0xb9, 0xaa, 0x2a, 0xd3, 0x9a, 0x20, 0x7f, 0x68, 0x41,
-        0xc2, 0xa7, 0x99, 0x53, 0x9c, 0x4e, 0xe9, 0x0c, 0xb2, 0x1e, 0x6e,
-        0xf4, 0x1e, 0x60, 0x50, 0x9e, 0x95, 0xea, 0x4b, 0xd3, 0x39};
+    const char *want =
+        "643ab9aa2ad39a207f6841c2a799539c4ee90cb21e6ef41e60509e95ea4bd339";
     identity_digest(one, &box_machine);
-    assert_memory_equal(one, want, sizeof(want));
+    CHECK_HEX("one", one, sizeof(one), want);
     identity_digest(other, &box_other_machine);
     assert_memory_not_equal(one, other, sizeof(one));
     identity_digest(other, &box_no_machine);
