@@ -85,13 +85,12 @@ static void harm(const box *b, const char *name)
 /* change does to the files what the scene is about. */
 static void change(const box *b, enum found found)
 {
-    static const box_image none = {.is_there = false};
     switch (found) {
     case OLD_VERSION:
         box_make_old(b, &box_machine);
         break;
     case RUN_LOST:
-        box_restore(b, "run", &none);
+        box_remove(b, "run");
         break;
     case RUN_DAMAGED_BY:
         harm(b, "run");

@@ -22,6 +22,23 @@ const qcd_store_identity box_hidden_product = {
 const qcd_store_identity box_product_alone = {.product_len = 4,
                                               .product = "1234"};
 
+const box_pair box_pairs[BOX_NUM_PAIRS] = {
+    {"the same", &box_machine, &box_machine, true},
+    {"another ID", &box_machine, &box_other_machine, false},
+    {"an ID lost", &box_machine, &box_no_machine, false},
+    {"an ID got", &box_no_machine, &box_machine, false},
+    {"none at all", &box_no_machine, &box_no_machine, true},
+    {"the same product", &box_product, &box_product, true},
+    {"another product", &box_product, &box_other_product, false},
+    {"an UUID got", &box_machine, &box_product, false},
+    {"an UUID lost", &box_product, &box_machine, false},
+    {"hidden now", &box_product, &box_hidden_product, true},
+    {"hidden then", &box_hidden_product, &box_product, true},
+    {"hidden, and another ID", &box_other_machine, &box_hidden_product, false},
+    {"a product alone", &box_product_alone, &box_product_alone, true},
+    {"a product alone, lost", &box_product_alone, &box_no_machine, false},
+};
+
 int box_setup(void **state)
 {
     box *b = calloc(1, sizeof(*b));
@@ -118,13 +135,20 @@ void box_restore(const box *b, const char *name, const box_image *image)
     char path[BOX_PATH_MAX];
     box_path(path, b, name);
     if (!image->is_there) {
-        (void)unlink(path);
+        box_remove(b, name);
         return;
     }
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     assert_true(fd >= 0);
     assert_int_equal(write(fd, image->octets, image->len), image->len);
     assert_int_equal(close(fd), 0);
+}
+
+void box_remove(const box *b, const char *name)
+{
+    char path[BOX_PATH_MAX];
+    box_path(path, b, name);
+    (void)unlink(path);
 }
 
 bool box_is_same(const box *b, const char *name, const box_image *image)
@@ -265,6 +289,19 @@ enum qcd_store_err box_try(qcd_store **out, qcd_store_report *report,
                            const box *b)
 {
     return box_open_as(out, report, b, &box_machine, BOX_NODE);
+}
+
+enum qcd_store_err box_start(qcd_store_report *report, const box *b,
+                             const qcd_store_identity *identity, uint8_t node)
+{
+    qcd_store *store;
+    enum qcd_store_err err = box_open_as(&store, report, b, identity, node);
+    if (err == QCD_STORE_OK) {
+        qcd_store_close(store);
+    } else {
+        assert_null(store);
+    }
+    return err;
 }
 
 qcd_store *box_open(const box *b, const char *row)

@@ -14,6 +14,14 @@
 #define BOX_NOW 1700000000u
 #define BOX_NODE 3
 
+/* A user who is not root. */
+#define OTHER_USER 54321
+
+/* What box_holds finds in an ordinary folder, and in one whose files were set
+ * aside. */
+#define ALL_FILES "lock run secrets "
+#define WITH_OLD "lock run run.old secrets secrets.old "
+
 extern const qcd_store_identity box_machine;
 extern const qcd_store_identity box_other_machine;
 extern const qcd_store_identity box_no_machine;
@@ -23,6 +31,18 @@ extern const qcd_store_identity box_product;
 extern const qcd_store_identity box_other_product;
 extern const qcd_store_identity box_hidden_product;
 extern const qcd_store_identity box_product_alone;
+
+/* box_pair is an identity then and one now, and whether that is the same
+ * machine. */
+typedef struct box_pair {
+    const char *name;
+    const qcd_store_identity *then;
+    const qcd_store_identity *now;
+    bool is_same;
+} box_pair;
+
+#define BOX_NUM_PAIRS 14
+extern const box_pair box_pairs[BOX_NUM_PAIRS];
 
 /* box is the state of a test: `root`, 0700 and ours, is there; `folder` in it,
  * for the store, is not yet. */
@@ -62,6 +82,9 @@ void box_path(char out[BOX_PATH_MAX], const box *b, const char *name);
 void box_save(box_image *out, const box *b, const char *name);
 void box_restore(const box *b, const char *name, const box_image *image);
 
+/* box_remove removes a file in `folder`, if it is there. */
+void box_remove(const box *b, const char *name);
+
 /* box_is_same tells whether the file has the content of `image`. */
 bool box_is_same(const box *b, const char *name, const box_image *image);
 
@@ -90,6 +113,10 @@ enum qcd_store_err box_open_as(qcd_store **out, qcd_store_report *report,
 /* box_try opens the store as BOX_NODE of box_machine. */
 enum qcd_store_err box_try(qcd_store **out, qcd_store_report *report,
                            const box *b);
+
+/* box_start opens the store as any node of any machine, and closes it again. */
+enum qcd_store_err box_start(qcd_store_report *report, const box *b,
+                             const qcd_store_identity *identity, uint8_t node);
 
 /* box_open is a box_try that must succeed. */
 qcd_store *box_open(const box *b, const char *row);

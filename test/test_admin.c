@@ -9,18 +9,6 @@
 #include "store_box.h"
 #include <qcd/store.h>
 
-#define OTHER_USER 54321
-#define ALL_FILES "lock run secrets "
-
-static enum qcd_store_err open_as(const box *b, qcd_store_report *report,
-                                  const qcd_store_identity *identity)
-{
-    qcd_store *store;
-    enum qcd_store_err err = box_open_as(&store, report, b, identity, BOX_NODE);
-    qcd_store_close(store);
-    return err;
-}
-
 /* ---- Adopting ----------------------------------------------------------- */
 
 /* move puts copies in the place of both files, as on another disk. */
@@ -127,7 +115,7 @@ static void test_adopt_refused(void **state)
 
     box_image run;
     box_save(&run, b, "run");
-    box_restore(b, "run", &(box_image){.is_there = false});
+    box_remove(b, "run");
     assert_int_equal(qcd_store_adopt(&report, b->folder, &box_machine),
                      QCD_STORE_ERR_MISSING);
     assert_non_null(strstr(report.text, "/run is missing, damaged or of "));
@@ -171,7 +159,6 @@ static void test_peek(void **state)
 
 static void test_share(void **state)
 {
-    static const box_image none = {.is_there = false};
     const box *b = *state;
     qcd_secrets shared;
     qcd_store_report report;
@@ -189,7 +176,7 @@ static void test_share(void **state)
     assert_memory_equal(&shared, &own, sizeof(own));
 
     /* Without a run the next start makes another key. */
-    box_restore(b, "run", &none);
+    box_remove(b, "run");
     assert_int_equal(qcd_store_share(&shared, &report, b->folder, &box_machine),
                      QCD_STORE_ERR_MISSING);
     assert_non_null(strstr(report.text, "/state/run is missing"));
@@ -204,11 +191,8 @@ static void test_share_all_numbers(void **state)
     qcd_secrets shared;
     qcd_store_report report;
     for (size_t i = 0; i < NUM_ROWS(nodes); i++) {
-        qcd_store *store;
-        assert_int_equal(
-            box_open_as(&store, &report, b, &box_machine, nodes[i]),
-            QCD_STORE_OK);
-        qcd_store_close(store);
+        assert_int_equal(box_start(&report, b, &box_machine, nodes[i]),
+                         QCD_STORE_OK);
         if (nodes[i] == 255) { /* a number outlives an adoption, too */
             move(b);
             assert_int_equal(qcd_store_adopt(&report, b->folder, &box_machine),
@@ -251,11 +235,7 @@ static box second(const box *b)
 static enum qcd_store_err open_node(const box *b, qcd_store_report *report,
                                     uint8_t node)
 {
-    qcd_store *store;
-    enum qcd_store_err err =
-        box_open_as(&store, report, b, &box_other_machine, node);
-    qcd_store_close(store);
-    return err;
+    return box_start(report, b, &box_other_machine, node);
 }
 
 /* share shares the secrets of a folder, on whatever machine that is. */
@@ -314,7 +294,6 @@ static void test_import(void **state)
 /* A new sealing key is ours alone: every number is free again. */
 static void test_new_key_frees_the_numbers(void **state)
 {
-    static const box_image none = {.is_there = false};
     const box *a = *state;
     const box b = second(a);
     qcd_store_report report;
@@ -322,7 +301,7 @@ static void test_new_key_frees_the_numbers(void **state)
     assert_int_equal(pass_on(a, &b, &box_other_machine, &report), QCD_STORE_OK);
     assert_int_equal(open_node(&b, &report, BOX_NODE), QCD_STORE_ERR_NODE);
     assert_int_equal(open_node(&b, &report, 0), QCD_STORE_OK);
-    box_restore(&b, "run", &none);
+    box_remove(&b, "run");
     assert_int_equal(open_node(&b, &report, BOX_NODE), QCD_STORE_OK);
     assert_int_equal(open_node(&b, &report, 0), QCD_STORE_OK);
 }
@@ -357,13 +336,12 @@ static void test_import_refused(void **state)
 /* Where the secrets were moved away, what is left is of no use. */
 static void test_import_over_an_old_run(void **state)
 {
-    static const box_image none = {.is_there = false};
     const box *a = *state;
     const box b = second(a);
     qcd_store_report report;
     qcd_store_close(box_open(a, "first"));
     qcd_store_close(box_open(&b, "other secrets"));
-    box_restore(&b, "secrets", &none);
+    box_remove(&b, "secrets");
     assert_int_equal(pass_on(a, &b, &box_other_machine, &report), QCD_STORE_OK);
     assert_int_equal(open_node(&b, &report, 0), QCD_STORE_OK);
     assert_string_equal(report.text, ""); /* no new key */
@@ -419,7 +397,8 @@ static void test_import_again(void **state)
         assert_int_equal(is_taken(&of_b, node), node == BOX_NODE);
     }
     assert_int_equal(open_node(&b, &report, 7), QCD_STORE_OK);
-    assert_int_equal(open_as(a, &report, &box_machine), QCD_STORE_OK);
+    assert_int_equal(box_start(&report, a, &box_machine, BOX_NODE),
+                     QCD_STORE_OK);
 }
 
 /* What came from another machine stays what it is: importing is no adopting. */

@@ -12,8 +12,6 @@
 #include "store/lock.h"
 #include "store_box.h"
 
-#define OTHER_USER 54321
-
 static enum qcd_store_err try_open(const char *path, qcd_store_report *report)
 {
     folder dir;
