@@ -240,3 +240,24 @@ boot_kernel() {
 }
 
 count_kernel_lab() { script/count pytest "$kernel_results.xml"; }
+
+# Arguments are those of pytest: lab/kernel/test_esp.py, -k NAME.
+check_kernel() {
+    mkdir -p "$logs" "$kernel_folder"
+    exec 9>"$kernel_folder/lock"
+    flock --nonblock 9 || die "another 'dev kernel-lab' is at work"
+    step 'kernel lab setup' one './dev kernel-lab' prepare_kernel_lab "$@"
+    # Its step would count as one that failed as well.
+    [ "$rc_of_step" -ne 0 ] ||
+        step 'kernel lab' count_kernel_lab './dev kernel-lab' boot_kernel
+}
+
+cmd_kernel_lab() {
+    need_root "kernel-lab${*:+ $*}" 'it makes a root file system'
+    mkdir -p "$logs"
+    step setup one './dev setup' set_up
+    [ -n "${QCD_PLUGIN:-}" ] || step build one './dev build' cmd_build
+    check_kernel "$@"
+    say "$passed passed, $failed failed"
+    [ "$failed" -eq 0 ]
+}

@@ -1,0 +1,150 @@
+#!/usr/bin/env bash
+# SPDX-FileCopyrightText: The qcd authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# What `./dev check` does, a part of `dev`, which reads this file: runs each check
+# as a step, counts its tests and says how it went.
+# shellcheck disable=SC2154 # of dev
+
+passed=0
+failed=0
+rc_of_step=0
+
+# step runs a command with its output in a log, adds its tests to the counts
+# and says how it went. COUNTER prints "passed failed skipped"; it is `one` for
+# a step that is one test by itself. A failure doesn't stop the steps after it.
+step() { # NAME COUNTER AGAIN COMMAND...
+    local name=$1 counter=$2 again=$3 log begin seconds rc p f s
+    shift 3
+    log=$logs/${name//[^a-z0-9]/-}.log
+    begin=$(date +%s%N)
+    set +e
+    case "$name" in
+    setup | lab | 'kernel lab'*) # may take minutes: show what it does
+        (set -e; "$@") 2>&1 | tee "$log"
+        rc=${PIPESTATUS[0]}
+        printf '%-20s ' "$name"
+        ;;
+    *)
+        printf '%-20s ' "$name"
+        (set -e; "$@") >"$log" 2>&1
+        rc=$?
+        ;;
+    esac
+    set -e
+    # shellcheck disable=SC2034 # kernel-lab.sh reads it
+    rc_of_step=$rc
+    read -r p f s < <("$counter" "$rc" 2>>"$log") || p=0 f=1 s=0
+    if [ "$rc" -ne 0 ] && [ "$f" -eq 0 ]; then
+        f=1
+    fi
+    passed=$((passed + p))
+    failed=$((failed + f))
+    seconds=$(awk -v ns=$(($(date +%s%N) - begin)) \
+        'BEGIN { printf "%.1f", ns / 1e9 }')
+    say "$p passed, $f failed, $s skipped ($seconds s)"
+    [ "$f" -gt 0 ] || return 0
+    [[ $name = *lab* ]] || [ "$name" = setup ] || tail -n 40 "$log" | sed 's/^/    /'
+    say "    FAILED: $name. Again: $again"
+    say "    whole output: $log"
+}
+
+one() { say $(($1 == 0)) $(($1 != 0)) 0; }
+
+# Not plugin/: that one is written in strongSwan's form.
+c_files() {
+    local dir
+    for dir in include src test bench tool fuzz examples; do
+        [ ! -d "$dir" ] || find "$dir" -type f -name '*.[ch]'
+    done
+}
+
+shell_files() {
+    say dev
+    say .ci/run
+    say lab/kernel/boot
+    say lab/kernel/init
+    [ ! -d script ] || find script -type f -name '*.sh'
+}
+
+check_format() {
+    c_files | xargs -r "clang-format-$llvm" --dry-run -Werror
+}
+
+check_tidy() {
+    c_files | grep -E '^(src|tool)/.*[.]c$' | xargs -n 1 -P "$(nproc)" \
+        "clang-tidy-$llvm" -p build --quiet \
+        --extra-arg=-Wno-unknown-warning-option
+}
+
+check_shell() { shell_files | xargs shellcheck; }
+check_spelling() { codespell; }
+check_licences() { reuse lint; }
+check_conformance() { script/conformance; }
+
+unit_tests() { # FOLDER
+    rm -f "$1/meson-logs/testlog.json"
+    meson test -C "$1" --no-rebuild --print-errorlogs
+}
+
+count_units() { script/count meson build/meson-logs/testlog.json; }
+count_sanitized() { script/count meson build-asan/meson-logs/testlog.json; }
+count_lab() { script/count pytest "$logs/lab.xml"; }
+
+lab_tests() {
+    rm -f "$logs/lab.xml"
+    QCD_STRONGSWAN_SRC=$(strongswan_src)
+    QCD_PLUGIN_ASAN=$root/build-asan/plugin/libstrongswan-qcd.so
+    QCD_PLUGIN_TSAN=$root/build-tsan/plugin/libstrongswan-qcd.so
+    export QCD_STRONGSWAN_SRC QCD_PLUGIN_ASAN QCD_PLUGIN_TSAN
+    /usr/bin/python3 -m pytest lab -p no:cacheprovider --timeout=600 \
+        --junit-xml="$logs/lab.xml"
+}
+
+check_quick() {
+    step build one './dev build' cmd_build
+    step 'unit tests' count_units 'meson test -C build' unit_tests build
+}
+
+check_deep() {
+    step 'release build' one 'ninja -C build-bench' build_release
+    step 'sanitizer build' one 'ninja -C build-asan' build_sanitized
+    step 'thread sanitizer' one 'ninja -C build-tsan' build_threaded
+    step 'sanitized tests' count_sanitized 'meson test -C build-asan' \
+        unit_tests build-asan
+    step lab count_lab 'sudo /usr/bin/python3 -m pytest lab' lab_tests
+}
+
+check_tests() {
+    step setup one './dev setup' set_up
+    check_quick
+    check_deep
+}
+
+check_full() {
+    step setup one './dev setup' set_up
+    step format one './dev format' check_format
+    step shell one 'shellcheck dev .ci/run' check_shell
+    step spelling one 'codespell' check_spelling
+    step licences one 'reuse lint' check_licences
+    step conformance one 'script/conformance' check_conformance
+    check_quick
+    step tidy one './dev check' check_tidy
+    check_deep
+    # Without libreswan's part, which takes longer: './dev kernel-lab' has all.
+    check_kernel lab/kernel/test_esp.py lab/kernel/test_kernel.py
+}
+
+cmd_check() {
+    [ "${1:-}" = quick ] ||
+        need_root check 'it installs packages, and its lab makes namespaces'
+    mkdir -p "$logs"
+    case "$*" in
+    '') check_full ;;
+    tests) check_tests ;;
+    quick) check_quick ;;
+    *) misuse "'check' takes nothing, 'tests' or 'quick', not: $*" ;;
+    esac
+    say "$passed passed, $failed failed"
+    [ "$failed" -eq 0 ]
+}
