@@ -4,12 +4,10 @@
 #include "test.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -155,13 +153,7 @@ static void kill_once(const box *b, told *t, uint64_t *seed, bool in_use)
     if (in_use) {
         wait_for_changes(t);
     }
-    struct timespec moment = {.tv_nsec =
-                                  (long)(random64(seed) % KILL_WITHIN_NS)};
-    (void)nanosleep(&moment, NULL);
-    assert_int_equal(kill(pid, SIGKILL), 0);
-    int status;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFSIGNALED(status)); /* else it had met an error */
+    box_kill(pid, random64(seed) % KILL_WITHIN_NS);
     qcd_samap *map = samap_box_open(b);
     check_and_take_over(map, t);
     samap_box_abandon(map);

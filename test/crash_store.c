@@ -3,9 +3,6 @@
  * killed at random moments. */
 #include "test.h"
 
-#include <signal.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "store_box.h"
@@ -156,13 +153,7 @@ static void kill_once(const box *b, use *last, uint64_t *seed)
         start_runs(b, ends[1]);
     }
     (void)close(ends[1]);
-    struct timespec moment = {.tv_nsec =
-                                  (long)(random64(seed) % KILL_WITHIN_NS)};
-    (void)nanosleep(&moment, NULL);
-    assert_int_equal(kill(pid, SIGKILL), 0);
-    int status;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFSIGNALED(status)); /* else it had met an error */
+    box_kill(pid, random64(seed) % KILL_WITHIN_NS);
 
     use now;
     while (read(ends[0], &now, sizeof(now)) == (ssize_t)sizeof(now)) {

@@ -4,8 +4,11 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define NAMES_MAX 8
@@ -313,6 +316,16 @@ qcd_store *box_open(const box *b, const char *row)
         fail_msg("row '%s': %d: %s", row, (int)err, report.text);
     }
     return store;
+}
+
+void box_kill(pid_t pid, uint64_t after_ns)
+{
+    const struct timespec moment = {.tv_nsec = (long)after_ns};
+    int status;
+    (void)nanosleep(&moment, NULL);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status)); /* else it had met an error */
 }
 
 size_t box_num_fds(void)

@@ -127,6 +127,10 @@ void box_secrets(qcd_secrets *out, const box *b);
 /* box_run reads the run file that is in `folder`. */
 void box_run(run_record *out, const box *b);
 
+/* box_kill kills the process after so many nanoseconds, less than a second.  It
+ * must not have ended before, which it does on an error. */
+void box_kill(pid_t pid, uint64_t after_ns);
+
 /* box_num_fds counts the descriptors of this process. */
 size_t box_num_fds(void);
 

@@ -103,6 +103,12 @@ static qcd_spi make_spi(const struct spi_row *row)
     return spi;
 }
 
+static enum qcd_evidence weigh(const qcd_header *h, const qcd_seal *seal,
+                               const qcd_mint *mint, bool is_buried)
+{
+    return evidence_weigh(h, &(witness){seal, mint, is_buried, NULL, NULL});
+}
+
 static void check_weigh(const struct spi_row *i, const struct spi_row *r,
                         uint8_t flags)
 {
@@ -111,12 +117,8 @@ static void check_weigh(const struct spi_row *i, const struct spi_row *r,
     const qcd_seal seal = make_seal(1);
     const qcd_mint mint = make_mint();
 
-    CHECK_INT(local->name,
-              evidence_weigh(&h, &(witness){&seal, &mint, false, NULL, NULL}),
-              local->want);
-    CHECK_INT(local->name,
-              evidence_weigh(&h, &(witness){&seal, &mint, true, NULL, NULL}),
-              local->want_buried);
+    CHECK_INT(local->name, weigh(&h, &seal, &mint, false), local->want);
+    CHECK_INT(local->name, weigh(&h, &seal, &mint, true), local->want_buried);
 }
 
 /* Each kind of SPI against each, with every value of the flags that matters:
@@ -150,9 +152,7 @@ static void test_every_run(void **state)
                                      : QCD_EVIDENCE_NONE;
 
         assert_int_equal(spi_seal(&h.spis.responder, &seal, &origin), QCD_OK);
-        assert_int_equal(
-            evidence_weigh(&h, &(witness){&seal, &mint, false, NULL, NULL}),
-            want);
+        assert_int_equal(weigh(&h, &seal, &mint, false), want);
     }
 }
 
@@ -173,21 +173,16 @@ static void test_random_headers_are_no_evidence(void **state)
         qcd_header h;
 
         random_octets(&random, &h, sizeof(h));
-        if (evidence_weigh(&h, &(witness){&seal, &mint, false, NULL, NULL}) !=
-            QCD_EVIDENCE_NONE) {
+        if (weigh(&h, &seal, &mint, false) != QCD_EVIDENCE_NONE) {
             num_earlier++; /* a guess of one in 2^27 */
         }
         h.flags |= QCD_FLAG_INITIATOR;
         h.spis.responder = spi;
-        assert_int_equal(
-            evidence_weigh(&h, &(witness){&seal, &mint, false, NULL, NULL}),
-            QCD_EVIDENCE_NONE);
+        assert_int_equal(weigh(&h, &seal, &mint, false), QCD_EVIDENCE_NONE);
         h.spis.initiator = spi;
         random_octets(&random, &h.spis.responder, sizeof(spi));
         h.flags &= (uint8_t)~QCD_FLAG_INITIATOR;
-        assert_int_equal(
-            evidence_weigh(&h, &(witness){&seal, &mint, false, NULL, NULL}),
-            QCD_EVIDENCE_NONE);
+        assert_int_equal(weigh(&h, &seal, &mint, false), QCD_EVIDENCE_NONE);
     }
     assert_int_equal(num_earlier, 0);
 }
@@ -205,14 +200,10 @@ static void test_zero_state_is_no_evidence(void **state)
         qcd_header h = {.flags = QCD_FLAG_INITIATOR};
 
         h.spis.responder = make_spi(&spi_rows[i]);
-        CHECK_INT(
-            spi_rows[i].name,
-            evidence_weigh(&h, &(witness){&seal, &mint, false, NULL, NULL}),
-            QCD_EVIDENCE_NONE);
-        CHECK_INT(
-            spi_rows[i].name,
-            evidence_weigh(&h, &(witness){&no_seal, &real, true, NULL, NULL}),
-            QCD_EVIDENCE_NONE);
+        CHECK_INT(spi_rows[i].name, weigh(&h, &seal, &mint, false),
+                  QCD_EVIDENCE_NONE);
+        CHECK_INT(spi_rows[i].name, weigh(&h, &no_seal, &real, true),
+                  QCD_EVIDENCE_NONE);
     }
 }
 
@@ -293,6 +284,16 @@ static int empty_graveyard(void **state)
     return 0;
 }
 
+static void bury(qcd_spis spis, enum qcd_role role)
+{
+    graveyard_bury(&graveyard, &(qcd_ike_sa){spis, role});
+}
+
+static bool holds(qcd_spis spis, enum qcd_role role)
+{
+    return graveyard_holds(&graveyard, &(qcd_ike_sa){spis, role});
+}
+
 static const struct {
     const char *name;
     size_t flip; /* octet of the pair to change; 16: none */
@@ -315,7 +316,7 @@ static void test_holds_just_that_sa(void **state)
     (void)state;
     const qcd_spis buried = sa(1, 1);
 
-    graveyard_bury(&graveyard, &(qcd_ike_sa){buried, QCD_RESPONDER});
+    bury(buried, QCD_RESPONDER);
     for (size_t i = 0; i < NUM_ROWS(graves); i++) {
         qcd_spis asked = buried;
 
@@ -325,10 +326,7 @@ static void test_holds_just_that_sa(void **state)
         if (graves[i].swap) {
             asked = (qcd_spis){buried.responder, buried.initiator};
         }
-        CHECK_INT(
-            graves[i].name,
-            graveyard_holds(&graveyard, &(qcd_ike_sa){asked, graves[i].role}),
-            graves[i].want);
+        CHECK_INT(graves[i].name, holds(asked, graves[i].role), graves[i].want);
     }
 }
 
@@ -338,12 +336,9 @@ static void test_empty_graveyard_holds_nothing(void **state)
     const qcd_spis some = sa(1, 1);
 
     (void)state;
-    assert_false(
-        graveyard_holds(&graveyard, &(qcd_ike_sa){zero, QCD_INITIATOR}));
-    assert_false(
-        graveyard_holds(&graveyard, &(qcd_ike_sa){zero, QCD_RESPONDER}));
-    assert_false(
-        graveyard_holds(&graveyard, &(qcd_ike_sa){some, QCD_INITIATOR}));
+    assert_false(holds(zero, QCD_INITIATOR));
+    assert_false(holds(zero, QCD_RESPONDER));
+    assert_false(holds(some, QCD_INITIATOR));
 }
 
 /* An SA that never had both SPIs never had a token. */
@@ -358,8 +353,8 @@ static void test_half_an_sa_is_not_buried(void **state)
 
         memset(&no_initiator.initiator, 0, QCD_SPI_LEN);
         memset(&no_responder.responder, 0, QCD_SPI_LEN);
-        graveyard_bury(&graveyard, &(qcd_ike_sa){no_initiator, roles[i]});
-        graveyard_bury(&graveyard, &(qcd_ike_sa){no_responder, roles[i]});
+        bury(no_initiator, roles[i]);
+        bury(no_responder, roles[i]);
     }
     assert_true(is_zero(&graveyard, sizeof(graveyard)));
 }
@@ -370,14 +365,12 @@ static void test_fifth_grave_of_a_set_replaces_the_first(void **state)
     for (uint8_t n = 1; n <= 5; n++) {
         const qcd_spis spis = sa(3, n);
 
-        graveyard_bury(&graveyard, &(qcd_ike_sa){spis, QCD_INITIATOR});
+        bury(spis, QCD_INITIATOR);
     }
     for (uint8_t n = 1; n <= 5; n++) {
         const qcd_spis spis = sa(3, n);
 
-        assert_int_equal(
-            graveyard_holds(&graveyard, &(qcd_ike_sa){spis, QCD_INITIATOR}),
-            n != 1);
+        assert_int_equal(holds(spis, QCD_INITIATOR), n != 1);
     }
 }
 
@@ -389,14 +382,13 @@ static void test_buried_twice(void **state)
         const qcd_spis spis = sa(3, n);
 
         for (int i = 0; i < 10; i++) {
-            graveyard_bury(&graveyard, &(qcd_ike_sa){spis, QCD_INITIATOR});
+            bury(spis, QCD_INITIATOR);
         }
     }
     for (uint8_t n = 1; n <= 4; n++) {
         const qcd_spis spis = sa(3, n);
 
-        assert_true(
-            graveyard_holds(&graveyard, &(qcd_ike_sa){spis, QCD_INITIATOR}));
+        assert_true(holds(spis, QCD_INITIATOR));
     }
 }
 
@@ -408,15 +400,14 @@ static void test_remote_spi_does_not_steer(void **state)
     uint64_t random = 1;
 
     (void)state;
-    graveyard_bury(&graveyard, &(qcd_ike_sa){victim, QCD_INITIATOR});
+    bury(victim, QCD_INITIATOR);
     for (int i = 0; i < 20000; i++) {
         qcd_spis spis = sa(3, 1);
 
         random_octets(&random, &spis.responder, sizeof(spis.responder));
-        graveyard_bury(&graveyard, &(qcd_ike_sa){spis, QCD_INITIATOR});
+        bury(spis, QCD_INITIATOR);
     }
-    assert_true(
-        graveyard_holds(&graveyard, &(qcd_ike_sa){victim, QCD_INITIATOR}));
+    assert_true(holds(victim, QCD_INITIATOR));
 }
 
 /* RFC 6290 section 6: a standby answers for the nodes that it takes over, and
@@ -528,13 +519,11 @@ static void test_keeps_the_recently_dead(void **state)
     for (size_t i = 0; i < NUM_ROWS(spis); i++) {
         count_up(&spis[i].initiator, 1, QCD_SPI_LEN);
         assert_int_equal(mint_spi(&spis[i].responder, &mint, &seal), QCD_OK);
-        graveyard_bury(&graveyard, &(qcd_ike_sa){spis[i], QCD_RESPONDER});
-        assert_true(
-            graveyard_holds(&graveyard, &(qcd_ike_sa){spis[i], QCD_RESPONDER}));
+        bury(spis[i], QCD_RESPONDER);
+        assert_true(holds(spis[i], QCD_RESPONDER));
     }
     for (size_t i = NUM_ROWS(spis) - 1000; i < NUM_ROWS(spis); i++) {
-        num_found +=
-            graveyard_holds(&graveyard, &(qcd_ike_sa){spis[i], QCD_RESPONDER});
+        num_found += holds(spis[i], QCD_RESPONDER);
     }
     assert_in_range(num_found, 950, 1000);
 }

@@ -249,47 +249,43 @@ static unsigned flood(uint64_t *random, uint32_t source, uint32_t mask, int num,
     return num_passed;
 }
 
-/* RFC 6290 section 8.1.  20,000 a second from 65,536 addresses that know
- * a few SAs, for a minute: the total is kept, and each new peer, which asks
- * for the first time for an SA of its own, is answered at once. */
-static void test_flood_from_many_sources(void **state)
+/* 20,000 a second for `num_ms`, and a newcomer each 50 ms, all of which must
+ * keep to the total; returns the newcomers. */
+static newcomers flood_and_ask(uint64_t random, uint32_t source, uint32_t mask,
+                               unsigned num_ms)
 {
-    uint64_t random = 1;
     uint64_t num_passed = 0;
     newcomers peers = {0};
 
-    (void)state;
     init_replies(1000, 2000, 10);
-    for (unsigned ms = 0; ms < FLOOD_MS; ms++) {
-        num_passed += flood(&random, 0x0a000000, 0xffff, 20, START_MS + ms);
+    for (unsigned ms = 0; ms < num_ms; ms++) {
+        num_passed += flood(&random, source, mask, 20, START_MS + ms);
         if (ms % 50 == 49) {
             num_passed +=
                 ask_as_newcomer(&peers, 1000 + peers.num, START_MS + ms);
         }
         assert_true(num_passed <= 2000 + ms);
     }
+    assert_int_equal(peers.num, num_ms / 50);
+    return peers;
+}
+
+/* RFC 6290 section 8.1.  20,000 a second from 65,536 addresses that know
+ * a few SAs, for a minute: the total is kept, and each new peer, which asks
+ * for the first time for an SA of its own, is answered at once. */
+static void test_flood_from_many_sources(void **state)
+{
+    (void)state;
+    const newcomers peers = flood_and_ask(1, 0x0a000000, 0xffff, FLOOD_MS);
     check_helped(&peers, 20);
-    assert_int_equal(peers.num, FLOOD_MS / 50);
 }
 
 /* The same from all addresses there are: those who flood are always new
  * sources, but ask for SAs that were heard. */
 static void test_flood_from_random_sources(void **state)
 {
-    uint64_t random = 2;
-    uint64_t num_passed = 0;
-    newcomers peers = {0};
-
     (void)state;
-    init_replies(1000, 2000, 10);
-    for (unsigned ms = 0; ms < 10000; ms++) {
-        num_passed += flood(&random, 0, UINT32_MAX, 20, START_MS + ms);
-        if (ms % 50 == 49) {
-            num_passed +=
-                ask_as_newcomer(&peers, 1000 + peers.num, START_MS + ms);
-        }
-        assert_true(num_passed <= 2000 + ms);
-    }
+    const newcomers peers = flood_and_ask(2, 0, UINT32_MAX, 10000);
     check_helped(&peers, 10);
 }
 

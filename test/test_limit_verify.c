@@ -5,11 +5,18 @@
 
 static qcd_verify_limit verify_limit;
 
+static void init_verify(uint32_t rate_source, uint32_t rate_common)
+{
+    assert_int_equal(
+        verify_limit_init(&verify_limit, rate_source, rate_common, key),
+        QCD_OK);
+}
+
 /* ---- Of each source, about one SA ---- */
 
 static void init_source(uint32_t rate)
 {
-    assert_int_equal(verify_limit_init(&verify_limit, rate, 0, key), QCD_OK);
+    init_verify(rate, 0);
 }
 
 static bool source_pass(const qcd_address *source, uint64_t now_ms)
@@ -198,13 +205,6 @@ static void test_cells_depend_on_the_key(void **state)
 static qcd_spis sa(uint64_t n)
 {
     return (qcd_spis){spi_of(2 * n + 1), spi_of(2 * n + 2)};
-}
-
-static void init_verify(uint32_t rate_source, uint32_t rate_common)
-{
-    assert_int_equal(
-        verify_limit_init(&verify_limit, rate_source, rate_common, key),
-        QCD_OK);
 }
 
 static bool verify_pass(uint32_t source, uint64_t n, uint64_t now_ms)
