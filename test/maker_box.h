@@ -56,8 +56,8 @@ qcd_spi dead_spi(uint32_t n);
 /* spis_of are the SPIs of an SA in which `local` is ours and we have `role`. */
 qcd_spis spis_of(enum qcd_role role, qcd_spi local, qcd_spi remote);
 
-/* token_of is the maker's token of a generation, bound to `taker` unless NULL.
- */
+/* token_of is the maker's token of a generation, bound to `taker` if that is
+ * not NULL. */
 qcd_token token_of(const qcd_address *taker, size_t len, size_t generation,
                    const qcd_ike_sa *sa);
 
@@ -74,8 +74,8 @@ uint8_t *datagram(const qcd_header *h, const void *body, size_t body_len,
 enum qcd_judgement judge_request(qcd_header *out, const uint8_t *in,
                                  size_t in_len);
 
-/* judge_header judges a request with the header `h`, filled up to `len` octets.
- */
+/* judge_header judges a request of `len` octets with the header `h`, which an
+ * Encrypted payload fills. */
 enum qcd_judgement judge_header(qcd_header *out, const qcd_header *h,
                                 size_t len);
 
@@ -85,8 +85,8 @@ enum qcd_err reply(qcd_datagram *out, const qcd_header *request,
                    const qcd_address *taker, uint8_t token_len,
                    uint64_t now_ms);
 
-/* lost_in is a child of an SA that died with its run, in which we had `role`.
- */
+/* lost_in is a child of an SA that died with its run, and in which we had
+ * `role`. */
 qcd_lost lost_in(enum qcd_role role);
 
 /* tell builds the message for a lost SA to `taker`, NULL where tokens are not
