@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_bundle.c: src/store/bundle.c. */
+/* test_bundle.c: tool/bundle.c. */
 #include "test.h"
 
 #include <stdio.h>
 
-#include "store/bundle.h"
+#include "bundle.h"
 #include "store/keyfile.h"
 #include "store/secrets.h"
 

@@ -4,7 +4,7 @@
  * that they can be read at any moment. */
 #include <stdio.h>
 
-#include "../src/store/bundle.h"
+#include "bundle.h"
 #include "passphrase.h"
 #include "secret.h"
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../src/store/bundle.h"
+#include "bundle.h"
 #include "passphrase.h"
 #include "secret.h"
 

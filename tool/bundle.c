@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../rd.h"
-#include "../wr.h"
-#include "report.h"
-#include "secrets.h"
+#include "../src/rd.h"
+#include "../src/store/report.h"
+#include "../src/store/secrets.h"
+#include "../src/wr.h"
 
 #define FIRST_LINE "-----BEGIN QCD SECRETS-----"
 #define LINE_LEN 64

@@ -11,8 +11,8 @@
  *
  * The key is Argon2id's of the passphrase, the encryption XChaCha20-Poly1305
  * with all octets of the body before it as associated data. */
-#ifndef QCD_STORE_BUNDLE_H
-#define QCD_STORE_BUNDLE_H
+#ifndef QCD_TOOL_BUNDLE_H
+#define QCD_TOOL_BUNDLE_H
 
 #include <qcd/store.h>
 
