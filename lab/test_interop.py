@@ -183,7 +183,9 @@ class Plot:
     """A story, the shape it is told in, and the IKE rekeyings of b in it.
 
     It is lossy where charon itself may lose a response: one that comes while the
-    thread that sent the request still has the SA.
+    thread that sent the request still has the SA. And there charon may or may not
+    say INITIAL_CONTACT: it looks whether it still has another SA with the peer,
+    while another thread destroys the old one.
     """
 
     tale: Tale
@@ -252,6 +254,17 @@ def tell(new_lab: NewLab, qcd: bool, plot: Plot, initiator: str) -> Story:
     return story
 
 
+INITIAL_CONTACT = "N(INIT_CONTACT) "
+
+
+def settled(messages: list[list[Said]]) -> list[list[Said]]:
+    """What was said, without what charon itself says or not."""
+    return [
+        [m._replace(payloads=m.payloads.replace(INITIAL_CONTACT, "")) for m in sa]
+        for sa in messages
+    ]
+
+
 NAMED = {"[IKE] received QUICK_CRASH_DETECTION notify"}
 
 
@@ -272,11 +285,18 @@ def test_stock_peer(new_lab: NewLab, plot: str, initiator: str) -> None:
     ours = tell(new_lab, True, PLOTS[plot], initiator)
     assert stock.follow_ups == 0
     assert ours.follow_ups == PLOTS[plot].rekeyings
-    assert ours.plain() == stock.said
     assert ours.results == stock.results
     new = ours.lines - stock.lines - named(ours)
     if PLOTS[plot].lossy:
-        new = {line for line in new if "retransmi" not in line}
+        assert settled(ours.plain()) == settled(stock.said)
+        known = {line.replace(INITIAL_CONTACT, "") for line in stock.lines}
+        new = {
+            line
+            for line in new
+            if "retransmi" not in line and line.replace(INITIAL_CONTACT, "") not in known
+        }
+    else:
+        assert ours.plain() == stock.said
     assert sorted(new) == []
 
 
