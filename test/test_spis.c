@@ -4,41 +4,29 @@
 
 #include "watch/spis.h"
 
-enum { NUM = 200, LIST_MAX = 60 };
-
-static qcd_child_spi spi_of(uint32_t number)
-{
-    qcd_child_spi spi = {.protocol = QCD_ESP};
-
-    memcpy(spi.octets, &number, sizeof(number));
-    return spi;
-}
-
-/* Some numbers, of which 0 is one, and of which some come twice. */
-static size_t draw(uint64_t *random, qcd_child_spi *out)
-{
-    size_t num = (size_t)(random64(random) % LIST_MAX);
-
-    for (size_t i = 0; i < num; i++) {
-        out[i] = spi_of((uint32_t)(random64(random) % NUM));
-    }
-    return num;
-}
+enum { NUM = 200, SPREAD = 77777 };
 
 static void check(const spis *set, const bool *want)
 {
+    bool found[NUM] = {false};
+    uint32_t all[NUM];
     size_t num = 0;
 
     for (size_t i = 0; i < NUM; i++) {
         num += want[i];
     }
     assert_int_equal(set->num, num);
-    for (size_t i = 0; i < set->num; i++) {
-        assert_true(set->numbers[i] < NUM && want[set->numbers[i]]);
-        assert_true(i == 0 || set->numbers[i - 1] < set->numbers[i]);
+    assert_true(num == 0 || set->num_slots >= 2 * num);
+    spis_list(set, all);
+    for (size_t i = 0; i < num; i++) {
+        uint32_t n = all[i] / SPREAD;
+
+        assert_true(n > 0 && n < NUM && want[n] && !found[n]);
+        found[n] = true;
     }
 }
 
+/* Slots are few, so that what is taken out leaves holes in runs of others. */
 static void test_against_array(void **state)
 {
     uint64_t random = 4;
@@ -46,66 +34,72 @@ static void test_against_array(void **state)
     spis set = {0};
 
     (void)state;
-    for (int step = 0; step < 20000; step++) {
-        bool part[NUM] = {false};
-        qcd_child_spi list[LIST_MAX];
-        bool is_removal = step % 2 == 1;
-        size_t num = draw(&random, list);
-        spis some;
+    for (int step = 0; step < 200000; step++) {
+        uint32_t n = (uint32_t)(random64(&random) % NUM);
 
-        assert_true(spis_new(&some, &set, is_removal, list, num));
-        for (size_t i = 0; i < num; i++) {
-            uint32_t n;
-
-            memcpy(&n, list[i].octets, sizeof(n));
-            part[n] = n != 0 && want[n] == is_removal;
-        }
-        check(&some, part);
-        for (size_t n = 0; n < NUM; n++) {
-            want[n] = part[n] ? !is_removal : want[n];
-        }
-        if (is_removal) {
-            spis_subtract(&set, &some);
-        } else {
-            spis both;
-
-            assert_true(spis_unite(&both, &set, &some));
-            spis_free(&set);
-            set = both;
+        if (random64(&random) % 3 != 0) {
+            assert_int_equal(spis_take(&set, n * SPREAD), want[n]);
+            want[n] = false;
+        } else if (n != 0) {
+            assert_true(spis_reserve(&set, 1));
+            assert_int_equal(spis_put(&set, n * SPREAD), !want[n]);
+            want[n] = true;
         }
         check(&set, want);
-        spis_free(&some);
     }
     spis_free(&set);
     assert_true(is_zero(&set, sizeof(set)));
 }
 
-static void test_nothing(void **state)
+static void test_bounds(void **state)
 {
-    const qcd_child_spi zero = spi_of(0);
-    const spis empty = {0};
-    spis set;
-    spis both;
+    const qcd_child_spi spi = {.octets = {1, 2, 3, 4}, .protocol = QCD_ESP};
+    const qcd_child_spi zero = {.protocol = QCD_AH};
+    const uint32_t number = spis_number(&spi);
+    spis set = {0};
+    uint32_t all[1];
 
     (void)state;
-    assert_true(spis_new(&set, &empty, false, NULL, 0));
+    assert_memory_equal(&number, spi.octets, sizeof(number));
+    assert_int_equal(spis_number(&zero), 0);
+    assert_false(spis_take(&set, number));
+    assert_true(spis_reserve(&set, 0));
+    assert_false(spis_take(&set, 0));
+    assert_false(spis_reserve(&set, SIZE_MAX));
+    assert_false(spis_reserve(&set, SIZE_MAX / 4 + 1));
+    assert_true(spis_put(&set, UINT32_MAX));
+    assert_false(spis_put(&set, UINT32_MAX));
+    spis_list(&set, all);
+    assert_int_equal(all[0], UINT32_MAX);
+    assert_true(spis_take(&set, UINT32_MAX));
     assert_int_equal(set.num, 0);
     spis_free(&set);
-    assert_true(spis_new(&set, &empty, false, &zero, 1));
+}
+
+static void test_many(void **state)
+{
+    enum { MANY = 300000 };
+    spis set = {0};
+
+    (void)state;
+    assert_true(spis_reserve(&set, MANY));
+    for (uint32_t n = 1; n <= MANY; n++) {
+        assert_true(spis_put(&set, n));
+    }
+    assert_int_equal(set.num, MANY);
+    for (uint32_t n = MANY; n > 0; n--) {
+        assert_true(spis_take(&set, n));
+    }
     assert_int_equal(set.num, 0);
-    assert_true(spis_unite(&both, &set, &empty));
-    assert_int_equal(both.num, 0);
-    spis_subtract(&both, &set);
-    assert_int_equal(both.num, 0);
     spis_free(&set);
-    spis_free(&both);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nothing),
+        cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_against_array),
+        cmocka_unit_test(test_many),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -76,25 +76,30 @@ QCD_API int qcd_watch_fd(const qcd_watch *watch);
  * SPI up with its protocol. */
 QCD_API QCD_NODISCARD bool qcd_watch_read(qcd_watch *watch, qcd_traffic *out);
 
-/* qcd_watch_add watches for packets with the `num` SPIs at `spis`, too.  Those
- * that are watched for already, and SPIs of zero, are passed over.
+/* qcd_watch_add also watches for packets with the `num` SPIs at `spis`.  Zero,
+ * and those that are watched for already, are ignored.  Like qcd_watch_remove
+ * it waits for the kernel, which can take most of a second while somebody else
+ * changes nftables: don't call it with a lock that IKE needs.
  *
- *   any error  none of them was added */
+ *   any error  none of them was added.  What the kernel brings may be too much
+ *              or too little until the next call of qcd_watch_add or
+ *              qcd_watch_remove succeeds, which may be one without SPIs */
 QCD_API QCD_NODISCARD enum qcd_watch_err
 qcd_watch_add(qcd_watch *watch, qcd_watch_report *report,
               const qcd_child_spi *spis, size_t num);
 
-/* qcd_watch_remove watches for them no more; some may not be watched for.  Of
- * one number for ESP and AH, the first that is removed takes the other with it.
- * With the last SPI the table goes.
+/* qcd_watch_remove stops watching for them; SPIs that are not watched for are
+ * ignored.  If ESP and AH have the same number, the first one that is removed
+ * takes the other with it.  With the last SPI the table is removed.
  *
- *   any error  the kernel goes on to bring packets of some of them */
+ *   any error  all of them count as removed; else as for qcd_watch_add */
 QCD_API enum qcd_watch_err qcd_watch_remove(qcd_watch *watch,
                                             qcd_watch_report *report,
                                             const qcd_child_spi *spis,
                                             size_t num);
 
-/* qcd_watch_count counts the SPIs that are watched for. */
+/* qcd_watch_count counts the SPIs that are watched for; one number for ESP and
+ * AH counts once. */
 QCD_API size_t qcd_watch_count(const qcd_watch *watch);
 
 #ifdef __cplusplus

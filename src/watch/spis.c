@@ -1,95 +1,122 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* spis.c: a set of SPIs. */
+/* spis.c: a set of SPIs: open addressing, without tombstones.  The SPIs are our
+ * own, so nobody chooses where they stand. */
 #include "spis.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static int compare(const void *a, const void *b)
-{
-    const uint32_t *x = a;
-    const uint32_t *y = b;
+enum { SLOTS_MIN = 16 };
 
-    return (*x > *y) - (*x < *y);
+static size_t home_of(const spis *set, uint32_t number)
+{
+    uint64_t product = number * UINT64_C(0x9e3779b97f4a7c15);
+
+    return (size_t)(product >> 32) & (set->num_slots - 1);
 }
 
-static bool has(const spis *set, uint32_t number)
+static size_t after(const spis *set, size_t slot)
 {
-    return set->num > 0 && bsearch(&number, set->numbers, set->num,
-                                   sizeof(number), compare) != NULL;
+    return (slot + 1) & (set->num_slots - 1);
 }
 
-static bool reserve(spis *out, size_t num)
+/* The slot of `number`, or the free one where it would stand. */
+static size_t slot_of(const spis *set, uint32_t number)
 {
-    out->num = 0;
-    out->numbers = calloc(num > 0 ? num : 1, sizeof(*out->numbers));
-    return out->numbers != NULL;
-}
+    size_t slot = home_of(set, number);
 
-static void sort(spis *set)
-{
-    size_t num = 0;
-
-    if (set->num > 0) {
-        qsort(set->numbers, set->num, sizeof(*set->numbers), compare);
+    while (set->slots[slot] != 0 && set->slots[slot] != number) {
+        slot = after(set, slot);
     }
-    for (size_t i = 0; i < set->num; i++) {
-        if (num == 0 || set->numbers[num - 1] != set->numbers[i]) {
-            set->numbers[num++] = set->numbers[i];
-        }
-    }
-    set->num = num;
+    return slot;
 }
 
-bool spis_new(spis *out, const spis *known, bool is_known,
-              const qcd_child_spi *in, size_t num)
+uint32_t spis_number(const qcd_child_spi *spi)
 {
-    if (!reserve(out, num)) {
+    uint32_t number;
+
+    memcpy(&number, spi->octets, sizeof(number));
+    return number;
+}
+
+bool spis_reserve(spis *set, size_t num)
+{
+    spis grown = {.num_slots = SLOTS_MIN};
+
+    if (num > SIZE_MAX / 4 - set->num) {
         return false;
     }
-    for (size_t i = 0; i < num; i++) {
-        uint32_t number;
-
-        memcpy(&number, in[i].octets, sizeof(number));
-        if (number != 0 && has(known, number) == is_known) {
-            out->numbers[out->num++] = number;
+    while (grown.num_slots < 2 * (set->num + num)) {
+        grown.num_slots *= 2;
+    }
+    if (grown.num_slots <= set->num_slots) {
+        return true;
+    }
+    grown.slots = calloc(grown.num_slots, sizeof(*grown.slots));
+    if (grown.slots == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < set->num_slots; i++) {
+        if (set->slots[i] != 0) {
+            (void)spis_put(&grown, set->slots[i]);
         }
     }
-    sort(out);
+    spis_free(set);
+    *set = grown;
     return true;
 }
 
-bool spis_unite(spis *out, const spis *a, const spis *b)
+bool spis_put(spis *set, uint32_t number)
 {
-    size_t i = 0;
-    size_t k = 0;
+    size_t slot = slot_of(set, number);
 
-    if (!reserve(out, a->num + b->num)) {
+    if (set->slots[slot] == number) {
         return false;
     }
-    while (i < a->num || k < b->num) {
-        bool is_a =
-            k == b->num || (i < a->num && a->numbers[i] < b->numbers[k]);
-
-        out->numbers[out->num++] = is_a ? a->numbers[i++] : b->numbers[k++];
-    }
+    set->slots[slot] = number;
+    set->num++;
     return true;
 }
 
-void spis_subtract(spis *set, const spis *other)
+bool spis_take(spis *set, uint32_t number)
+{
+    if (number == 0 || set->num == 0) {
+        return false;
+    }
+    size_t hole = slot_of(set, number);
+    if (set->slots[hole] == 0) {
+        return false;
+    }
+    /* What follows, up to the next free slot, moves into the hole unless that
+     * is before its home. */
+    for (size_t slot = after(set, hole); set->slots[slot] != 0;
+         slot = after(set, slot)) {
+        size_t way = slot - home_of(set, set->slots[slot]);
+
+        if ((way & (set->num_slots - 1)) >=
+            ((slot - hole) & (set->num_slots - 1))) {
+            set->slots[hole] = set->slots[slot];
+            hole = slot;
+        }
+    }
+    set->slots[hole] = 0;
+    set->num--;
+    return true;
+}
+
+void spis_list(const spis *set, uint32_t *out)
 {
     size_t num = 0;
 
-    for (size_t i = 0; i < set->num; i++) {
-        if (!has(other, set->numbers[i])) {
-            set->numbers[num++] = set->numbers[i];
+    for (size_t i = 0; i < set->num_slots; i++) {
+        if (set->slots[i] != 0) {
+            out[num++] = set->slots[i];
         }
     }
-    set->num = num;
 }
 
 void spis_free(spis *set)
 {
-    free(set->numbers);
+    free(set->slots);
     memset(set, 0, sizeof(*set));
 }

@@ -1,27 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* spis.h: a set of SPIs, as numbers in network order. */
+/* spis.h: a set of SPIs, as numbers in network order.  All calls but spis_list
+ * and spis_reserve take the same time however many there are. */
 #ifndef QCD_WATCH_SPIS_H
 #define QCD_WATCH_SPIS_H
 
 #include <qcd/qcd.h>
 
-/* spis is a set, sorted.  All zero is an empty one. */
+/* spis is a set: slots by hash, of which 0 is a free one.  All zero is an empty
+ * set. */
 typedef struct spis {
-    uint32_t *numbers;
+    uint32_t *slots;
+    size_t num_slots; /* a power of two, at least twice `num`, or 0 */
     size_t num;
 } spis;
 
-/* spis_new makes a set of those of the `num` SPIs at `in` that `known` has, or
- * has not, and that aren't zero.  It returns false where there is no memory. */
-QCD_NODISCARD bool spis_new(spis *out, const spis *known, bool is_known,
-                            const qcd_child_spi *in, size_t num);
+/* spis_number is the number of `spi`; 0 is never in a set. */
+uint32_t spis_number(const qcd_child_spi *spi);
 
-/* spis_unite makes a set of both, which have nothing in common.  It returns
- * false where there is no memory. */
-QCD_NODISCARD bool spis_unite(spis *out, const spis *a, const spis *b);
+/* spis_reserve makes room for `num` more.  It returns false where there is no
+ * memory; nothing is changed then. */
+QCD_NODISCARD bool spis_reserve(spis *set, size_t num);
 
-/* spis_subtract takes out of `set` what is in `other`. */
-void spis_subtract(spis *set, const spis *other);
+/* spis_put adds `number`, for which there is room, and tells whether it is
+ * new. */
+bool spis_put(spis *set, uint32_t number);
+
+/* spis_take takes out `number`, and tells whether it was there. */
+bool spis_take(spis *set, uint32_t number);
+
+/* spis_list writes all `set->num` numbers to `out`, in no order. */
+void spis_list(const spis *set, uint32_t *out);
 
 /* spis_free empties it. */
 void spis_free(spis *set);

@@ -23,7 +23,8 @@ void table_close(table *t);
 
 /* table_install installs the table with the `num` SPIs at `spis`, each of them
  * once and none of them 0, in the place of one that is there.  Its rules log to
- * `group`, which is bound.  On an error there is none. */
+ * `group`, which is bound.  On an error there is the one from before, or none.
+ */
 int table_install(table *t, uint16_t group, const uint32_t *spis, size_t num);
 
 /* table_add and table_remove change the table that is installed by one SPI or

@@ -28,8 +28,7 @@ static enum qcd_watch_err not_permitted(table *t, qcd_watch_report *report)
             report->text, sizeof(report->text),
             "the nftables table inet " RULES_TABLE
             " is owned by another process (netlink port %lu): " UNSEEN
-            ". Does a second daemon with this plugin run in this network "
-            "namespace?",
+            ". Does a second daemon watch in this network namespace?",
             (unsigned long)other);
     } else {
         (void)snprintf(report->text, sizeof(report->text),
@@ -102,6 +101,12 @@ static enum qcd_watch_err log_failed(qcd_watch_report *report, int why)
 
 /* ---- The watch --------------------------------------------------------- */
 
+/* list is what a call changes in the set. */
+typedef struct list {
+    uint32_t *numbers;
+    size_t num;
+} list;
+
 /* First the table, which can tell what was not permitted. */
 static enum qcd_watch_err open_both(qcd_watch *watch, qcd_watch_report *report,
                                     const qcd_watch_settings *settings)
@@ -166,81 +171,108 @@ bool qcd_watch_read(qcd_watch *watch, qcd_traffic *out)
     return false;
 }
 
-/* install installs the table anew, with all SPIs: one without owner may have
- * been removed by anybody. */
-static int install(qcd_watch *watch)
+static int install_some(qcd_watch *watch)
 {
-    return table_install(&watch->table, watch->log.group, watch->spis.numbers,
-                         watch->spis.num);
-}
+    uint32_t *all = calloc(watch->spis.num, sizeof(*all));
 
-/* add_fresh watches for those of `fresh`, too, none of which is watched for. */
-static int add_fresh(qcd_watch *watch, const spis *fresh)
-{
-    spis before = watch->spis;
-    int why = ENOENT;
-
-    if (fresh->num == 0) {
-        return 0;
-    }
-    if (!spis_unite(&watch->spis, &before, fresh)) {
-        watch->spis = before;
+    if (all == NULL) {
         return ENOMEM;
     }
-    if (before.num > 0) {
-        why = table_add(&watch->table, fresh->numbers, fresh->num);
+    spis_list(&watch->spis, all);
+    int why =
+        table_install(&watch->table, watch->log.group, all, watch->spis.num);
+    free(all);
+    return why;
+}
+
+/* install gives the kernel the whole set, or no table for none.  It is what
+ * mends a table that lost something: one without owner may have been removed by
+ * anybody, and a change may have failed half way. */
+static int install(qcd_watch *watch)
+{
+    int why = watch->spis.num > 0 ? install_some(watch)
+                                  : table_uninstall(&watch->table);
+
+    if (watch->spis.num == 0 && why == ENOENT) {
+        why = 0;
     }
-    if (why == ENOENT) {
+    watch->is_stale = why != 0;
+    return why;
+}
+
+static int add(qcd_watch *watch, list *fresh, const qcd_child_spi *in,
+               size_t num)
+{
+    bool is_first = watch->spis.num == 0;
+    int why = 0;
+
+    if (!spis_reserve(&watch->spis, num)) {
+        return ENOMEM;
+    }
+    for (size_t i = 0; i < num; i++) {
+        uint32_t number = spis_number(&in[i]);
+
+        if (number != 0 && spis_put(&watch->spis, number)) {
+            fresh->numbers[fresh->num++] = number;
+        }
+    }
+    if (!is_first && !watch->is_stale && fresh->num > 0) {
+        why = table_add(&watch->table, fresh->numbers, fresh->num);
+        watch->is_stale = why != 0;
+    }
+    if (why == ENOENT ||
+        (why == 0 && (watch->is_stale || (is_first && fresh->num > 0)))) {
         why = install(watch);
     }
-    spis_free(why == 0 ? &before : &watch->spis);
-    if (why != 0) {
-        watch->spis = before;
+    for (size_t i = 0; why != 0 && i < fresh->num; i++) {
+        (void)spis_take(&watch->spis, fresh->numbers[i]);
     }
     return why;
+}
+
+static int remove_all(qcd_watch *watch, list *gone, const qcd_child_spi *in,
+                      size_t num)
+{
+    for (size_t i = 0; i < num; i++) {
+        uint32_t number = spis_number(&in[i]);
+
+        if (spis_take(&watch->spis, number)) {
+            gone->numbers[gone->num++] = number;
+        }
+    }
+    if (gone->num == 0 && !watch->is_stale) {
+        return 0;
+    }
+    return watch->spis.num > 0 && !watch->is_stale &&
+                   table_remove(&watch->table, gone->numbers, gone->num) == 0
+               ? 0
+               : install(watch);
+}
+
+typedef int change(qcd_watch *watch, list *changed, const qcd_child_spi *in,
+                   size_t num);
+
+static enum qcd_watch_err run(qcd_watch *watch, qcd_watch_report *report,
+                              change *make, const qcd_child_spi *in, size_t num)
+{
+    list changed = {calloc(num > 0 ? num : 1, sizeof(*changed.numbers)), 0};
+    int why = changed.numbers != NULL ? make(watch, &changed, in, num) : ENOMEM;
+
+    report->text[0] = '\0';
+    free(changed.numbers);
+    return why == 0 ? QCD_WATCH_OK : table_failed(&watch->table, report, why);
 }
 
 enum qcd_watch_err qcd_watch_add(qcd_watch *watch, qcd_watch_report *report,
                                  const qcd_child_spi *spis_in, size_t num)
 {
-    spis fresh;
-    int why = ENOMEM;
-
-    report->text[0] = '\0';
-    if (spis_new(&fresh, &watch->spis, false, spis_in, num)) {
-        why = add_fresh(watch, &fresh);
-        spis_free(&fresh);
-    }
-    return why == 0 ? QCD_WATCH_OK : table_failed(&watch->table, report, why);
-}
-
-static int remove_gone(qcd_watch *watch, const spis *gone)
-{
-    if (gone->num == 0) {
-        return 0;
-    }
-    spis_subtract(&watch->spis, gone);
-    if (watch->spis.num == 0) {
-        int why = table_uninstall(&watch->table);
-        return why == ENOENT ? 0 : why;
-    }
-    return table_remove(&watch->table, gone->numbers, gone->num) == 0
-               ? 0
-               : install(watch);
+    return run(watch, report, add, spis_in, num);
 }
 
 enum qcd_watch_err qcd_watch_remove(qcd_watch *watch, qcd_watch_report *report,
                                     const qcd_child_spi *spis_in, size_t num)
 {
-    spis gone;
-    int why = ENOMEM;
-
-    report->text[0] = '\0';
-    if (spis_new(&gone, &watch->spis, true, spis_in, num)) {
-        why = remove_gone(watch, &gone);
-        spis_free(&gone);
-    }
-    return why == 0 ? QCD_WATCH_OK : table_failed(&watch->table, report, why);
+    return run(watch, report, remove_all, spis_in, num);
 }
 
 size_t qcd_watch_count(const qcd_watch *watch)

@@ -10,8 +10,9 @@
 #include "table.h"
 
 struct qcd_watch {
-    table table; /* installed while there are SPIs */
-    spis spis;   /* that it has */
+    table table;   /* installed while there are SPIs */
+    spis spis;     /* that it has */
+    bool is_stale; /* the table may have others: it failed to change */
     nflog log;
 };
 
