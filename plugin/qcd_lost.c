@@ -9,10 +9,12 @@
 
 /**
  * Seconds between two looks for CHILD_SAs whose time is up, and after which
- * a walk through the map that failed is tried again
+ * a walk through the map that failed is tried again, or to watch for what it
+ * finds
  */
 #define EXPIRY_INTERVAL 600
 #define AGAIN_INTERVAL 1
+#define UNWATCHED_INTERVAL 10
 
 /**
  * A peer that had several IKE_SAs and is back with one may not have been told of
@@ -77,7 +79,8 @@ struct private_qcd_lost_t {
 	bool uncounted;
 
 	/**
-	 * Whether not all that is lost is watched for: the map could not be read
+	 * Whether not all that is lost is watched for: the map could not be read,
+	 * or the kernel did not take the SPIs
 	 */
 	bool unwatched;
 };
@@ -278,15 +281,17 @@ static void watch_all(private_qcd_lost_t *this, qcd_watcher_t *watcher)
 {
 	qcd_census_t census;
 	qcd_spis_t gone = {};
-	bool complete;
+	bool complete, added;
 	u_int i;
 
 	complete = qcd_census_take(&census, this->map, this->promises,
 							   this->index, FALSE);
+	added = complete &&
+			watcher->add(watcher, census.lost.spis, census.lost.count);
 	this->mutex->lock(this->mutex);
-	this->unwatched = !complete;
+	this->unwatched = !added;
 	this->mutex->unlock(this->mutex);
-	if (complete && watcher->add(watcher, census.lost.spis, census.lost.count))
+	if (added)
 	{
 		/* peers have come back meanwhile */
 		for (i = 0; i < census.lost.count; i++)
@@ -357,7 +362,7 @@ static bool is_unwatched(private_qcd_lost_t *this, qcd_watcher_t **watcher)
 }
 
 /**
- * Job that tries again what the map did not allow
+ * Job that tries again what the map, or the kernel, did not allow
  */
 static job_requeue_t try_again(private_qcd_lost_t *this)
 {
@@ -372,7 +377,8 @@ static job_requeue_t try_again(private_qcd_lost_t *this)
 	{
 		watch(this, watcher);
 	}
-	return JOB_RESCHEDULE(AGAIN_INTERVAL);
+	return JOB_RESCHEDULE(is_unwatched(this, &watcher) ? UNWATCHED_INTERVAL
+													   : AGAIN_INTERVAL);
 }
 
 /**

@@ -39,18 +39,31 @@ struct private_qcd_watcher_t {
 	 * Watch of libqcd-watch
 	 */
 	qcd_watch *watch;
+
+	/**
+	 * Whether the last change failed
+	 */
+	bool failed;
 };
 
 /**
- * Log what failed
+ * Log once what failed, and that it works again
  */
-static bool check(enum qcd_watch_err err, qcd_watch_report *report)
+static bool check(private_qcd_watcher_t *this, enum qcd_watch_err err,
+				  qcd_watch_report *report)
 {
-	if (err != QCD_WATCH_OK)
+	bool failed = err != QCD_WATCH_OK;
+
+	if (failed && !this->failed)
 	{
 		DBG1(DBG_CFG, "QCD: %s", report->text);
 	}
-	return err == QCD_WATCH_OK;
+	else if (!failed && this->failed)
+	{
+		DBG1(DBG_CFG, "QCD: ESP of lost SAs is seen again");
+	}
+	this->failed = failed;
+	return !failed;
 }
 
 METHOD(qcd_watcher_t, add, bool,
@@ -60,7 +73,8 @@ METHOD(qcd_watcher_t, add, bool,
 	bool success;
 
 	this->mutex->lock(this->mutex);
-	success = check(qcd_watch_add(this->watch, &report, spis, count), &report);
+	success = check(this, qcd_watch_add(this->watch, &report, spis, count),
+					&report);
 	this->mutex->unlock(this->mutex);
 	return success;
 }
@@ -71,7 +85,7 @@ METHOD(qcd_watcher_t, remove_, void,
 	qcd_watch_report report;
 
 	this->mutex->lock(this->mutex);
-	check(qcd_watch_remove(this->watch, &report, spis, count), &report);
+	check(this, qcd_watch_remove(this->watch, &report, spis, count), &report);
 	this->mutex->unlock(this->mutex);
 }
 
@@ -132,7 +146,8 @@ qcd_watcher_t *qcd_watcher_create(u_int rate, qcd_watcher_packet_t packet,
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 	);
 
-	if (!check(qcd_watch_open(&this->watch, &report, &settings), &report))
+	if (!check(this, qcd_watch_open(&this->watch, &report, &settings),
+			   &report))
 	{
 		destroy(this);
 		return NULL;
