@@ -39,7 +39,7 @@ def plain_crash_far_away(stage: Stage) -> None:
             stage.again()
 
 
-@case("A", "the same with updown scripts, which have to stay in balance")
+@case("A", "the same with updown scripts, whose calls must stay balanced")
 def plain_crash_with_scripts(stage: Stage) -> None:
     stage.make(BASE.but(updown=True))
     lab = stage.up()
@@ -74,7 +74,7 @@ def crash_while(stage: Stage, drop: Drop, what: str) -> None:
     stage.again()
 
 
-@case("A.1", "b is killed again, its IKE_AUTH response was lost", stock_first=240)
+@case("A.1", "b is killed again after its IKE_AUTH response was lost", stock_first=240)
 def second_crash_after_auth(stage: Stage) -> None:
     lab = two(stage)
     drop = lab.network.router.drop_ike(
@@ -92,7 +92,7 @@ def second_crash_after_init(stage: Stage) -> None:
     crash_while(stage, drop, "the IKE_AUTH request")
 
 
-@case("A.1", "b is killed again, told a but was not asked yet", stock_first=240)
+@case("A.1", "b is killed again after it told a, before a's IKE_SA_INIT arrived", stock_first=240)
 def second_crash_before_init(stage: Stage) -> None:
     lab = two(stage)
     ends = f"ip saddr {lab.a.host.address} ip daddr {lab.b.host.address}"
@@ -110,7 +110,7 @@ def roamer(stage: Stage, mobike: str) -> Lab:
     return stage.up()
 
 
-@case("A.3", "a, local_addrs %any, gets another address while b is down")
+@case("A.3", "a, with local_addrs %any, gets another address while b is down")
 def roamed_while_down(stage: Stage) -> None:
     lab = roamer(stage, "no")
     lab.b.kill()
@@ -128,7 +128,7 @@ def roamed_while_down_mobike(stage: Stage) -> None:
     stage.again()
 
 
-@case("A.3", "a gets another address while b is back and a's path is cut")
+@case("A.3", "a gets another address while b is up again and a's path is cut")
 def roamed_while_cut(stage: Stage) -> None:
     lab = roamer(stage, "no")
     lab.b.kill()
@@ -142,7 +142,7 @@ def roamed_while_cut(stage: Stage) -> None:
 
 @case(
     "A.3",
-    "a, with MOBIKE, moves four times; each time b crashes meanwhile",
+    "a, with MOBIKE, moves four times, and b crashes each time",
     within=PROBED,
 )
 def roamed_again_mobike(stage: Stage) -> None:
@@ -215,7 +215,7 @@ def links(*nets: int) -> list[Link]:
     return [Link("a", "b", f"net{net}", net) for net in nets]
 
 
-@case("A.5", "a child that starts was added to the configuration meanwhile")
+@case("A.5", "a child that starts is added to the configuration meanwhile")
 def added_child(stage: Stage) -> None:
     two(stage)
     reload_both(stage, children=2, start_action="start")
@@ -223,7 +223,7 @@ def added_child(stage: Stage) -> None:
     stage.again()
 
 
-@case("A.5", "a child was taken out of the configuration meanwhile")
+@case("A.5", "a child is removed from the configuration meanwhile")
 def removed_child(stage: Stage) -> None:
     stage.make(BASE.but(children=2))
     stage.up()
@@ -232,7 +232,7 @@ def removed_child(stage: Stage) -> None:
     stage.again()
 
 
-@case("A.5", "a child's selectors were changed meanwhile")
+@case("A.5", "a child's selectors are changed meanwhile")
 def changed_selectors(stage: Stage) -> None:
     lab = two(stage)
     lab.b.kill()

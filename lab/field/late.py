@@ -71,7 +71,7 @@ def one_by_one(stage: Stage, config: Config) -> Lab:
     return lab
 
 
-@case("A.2", "b loads 20 connections, one each 50 ms", within=1.5)
+@case("A.2", "b loads 20 connections, one every 50 ms", within=1.5)
 def one_by_one_20(stage: Stage) -> None:
     one_by_one(stage, BASE.but(tunnels=20))
 

@@ -65,14 +65,14 @@ for _name, _what, _addresses in (
     add(
         f"welcome_{_name}",
         "D.2",
-        f"b loads a connection with {_what}, 40 others in 2 s, and then a's own",
+        f"b loads a connection whose peer is {_what}, 40 others in 2 s, then a's own",
         welcome(_addresses),
     )
 
 
 @case(
     "D.3",
-    "b loads 3,000 connections while 64 lost SAs are asked for from 256 addresses",
+    "b loads 3,000 connections while requests for 64 lost SAs come from 256 addresses",
     within=2.0,
     heavy=True,
     stock=True,
@@ -103,7 +103,7 @@ def load_3000(stage: Stage) -> None:
 
 @case(
     "D.4",
-    "announce = yes; a's NAT mapping changed while b was down, a asks after that",
+    "announce = yes; a's NAT mapping changes while b is down, and a sends a packet later",
     stock=False,
 )
 def announced_to_moved(stage: Stage) -> None:

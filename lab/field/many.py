@@ -50,10 +50,11 @@ for _count in (20, 60):
         for _delay in (0.0, 0.02):
             _far = "_far" if _delay else ""
             _way = ", 20 ms in each direction" if _delay else ""
+            _whose = "the same" if _ids == "same" else "their own"
             add(
                 f"tunnels_{_count}_{_ids}_ids{_far}",
                 "C",
-                f"{_count} connections with {_ids} identities; b crashes{_way}",
+                f"{_count} connections with {_whose} identities; b crashes{_way}",
                 crash(_make, _count, _delay),
                 within=FAR_WITHIN if _delay else WITHIN,
                 smooth=True,

@@ -33,7 +33,7 @@ def cut(lab: Lab) -> Callable[[], None]:
     return mend
 
 
-@case("B", "both sides start; b's path is back 6 s after b", within=1.0)
+@case("B", "both sides start; b's path works again 6 s after b's restart", within=1.0)
 def both_start_path(stage: Stage) -> None:
     stage.make(BOTH_START)
     lab = stage.up()
@@ -46,7 +46,7 @@ def both_start_path(stage: Stage) -> None:
         stage.again()
 
 
-@case("B", "both sides start; b's link comes up 6 s after b", within=1.0)
+@case("B", "both sides start; b's link comes up 6 s after b's restart", within=1.0)
 def both_start_link(stage: Stage) -> None:
     stage.make(BOTH_START)
     lab = stage.up()
@@ -59,7 +59,7 @@ def both_start_link(stage: Stage) -> None:
         stage.again()
 
 
-@case("B", "both sides start; b's path is back 14 s after b", within=1.0)
+@case("B", "both sides start; b's path works again 14 s after b's restart", within=1.0)
 def both_start_path_late(stage: Stage) -> None:
     stage.make(BOTH_START)
     lab = stage.up()
@@ -71,7 +71,7 @@ def both_start_path_late(stage: Stage) -> None:
     stage.again()
 
 
-@case("B", "both sides start; b crashes again and again", within=1.0)
+@case("B", "both sides start; b crashes repeatedly", within=1.0)
 def both_start_crashes(stage: Stage) -> None:
     stage.make(BOTH_START)
     lab = stage.up()
@@ -80,7 +80,7 @@ def both_start_crashes(stage: Stage) -> None:
         stage.again()
 
 
-@case("B", "both sides start; a and b crash in turns", within=1.0)
+@case("B", "both sides start; a and b crash in turn", within=1.0)
 def both_start_turns(stage: Stage) -> None:
     stage.make(BOTH_START)
     lab = stage.up()
@@ -145,7 +145,7 @@ def move(stage: Stage, number: int) -> None:
 
 @case(
     "B",
-    "a pair: every 3.3 s the active one dies, and is back as the standby",
+    "a pair: every 3.3 s the active one crashes and returns as the standby",
     within=DPD_AND_SOON,
 )
 def pair_crashes(stage: Stage) -> None:
@@ -161,7 +161,7 @@ def pair_crashes(stage: Stage) -> None:
         stage.outage(max(0.0, next_move - time.time()))
 
 
-@case("B", "a pair: the address moves every 3.3 s, both live on", within=DPD_AND_SOON)
+@case("B", "a pair: the address moves every 3.3 s, and both keep running", within=DPD_AND_SOON)
 def pair_moves(stage: Stage) -> None:
     pair(stage)
     for number in range(hundred(stage, 5) - 1):

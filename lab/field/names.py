@@ -25,22 +25,22 @@ def named_crash(stage: Stage, delay: float | None) -> None:
         stage.again()
 
 
-@case("A.4", "a's peer is a name, and the resolver works")
+@case("A.4", "a knows its peer by name, and the resolver works")
 def named(stage: Stage) -> None:
     named_crash(stage, 0.0)
 
 
-@case("A.4", "a's peer is a name, and the resolver takes 3 s")
+@case("A.4", "a knows its peer by name, and the resolver takes 3 s")
 def named_slow(stage: Stage) -> None:
     named_crash(stage, 3.0)
 
 
-@case("A.4", "a's peer is a name, and the resolver is silent")
+@case("A.4", "a knows its peer by name, and the resolver is silent")
 def named_silent(stage: Stage) -> None:
     named_crash(stage, None)
 
 
-@case("A.4", "a's peer is a name, and the resolver stands behind the tunnel")
+@case("A.4", "a knows its peer by name, and the resolver is behind the tunnel")
 def named_behind_the_tunnel(stage: Stage) -> None:
     hosts = "127.0.0.1 localhost\n"
     config = BASE.but(
@@ -86,7 +86,7 @@ class Asking:
 
 @case(
     "A.4",
-    "a has 20 such connections to b and one to c by address; b and c crash",
+    "a has 20 connections to b by name, one to c by address; b and c crash",
     within=1.5,
     heavy=True,
 )

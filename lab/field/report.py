@@ -21,24 +21,35 @@ QCD_WORKERS = 4
 DOC = REPO / "doc" / "field.md"
 HEAD = """# Field scenarios
 
-What people's networks do to a tunnel while one of its gateways crashes, played with stock charon
-and with qcd. `sudo ./dev field -k TEXT` plays those whose name contains TEXT; without `-k` it plays all and writes
-this table.
+These scenarios play what real networks do to a tunnel while one of its gateways crashes, with stock charon and with
+qcd. `sudo ./dev field -k TEXT` plays the scenarios whose name contains TEXT. Without `-k` it plays all of them and
+writes this table.
 
-Both, stock and qcd, have charon's default settings, with `dpd_delay = 30s` and `dpd_action = restart`: without
-DPD stock charon never notices a crash. Gateway b is the one that crashes, if nothing else is said, a is its peer, c a third
-one. Traffic flows all the time. *up after* counts from the moment
-at which nothing stands in the tunnels' way any more until all of them are up on both ends, with their
-children, and a ping has passed; of several rounds it is the slowest. *SAs* are the IKE SAs and the
-children on each gateway ten seconds later; where they differ from the configuration, that is named. They may be right where
-nothing passes: dead SAs, too, are there. *As
-promised*: up within the limit of the case (1 s, or longer where its text names what has to be waited for), no later than
-stock plus a second, no SA too many, and, for many tunnels, no handshake message sent twice. `-`: not played with stock, or
-without a meaning there.
+Stock and qcd both use charon's default settings, with `dpd_delay = 30s` and `dpd_action = restart`: without DPD, stock
+charon never notices a crash. Gateway b crashes, unless the text says otherwise; a is its peer, and c is a third
+gateway. Traffic flows all the time.
 
-The first column is the kind of trouble: A a crash alone, A.1 a second one, A.2 connections, keys or pools that are
-loaded late, A.3 a client that moves, A.4 a peer that is known by name, A.5 a configuration that was changed
-meanwhile, B tunnels that could be doubled, C many tunnels at once, D whom the token maker tells, and when.
+- *up after* is the time from the moment when nothing blocks the tunnels any more, until all of them are up on both
+  ends, with their children, and a ping has passed. Of several rounds it is the slowest.
+- *SAs* compares the IKE SAs and the children on each gateway, ten seconds later, with the configuration, and shows the
+  numbers if they differ. They may be right although no traffic passes: lost SAs are counted too.
+- *as promised* means: up within the limit of the case, no later than stock plus a second, no SA too many, and, for many
+  tunnels, no handshake message sent twice. The limit is 1 s, or longer if the text names something to wait for.
+- `-` means: not played with stock, or without a meaning there.
+
+The first column is the kind of trouble:
+
+| | |
+|---|---|
+| A | a crash alone |
+| A.1 | a second crash |
+| A.2 | connections, keys or pools that are loaded late |
+| A.3 | a client that moves |
+| A.4 | a peer that is known by name |
+| A.5 | a configuration that was changed meanwhile |
+| B | tunnels that could be doubled |
+| C | many tunnels at once |
+| D | which peers the token maker tells, and when |
 
 """
 
