@@ -2,17 +2,17 @@
 # SPDX-FileCopyrightText: The qcd authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# What `./dev check` does, a part of `dev`, which reads this file: runs each check
-# as a step, counts its tests and says how it went.
-# shellcheck disable=SC2154 # of dev
+# The part of `dev` behind `./dev check`; dev sources this file. It runs each check
+# as a step, counts its tests and prints the result.
+# shellcheck disable=SC2154 # set in dev
 
 passed=0
 failed=0
 rc_of_step=0
 
-# step runs a command with its output in a log, adds its tests to the counts
-# and says how it went. COUNTER prints "passed failed skipped"; it is `one` for
-# a step that is one test by itself. A failure doesn't stop the steps after it.
+# step runs a command with its output in a log, adds its tests to the counts and
+# prints the result. COUNTER prints "passed failed skipped"; it is `one` for a step
+# that counts as one test. A failed step doesn't stop the steps after it.
 step() { # NAME COUNTER AGAIN COMMAND...
     local name=$1 counter=$2 again=$3 log begin seconds rc p f s
     shift 3
@@ -20,7 +20,7 @@ step() { # NAME COUNTER AGAIN COMMAND...
     begin=$(date +%s%N)
     set +e
     case "$name" in
-    setup | lab | 'kernel lab'*) # may take minutes: show what it does
+    setup | lab | 'kernel lab'*) # may take minutes: show the output
         (set -e; "$@") 2>&1 | tee "$log"
         rc=${PIPESTATUS[0]}
         printf '%-20s ' "$name"
@@ -51,7 +51,7 @@ step() { # NAME COUNTER AGAIN COMMAND...
 
 one() { say $(($1 == 0)) $(($1 != 0)) 0; }
 
-# Not plugin/: that one is written in strongSwan's form.
+# Without plugin/, which follows strongSwan's format.
 c_files() {
     local dir
     for dir in include src test bench tool fuzz examples; do
@@ -131,7 +131,7 @@ check_full() {
     check_quick
     step tidy one './dev check' check_tidy
     check_deep
-    # Without libreswan's part, which takes longer: './dev kernel-lab' has all.
+    # Without the libreswan tests, which take longer; './dev kernel-lab' runs all.
     check_kernel lab/kernel/test_esp.py lab/kernel/test_kernel.py
 }
 

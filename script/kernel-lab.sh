@@ -2,16 +2,16 @@
 # SPDX-FileCopyrightText: The qcd authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# What `./dev kernel-lab` does, a part of `dev`, which reads this file: boots
-# Debian's own kernel under qemu, with a Debian that has the lab in it, and
-# runs the tests of lab/kernel/ there. That kernel has what the machine's may
-# lack: ESP. Nothing is installed but qemu and small tools, and /dev/kvm isn't
-# touched: it may be there and hang.
+# The part of `dev` behind `./dev kernel-lab`; dev sources this file. It boots
+# Debian's own kernel under qemu, with a Debian that contains the lab, and runs the
+# tests of lab/kernel/ in it. That kernel has ESP, which the machine's kernel may
+# lack. Only qemu and small tools are installed. /dev/kvm is not used, since it may
+# exist and hang.
 #
 #   /dev/vda  the root file system, made once and never written to
 #   /dev/vdb  a tar archive: the checkout, the plugin, the client for vici
 #   /dev/vdc  empty; the guest writes a tar archive with the results to it
-# shellcheck disable=SC2154 # of dev
+# shellcheck disable=SC2154 # set in dev
 
 readonly kernel_folder=$cache/kernel-lab
 readonly kernel_results=$logs/kernel-lab
@@ -20,16 +20,16 @@ readonly kernel_console=$logs/kernel-lab-console.log
 # Seconds for everything between the start of qemu and its end.
 readonly kernel_bound=${QCD_KERNEL_LAB_BOUND:-1800}
 
-# On this machine. kmod, cpio and busybox make the initramfs.
+# Packages for this machine. kmod, cpio and busybox make the initramfs.
 readonly kernel_host_packages=(
     qemu-system-x86 e2fsprogs kmod cpio busybox-static
 )
-# What a Debian has without being asked for, as far as the guest uses it.
+# Packages that every Debian has, as far as the guest uses them.
 readonly kernel_base_packages=(
     base-files base-passwd bash coreutils dash grep hostname libc-bin mount sed
     tar util-linux
 )
-# In the guest, with the libraries that the plugin asks for.
+# Packages for the guest, with the libraries that the plugin needs.
 readonly kernel_guest_packages=(
     charon-systemd strongswan-libcharon strongswan-swanctl
     libcharon-extra-plugins libstrongswan-extra-plugins
@@ -39,27 +39,27 @@ readonly kernel_guest_packages=(
     python3-cryptography
     kmod openssl nftables iproute2 iputils-ping procps
 )
-# libreswan conflicts with strongSwan: it has a root file system of its own
+# libreswan conflicts with strongSwan, so it has a root file system of its own
 # inside the guest's.
 readonly kernel_libreswan_packages=(base-files libc-bin libreswan openssl)
-# Where the guest has libreswan's.
+# Path of that root file system in the guest.
 readonly kernel_libreswan_root=/srv/libreswan
-# The rest, e.g. what esp4 needs, modprobe finds in the guest.
+# Modules of the initramfs. modprobe finds the rest, e.g. for esp4, in the guest.
 readonly kernel_boot_modules=(virtio_pci virtio_blk ext4)
 
-# fresh says whether a thing was made from just this; else it is made anew.
+# fresh tells whether a thing was made from exactly this text.
 fresh() { # STAMP TEXT
     [ -f "$1" ] && [ "$(cat "$1")" = "$2" ]
 }
 
-# The package behind the one that has no files: its name has the version. None
-# where this machine's apt has no lists.
+# Print the package that the kernel's metapackage depends on; its name has the
+# version. Prints nothing if this machine's apt has no lists.
 kernel_newest() {
     apt-cache depends "$kernel_package" 2>/dev/null |
         awk '/Depends: linux-image-/ { print $2; exit }'
 }
 
-# The kernel and its modules, unpacked, never installed.
+# Unpack the kernel and its modules. They are never installed.
 prepare_kernel() {
     local folder=$kernel_folder/kernel stamp=$kernel_folder/kernel.stamp name
     name=$(kernel_newest)
@@ -68,7 +68,7 @@ prepare_kernel() {
         apt-get -q update >"$cache/apt-update.log" 2>&1 ||
             warn "apt-get update complained: $cache/apt-update.log"
         name=$(kernel_newest)
-        [ -n "$name" ] || die "apt of this machine has no $kernel_package"
+        [ -n "$name" ] || die "this machine's apt has no $kernel_package"
     fi
     ! fresh "$stamp" "$name" || return 0
     say "Fetching $name"
@@ -88,7 +88,7 @@ kernel_release() {
 }
 
 # Fetch packages, and all that they depend on, into FOLDER/archives. apt uses the
-# machine's own sources, and a status where nothing is installed yet.
+# machine's own sources, and a status file in which nothing is installed yet.
 fetch_packages() { # FOLDER PACKAGES...
     local folder=$1
     shift
@@ -99,13 +99,13 @@ fetch_packages() { # FOLDER PACKAGES...
         --no-install-recommends --download-only install "$@"
 }
 
-# A Debian with these packages. They are unpacked and not installed, which takes
-# a tenth of the time: what the lab starts there needs nothing of what their
-# scripts do, but for the fixes behind.
+# Make a Debian with these packages. They are unpacked, not installed, which takes a
+# tenth of the time. The lab needs nothing that their scripts do, except for the
+# fixes at the end.
 make_tree() { # FOLDER PACKAGES...
     local folder=$1 debs=$kernel_folder/debs name
     shift
-    say "Fetching, with what they need: $*"
+    say "Fetching these packages and their dependencies: $*"
     rm -rf "$debs"
     fetch_packages "$debs" "$@" >"$kernel_folder/fetch.log" 2>&1 || {
         # The lists may be older than the archive.
@@ -127,13 +127,13 @@ make_tree() { # FOLDER PACKAGES...
     ldconfig -r "$folder"
 }
 
-# One sparse file with all of it. No loop device is needed for that.
+# Make one sparse file with all of it. That needs no loop device.
 prepare_image() {
     local image=$kernel_folder/root.img stamp=$kernel_folder/root.stamp
     local tree=$kernel_folder/tree guest libreswan made
     guest=("${kernel_base_packages[@]}" "${kernel_guest_packages[@]}")
     libreswan=("${kernel_libreswan_packages[@]}")
-    # With another charon on this machine the plugin fits another one there.
+    # The plugin is built for this machine's charon, so the guest needs the same one.
     made="$release $(dpkg-query -W strongswan-libcharon)"
     made+=" $(cat "$kernel_folder/kernel.stamp") ${guest[*]} / ${libreswan[*]}"
     ! fresh "$stamp" "$made" || return 0
@@ -141,7 +141,7 @@ prepare_image() {
     make_tree "$tree" "${guest[@]}"
     cp "$tree/usr/share/base-passwd/passwd.master" "$tree/etc/passwd"
     cp "$tree/usr/share/base-passwd/group.master" "$tree/etc/group"
-    # The emulated machine would take long for it, and at each start again.
+    # The emulated machine would take long to compile, and at each start again.
     python3 -m compileall -q -j 2 -s "$tree" "$tree"/usr/lib/python3* \
         >"$kernel_folder/compile.log" 2>&1 || true
     make_tree "$tree$kernel_libreswan_root" "${libreswan[@]}"
@@ -154,7 +154,7 @@ prepare_image() {
     say "$made" >"$stamp"
 }
 
-# What the kernel needs to find its root file system, and no more.
+# The initramfs has only what the kernel needs to find its root file system.
 prepare_initramfs() {
     local tree=$kernel_folder/initramfs name line path kernel order=()
     kernel=$(kernel_release)
@@ -162,7 +162,7 @@ prepare_initramfs() {
     mkdir -p "$tree"/{bin,dev,proc,sys,root,modules}
     cp /bin/busybox "$tree/bin/"
     for name in "${kernel_boot_modules[@]}"; do
-        # a module that is part of the kernel itself gives no line
+        # a module that is built into the kernel has no such line
         while read -r line path _; do
             [ "$line" = insmod ] || continue
             path=${path%"${path##*[![:space:]]}"}
@@ -179,7 +179,8 @@ prepare_initramfs() {
     rm -rf "$tree"
 }
 
-# What changes from run to run: tar reads it straight off its disk.
+# The payload changes from run to run. tar in the guest reads it directly from its
+# disk.
 prepare_payload() { # ARGUMENTS OF PYTEST...
     local tree=$kernel_folder/payload plugin
     plugin=${QCD_PLUGIN:-$root/build/plugin/libstrongswan-qcd.so}
@@ -204,8 +205,8 @@ prepare_kernel_lab() { # ARGUMENTS OF PYTEST...
     prepare_payload "$@"
 }
 
-# The guest ends by itself, after it has written its results; `timeout` is for
-# one that hangs. What pytest says comes over the serial console.
+# The guest stops by itself after it has written its results; `timeout` is for a
+# guest that hangs. pytest's output comes over the serial console.
 boot_kernel() {
     local out=$kernel_folder/results.img kernel arguments
     kernel=$kernel_folder/kernel/boot/vmlinuz-$(kernel_release)
@@ -214,8 +215,8 @@ boot_kernel() {
     truncate -s 256M "$out"
     arguments='console=ttyS0 quiet panic=-1 mitigations=off'
     arguments+=" qcd.bound=$((kernel_bound - 60))"
-    # A machine's cores are not all ours: two, and politely.
-    # To emulate newer vector instructions takes longer than to do without.
+    # Use only two cores, at low priority: others need the machine too.
+    # Emulating newer vector instructions takes longer than doing without them.
     timeout --kill-after=10 "$kernel_bound" nice -n 5 qemu-system-x86_64 \
         -accel tcg,thread=multi -cpu qemu64 -smp 2 -m 2048 -nodefaults \
         -no-reboot -display none -monitor none -serial stdio -net none \
@@ -226,7 +227,7 @@ boot_kernel() {
         -drive "file=$kernel_folder/payload.tar,format=raw,if=virtio,readonly=on" \
         -drive "file=$out,format=raw,if=virtio" \
         </dev/null 2>&1 | stdbuf -oL tr -d '\r' | tee "$kernel_console" || true
-    # What the guest never wrote to is an empty archive.
+    # If the guest never wrote to it, this is an empty archive.
     tar -C "$kernel_results" -xf "$out" || true
     rm -f "$out"
     [ -f "$kernel_results/status" ] ||
@@ -241,13 +242,13 @@ boot_kernel() {
 
 count_kernel_lab() { script/count pytest "$kernel_results.xml"; }
 
-# Arguments are those of pytest: lab/kernel/test_esp.py, -k NAME.
+# The arguments are those of pytest: lab/kernel/test_esp.py, -k NAME.
 check_kernel() {
     mkdir -p "$logs" "$kernel_folder"
     exec 9>"$kernel_folder/lock"
-    flock --nonblock 9 || die "another 'dev kernel-lab' is at work"
+    flock --nonblock 9 || die "another './dev kernel-lab' is running"
     step 'kernel lab setup' one './dev kernel-lab' prepare_kernel_lab "$@"
-    # Its step would count as one that failed as well.
+    # Without the set-up, this step would count as a second failure.
     [ "$rc_of_step" -ne 0 ] ||
         step 'kernel lab' count_kernel_lab './dev kernel-lab' boot_kernel
 }

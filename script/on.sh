@@ -2,25 +2,25 @@
 # SPDX-FileCopyrightText: The qcd authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# What `./dev on` does, a part of `dev`, which reads this file: makes a root file
-# system of another release of Debian, and runs a subcommand in there.
-# shellcheck disable=SC2154 # of dev
+# The part of `dev` behind `./dev on`; dev sources this file. It makes a root file
+# system of another Debian release and runs a subcommand in it.
+# shellcheck disable=SC2154 # set in dev
 
-# Where this machine's apt has Debian from; it knows an archive's label only
-# once it has downloaded its lists.
+# Print the URI from which this machine's apt gets Debian. apt knows an archive's
+# label only once it has downloaded the archive's lists.
 debian_archive() { # LABEL
     # shellcheck disable=SC2016 # apt expands it
     apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' \
         'Origin: Debian' "Label: $1" | sed -n 1p
 }
 
-# isolated runs a command whose mounts and processes end with it, or with us.
+# isolated runs a command. Its mounts and processes end with it or with this script.
 isolated() { # COMMAND...
     setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child "$@"
 }
 
-# The security archive is asked first, where this machine has it: of what came
-# from there, a mirror of the main one may have the package without the source.
+# The security archive comes first, if this machine has it. For packages that came
+# from there, a mirror of the main archive may lack the source.
 apt_configuration() { # RELEASE ARCHIVE FOLDER
     local security
     security=$(debian_archive Debian-Security)
@@ -30,14 +30,14 @@ apt_configuration() { # RELEASE ARCHIVE FOLDER
     } >"$3/sources.list"
     {
         say 'APT::Keep-Downloaded-Packages "false";' 'Acquire::Languages "none";'
-        # A testing release expires within a week, which a mirror may miss: the
-        # machine's own choice holds here too.
+        # A testing release expires within a week, and a mirror may be older. So
+        # the machine's own setting holds here too.
         apt-config dump Acquire::Check-Valid-Until
     } >"$3/apt.conf.d/90qcd"
 }
 
-# Releases newer than the installed debootstrap have no script there. The one
-# for sid is what their script is a link to.
+# The installed debootstrap has no script for newer releases. Their script would
+# be a link to that of sid.
 debootstrap_script() { # RELEASE
     if [ -e "/usr/share/debootstrap/scripts/$1" ]; then
         say "$1"
@@ -55,7 +55,7 @@ make_rootfs() { # RELEASE FOLDER
         apt-get -q update >"$log" 2>&1 || warn "apt-get update complained: $log"
         archive=$(debian_archive Debian)
     fi
-    [ -n "$archive" ] || die "apt of this machine knows no archive of Debian's"
+    [ -n "$archive" ] || die "this machine's apt knows no Debian archive"
     say "Making a Debian $1 (some minutes)"
     rm -rf "$2.new"
     logged "$log" isolated \
@@ -65,8 +65,8 @@ make_rootfs() { # RELEASE FOLDER
     mv "$2.new" "$2"
 }
 
-# A copy, since the folders of a build know their place and their compiler.
-# They stay, so that the next build is a short one.
+# Copy the project, since a build folder is bound to its path and its compiler. The
+# build folders stay, so that the next build is short.
 copy_project() { # FOLDER
     mkdir -p "$1"
     find "$1" -mindepth 1 -maxdepth 1 ! -name .cache ! -name build \
@@ -76,8 +76,8 @@ copy_project() { # FOLDER
         tar -C "$1" --no-same-owner -xf -
 }
 
-# What runs in there is the first process of its namespace. The kernel's file
-# systems and /dev (the lab needs /dev/net/tun) are the machine's.
+# The command is the first process of its namespace. The kernel's file systems and
+# /dev (the lab needs /dev/net/tun) are those of the machine.
 in_rootfs() { # FOLDER COMMAND...
     local folder=$1 keep=() name
     shift
@@ -88,12 +88,12 @@ in_rootfs() { # FOLDER COMMAND...
     isolated bash -euc '
         cd "$1"
         mount --bind . .
-        cd "$1" # now into the mount
+        cd "$1" # enter the mount
         mount -t proc proc proc
         mount --rbind /sys sys
         mount --rbind /dev dev
         mount -t tmpfs tmpfs run
-        find tmp -mindepth 1 -delete # on the disk, as a state_dir has to be
+        find tmp -mindepth 1 -delete # stays on the disk: a state_dir has to
         cp --remove-destination /etc/resolv.conf /etc/hosts etc/
         shift
         exec chroot . "$@"' in_rootfs "$folder" \
@@ -105,17 +105,17 @@ cmd_on() {
     local name=${1:-} folder=$cache/rootfs/${1:-}
     [ -n "$name" ] || misuse "'on' needs a release: ${!llvm_of[*]}"
     [ -n "${llvm_of[$name]:-}" ] ||
-        misuse "'on' knows no release $name, but: ${!llvm_of[*]}"
+        misuse "'on' doesn't know the release $name. Use one of: ${!llvm_of[*]}"
     shift
     [ $# -gt 0 ] || set -- check tests
     need_root "on $name" 'it makes a root file system and works in it'
     mkdir -p "$cache/rootfs"
     exec 9>"$cache/rootfs/lock"
-    flock --nonblock 9 || die "another 'dev on' is at work"
+    flock --nonblock 9 || die "another './dev on' is running"
     make_rootfs "$name" "$folder"
     copy_project "$folder/srv/qcd"
-    say "Debian $name is in $folder, what follows runs in there"
+    say "Debian $name is in $folder; the following runs in it"
     in_rootfs "$folder" /srv/qcd/dev setup ||
-        die "To begin with a new one: sudo rm -r $folder"
+        die "setup failed. To start with a new Debian: sudo rm -r $folder"
     in_rootfs "$folder" /srv/qcd/dev "$@"
 }

@@ -2,10 +2,10 @@
 # SPDX-FileCopyrightText: The qcd authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# What `./dev setup` does, a part of `dev`, which reads this file: installs what
+# The part of `dev` behind `./dev setup`; dev sources this file. It installs what
 # the project needs, and prepares strongSwan's headers and its legacy daemon in
 # .cache/. The machine's apt sources stay as they are.
-# shellcheck disable=SC2154 # of dev
+# shellcheck disable=SC2154 # set in dev
 
 readonly packages=(
     # build and unit tests
@@ -24,7 +24,7 @@ readonly packages=(
     openssl tshark tcpdump nftables iproute2 iputils-ping
 )
 
-missing_packages() { # [NAMES...] without any: of all that the project needs
+missing_packages() { # [NAMES...] default: all packages of the project
     local name want=("$@")
     if [ $# -eq 0 ]; then
         want=("${packages[@]}")
@@ -36,9 +36,9 @@ missing_packages() { # [NAMES...] without any: of all that the project needs
     done
 }
 
-# Packages must not start daemons while they are installed: an IKE daemon of
-# the system's own would take the ports of this machine.
-# A subshell, so that the guard goes away however the installation ends.
+# Packages must not start daemons while they are installed: the system's own IKE
+# daemon would take the ports of this machine. This is a subshell, so that the guard
+# is removed however the installation ends.
 without_daemons() ( # COMMAND...
     guard=/usr/sbin/policy-rc.d
     if [ ! -e "$guard" ]; then
@@ -49,19 +49,19 @@ without_daemons() ( # COMMAND...
     "$@"
 )
 
-# A service that came with this installation stays off after a reboot too.
+# A service that this installation added stays off after a reboot too.
 disable_new_services() {
     [ -d /run/systemd/system ] || return 0
     local unit
     for unit in strongswan strongswan-starter; do
         [ "$(systemctl is-enabled "$unit" 2>/dev/null)" = enabled ] || continue
         systemctl --quiet disable "$unit" || continue
-        say "The service $unit was switched off: the lab starts its own" \
-            "daemons. To have it: systemctl enable --now $unit"
+        say "The service $unit was disabled, since the lab starts its own" \
+            "daemons. To enable it: systemctl enable --now $unit"
     done
 }
 
-# shellcheck disable=SC2120 # on.sh and kernel-lab.sh give names
+# shellcheck disable=SC2120 # on.sh and kernel-lab.sh pass names
 install_packages() { # [NAMES...]
     local missing daemon_is_new=no
     mapfile -t missing < <(missing_packages "$@")
@@ -71,7 +71,7 @@ install_packages() { # [NAMES...]
     *" charon-systemd "*) daemon_is_new=yes ;;
     esac
     say "Installing: ${missing[*]}"
-    # A third party's list may fail here; what counts is the installation.
+    # A third party's list may fail here; only the installation matters.
     apt-get -q update >"$cache/apt-update.log" 2>&1 ||
         warn "apt-get update complained: $cache/apt-update.log"
     logged "$cache/apt-install.log" without_daemons \
@@ -80,13 +80,13 @@ install_packages() { # [NAMES...]
     [ "$daemon_is_new" = no ] || disable_new_services
 }
 
-# logged runs a command with its output in a file, shown only on failure.
+# logged runs a command with its output in a file, and shows it only on failure.
 logged() { # FILE COMMAND...
     local file=$1
     shift
     "$@" >"$file" 2>&1 || {
         tail -n 25 "$file" >&2
-        die "failed: $*. The whole output: $file"
+        die "failed: $*. Whole output: $file"
     }
 }
 
@@ -96,8 +96,8 @@ strongswan_version() { # the upstream part of the installed version
 
 strongswan_src() { say "$cache/strongswan-$(strongswan_version)"; }
 
-# charon's method tables differ with the mediation extension (ME); a plugin
-# built for the other kind calls the wrong function.
+# charon's method tables differ with the mediation extension (ME). A plugin built
+# for the other kind calls the wrong function.
 configure_flags() {
     local library
     library=$(dpkg-query -L strongswan-libcharon |
@@ -112,8 +112,8 @@ configure_flags() {
     fi
 }
 
-# apt with the machine's own sources, but of source packages, and with lists
-# of its own: nothing of the machine's configuration is changed.
+# Run apt with the machine's own archives, but for source packages and with separate
+# lists. The machine's configuration does not change.
 source_apt() { # COMMAND ARGUMENTS...
     local tool=$1
     shift
@@ -141,19 +141,19 @@ make_source_lists() {
     done
 }
 
-# The installed version first, then others with the same upstream tarball: an
-# archive keeps only the newest, and a mirror may lag behind.
+# Print the installed version first, then others with the same upstream tarball. An
+# archive keeps only the newest version, and a mirror may lag behind.
 source_versions() { # UPSTREAM-VERSION
     dpkg-query -W -f '${source:Version}\n' strongswan-libcharon
     source_apt apt-cache madison strongswan 2>>"$cache/source.log" |
         awk -F ' *[|] *' -v up="$1-" 'index($2, up) == 1 { print $2 }'
 }
 
-# --tar-only, since the packaging files of a security update may be missing.
+# Uses --tar-only, since the packaging files of a security update may be missing.
 fetch_tarball() { # UPSTREAM-VERSION
     local version log=$cache/source.log
     make_source_lists
-    # A third party's list may fail here; what counts is the tarball.
+    # A third party's list may fail here; only the tarball matters.
     source_apt apt-get update >"$log" 2>&1 || true
     for version in $(source_versions "$1" | awk '!seen[$0]++'); do
         (cd "$cache" && source_apt apt-get source --download-only --tar-only \
@@ -163,10 +163,10 @@ fetch_tarball() { # UPSTREAM-VERSION
     done
     tail -n 25 "$log" >&2
     die "apt found no source of strongSwan $1 (whole output: $log)." \
-        "Does a package source of this machine have strongSwan?"
+        "Check that an apt source of this machine has strongSwan."
 }
 
-# The headers of exactly the installed charon, and a config.h that fits it.
+# Prepare the headers of exactly the installed charon, and a matching config.h.
 # Nothing of strongSwan is compiled.
 prepare_strongswan() {
     local version dir stamp flags tarball
@@ -189,7 +189,8 @@ prepare_strongswan() {
     say "$version ${flags[*]}" >"$stamp"
 }
 
-# Of the installed version, or else what the archive has: it keeps the newest.
+# Download the installed version, or else what the archive has: it keeps only the
+# newest.
 download_legacy() { # LOG
     local version names=(strongswan-charon strongswan-starter)
     version=$(dpkg-query -W -f '${Version}' strongswan-libcharon)
@@ -198,8 +199,8 @@ download_legacy() { # LOG
         apt-get -q -o APT::Sandbox::User= download "${names[@]}" >>"$1" 2>&1
 }
 
-# The daemon that reads ipsec.conf, for the lab: unpacked, not installed. From
-# 6.1.0 on its package conflicts with charon-systemd, and it brings a service.
+# Unpack, but don't install, the daemon that reads ipsec.conf, for the lab. From
+# 6.1.0 on its package conflicts with charon-systemd, and it has a service.
 prepare_legacy() {
     local dir=$cache/legacy log=$cache/legacy.log version package
     version=$(dpkg-query -W -f '${Version}' strongswan-libcharon)
@@ -213,7 +214,7 @@ prepare_legacy() {
             download_legacy "$log"
         }
     ) || die "apt has no packages strongswan-charon and strongswan-starter." \
-        "The whole output: $log"
+        "Whole output: $log"
     for package in "$dir"/*.deb; do
         dpkg-deb -x "$package" "$dir"
     done
@@ -228,9 +229,9 @@ cmd_setup() {
 
 set_up() {
     command -v apt-get >/dev/null ||
-        die "setup needs apt-get: Debian 12 is what this is made for"
+        die "setup needs apt-get: the project is made for Debian 12"
     mkdir -p "$cache"
-    # shellcheck disable=SC2119 # all that the project needs
+    # shellcheck disable=SC2119 # all packages of the project
     install_packages
     prepare_strongswan
     prepare_legacy
