@@ -62,11 +62,21 @@ static void start(struct gateway *g, const char *folder)
                  QCD_STORE_OK &&
              qcd_store_state(g->store, &report, &state) == QCD_STORE_OK,
          report.text);
+    if (report.text[0] != '\0') { /* for the log: what was done, and why */
+        (void)fprintf(stderr, "daemon: %s\n", report.text);
+    }
     must(qcd_maker_init(&g->maker, &settings, &state) == QCD_OK &&
              getrandom(random, sizeof(random), 0) == sizeof(random) &&
              qcd_taker_init(&g->taker, 50, random) == QCD_OK,
          "settings out of their range, or no random octets");
     qcd_wipe(&state, sizeof(state));
+}
+
+static void stop(struct gateway *g)
+{
+    qcd_maker_wipe(&g->maker);
+    qcd_taker_wipe(&g->taker);
+    qcd_store_close(g->store);
 }
 
 /* `from` puts its token into message 1, IKE_AUTH; `to` keeps a digest of it. */
@@ -75,8 +85,8 @@ static void give(struct gateway *from, struct gateway *to, bool is_request)
     const qcd_offer offer = {to->address, is_request, 1};
     qcd_token token;
 
-    if (qcd_maker_offer(&from->maker, &from->sa.promise, &from->sa.id, &offer,
-                        &token)) {
+    if (qcd_maker_offer(&from->maker, &from->sa.promise, &token, &from->sa.id,
+                        &offer)) {
         qcd_taker_store(&to->taker, &to->sa.held, &token);
     }
     qcd_wipe(&token, sizeof(token));
@@ -133,8 +143,8 @@ static bool verify(struct gateway *g, const qcd_datagram *in,
 
 int main(int argc, char **argv)
 {
-    struct gateway east = {.address = {4, {192, 0, 2, 1}}};
-    struct gateway west = {.address = {4, {192, 0, 2, 2}}};
+    static struct gateway east = {.address = {4, {192, 0, 2, 1}}};
+    static struct gateway west = {.address = {4, {192, 0, 2, 2}}};
     /* INFORMATIONAL, with an Encrypted payload of 52 octets */
     uint8_t request[80] = {[16] = 46, 0x20,      37,       QCD_FLAG_INITIATOR,
                            [23] = 2,  [27] = 80, [31] = 52};
@@ -153,7 +163,7 @@ int main(int argc, char **argv)
     judge(&east, &packet, &reply);
     must(reply.len == 0, "a token of a live IKE SA was shown");
     qcd_store_close(east.store); /* the crash: its memory is gone */
-    east = (struct gateway){.address = east.address};
+    east.sa = (struct ike_sa){0};
     start(&east, argv[1]);
     puts("crashed");
     judge(&east, &packet, &reply);
@@ -164,6 +174,6 @@ int main(int argc, char **argv)
     must(verify(&west, &reply, &east.address), "the token was not known");
     puts("lost");
     connect_to(&west, &east);
-    qcd_store_close(east.store);
-    qcd_store_close(west.store);
+    stop(&east);
+    stop(&west);
 }

@@ -54,7 +54,8 @@ static enum qcd_samap_fate visit(void *user, qcd_samap_row *row)
 {
     (void)user;
     if (!qcd_maker_is_lost(&maker, &row->sa)) {
-        return QCD_SAMAP_DROP;
+        return qcd_maker_owns(&maker, &row->sa) ? QCD_SAMAP_KEEP
+                                                : QCD_SAMAP_DROP;
     }
     spis[num_spis++] = row->child_spi;
     if (num_spis == BATCH) {
@@ -69,13 +70,14 @@ static void transmit(const qcd_datagram *message, const qcd_traffic *packet,
 {
     struct sockaddr_in us = {.sin_family = AF_INET}, peer = us;
     uint8_t octets[MARKER_LEN + QCD_MESSAGE_MAX] = {0};
-    size_t skip = row->local_port == 500 ? MARKER_LEN : 0;
     int fd = socket(AF_INET, SOCK_DGRAM, 0);
 
     memcpy(&us.sin_addr, packet->destination.octets, sizeof(us.sin_addr));
     memcpy(&peer.sin_addr, packet->source.octets, sizeof(peer.sin_addr));
-    us.sin_port = htons(row->local_port);
+    us.sin_port =
+        htons(packet->encap ? packet->destination_port : row->local_port);
     peer.sin_port = htons(packet->encap ? packet->source_port : row->peer_port);
+    size_t skip = us.sin_port == htons(500) ? MARKER_LEN : 0;
     memcpy(octets + MARKER_LEN, message->octets, message->len);
     if (fd < 0 || bind(fd, (struct sockaddr *)&us, sizeof(us)) != 0 ||
         sendto(fd, octets + skip, MARKER_LEN + message->len - skip, 0,
@@ -92,8 +94,9 @@ static void answer(qcd_samap *map, const qcd_traffic *packet)
     qcd_samap_row row;
     qcd_datagram message;
 
-    if (!qcd_samap_find(map, &row, &packet->child_spi)) {
-        return;
+    if (packet->source.len != 4 || packet->destination.len != 4 ||
+        !qcd_samap_find(map, &row, &packet->child_spi)) {
+        return; /* IPv4 is enough for an example */
     }
     const qcd_lost lost = {row.sa, row.child_spi, row.peer, row.peer_port};
     if (qcd_maker_judge_lost(&maker, &lost, packet, now_ms()) == QCD_ANSWER &&

@@ -77,9 +77,19 @@ def bare(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_daemon(bare: Path) -> None:
     """Twice with the same folders: what it finds is from the run before."""
-    for _ in range(2):
-        said = run("/usr/sbin/chroot", bare, "/daemon", "/state")
-        assert said.split() == ["established", "crashed", "lost", "established"]
+    for number in range(2):
+        done = subprocess.run(
+            ["/usr/sbin/chroot", str(bare), "/daemon", "/state"],
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.split() == ["established", "crashed", "lost", "established"]
+        # What an administrator is told, at each start of the three.
+        told = done.stderr.splitlines()
+        assert len(told) == 3
+        assert ["made new secrets" in line for line in told] == [number == 0] * 2 + [False]
+        assert all("this machine has no /etc/machine-id" in line for line in told)
     assert sorted(path.name for path in (bare / "state").iterdir()) == [
         *("lock", "run", "secrets")
     ]

@@ -167,8 +167,8 @@ METHOD(qcd_promises_t, offer, bool,
 	qcd_address_from_host(taker, &offer.taker);
 	this->mutex->lock(this->mutex);
 	entry = get_entry(this, sa);
-	offered = entry && qcd_maker_offer(this->maker, &entry->promise, &sa->ike,
-									   &offer, token);
+	offered = entry && qcd_maker_offer(this->maker, &entry->promise, token,
+									   &sa->ike, &offer);
 	this->mutex->unlock(this->mutex);
 	return offered;
 }
@@ -183,7 +183,8 @@ METHOD(qcd_promises_t, is_due, bool,
 	qcd_address_from_host(taker, &address);
 	this->mutex->lock(this->mutex);
 	entry = find_entry(this, sa);
-	due = entry && qcd_maker_is_due(this->maker, &entry->promise, &address);
+	due = entry && qcd_maker_is_due(this->maker, &entry->promise, &sa->ike,
+									&address);
 	this->mutex->unlock(this->mutex);
 	return due;
 }

@@ -118,7 +118,8 @@ bool qcd_maker_knows(const qcd_maker *maker, const qcd_spi *spi)
 
 bool qcd_maker_owns(const qcd_maker *maker, const qcd_ike_sa *sa)
 {
-    return mint_owns(&maker->mint, &maker->seal, qcd_ike_sa_local(sa));
+    return (sa->role == QCD_INITIATOR || sa->role == QCD_RESPONDER) &&
+           mint_owns(&maker->mint, &maker->seal, qcd_ike_sa_local(sa));
 }
 
 bool qcd_maker_is_lost(const qcd_maker *maker, const qcd_ike_sa *sa)

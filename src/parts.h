@@ -17,7 +17,7 @@ QCD_NODISCARD enum qcd_err keys_init(qcd_keys *out, const qcd_secret *secrets,
 
 /* keys_rotate puts `newest` before the other generations and lets go of
  * the oldest where there are QCD_GENERATIONS_MAX (RFC 6290 section 5.1).  Ask
- * qcd_promise_blocks_rotation first. */
+ * qcd_maker_is_last first. */
 void keys_rotate(qcd_keys *keys, const qcd_secret *newest);
 
 /* keys_wipe makes `keys` all zero. */

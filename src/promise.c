@@ -23,11 +23,11 @@ static uint32_t age_of(const qcd_maker *maker, const qcd_pledge *pledge)
 }
 
 bool qcd_maker_is_due(const qcd_maker *maker, const qcd_promise *promise,
-                      const qcd_address *taker)
+                      const qcd_ike_sa *sa, const qcd_address *taker)
 {
     const qcd_address bound = bound_to(maker, taker);
 
-    if (promise->is_sent) {
+    if (promise->is_sent || !qcd_maker_owns(maker, sa)) {
         return false;
     }
     /* RFC 6290 sections 4.2 and 4.3: a new SA, also one that was resumed. */
@@ -46,8 +46,8 @@ bool qcd_maker_is_due(const qcd_maker *maker, const qcd_promise *promise,
 }
 
 bool qcd_maker_offer(const qcd_maker *maker, qcd_promise *promise,
-                     const qcd_ike_sa *sa, const qcd_offer *offer,
-                     qcd_token *out)
+                     qcd_token *out, const qcd_ike_sa *sa,
+                     const qcd_offer *offer)
 {
     const qcd_address bound = bound_to(maker, &offer->taker);
     const qcd_pledge pledge = {maker->keys.newest, bound};
@@ -55,8 +55,7 @@ bool qcd_maker_offer(const qcd_maker *maker, qcd_promise *promise,
                        maker->settings.token_len};
 
     memset(out, 0, sizeof(*out));
-    if (!qcd_maker_owns(maker, sa) ||
-        !qcd_maker_is_due(maker, promise, &offer->taker) ||
+    if (!qcd_maker_is_due(maker, promise, sa, &offer->taker) ||
         token_make(out, &of, 0, sa) != QCD_OK) {
         return false;
     }

@@ -48,7 +48,8 @@ static void rotate(unsigned times)
 static bool is_due(const qcd_promise *promise, const qcd_address *taker)
 {
     maker.settings.is_bound = taker != NULL;
-    return qcd_maker_is_due(&maker, promise, taker != NULL ? taker : &home);
+    return qcd_maker_is_due(&maker, promise, &sa,
+                            taker != NULL ? taker : &home);
 }
 
 static bool offer(qcd_promise *promise, const qcd_address *taker,
@@ -60,7 +61,7 @@ static bool offer(qcd_promise *promise, const qcd_address *taker,
 
     maker.settings.is_bound = taker != NULL;
     dirty(out, sizeof(*out));
-    bool is_offered = qcd_maker_offer(&maker, promise, &sa, &what, out);
+    bool is_offered = qcd_maker_offer(&maker, promise, out, &sa, &what);
     assert_int_equal(is_zero(out, sizeof(*out)), !is_offered);
     return is_offered;
 }

@@ -89,9 +89,9 @@ static void exchange_tokens(const qcd_spis *spis)
         qcd_token read;
 
         assert_true(
-            qcd_maker_offer(&ends[i]->maker, &promise, &sa, &offer, &made));
+            qcd_maker_offer(&ends[i]->maker, &promise, &made, &sa, &offer));
         assert_false(
-            qcd_maker_is_due(&ends[i]->maker, &promise, &peer->address));
+            qcd_maker_is_due(&ends[i]->maker, &promise, &sa, &peer->address));
         assert_int_equal(qcd_token_read(&read, made.octets, made.len), QCD_OK);
         memset(&peer->held, 0, sizeof(peer->held)); /* it is another SA */
         qcd_taker_store(&peer->taker, &peer->held, &read);

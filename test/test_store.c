@@ -67,6 +67,35 @@ static void test_identity_of_this_machine(void **state)
     }
 }
 
+static void test_state_is_given_once(void **state)
+{
+    const box *b = *state;
+    qcd_store *store = box_open(b, "open");
+    const qcd_secrets *secrets = qcd_store_secrets(store);
+    qcd_store_report report = {"as it was"};
+    qcd_maker_state given;
+
+    assert_int_equal(qcd_store_next_run(store, &report), QCD_STORE_OK);
+    (void)snprintf(report.text, sizeof(report.text), "as it was");
+    assert_int_equal(qcd_store_state(store, &report, &given), QCD_STORE_OK);
+    assert_string_equal(report.text, "as it was");
+    assert_int_equal(given.run, 2);
+    assert_int_equal(given.num_secrets, 1);
+    assert_memory_equal(given.seal_key, secrets->seal_key, QCD_SEAL_KEY_LEN);
+    assert_memory_equal(given.secrets, secrets->generations,
+                        sizeof(given.secrets));
+    assert_false(is_zero(given.random, sizeof(given.random)));
+    for (int i = 0; i < 2; i++) {
+        dirty(&given, sizeof(given));
+        assert_int_equal(qcd_store_state(store, &report, &given),
+                         QCD_STORE_ERR_GIVEN);
+        assert_true(is_zero(&given, sizeof(given)));
+        assert_non_null(strstr(report.text, "/state"));
+        assert_int_equal(qcd_store_next_run(store, &report), QCD_STORE_OK);
+    }
+    qcd_store_close(store);
+}
+
 static void test_starts_and_runs_count_up(void **state)
 {
     const box *b = *state;
@@ -333,6 +362,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BOX_TEST(test_first_start_whatever_the_umask),
         BOX_TEST(test_identity_of_this_machine),
+        BOX_TEST(test_state_is_given_once),
         BOX_TEST(test_starts_and_runs_count_up),
         BOX_TEST(test_two_folders_have_two_secrets),
         BOX_TEST(test_one_process_for_one_folder),

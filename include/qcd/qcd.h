@@ -202,7 +202,7 @@ typedef struct qcd_maker_settings {
     uint8_t token_len;     /* octets, QCD_TOKEN_MIN to QCD_TOKEN_MADE_MAX */
     bool is_bound;         /* tokens are bound to the taker's address, 5.2 */
     uint32_t reply_rate;   /* replies a second to all peers together */
-    uint32_t reply_burst;  /* and at once */
+    uint32_t reply_burst;  /* the largest burst of them; 0: never reply */
     uint32_t source_rate;  /* a second to one source, IPv4 or an IPv6 /64 */
     qcd_takeover takeover; /* all zero where we are no standby */
 } qcd_maker_settings;
@@ -218,7 +218,8 @@ typedef struct qcd_maker_state {
     uint8_t random[QCD_RANDOM_KEY_LEN];
 } qcd_maker_state;
 
-/* qcd_maker is a token maker. */
+/* qcd_maker is a token maker.  It has some 860,000 octets: put it in static
+ * memory, or on the heap. */
 typedef struct qcd_maker {
     qcd_maker_settings settings;
     qcd_seal seal;
@@ -229,9 +230,13 @@ typedef struct qcd_maker {
     qcd_lost_limit lost;
 } qcd_maker;
 
-/* qcd_maker_init begins a process of the daemon.
+/* qcd_maker_init begins a process of the daemon.  Call it once, and don't fork
+ * after it: a second maker with the same run mints the same SPIs, and one with
+ * a later run takes live SAs of this process for dead.  So the settings hold
+ * until the daemon is started again.
  *
- *   QCD_ERR_RANGE  a length, a rate or a number of secrets out of its range */
+ *   QCD_ERR_RANGE  a length, a rate, a number of secrets or a run out of its
+ *                  range */
 QCD_API QCD_NODISCARD enum qcd_err
 qcd_maker_init(qcd_maker *out, const qcd_maker_settings *settings,
                const qcd_maker_state *state);
@@ -269,7 +274,8 @@ QCD_API QCD_NODISCARD bool qcd_maker_owns(const qcd_maker *maker,
                                           const qcd_ike_sa *sa);
 
 /* qcd_promise is what a maker keeps with a live IKE SA: which token the peer
- * surely holds, and which one is on its way.  It is no secret. */
+ * surely holds, and which one is on its way.  It is no secret.  A new IKE SA,
+ * also one that replaces another by a rekeying, begins with one of all zero. */
 typedef struct qcd_promise {
     bool is_given;
     bool is_sent;
@@ -290,14 +296,15 @@ typedef struct qcd_offer {
  * for another address, or one of a generation that is gone or the next to go.
  * Otherwise it SHOULD NOT be sent any.  An SA whose SPI this process has not
  * minted gets none: nobody could show it.  With false `out` is all zero. */
-QCD_API QCD_NODISCARD bool
-qcd_maker_offer(const qcd_maker *maker, qcd_promise *promise,
-                const qcd_ike_sa *sa, const qcd_offer *offer, qcd_token *out);
+QCD_API QCD_NODISCARD bool qcd_maker_offer(const qcd_maker *maker,
+                                           qcd_promise *promise, qcd_token *out,
+                                           const qcd_ike_sa *sa,
+                                           const qcd_offer *offer);
 
-/* qcd_maker_is_due tells whether qcd_maker_offer would offer one to a peer at
- * `taker`. */
+/* qcd_maker_is_due tells whether qcd_maker_offer would offer one now, to a peer
+ * at `taker`. */
 QCD_API bool qcd_maker_is_due(const qcd_maker *maker,
-                              const qcd_promise *promise,
+                              const qcd_promise *promise, const qcd_ike_sa *sa,
                               const qcd_address *taker);
 
 /* qcd_promise_answered notes that the peer has answered the request with
@@ -582,7 +589,7 @@ qcd_message_encode(uint8_t *out, size_t *out_len, size_t out_cap,
  * of them cost one percent of a processor (bench/bench.c measures it). */
 #define QCD_VERIFY_RATE_COMMON 10000
 
-/* qcd_taker is a token taker. */
+/* qcd_taker is a token taker.  It has some 132,000 octets. */
 typedef struct qcd_taker {
     qcd_digest_key digests;
     qcd_verify_limit limit;

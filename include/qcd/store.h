@@ -55,6 +55,7 @@ enum qcd_store_err {
     QCD_STORE_ERR_MISSING = -9,   /* there are no secrets */
     QCD_STORE_ERR_OTHERS = -10,   /* there are other secrets already */
     QCD_STORE_ERR_PASSPHRASE = -11, /* it is not the one of this export */
+    QCD_STORE_ERR_GIVEN = -12,      /* a maker has it already */
 };
 
 /* qcd_store_report is a sentence for the administrator: it names the file and
@@ -134,6 +135,10 @@ typedef struct qcd_store_settings {
  * NULL, and what was of use in the folder is there still, under its name or as
  * *.old.
  *
+ * Each open starts another run, and takes those before it for over.  So a
+ * process opens a folder once: opened again, it would take the live SAs of its
+ * own first run for dead.
+ *
  * A process that will give up root for another user opens the folder before,
  * with that user in the settings: what is made belongs to the user, and a
  * folder of ours with nothing but our files in it is given to it.
@@ -143,7 +148,8 @@ typedef struct qcd_store_settings {
  *   QCD_STORE_ERR_UNSAFE  the folder or a file is too open, of another user or
  *                         of another kind; likewise
  *
- * Without an identity also what qcd_store_identity_read has.
+ * Without an identity also what qcd_store_identity_read has.  If this machine
+ * has none, `report` tells that too: a clone of its disk would not be noticed.
  *
  * The path is absolute and its last part no symbolic link.  The folder that it
  * stands in is root's, ours or the user's, and others cannot write to it (or
@@ -171,12 +177,15 @@ QCD_API const qcd_secrets *qcd_store_secrets(const qcd_store *store);
 /* qcd_store_run returns the number of the current run, 1 to 65535. */
 QCD_API uint16_t qcd_store_run(const qcd_store *store);
 
-/* qcd_store_state fills in what a maker begins with: secrets, seal and run, and
- * fresh random octets.  The caller wipes it.
+/* qcd_store_state fills in what a token maker begins with: secrets, sealing key
+ * and run, and fresh random octets.  It does so once: a second maker would mint
+ * the same SPIs.  The caller wipes `out`.  On success `report` is left as it
+ * is, so that one may serve qcd_store_open as well.
  *
+ *   QCD_STORE_ERR_GIVEN   it was called before
  *   QCD_STORE_ERR_SYSTEM  there are no random octets to be had */
 QCD_API QCD_NODISCARD enum qcd_store_err
-qcd_store_state(const qcd_store *store, qcd_store_report *report,
+qcd_store_state(qcd_store *store, qcd_store_report *report,
                 qcd_maker_state *out);
 
 /* qcd_store_next_run starts another run of this process and makes its number
@@ -190,7 +199,7 @@ qcd_store_next_run(qcd_store *store, qcd_store_report *report);
 /* qcd_store_rotate makes a new secret, made at `now`, puts it before the others
  * and lets go of the oldest where there are QCD_GENERATIONS_MAX (RFC 6290
  * section 5.1).  It is durable before it returns.  On error nothing has
- * changed for the caller, who may try again.  Ask qcd_promise_blocks_rotation
+ * changed for the caller, who may try again.  Ask qcd_maker_is_last
  * first. */
 QCD_API QCD_NODISCARD enum qcd_store_err
 qcd_store_rotate(qcd_store *store, qcd_store_report *report, uint64_t now);

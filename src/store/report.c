@@ -46,6 +46,14 @@ void report_note(qcd_store_report *report, const char *format, ...)
     va_end(args);
 }
 
+void report_add(qcd_store_report *report, const char *sentence)
+{
+    size_t len = strlen(report->text);
+
+    (void)snprintf(report->text + len, sizeof(report->text) - len, "%s%s",
+                   len > 0 ? ". Besides, " : "", sentence);
+}
+
 enum qcd_store_err report_fail(qcd_store_report *report, enum qcd_store_err err,
                                const char *format, ...)
 {

@@ -10,6 +10,9 @@
 __attribute__((format(printf, 2, 3))) void report_note(qcd_store_report *report,
                                                        const char *format, ...);
 
+/* report_add appends a sentence to what is there. */
+void report_add(qcd_store_report *report, const char *sentence);
+
 /* report_fail writes a sentence and returns `err`. */
 __attribute__((format(printf, 3, 4))) enum qcd_store_err
 report_fail(qcd_store_report *report, enum qcd_store_err err,

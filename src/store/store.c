@@ -42,6 +42,7 @@ struct qcd_store {
     folder dir;
     int lock_fd;
     bool is_volatile;
+    bool is_given; /* to a token maker */
     qcd_secrets secrets;
     run_record last; /* run that was started */
 };
@@ -330,6 +331,11 @@ enum qcd_store_err qcd_store_open(qcd_store **out, qcd_store_report *report,
         qcd_store_close(store);
         return err;
     }
+    if (identity == &ours && ours.len == 0 && ours.product_len == 0) {
+        report_add(report, "this machine has no " QCD_STORE_MACHINE_ID
+                           ": a clone of its disk would not be noticed, and "
+                           "tokens of live SAs would be shown");
+    }
     *out = store;
     return QCD_STORE_OK;
 }
@@ -362,12 +368,16 @@ uint16_t qcd_store_run(const qcd_store *store)
     return store->last.run;
 }
 
-enum qcd_store_err qcd_store_state(const qcd_store *store,
-                                   qcd_store_report *report,
+enum qcd_store_err qcd_store_state(qcd_store *store, qcd_store_report *report,
                                    qcd_maker_state *out)
 {
-    report->text[0] = '\0';
     memset(out, 0, sizeof(*out));
+    if (store->is_given) {
+        return report_fail(report, QCD_STORE_ERR_GIVEN,
+                           "a token maker has the state of %s already. A "
+                           "process has one: start the daemon again",
+                           store->dir.shown);
+    }
     enum qcd_store_err err =
         draw(out->random, sizeof(out->random), report, &store->dir);
     if (err != QCD_STORE_OK) {
@@ -378,6 +388,7 @@ enum qcd_store_err qcd_store_state(const qcd_store *store,
     memcpy(out->secrets, store->secrets.generations, sizeof(out->secrets));
     out->num_secrets = store->secrets.num_generations;
     out->run = store->last.run;
+    store->is_given = true;
     return QCD_STORE_OK;
 }
 
