@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/**
+ * @defgroup box box
+ * @{ @ingroup qcd
+ *
+ * What a test of the plugin runs in: libstrongswan and a charon that was created
+ * and never started, so there are no threads, no sockets and no plugins. The
+ * settings, the clock and the random numbers are the test's, jobs wait until it
+ * runs them, and what is logged can be looked at.
+ */
+
+#ifndef BOX_H_
+#define BOX_H_
+
+#include <daemon.h>
+
+#include "test.h"
+
+/**
+ * Milliseconds of the monotonic clock, and seconds since 1970.
+ */
+extern uint64_t box_now;
+extern time_t box_time;
+
+/**
+ * What both clocks begin with
+ */
+#define BOX_NOW 1000000
+#define BOX_TIME 1700000000
+
+/**
+ * Whether there are no random numbers. Those that there are count up.
+ */
+extern bool box_no_random;
+
+/**
+ * Setup and teardown of a test.
+ */
+int box_open(void **state);
+int box_close(void **state);
+
+/**
+ * A test that runs in a box.
+ */
+#define BOX_TEST(name) cmocka_unit_test_setup_teardown(name, box_open, box_close)
+
+/**
+ * Set a value of strongswan.conf.
+ *
+ * @param key			key below charon
+ * @param value			value, NULL to remove it
+ */
+void box_set(char *key, char *value);
+
+/**
+ * Count the log lines of level 1 that have a text in them.
+ *
+ * @param text			text, "" for all lines
+ * @return				number of lines since box_open() or box_forget_log()
+ */
+u_int box_logged(const char *text);
+
+/**
+ * Forget the log.
+ */
+void box_forget_log(void);
+
+/**
+ * Count the jobs that wait.
+ */
+u_int box_count_jobs(void);
+
+/**
+ * Run the jobs that wait, and those that they queue.
+ */
+void box_run_jobs(void);
+
+/**
+ * Fail a test where a line is not logged so many times.
+ */
+#define CHECK_LOGGED(row, text, times) \
+	check_logged((row), (text), (times), __FILE__, __LINE__)
+
+void check_logged(const char *row, const char *text, u_int times,
+				  const char *file, int line);
+
+/**
+ * Fail a test where two strings differ.
+ */
+#define CHECK_STR(row, got, want) \
+	check_str((row), #got, (got), (want), __FILE__, __LINE__)
+
+void check_str(const char *row, const char *what, const char *got,
+			   const char *want, const char *file, int line);
+
+#endif /** BOX_H_ @}*/

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "played.h"
+
+#include <selectors/traffic_selector.h>
+
+METHOD(ike_sa_t, get_id, ike_sa_id_t*,
+	played_ike_t *this)
+{
+	return this->id;
+}
+
+METHOD(ike_sa_t, get_version, ike_version_t,
+	played_ike_t *this)
+{
+	return this->version;
+}
+
+METHOD(ike_sa_t, get_unique_id, uint32_t,
+	played_ike_t *this)
+{
+	return this->unique_id;
+}
+
+METHOD(ike_sa_t, get_state, ike_sa_state_t,
+	played_ike_t *this)
+{
+	return this->state;
+}
+
+METHOD(ike_sa_t, get_name, char*,
+	played_ike_t *this)
+{
+	return this->name;
+}
+
+METHOD(ike_sa_t, get_my_host, host_t*,
+	played_ike_t *this)
+{
+	return this->me;
+}
+
+METHOD(ike_sa_t, get_other_host, host_t*,
+	played_ike_t *this)
+{
+	return this->other;
+}
+
+METHOD(ike_sa_t, get_my_id, identification_t*,
+	played_ike_t *this)
+{
+	return this->my_id;
+}
+
+METHOD(ike_sa_t, get_other_id, identification_t*,
+	played_ike_t *this)
+{
+	return this->other_id;
+}
+
+METHOD(ike_sa_t, has_condition, bool,
+	played_ike_t *this, ike_condition_t condition)
+{
+	return (this->conditions & condition) != 0;
+}
+
+METHOD(ike_sa_t, create_child_sa_enumerator, enumerator_t*,
+	played_ike_t *this)
+{
+	return this->children->create_enumerator(this->children);
+}
+
+METHOD(ike_sa_t, create_virtual_ip_enumerator, enumerator_t*,
+	played_ike_t *this, bool local)
+{
+	return this->vips[local]->create_enumerator(this->vips[local]);
+}
+
+METHOD(ike_sa_t, create_task_enumerator, enumerator_t*,
+	played_ike_t *this, task_queue_t queue)
+{
+	return this->tasks->create_enumerator(this->tasks);
+}
+
+METHOD(ike_sa_t, queue_task, void,
+	played_ike_t *this, task_t *task)
+{
+	this->tasks->insert_last(this->tasks, task);
+}
+
+METHOD(ike_sa_t, get_keymat, keymat_t*,
+	played_ike_t *this)
+{
+	return NULL;
+}
+
+METHOD(ike_sa_t, delete_, status_t,
+	played_ike_t *this, bool force)
+{
+	this->deleted++;
+	return SUCCESS;
+}
+
+/*
+ * Described in header
+ */
+void played_spis(qcd_ike_sa *sa, enum qcd_role role, uint8_t first)
+{
+	int i;
+
+	for (i = 0; i < QCD_SPI_LEN; i++)
+	{
+		sa->spis.initiator.octets[i] = first + i;
+		sa->spis.responder.octets[i] = first + QCD_SPI_LEN + i;
+	}
+	sa->role = role;
+}
+
+/*
+ * Described in header
+ */
+void played_ike_rename(played_ike_t *this, const qcd_ike_sa *sa)
+{
+	uint64_t spi_i, spi_r;
+
+	memcpy(&spi_i, &sa->spis.initiator, sizeof(spi_i));
+	memcpy(&spi_r, &sa->spis.responder, sizeof(spi_r));
+	DESTROY_IF(this->id);
+	this->id = ike_sa_id_create(IKEV2_MAJOR_VERSION, spi_i, spi_r,
+								sa->role == QCD_INITIATOR);
+}
+
+/*
+ * Described in header
+ */
+void played_ike_move(played_ike_t *this, bool local, char *address)
+{
+	host_t **host = local ? &this->me : &this->other;
+
+	DESTROY_IF(*host);
+	*host = host_create_from_string(address, 4500);
+}
+
+/*
+ * Described in header
+ */
+void played_ike_identify(played_ike_t *this, char *id)
+{
+	DESTROY_IF(this->other_id);
+	this->other_id = identification_create_from_string(id);
+}
+
+/*
+ * Described in header
+ */
+played_ike_t *played_ike_create(uint32_t unique_id, const qcd_ike_sa *sa)
+{
+	played_ike_t *this;
+
+	INIT(this,
+		.public = {
+			.get_id = _get_id,
+			.get_version = _get_version,
+			.get_unique_id = _get_unique_id,
+			.get_state = _get_state,
+			.get_name = _get_name,
+			.get_my_host = _get_my_host,
+			.get_other_host = _get_other_host,
+			.get_my_id = _get_my_id,
+			.get_other_id = _get_other_id,
+			.get_other_eap_id = _get_other_id,
+			.has_condition = _has_condition,
+			.create_child_sa_enumerator = _create_child_sa_enumerator,
+			.create_virtual_ip_enumerator = _create_virtual_ip_enumerator,
+			.create_task_enumerator = _create_task_enumerator,
+			.queue_task = _queue_task,
+			.get_keymat = _get_keymat,
+			.delete = _delete_,
+		},
+		.unique_id = unique_id,
+		.version = IKEV2,
+		.name = "gw",
+		.my_id = identification_create_from_string("us.example"),
+		.state = IKE_ESTABLISHED,
+		.children = linked_list_create(),
+		.vips = { linked_list_create(), linked_list_create() },
+		.tasks = linked_list_create(),
+	);
+	played_ike_rename(this, sa);
+	played_ike_move(this, TRUE, "192.0.2.1");
+	played_ike_move(this, FALSE, "198.51.100.2");
+	played_ike_identify(this, "peer.example");
+	return this;
+}
+
+/*
+ * Described in header
+ */
+void played_ike_destroy(played_ike_t *this)
+{
+	int i;
+
+	this->id->destroy(this->id);
+	this->me->destroy(this->me);
+	this->other->destroy(this->other);
+	this->my_id->destroy(this->my_id);
+	this->other_id->destroy(this->other_id);
+	this->children->destroy(this->children);
+	for (i = 0; i < countof(this->vips); i++)
+	{
+		this->vips[i]->destroy_offset(this->vips[i], offsetof(host_t, destroy));
+	}
+	this->tasks->destroy_offset(this->tasks, offsetof(task_t, destroy));
+	free(this);
+}
+
+METHOD(child_sa_t, child_get_name, char*,
+	played_child_t *this)
+{
+	return this->name;
+}
+
+METHOD(child_sa_t, child_get_unique_id, uint32_t,
+	played_child_t *this)
+{
+	return this->unique_id;
+}
+
+METHOD(child_sa_t, child_get_state, child_sa_state_t,
+	played_child_t *this)
+{
+	return this->state;
+}
+
+METHOD(child_sa_t, get_protocol, protocol_id_t,
+	played_child_t *this)
+{
+	return this->protocol;
+}
+
+METHOD(child_sa_t, get_spi, uint32_t,
+	played_child_t *this, bool inbound)
+{
+	return inbound ? this->spi_in : this->spi_out;
+}
+
+METHOD(child_sa_t, has_encap, bool,
+	played_child_t *this)
+{
+	return this->encap;
+}
+
+METHOD(child_sa_t, get_lifetime, time_t,
+	played_child_t *this, bool hard)
+{
+	/* the soft one is none of the plugin's */
+	return hard ? this->lifetime : 1;
+}
+
+METHOD(child_sa_t, get_usestats, void,
+	played_child_t *this, bool inbound, time_t *time, uint64_t *bytes,
+	uint64_t *packets)
+{
+	*packets = inbound ? this->packets_in : 1;
+}
+
+METHOD(child_sa_t, get_config, child_cfg_t*,
+	played_child_t *this)
+{
+	return this->cfg;
+}
+
+METHOD(child_sa_t, get_reqid, uint32_t,
+	played_child_t *this)
+{
+	return this->reqid;
+}
+
+#ifdef QCD_HAVE_REQID_REF
+METHOD(child_sa_t, get_reqid_ref, uint32_t,
+	played_child_t *this)
+{
+	return this->reqid;
+}
+#endif
+
+METHOD(child_sa_t, get_mark, mark_t,
+	played_child_t *this, bool inbound)
+{
+	return (mark_t){};
+}
+
+METHOD(child_sa_t, get_if_id, uint32_t,
+	played_child_t *this, bool inbound)
+{
+	return 0;
+}
+
+METHOD(child_sa_t, get_label, sec_label_t*,
+	played_child_t *this)
+{
+	return NULL;
+}
+
+METHOD(child_sa_t, create_ts_enumerator, enumerator_t*,
+	played_child_t *this, bool local)
+{
+	return this->ts[local]->create_enumerator(this->ts[local]);
+}
+
+/*
+ * Described in header
+ */
+void played_child_add_ts(played_child_t *this, bool local, char *subnet)
+{
+	this->ts[local]->insert_last(this->ts[local],
+				traffic_selector_create_from_cidr(subnet, 0, 0, 65535));
+}
+
+/*
+ * Described in header
+ */
+played_child_t *played_child_create(uint32_t unique_id, uint32_t spi_in)
+{
+	played_child_t *this;
+
+	INIT(this,
+		.public = {
+			.get_name = _child_get_name,
+			.get_unique_id = _child_get_unique_id,
+			.get_state = _child_get_state,
+			.get_protocol = _get_protocol,
+			.get_spi = _get_spi,
+			.has_encap = _has_encap,
+			.get_lifetime = _get_lifetime,
+			.get_usestats = _get_usestats,
+			.get_config = _get_config,
+			.get_reqid = _get_reqid,
+#ifdef QCD_HAVE_REQID_REF
+			.get_reqid_ref = _get_reqid_ref,
+#endif
+			.get_mark = _get_mark,
+			.get_if_id = _get_if_id,
+			.get_label = _get_label,
+			.create_ts_enumerator = _create_ts_enumerator,
+		},
+		.unique_id = unique_id,
+		.name = "net",
+		.state = CHILD_INSTALLING,
+		.protocol = PROTO_ESP,
+		.spi_in = htonl(spi_in),
+		.spi_out = htonl(spi_in + 1),
+		.ts = { linked_list_create(), linked_list_create() },
+	);
+	return this;
+}
+
+/*
+ * Described in header
+ */
+void played_child_destroy(played_child_t *this)
+{
+	int i;
+
+	for (i = 0; i < countof(this->ts); i++)
+	{
+		this->ts[i]->destroy_offset(this->ts[i],
+									offsetof(traffic_selector_t, destroy));
+	}
+	free(this);
+}

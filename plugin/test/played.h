@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/**
+ * @defgroup played played
+ * @{ @ingroup qcd
+ *
+ * IKE_SAs and CHILD_SAs that are played: what a test sets is what they say. Of
+ * charon's methods they have those that the plugin's parts under test call; any
+ * other one is NULL.
+ */
+
+#ifndef PLAYED_H_
+#define PLAYED_H_
+
+#include <daemon.h>
+#include <qcd/qcd.h>
+
+typedef struct played_ike_t played_ike_t;
+typedef struct played_child_t played_child_t;
+
+/**
+ * An IKE_SA. The members are the test's to change.
+ */
+struct played_ike_t {
+	ike_sa_t public;
+	uint32_t unique_id;
+	ike_version_t version;
+	char *name;
+	ike_sa_id_t *id;
+	host_t *me, *other;
+	identification_t *my_id, *other_id;
+	ike_sa_state_t state;
+	/** ike_condition_t, as a mask */
+	u_int conditions;
+	/** CHILD_SAs, not owned */
+	linked_list_t *children;
+	/** virtual IPs as host_t: those of the peer, and ours */
+	linked_list_t *vips[2];
+	/** tasks as task_t, of whatever queue */
+	linked_list_t *tasks;
+	/** how many times delete() and initiate() were called */
+	u_int deleted, initiated;
+	/** what initiate() returns */
+	status_t status;
+};
+
+/**
+ * Play an IKE_SA of "gw" between 192.0.2.1 and 198.51.100.2, established.
+ *
+ * @param unique_id		unique ID
+ * @param sa			SPIs and role
+ * @return				IKE_SA, to destroy with played_ike_destroy()
+ */
+played_ike_t *played_ike_create(uint32_t unique_id, const qcd_ike_sa *sa);
+
+/**
+ * Give an IKE_SA other SPIs.
+ */
+void played_ike_rename(played_ike_t *this, const qcd_ike_sa *sa);
+
+/**
+ * Move one end of an IKE_SA.
+ *
+ * @param local			TRUE for ours
+ * @param address		address and port 4500
+ */
+void played_ike_move(played_ike_t *this, bool local, char *address);
+
+/**
+ * Set the peer's identity.
+ */
+void played_ike_identify(played_ike_t *this, char *id);
+
+/**
+ * Destroy an IKE_SA, not its CHILD_SAs.
+ */
+void played_ike_destroy(played_ike_t *this);
+
+/**
+ * A CHILD_SA. The members are the test's to change.
+ */
+struct played_child_t {
+	child_sa_t public;
+	uint32_t unique_id;
+	char *name;
+	child_sa_state_t state;
+	protocol_id_t protocol;
+	/** in network order */
+	uint32_t spi_in, spi_out;
+	bool encap;
+	/** monotonic seconds, 0 for none */
+	time_t lifetime;
+	uint64_t packets_in;
+	uint32_t reqid;
+	child_cfg_t *cfg;
+	/** traffic selectors as traffic_selector_t: the peer's, and ours */
+	linked_list_t *ts[2];
+};
+
+/**
+ * Play a CHILD_SA "net" of ESP, being installed.
+ *
+ * @param unique_id		unique ID
+ * @param spi_in		inbound SPI in host order; that plus one is the outbound one
+ * @return				CHILD_SA, to destroy with played_child_destroy()
+ */
+played_child_t *played_child_create(uint32_t unique_id, uint32_t spi_in);
+
+/**
+ * Add a traffic selector.
+ *
+ * @param local			TRUE for one of ours
+ * @param subnet		subnet
+ */
+void played_child_add_ts(played_child_t *this, bool local, char *subnet);
+
+/**
+ * Destroy a CHILD_SA.
+ */
+void played_child_destroy(played_child_t *this);
+
+/**
+ * Make SPIs of octets that count up from a number.
+ *
+ * @param sa			receives SPIs
+ * @param role			our role
+ * @param first			first octet of the initiator's SPI
+ */
+void played_spis(qcd_ike_sa *sa, enum qcd_role role, uint8_t first);
+
+#endif /** PLAYED_H_ @}*/
