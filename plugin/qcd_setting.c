@@ -96,6 +96,7 @@ static bool parse_time(char *value, uint32_t *out)
  */
 static bool parse_nodes(char *value, qcd_takeover *out)
 {
+	qcd_takeover takeover = *out;
 	enumerator_t *enumerator;
 	uint32_t node;
 	char *word;
@@ -113,9 +114,13 @@ static bool parse_nodes(char *value, qcd_takeover *out)
 		{
 			break;
 		}
-		qcd_takeover_add(out, node);
+		qcd_takeover_add(&takeover, node);
 	}
 	enumerator->destroy(enumerator);
+	if (valid)
+	{
+		*out = takeover;
+	}
 	return valid;
 }
 

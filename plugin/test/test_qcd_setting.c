@@ -171,6 +171,9 @@ static void test_nodes(void **state)
 		{ "1-3" },
 		{ "1;2" },
 		{ "a" },
+		/* nothing is left of those before the invalid one */
+		{ "1,256" },
+		{ "1,2,x" },
 		{ "x,1" },
 	};
 	qcd_setting_t setting = SETTING(QCD_KIND_NODES, takeover);
