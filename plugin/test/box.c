@@ -171,6 +171,14 @@ u_int box_logged(const char *text)
 /*
  * Described in header
  */
+const char *box_last_line()
+{
+	return num_lines ? lines[num_lines - 1] : "";
+}
+
+/*
+ * Described in header
+ */
 void box_forget_log()
 {
 	while (num_lines)

@@ -62,6 +62,13 @@ void box_set(char *key, char *value);
 u_int box_logged(const char *text);
 
 /**
+ * Get the last log line.
+ *
+ * @return				line, "" if there is none
+ */
+const char *box_last_line(void);
+
+/**
  * Forget the log.
  */
 void box_forget_log(void);
