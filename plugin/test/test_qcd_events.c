@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "qcd_events.h"
+
+#include "box.h"
+#include "played.h"
+
+/**
+ * What a receiver got
+ */
+typedef struct {
+	u_int count;
+	char last[1024];
+} received_t;
+
+static void receive(void *data, chunk_t line)
+{
+	received_t *this = data;
+
+	assert_in_range(line.len, 1, sizeof(this->last) - 1);
+	this->count++;
+	snprintf(this->last, sizeof(this->last), "%.*s", (int)line.len, line.ptr);
+}
+
+/**
+ * Each event: its name, and its text in the log, NULL if it is only counted
+ */
+static const struct {
+	qcd_event_t event;
+	char *name, *text;
+} kinds[] = {
+	{ QCD_EVENT_NO_EVIDENCE, "no-evidence", NULL },
+	{ QCD_EVENT_LIMITED, "limited", "too many requests for lost IKE_SAs" },
+	{ QCD_EVENT_ALIVE, "alive", "should be dead but lives" },
+	{ QCD_EVENT_TOLD, "told", "telling peer that it uses a lost IKE_SA" },
+	{ QCD_EVENT_ESP_PASSED_OVER, "esp-passed-over", NULL },
+	{ QCD_EVENT_UNKNOWN, "unknown", "token for an IKE_SA of which we hold none" },
+	{ QCD_EVENT_UNCHECKED, "unchecked", "too many tokens, not checked" },
+	{ QCD_EVENT_REFUSED, "refused", "token does not match its IKE_SA" },
+	{ QCD_EVENT_VERIFIED, "verified", "token proves that the peer lost" },
+	{ QCD_EVENT_RETRYING, "retrying", "connection is not up again yet" },
+	{ QCD_EVENT_RECOVERED, "recovered", "connection is up again" },
+	{ QCD_EVENT_ABANDONED, "abandoned", "connection is not brought up again" },
+	{ QCD_EVENT_ROTATED, "rotated", "tokens have a new secret" },
+};
+
+static void test_kinds(void **state)
+{
+	qcd_events_t *events = qcd_events_create();
+	received_t received;
+	char want[64];
+	int i, j;
+
+	assert_int_equal(countof(kinds), QCD_EVENT_MAX);
+	events->set_receiver(events, receive, &received);
+	for (i = 0; i < countof(kinds); i++)
+	{
+		bool logged = kinds[i].text != NULL;
+
+		memset(&received, 0, sizeof(received));
+		box_forget_log();
+		events->raise(events, kinds[i].event, NULL, NULL, NULL);
+		CHECK_LOGGED(kinds[i].name, "", logged);
+		CHECK_LOGGED(kinds[i].name, kinds[i].text ?: "", logged);
+		CHECK_INT(kinds[i].name, received.count, logged);
+		snprintf(want, sizeof(want), ",\"event\":\"%s\",\"suppressed\":0}\n",
+				 kinds[i].name);
+		CHECK(kinds[i].name, !logged || strstr(received.last, want));
+		for (j = 0; j < countof(kinds); j++)
+		{
+			CHECK_INT(kinds[i].name,
+					  events->get_count(events, kinds[j].event), j <= i);
+		}
+	}
+	events->destroy(events);
+}
+
+static void test_details(void **state)
+{
+	static const struct {
+		char *row, *name, *peer;
+		bool spis;
+		char *detail, *log, *json;
+	} table[] = {
+		{ "nothing", NULL, NULL, FALSE, NULL,
+		  "up again yet", "\"retrying\",\"suppressed\":0}\n" },
+		{ "connection", "gw", NULL, FALSE, NULL,
+		  "up again yet: connection gw",
+		  "\"retrying\",\"connection\":\"gw\",\"suppressed\":0}\n" },
+		{ "peer", NULL, "192.0.2.7", FALSE, NULL,
+		  "up again yet: peer 192.0.2.7[4500]",
+		  "\"retrying\",\"peer\":\"192.0.2.7[4500]\",\"suppressed\":0}\n" },
+		{ "SPIs", NULL, NULL, TRUE, NULL,
+		  "up again yet: SPIs 0102030405060708_i 090a0b0c0d0e0f10_r",
+		  "\"retrying\",\"spi_i\":\"0102030405060708\","
+		  "\"spi_r\":\"090a0b0c0d0e0f10\",\"suppressed\":0}\n" },
+		{ "all", "gw", "2001:db8::7", TRUE, NULL,
+		  "up again yet: connection gw peer 2001:db8::7[4500] SPIs "
+		  "0102030405060708_i 090a0b0c0d0e0f10_r",
+		  "\"connection\":\"gw\",\"peer\":\"2001:db8::7[4500]\","
+		  "\"spi_i\":\"0102030405060708\",\"spi_r\":\"090a0b0c0d0e0f10\","
+		  "\"suppressed\":0}\n" },
+		{ "detail", "gw", "192.0.2.7", FALSE, "no answer",
+		  "connection gw peer 192.0.2.7[4500] (no answer)",
+		  "\"peer\":\"192.0.2.7[4500]\",\"detail\":\"no answer\","
+		  "\"suppressed\":0}\n" },
+		{ "quotes, format", "g\"%s", NULL, FALSE, "a\\%n",
+		  "connection g\"%s (a\\%n)",
+		  "\"connection\":\"g\\u0022%s\",\"detail\":\"a\\u005c%n\"," },
+	};
+	qcd_events_t *events = qcd_events_create();
+	received_t received;
+	qcd_ike_sa sa;
+	host_t *peer;
+	int i;
+
+	played_spis(&sa, QCD_INITIATOR, 1);
+	events->set_receiver(events, receive, &received);
+	for (i = 0; i < countof(table); i++)
+	{
+		peer = table[i].peer ? host_create_from_string(table[i].peer, 4500)
+							 : NULL;
+		box_now += 1000;
+		box_forget_log();
+		if (table[i].detail)
+		{
+			events->raise_detail(events, QCD_EVENT_RETRYING, peer,
+								 table[i].name, table[i].detail);
+		}
+		else
+		{
+			events->raise(events, QCD_EVENT_RETRYING,
+						  table[i].spis ? &sa.spis : NULL, peer, table[i].name);
+		}
+		CHECK_LOGGED(table[i].row, table[i].log, 1);
+		CHECK(table[i].row, strstr(received.last, table[i].json) != NULL);
+		CHECK(table[i].row,
+			  strpfx(received.last, "{\"type\":\"event\",\"time_ms\":"));
+		DESTROY_IF(peer);
+	}
+	events->destroy(events);
+}
+
+/**
+ * The log cuts what is too long, a client gets all of it
+ */
+static void test_long(void **state)
+{
+	qcd_events_t *events = qcd_events_create();
+	char name[201], detail[201], line[256];
+	received_t received;
+	host_t *peer;
+
+	memset(name, 'n', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	memset(detail, 'd', sizeof(detail) - 1);
+	detail[sizeof(detail) - 1] = '\0';
+	peer = host_create_from_string("2001:db8:1111:2222:3333:4444:5555:6666",
+								   65535);
+	events->set_receiver(events, receive, &received);
+	events->raise_detail(events, QCD_EVENT_ABANDONED, peer, name, detail);
+	snprintf(line, sizeof(line), ": connection %.64s peer 2001:db8:1111:2222:"
+			 "3333:4444:5555:6666[65535] (%.128s)", name, detail);
+	CHECK_LOGGED("long", line, 1);
+	CHECK("long", strstr(received.last, name) && strstr(received.last, detail));
+	peer->destroy(peer);
+	events->destroy(events);
+}
+
+/**
+ * Five of a kind a second are logged and passed on, all are counted
+ */
+static void test_rate(void **state)
+{
+	static const struct {
+		char *row;
+		uint64_t at;
+		qcd_event_t event;
+		u_int times, lines;
+		char *text;
+	} table[] = {
+		{ "up to the rate", BOX_NOW, QCD_EVENT_TOLD, 5, 5, "lost IKE_SA" },
+		{ "one more", BOX_NOW, QCD_EVENT_TOLD, 1, 0, "" },
+		{ "end of the second", BOX_NOW + 999, QCD_EVENT_TOLD, 2, 0, "" },
+		{ "another kind", BOX_NOW + 999, QCD_EVENT_REFUSED, 5, 5, "match" },
+		{ "the next second", BOX_NOW + 1000, QCD_EVENT_TOLD, 1, 1,
+		  "(and 3 more before)" },
+		{ "told once of these", BOX_NOW + 1000, QCD_EVENT_TOLD, 1, 1, "" },
+		{ "and three", BOX_NOW + 1000, QCD_EVENT_TOLD, 3, 3, "lost IKE_SA" },
+		{ "too many again", BOX_NOW + 1000, QCD_EVENT_TOLD, 10000, 0, "" },
+		{ "much later", BOX_NOW + 100000, QCD_EVENT_TOLD, 1, 1,
+		  "(and 10000 more before)" },
+		{ "the other kind", BOX_NOW + 100000, QCD_EVENT_REFUSED, 1, 1,
+		  "match" },
+	};
+	qcd_events_t *events = qcd_events_create();
+	received_t received = {};
+	uint64_t total = 0;
+	u_int passed;
+	int i, j;
+
+	events->set_receiver(events, receive, &received);
+	for (i = 0; i < countof(table); i++)
+	{
+		box_now = table[i].at;
+		box_forget_log();
+		passed = received.count;
+		for (j = 0; j < table[i].times; j++)
+		{
+			events->raise(events, table[i].event, NULL, NULL, NULL);
+		}
+		CHECK_LOGGED(table[i].row, "", table[i].lines);
+		CHECK_LOGGED(table[i].row, table[i].text, table[i].lines);
+		CHECK_LOGGED(table[i].row, "more before",
+					 strstr(table[i].text, "more before") ? 1 : 0);
+		CHECK_INT(table[i].row, received.count - passed, table[i].lines);
+		total += table[i].event == QCD_EVENT_TOLD ? table[i].times : 0;
+		CHECK_INT(table[i].row, events->get_count(events, QCD_EVENT_TOLD),
+				  total);
+	}
+	events->destroy(events);
+}
+
+static void test_receiver(void **state)
+{
+	qcd_events_t *events = qcd_events_create();
+	received_t one = {}, other = {};
+
+	events->raise(events, QCD_EVENT_TOLD, NULL, NULL, NULL);
+	events->set_receiver(events, receive, &one);
+	events->raise(events, QCD_EVENT_TOLD, NULL, NULL, NULL);
+	events->set_receiver(events, receive, &other);
+	events->raise(events, QCD_EVENT_TOLD, NULL, NULL, NULL);
+	events->set_receiver(events, NULL, NULL);
+	events->raise(events, QCD_EVENT_TOLD, NULL, NULL, NULL);
+	CHECK_INT("first", one.count, 1);
+	CHECK_INT("second", other.count, 1);
+	CHECK_LOGGED("all", "", 4);
+	events->destroy(events);
+}
+
+static void test_recovered(void **state)
+{
+	qcd_events_t *events = qcd_events_create();
+	qcd_ike_sa sa;
+
+	played_spis(&sa, QCD_INITIATOR, 1);
+	CHECK_INT("never", events->get_recovery(events, "gw"), 0);
+	events->recovered(events, &sa.spis, NULL, "gw");
+	CHECK_INT("first", events->get_recovery(events, "gw"), BOX_TIME);
+	CHECK_INT("other", events->get_recovery(events, "gw2"), 0);
+	box_time += 7;
+	events->recovered(events, &sa.spis, NULL, "gw");
+	CHECK_INT("again", events->get_recovery(events, "gw"), BOX_TIME + 7);
+	CHECK_INT("count", events->get_count(events, QCD_EVENT_RECOVERED), 2);
+	CHECK_LOGGED("log", "up again after a crash of the peer: connection gw", 2);
+	events->destroy(events);
+}
+
+/**
+ * A connection that only the peer can bring back, and what is seen of IKE_SAs
+ */
+static void test_expected(void **state)
+{
+	static const struct {
+		char *row;
+		bool expect;
+		char *name;
+		ike_version_t version;
+		bool half, up, recovers;
+	} table[] = {
+		{ "not expected", FALSE, "gw", IKEV2, FALSE, TRUE, FALSE },
+		{ "down", TRUE, "gw", IKEV2, FALSE, FALSE, FALSE },
+		{ "another one", FALSE, "gw2", IKEV2, FALSE, TRUE, FALSE },
+		{ "IKEv1", FALSE, "gw", IKEV1, FALSE, TRUE, FALSE },
+		{ "one SPI", FALSE, "gw", IKEV2, TRUE, TRUE, FALSE },
+		{ "back", FALSE, "gw", IKEV2, FALSE, TRUE, TRUE },
+		{ "back once", FALSE, "gw", IKEV2, FALSE, TRUE, FALSE },
+		{ "expected twice", TRUE, "gw", IKEV2, FALSE, TRUE, TRUE },
+	};
+	qcd_events_t *events = qcd_events_create();
+	qcd_ike_sa sa, half;
+	played_ike_t *ike;
+	u_int count = 0;
+	int i;
+
+	played_spis(&sa, QCD_RESPONDER, 1);
+	half = sa;
+	memset(&half.spis.responder, 0, sizeof(half.spis.responder));
+	for (i = 0; i < countof(table); i++)
+	{
+		ike = played_ike_create(1, table[i].half ? &half : &sa);
+		ike->name = table[i].name;
+		ike->version = table[i].version;
+		if (table[i].expect)
+		{
+			events->expect(events, "gw");
+			events->expect(events, "gw");
+		}
+		box_time++;
+		charon->bus->ike_updown(charon->bus, &ike->public, table[i].up);
+		count += table[i].recovers;
+		CHECK_INT(table[i].row,
+				  events->get_count(events, QCD_EVENT_RECOVERED), count);
+		CHECK_INT(table[i].row, events->get_recovery(events, "gw") == box_time,
+				  table[i].recovers);
+		played_ike_destroy(ike);
+	}
+	CHECK_LOGGED("back", "connection gw peer 198.51.100.2[4500] SPIs "
+				 "0102030405060708_i 090a0b0c0d0e0f10_r", 2);
+	events->destroy(events);
+}
+
+int main()
+{
+	const struct CMUnitTest tests[] = {
+		BOX_TEST(test_kinds),
+		BOX_TEST(test_details),
+		BOX_TEST(test_long),
+		BOX_TEST(test_rate),
+		BOX_TEST(test_receiver),
+		BOX_TEST(test_recovered),
+		BOX_TEST(test_expected),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
