@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "qcd_waiting.h"
+
+#include "box.h"
+
+/**
+ * Places of each rank
+ */
+#define HOME_MAX 4096
+#define ELSEWHERE_MAX 1024
+#define UNKNOWN_MAX 256
+
+/**
+ * How long a reply waits, in milliseconds
+ */
+#define WAITING_TIME 165000
+
+/**
+ * Create a reply about an SA to a port of a peer
+ */
+static qcd_reply_t *create(uint32_t sa, uint16_t port, qcd_rank_t rank)
+{
+	qcd_spis spis = {};
+	host_t *src = host_create_from_string("198.51.100.2", port);
+	host_t *dst = host_create_from_string("192.0.2.1", 500);
+	qcd_reply_t *reply;
+
+	memcpy(spis.initiator.octets, &sa, sizeof(sa));
+	reply = qcd_reply_create(&spis, src, dst);
+	reply->rank = rank;
+	src->destroy(src);
+	dst->destroy(dst);
+	return reply;
+}
+
+static bool add(qcd_waiting_t *waiting, uint32_t sa, uint16_t port,
+				qcd_rank_t rank)
+{
+	return waiting->add(waiting, create(sa, port, rank));
+}
+
+/**
+ * Check the ports of the replies that wait, in their order, 0 at the end
+ */
+static void check_ports(const char *row, qcd_waiting_t *waiting,
+						const uint16_t *ports)
+{
+	linked_list_t *all = waiting->get_all(waiting);
+	enumerator_t *enumerator = all->create_enumerator(all);
+	qcd_reply_t *reply;
+
+	while (enumerator->enumerate(enumerator, &reply))
+	{
+		CHECK_INT(row, reply->src->get_port(reply->src), *ports);
+		ports++;
+	}
+	enumerator->destroy(enumerator);
+	CHECK_INT(row, *ports, 0);
+	all->destroy(all);
+}
+
+#define CHECK_PORTS(row, waiting, ...) \
+	check_ports((row), (waiting), (const uint16_t[]){ __VA_ARGS__ })
+
+/**
+ * Get and take out the first reply
+ */
+static qcd_reply_t *remove_first(qcd_waiting_t *waiting)
+{
+	linked_list_t *all = waiting->get_all(waiting);
+	qcd_reply_t *reply;
+
+	assert_int_equal(all->get_first(all, (void**)&reply), SUCCESS);
+	all->destroy(all);
+	waiting->remove(waiting, reply);
+	return reply;
+}
+
+/**
+ * Whether replies are the same, and which SA's places they take
+ */
+static void test_same(void **state)
+{
+	static const struct {
+		char *row;
+		uint32_t sa;
+		uint16_t port;
+		char *src, *dst;
+		bool unasked;
+		u_int count;
+	} table[] = {
+		{ "first", 1, 500, "198.51.100.2", "192.0.2.1", FALSE, 1 },
+		{ "same", 1, 500, "198.51.100.2", "192.0.2.1", FALSE, 1 },
+		{ "other SA", 2, 500, "198.51.100.2", "192.0.2.1", FALSE, 2 },
+		{ "other port", 1, 501, "198.51.100.2", "192.0.2.1", FALSE, 3 },
+		{ "other address", 1, 500, "198.51.100.3", "192.0.2.1", FALSE, 4 },
+		{ "other address of ours", 1, 500, "198.51.100.2", "192.0.2.2", FALSE,
+		  5 },
+		{ "not asked for", 1, 500, "198.51.100.2", "192.0.2.1", TRUE, 6 },
+		{ "same, not asked for", 1, 500, "198.51.100.2", "192.0.2.1", TRUE, 6 },
+	};
+	qcd_waiting_t *waiting = qcd_waiting_create();
+	qcd_reply_t *reply;
+	int i;
+
+	for (i = 0; i < countof(table); i++)
+	{
+		reply = create(table[i].sa, table[i].port, QCD_RANK_HOME);
+		reply->src->destroy(reply->src);
+		reply->dst->destroy(reply->dst);
+		reply->src = host_create_from_string(table[i].src, table[i].port);
+		reply->dst = host_create_from_string(table[i].dst, 500);
+		reply->unasked = table[i].unasked;
+		CHECK(table[i].row, waiting->add(waiting, reply));
+		CHECK_INT(table[i].row, waiting->get_count(waiting), table[i].count);
+	}
+	waiting->destroy(waiting);
+}
+
+/**
+ * A repeated request keeps its place, and the reply takes over what is new
+ */
+static void test_repeated(void **state)
+{
+	qcd_waiting_t *waiting = qcd_waiting_create();
+	qcd_reply_t *reply;
+
+	reply = create(1, 500, QCD_RANK_HOME);
+	reply->request.message_id = 7;
+	reply->held = 5;
+	CHECK("first", waiting->add(waiting, reply));
+	CHECK("second", add(waiting, 2, 501, QCD_RANK_HOME));
+	box_now += 10;
+	reply = create(1, 500, QCD_RANK_UNKNOWN);
+	reply->request.message_id = 8;
+	reply->is_lost = TRUE;
+	reply->lost.peer_port = 9;
+	reply->packet.len = 100;
+	CHECK("again", waiting->add(waiting, reply));
+
+	reply = remove_first(waiting);
+	CHECK_INT("port", reply->src->get_port(reply->src), 500);
+	CHECK_INT("message ID", reply->request.message_id, 8);
+	CHECK("lost", reply->is_lost);
+	CHECK_INT("lost", reply->lost.peer_port, 9);
+	CHECK_INT("packet", reply->packet.len, 100);
+	CHECK_INT("asked", reply->asked, BOX_NOW + 10);
+	CHECK_INT("rank", reply->rank, QCD_RANK_HOME);
+	CHECK_INT("held", reply->held, 5);
+	qcd_reply_destroy(reply);
+	CHECK_INT("count", waiting->get_count(waiting), 1);
+	waiting->destroy(waiting);
+}
+
+/**
+ * Of one SA four wait, of which one is kept for where its peer was
+ */
+static void test_same_sa(void **state)
+{
+	static const struct {
+		char *row;
+		qcd_rank_t ranks[6];
+		bool unasked[6];
+		bool added[6];
+		u_int count;
+	} table[] = {
+		{ "home", { QCD_RANK_HOME, QCD_RANK_HOME, QCD_RANK_HOME, QCD_RANK_HOME,
+					QCD_RANK_HOME, QCD_RANK_HOME },
+		  {}, { TRUE, TRUE, TRUE, TRUE, FALSE, FALSE }, 4 },
+		{ "elsewhere", { QCD_RANK_ELSEWHERE, QCD_RANK_ELSEWHERE,
+						 QCD_RANK_ELSEWHERE, QCD_RANK_ELSEWHERE, QCD_RANK_HOME,
+						 QCD_RANK_HOME },
+		  {}, { TRUE, TRUE, TRUE, FALSE, TRUE, FALSE }, 4 },
+		{ "unknown", { QCD_RANK_UNKNOWN, QCD_RANK_UNKNOWN, QCD_RANK_UNKNOWN,
+					   QCD_RANK_UNKNOWN, QCD_RANK_HOME, QCD_RANK_UNKNOWN },
+		  {}, { TRUE, TRUE, TRUE, FALSE, TRUE, FALSE }, 4 },
+		{ "strangers of both ranks", { QCD_RANK_UNKNOWN, QCD_RANK_ELSEWHERE,
+					   QCD_RANK_UNKNOWN, QCD_RANK_ELSEWHERE, QCD_RANK_UNKNOWN,
+					   QCD_RANK_HOME },
+		  {}, { TRUE, TRUE, TRUE, FALSE, FALSE, TRUE }, 4 },
+		{ "home first", { QCD_RANK_HOME, QCD_RANK_UNKNOWN, QCD_RANK_UNKNOWN,
+						  QCD_RANK_UNKNOWN, QCD_RANK_UNKNOWN, QCD_RANK_HOME },
+		  {}, { TRUE, TRUE, TRUE, TRUE, FALSE, FALSE }, 4 },
+		{ "an announcement takes none", { QCD_RANK_HOME, QCD_RANK_HOME,
+						  QCD_RANK_HOME, QCD_RANK_HOME, QCD_RANK_HOME,
+						  QCD_RANK_HOME },
+		  { TRUE }, { TRUE, TRUE, TRUE, TRUE, TRUE, FALSE }, 5 },
+		{ "nor is it kept out", { QCD_RANK_HOME, QCD_RANK_HOME, QCD_RANK_HOME,
+						  QCD_RANK_HOME, QCD_RANK_HOME, QCD_RANK_HOME },
+		  { FALSE, FALSE, FALSE, FALSE, TRUE },
+		  { TRUE, TRUE, TRUE, TRUE, TRUE, FALSE }, 5 },
+	};
+	qcd_waiting_t *waiting;
+	qcd_reply_t *reply;
+	char row[64];
+	int i, j;
+
+	for (i = 0; i < countof(table); i++)
+	{
+		waiting = qcd_waiting_create();
+		for (j = 0; j < 6; j++)
+		{
+			snprintf(row, sizeof(row), "%s, %d", table[i].row, j);
+			reply = create(1, 500 + j, table[i].ranks[j]);
+			reply->unasked = table[i].unasked[j];
+			CHECK_INT(row, waiting->add(waiting, reply), table[i].added[j]);
+			CHECK(row, add(waiting, 100 + j, 500, table[i].ranks[j]));
+		}
+		CHECK_INT(table[i].row, waiting->get_count(waiting),
+				  table[i].count + 6);
+		waiting->destroy(waiting);
+	}
+}
+
+/**
+ * A place of an SA that was given back is one again
+ */
+static void test_place_again(void **state)
+{
+	qcd_waiting_t *waiting = qcd_waiting_create();
+	int i;
+
+	for (i = 0; i < 3; i++)
+	{
+		CHECK("three", add(waiting, 1, 500 + i, QCD_RANK_UNKNOWN));
+	}
+	CHECK("too many", !add(waiting, 1, 600, QCD_RANK_UNKNOWN));
+	qcd_reply_destroy(remove_first(waiting));
+	CHECK("one again", add(waiting, 1, 601, QCD_RANK_UNKNOWN));
+	CHECK("too many again", !add(waiting, 1, 602, QCD_RANK_UNKNOWN));
+	CHECK("for its peer", add(waiting, 1, 603, QCD_RANK_HOME));
+	CHECK_PORTS("order", waiting, 603, 501, 502, 601, 0);
+	waiting->destroy(waiting);
+}
+
+/**
+ * Each rank has places of its own
+ */
+static void test_ranks(void **state)
+{
+	static const struct {
+		char *row;
+		qcd_rank_t rank;
+		u_int max;
+	} table[] = {
+		{ "unknown", QCD_RANK_UNKNOWN, UNKNOWN_MAX },
+		{ "elsewhere", QCD_RANK_ELSEWHERE, ELSEWHERE_MAX },
+		{ "home", QCD_RANK_HOME, HOME_MAX },
+	};
+	qcd_waiting_t *waiting = qcd_waiting_create();
+	uint32_t sa = 0;
+	u_int count = 0, n;
+	int i;
+
+	for (i = 0; i < countof(table); i++)
+	{
+		for (n = 1; n <= table[i].max; n++)
+		{
+			CHECK(table[i].row, add(waiting, ++sa, 500, table[i].rank));
+			CHECK_INT(table[i].row,
+					  waiting->is_crowded(waiting, table[i].rank),
+					  n > table[i].max / 2);
+		}
+		CHECK(table[i].row, !add(waiting, ++sa, 500, table[i].rank));
+		count += table[i].max;
+		CHECK_INT(table[i].row, waiting->get_count(waiting), count);
+		/* a repeated one needs no place */
+		CHECK(table[i].row, add(waiting, sa - 1, 500, table[i].rank));
+		CHECK_INT(table[i].row, waiting->get_count(waiting), count);
+	}
+	/* the first one is of the rank of peers */
+	qcd_reply_destroy(remove_first(waiting));
+	CHECK("unknown", !add(waiting, ++sa, 500, QCD_RANK_UNKNOWN));
+	CHECK("elsewhere", !add(waiting, ++sa, 500, QCD_RANK_ELSEWHERE));
+	CHECK("home", add(waiting, ++sa, 500, QCD_RANK_HOME));
+	CHECK("home", !add(waiting, ++sa, 500, QCD_RANK_HOME));
+	waiting->destroy(waiting);
+}
+
+static void test_order(void **state)
+{
+	qcd_waiting_t *waiting = qcd_waiting_create();
+
+	CHECK_PORTS("empty", waiting, 0);
+	CHECK("add", add(waiting, 1, 501, QCD_RANK_UNKNOWN));
+	CHECK("add", add(waiting, 2, 502, QCD_RANK_HOME));
+	CHECK("add", add(waiting, 3, 503, QCD_RANK_ELSEWHERE));
+	CHECK("add", add(waiting, 4, 504, QCD_RANK_HOME));
+	CHECK("add", add(waiting, 5, 505, QCD_RANK_UNKNOWN));
+	CHECK_PORTS("all", waiting, 502, 504, 501, 503, 505, 0);
+	CHECK("again", add(waiting, 2, 502, QCD_RANK_HOME));
+	CHECK_PORTS("again", waiting, 502, 504, 501, 503, 505, 0);
+	waiting->destroy(waiting);
+}
+
+static void test_late(void **state)
+{
+	qcd_waiting_t *waiting = qcd_waiting_create();
+	int i;
+
+	for (i = 0; i < 3; i++)
+	{
+		CHECK("add", add(waiting, 1, 501 + i, QCD_RANK_UNKNOWN));
+	}
+	box_now += WAITING_TIME - 1;
+	CHECK_PORTS("in time", waiting, 501, 502, 503, 0);
+	CHECK("repeated", add(waiting, 1, 502, QCD_RANK_UNKNOWN));
+	box_now++;
+	CHECK_PORTS("late", waiting, 502, 0);
+	CHECK_INT("late", waiting->get_count(waiting), 1);
+	CHECK("place", add(waiting, 1, 504, QCD_RANK_UNKNOWN));
+	CHECK("place", add(waiting, 1, 505, QCD_RANK_UNKNOWN));
+	CHECK("place", !add(waiting, 1, 506, QCD_RANK_UNKNOWN));
+	box_now += WAITING_TIME;
+	CHECK_PORTS("all late", waiting, 0);
+	CHECK_INT("all late", waiting->get_count(waiting), 0);
+	waiting->destroy(waiting);
+}
+
+int main()
+{
+	const struct CMUnitTest tests[] = {
+		BOX_TEST(test_same),
+		BOX_TEST(test_repeated),
+		BOX_TEST(test_same_sa),
+		BOX_TEST(test_place_again),
+		BOX_TEST(test_ranks),
+		BOX_TEST(test_order),
+		BOX_TEST(test_late),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
