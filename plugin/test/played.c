@@ -2,6 +2,8 @@
 
 #include "played.h"
 
+#include "test.h"
+
 #include <selectors/traffic_selector.h>
 
 METHOD(ike_sa_t, get_id, ike_sa_id_t*,
@@ -368,4 +370,37 @@ void played_child_destroy(played_child_t *this)
 									offsetof(traffic_selector_t, destroy));
 	}
 	free(this);
+}
+
+/*
+ * Described in header
+ */
+qcd_promises_t *played_promises_create(qcd_config_t *config, uint16_t run)
+{
+	qcd_promises_t *promises;
+	qcd_maker_state state = {
+		.num_secrets = 1,
+		.run = run,
+	};
+
+	config->token_length = QCD_TOKEN_MADE_MAX;
+	config->reply_rate = 1000;
+	config->reply_burst = 2000;
+	config->reply_rate_source = 10;
+	count_up(state.seal_key, 1, sizeof(state.seal_key));
+	count_up(state.secrets, 2, sizeof(state.secrets[0]));
+	count_up(state.random, 3, sizeof(state.random));
+	promises = qcd_promises_create(config, &state);
+	assert_non_null(promises);
+	return promises;
+}
+
+/*
+ * Described in header
+ */
+void played_mint(qcd_ike_sa *sa, qcd_promises_t *promises, enum qcd_role role)
+{
+	played_spis(sa, role, 0x80);
+	assert_true(promises->mint(promises, role == QCD_INITIATOR ?
+							   &sa->spis.initiator : &sa->spis.responder));
 }

@@ -12,8 +12,9 @@
 #ifndef PLAYED_H_
 #define PLAYED_H_
 
+#include "qcd_promises.h"
+
 #include <daemon.h>
-#include <qcd/qcd.h>
 
 typedef struct played_ike_t played_ike_t;
 typedef struct played_child_t played_child_t;
@@ -127,5 +128,24 @@ void played_child_destroy(played_child_t *this);
  * @param first			first octet of the initiator's SPI
  */
 void played_spis(qcd_ike_sa *sa, enum qcd_role role, uint8_t first);
+
+/**
+ * Create the promises of a run of a gateway: real ones, with secrets that are the
+ * same in each run.
+ *
+ * @param config		receives settings: no maker is out of its range with them
+ * @param run			number of the run
+ * @return				promises, which mint SPIs of that run
+ */
+qcd_promises_t *played_promises_create(qcd_config_t *config, uint16_t run);
+
+/**
+ * Make an IKE_SA whose SPI on our side is minted, and the peer's made up.
+ *
+ * @param sa			receives SPIs
+ * @param promises		mint the SPI
+ * @param role			our role
+ */
+void played_mint(qcd_ike_sa *sa, qcd_promises_t *promises, enum qcd_role role);
 
 #endif /** PLAYED_H_ @}*/
