@@ -100,7 +100,33 @@ METHOD(ike_sa_t, delete_, status_t,
 	played_ike_t *this, bool force)
 {
 	this->deleted++;
-	return SUCCESS;
+	return this->status;
+}
+
+METHOD(ike_sa_t, initiate, status_t,
+	played_ike_t *this, child_cfg_t *child_cfg, child_init_args_t *args)
+{
+	this->initiated++;
+	return this->status;
+}
+
+METHOD(ike_sa_t, set_peer_cfg, void,
+	played_ike_t *this, peer_cfg_t *peer_cfg)
+{
+}
+
+METHOD(ike_sa_t, set_my_host, void,
+	played_ike_t *this, host_t *me)
+{
+	this->me->destroy(this->me);
+	this->me = me;
+}
+
+METHOD(ike_sa_t, set_other_host, void,
+	played_ike_t *this, host_t *other)
+{
+	this->other->destroy(this->other);
+	this->other = other;
 }
 
 /*
@@ -178,12 +204,17 @@ played_ike_t *played_ike_create(uint32_t unique_id, const qcd_ike_sa *sa)
 			.queue_task = _queue_task,
 			.get_keymat = _get_keymat,
 			.delete = _delete_,
+			.initiate = _initiate,
+			.set_peer_cfg = _set_peer_cfg,
+			.set_my_host = _set_my_host,
+			.set_other_host = _set_other_host,
 		},
 		.unique_id = unique_id,
 		.version = IKEV2,
 		.name = "gw",
 		.my_id = identification_create_from_string("us.example"),
 		.state = IKE_ESTABLISHED,
+		.status = SUCCESS,
 		.children = linked_list_create(),
 		.vips = { linked_list_create(), linked_list_create() },
 		.tasks = linked_list_create(),
@@ -214,6 +245,92 @@ void played_ike_destroy(played_ike_t *this)
 	}
 	this->tasks->destroy_offset(this->tasks, offsetof(task_t, destroy));
 	free(this);
+}
+
+/**
+ * What the manager knows
+ */
+static linked_list_t *manager_sas;
+static played_ike_t *manager_created;
+
+METHOD(ike_sa_manager_t, checkout, ike_sa_t*,
+	ike_sa_manager_t *this, ike_sa_id_t *id)
+{
+	enumerator_t *enumerator;
+	played_ike_t *ike, *found = NULL;
+
+	enumerator = manager_sas->create_enumerator(manager_sas);
+	while (!found && enumerator->enumerate(enumerator, &ike))
+	{
+		if (id->equals(id, ike->id))
+		{
+			found = ike;
+		}
+	}
+	enumerator->destroy(enumerator);
+	if (found)
+	{
+		/* another thread would wait forever */
+		assert_false(found->out);
+		found->out = TRUE;
+	}
+	return (ike_sa_t*)found;
+}
+
+METHOD(ike_sa_manager_t, checkin, void,
+	ike_sa_manager_t *this, ike_sa_t *ike_sa)
+{
+	played_ike_t *ike = (played_ike_t*)ike_sa;
+
+	assert_true(ike->out);
+	ike->out = FALSE;
+	charon->bus->set_sa(charon->bus, NULL);
+}
+
+METHOD(ike_sa_manager_t, checkin_and_destroy, void,
+	ike_sa_manager_t *this, ike_sa_t *ike_sa)
+{
+	played_ike_t *ike = (played_ike_t*)ike_sa;
+
+	checkin(this, ike_sa);
+	ike->destroyed = TRUE;
+	manager_sas->remove(manager_sas, ike, NULL);
+}
+
+METHOD(ike_sa_manager_t, create_new, ike_sa_t*,
+	ike_sa_manager_t *this, ike_version_t version, bool initiator)
+{
+	assert_int_equal(version, IKEV2);
+	assert_true(initiator);
+	return (ike_sa_t*)manager_created;
+}
+
+METHOD(ike_sa_manager_t, checkout_new, void,
+	ike_sa_manager_t *this, ike_sa_t *ike_sa)
+{
+	played_ike_t *ike = (played_ike_t*)ike_sa;
+
+	ike->out = TRUE;
+	manager_sas->insert_last(manager_sas, ike);
+}
+
+/*
+ * Described in header
+ */
+void played_manager(linked_list_t *sas, played_ike_t *created)
+{
+	static ike_sa_manager_t manager;
+
+	manager = (ike_sa_manager_t){
+		.checkout = _checkout,
+		.checkin = _checkin,
+		.checkin_and_destroy = _checkin_and_destroy,
+		.create_new = _create_new,
+		.checkout_new = _checkout_new,
+	};
+	manager_sas = sas;
+	manager_created = created;
+	charon->ike_sa_manager = &manager;
 }
 
 METHOD(child_sa_t, child_get_name, char*,
@@ -403,4 +520,24 @@ void played_mint(qcd_ike_sa *sa, qcd_promises_t *promises, enum qcd_role role)
 	played_spis(sa, role, 0x80);
 	assert_true(promises->mint(promises, role == QCD_INITIATOR ?
 							   &sa->spis.initiator : &sa->spis.responder));
+}
+
+/*
+ * Described in header
+ */
+peer_cfg_t *played_config_create(char *mine, char *other)
+{
+	ike_cfg_create_t ike = {
+		.version = IKEV2,
+		.local = mine,
+		.local_port = 500,
+		.remote = other,
+		.remote_port = 4500,
+	};
+	peer_cfg_create_t peer = {
+		.cert_policy = CERT_NEVER_SEND,
+		.unique = UNIQUE_NO,
+	};
+
+	return peer_cfg_create("gw", ike_cfg_create(&ike), &peer);
 }

@@ -41,8 +41,10 @@ struct played_ike_t {
 	linked_list_t *tasks;
 	/** how many times delete() and initiate() were called */
 	u_int deleted, initiated;
-	/** what initiate() returns */
+	/** what they return */
 	status_t status;
+	/** whether a thread has it, and whether the manager was to destroy it */
+	bool out, destroyed;
 };
 
 /**
@@ -76,6 +78,16 @@ void played_ike_identify(played_ike_t *this, char *id);
  * Destroy an IKE_SA, not its CHILD_SAs.
  */
 void played_ike_destroy(played_ike_t *this);
+
+/**
+ * Play charon's manager of IKE_SAs: it knows those of a list, and hands out another
+ * one where it is to create one.
+ *
+ * @param sas			IKE_SAs as played_ike_t, not owned; those that are destroyed
+ *						are removed
+ * @param created		IKE_SA that create_new() returns, or NULL
+ */
+void played_manager(linked_list_t *sas, played_ike_t *created);
 
 /**
  * A CHILD_SA. The members are the test's to change.
@@ -128,6 +140,15 @@ void played_child_destroy(played_child_t *this);
  * @param first			first octet of the initiator's SPI
  */
 void played_spis(qcd_ike_sa *sa, enum qcd_role role, uint8_t first);
+
+/**
+ * Create the configuration of a connection "gw", without CHILD_SAs: a real one.
+ *
+ * @param mine			our addresses
+ * @param other			the peer's
+ * @return				configuration
+ */
+peer_cfg_t *played_config_create(char *mine, char *other);
 
 /**
  * Create the promises of a run of a gateway: real ones, with secrets that are the

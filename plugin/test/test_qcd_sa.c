@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "qcd_sa.h"
+
+#include "box.h"
+#include "played.h"
+
+static void test_identify(void **state)
+{
+	static const struct {
+		char *row;
+		ike_version_t version;
+		enum qcd_role role;
+		bool no_initiator, no_responder, identified;
+	} table[] = {
+		{ "initiator", IKEV2, QCD_INITIATOR, FALSE, FALSE, TRUE },
+		{ "responder", IKEV2, QCD_RESPONDER, FALSE, FALSE, TRUE },
+		{ "not answered", IKEV2, QCD_INITIATOR, FALSE, TRUE, FALSE },
+		{ "no SPI of the initiator", IKEV2, QCD_RESPONDER, TRUE, FALSE, FALSE },
+		{ "no SPIs", IKEV2, QCD_INITIATOR, TRUE, TRUE, FALSE },
+		{ "IKEv1", IKEV1, QCD_INITIATOR, FALSE, FALSE, FALSE },
+	};
+	played_ike_t *ike;
+	qcd_ike_sa spis;
+	qcd_sa_t sa;
+	int i;
+
+	for (i = 0; i < countof(table); i++)
+	{
+		played_spis(&spis, table[i].role, 1);
+		if (table[i].no_initiator)
+		{
+			memset(&spis.spis.initiator, 0, QCD_SPI_LEN);
+		}
+		if (table[i].no_responder)
+		{
+			memset(&spis.spis.responder, 0, QCD_SPI_LEN);
+		}
+		ike = played_ike_create(77, &spis);
+		ike->version = table[i].version;
+		memset(&sa, 0, sizeof(sa));
+		CHECK_INT(table[i].row, qcd_sa_identify(&ike->public, &sa),
+				  table[i].identified);
+		if (table[i].identified)
+		{
+			CHECK_INT(table[i].row, sa.unique_id, 77);
+			CHECK_INT(table[i].row, sa.ike.role, table[i].role);
+			CHECK(table[i].row, qcd_spis_equals(&sa.ike.spis, &spis.spis));
+		}
+		played_ike_destroy(ike);
+	}
+}
+
+static void test_checkout(void **state)
+{
+	linked_list_t *sas = linked_list_create();
+	qcd_sa_t sa = { .unique_id = 1 }, other;
+	played_ike_t *ike;
+
+	played_manager(sas, NULL);
+	played_spis(&sa.ike, QCD_RESPONDER, 1);
+	ike = played_ike_create(1, &sa.ike);
+	CHECK("gone", !qcd_sa_checkout(&sa));
+	sas->insert_last(sas, ike);
+	CHECK("there", qcd_sa_checkout(&sa) == &ike->public);
+	qcd_sa_checkin(&ike->public, SUCCESS);
+	CHECK("there", !ike->out && !ike->destroyed);
+	CHECK("the same", qcd_sa_checkout_same(&sa) == &ike->public);
+	qcd_sa_checkin(&ike->public, NEED_MORE);
+	CHECK("the same", !ike->out && !ike->destroyed);
+	other = sa;
+	other.unique_id = 2;
+	CHECK("another one has its SPIs", !qcd_sa_checkout_same(&other));
+	CHECK("another one has its SPIs", !ike->out);
+	CHECK("any of its SPIs", qcd_sa_checkout(&other) == &ike->public);
+	qcd_sa_checkin(&ike->public, DESTROY_ME);
+	CHECK("destroyed", !ike->out && ike->destroyed);
+	other = sa;
+	other.ike.role = QCD_INITIATOR;
+	CHECK("other role", !qcd_sa_checkout(&other));
+	sas->destroy(sas);
+	played_ike_destroy(ike);
+}
+
+static void test_delete(void **state)
+{
+	static const struct {
+		char *row;
+		uint32_t unique_id;
+		status_t status;
+		u_int deleted;
+		bool destroyed;
+	} table[] = {
+		{ "told", 1, SUCCESS, 1, FALSE },
+		{ "at once", 1, DESTROY_ME, 1, TRUE },
+		{ "another one", 2, SUCCESS, 0, FALSE },
+	};
+	linked_list_t *sas;
+	played_ike_t *ike;
+	qcd_sa_t sa;
+	int i;
+
+	for (i = 0; i < countof(table); i++)
+	{
+		sas = linked_list_create();
+		played_manager(sas, NULL);
+		played_spis(&sa.ike, QCD_INITIATOR, 1);
+		sa.unique_id = table[i].unique_id;
+		ike = played_ike_create(1, &sa.ike);
+		ike->status = table[i].status;
+		sas->insert_last(sas, ike);
+		qcd_sa_delete(&sa);
+		CHECK_INT(table[i].row, ike->deleted, table[i].deleted);
+		CHECK_INT(table[i].row, ike->destroyed, table[i].destroyed);
+		CHECK(table[i].row, !ike->out);
+		sas->remove(sas, ike, NULL);
+		qcd_sa_delete(&sa);
+		CHECK_INT(table[i].row, ike->deleted, table[i].deleted);
+		sas->destroy(sas);
+		played_ike_destroy(ike);
+	}
+}
+
+static void test_hosts(void **state)
+{
+	static const struct {
+		char *address;
+		uint8_t len, first, last;
+	} table[] = {
+		{ "192.0.2.7", 4, 192, 7 },
+		{ "0.0.0.0", 4, 0, 0 },
+		{ "255.255.255.255", 4, 255, 255 },
+		{ "2001:db8::7", 16, 0x20, 7 },
+		{ "::", 16, 0, 0 },
+	};
+	qcd_address address;
+	host_t *host, *back;
+	int i;
+
+	for (i = 0; i < countof(table); i++)
+	{
+		host = host_create_from_string(table[i].address, 500);
+		dirty(&address, sizeof(address));
+		qcd_address_from_host(host, &address);
+		CHECK_INT(table[i].address, address.len, table[i].len);
+		CHECK_INT(table[i].address, address.octets[0], table[i].first);
+		CHECK_INT(table[i].address, address.octets[address.len - 1],
+				  table[i].last);
+		/* it is compared as a whole */
+		CHECK(table[i].address, is_zero(address.octets + address.len,
+								sizeof(address.octets) - address.len));
+		back = qcd_address_to_host(&address, 4501);
+		CHECK(table[i].address, host->ip_equals(host, back));
+		CHECK_INT(table[i].address, back->get_port(back), 4501);
+		CHECK(table[i].address, qcd_host_equals(host, back));
+		CHECK_INT(table[i].address, qcd_host_hash(host), qcd_host_hash(back));
+		host->destroy(host);
+		back->destroy(back);
+	}
+	memset(&address, 0, sizeof(address));
+	CHECK("none", !qcd_address_to_host(&address, 500));
+	address.len = 5;
+	CHECK("no such length", !qcd_address_to_host(&address, 500));
+}
+
+static void test_virtual_ip(void **state)
+{
+	played_ike_t *ike;
+	qcd_ike_sa sa;
+	host_t *vip = host_create_from_string("10.0.0.1", 0);
+
+	played_spis(&sa, QCD_INITIATOR, 1);
+	ike = played_ike_create(1, &sa);
+	CHECK("none", !qcd_sa_has_virtual_ip(&ike->public, TRUE));
+	ike->vips[TRUE]->insert_last(ike->vips[TRUE], vip);
+	CHECK("ours", qcd_sa_has_virtual_ip(&ike->public, TRUE));
+	CHECK("the peer's", !qcd_sa_has_virtual_ip(&ike->public, FALSE));
+	played_ike_destroy(ike);
+}
+
+static task_type_t played_type;
+
+METHOD(task_t, get_type, task_type_t,
+	task_t *this)
+{
+	return played_type;
+}
+
+METHOD(task_t, task_destroy, void,
+	task_t *this)
+{
+}
+
+static void test_task(void **state)
+{
+	task_t task = {
+		.get_type = _get_type,
+		.destroy = _task_destroy,
+	};
+	played_ike_t *ike;
+	qcd_ike_sa sa;
+
+	played_spis(&sa, QCD_INITIATOR, 1);
+	ike = played_ike_create(1, &sa);
+	played_type = TASK_IKE_DPD;
+	CHECK("none", !qcd_sa_has_task(&ike->public, TASK_QUEUE_ACTIVE,
+								   TASK_IKE_DPD));
+	ike->tasks->insert_last(ike->tasks, &task);
+	CHECK("one", qcd_sa_has_task(&ike->public, TASK_QUEUE_ACTIVE,
+								 TASK_IKE_DPD));
+	CHECK("another one", !qcd_sa_has_task(&ike->public, TASK_QUEUE_ACTIVE,
+										  TASK_IKE_MOBIKE));
+	played_ike_destroy(ike);
+}
+
+static void test_random(void **state)
+{
+	uint8_t octets[8] = {};
+
+	CHECK("random", qcd_random(octets, sizeof(octets)));
+	CHECK_INT("random", octets[7], 8);
+	box_no_random = TRUE;
+	CHECK("none", !qcd_random(octets, sizeof(octets)));
+}
+
+static void test_now(void **state)
+{
+	CHECK_INT("now", qcd_now(), BOX_NOW);
+	box_now = 1999;
+	CHECK_INT("milliseconds", qcd_now(), 1999);
+	/* seconds of 32 bits in milliseconds */
+	box_now = 5000000000000;
+	CHECK_INT("far", qcd_now(), 5000000000000);
+}
+
+int main()
+{
+	const struct CMUnitTest tests[] = {
+		BOX_TEST(test_identify),
+		BOX_TEST(test_checkout),
+		BOX_TEST(test_delete),
+		BOX_TEST(test_hosts),
+		BOX_TEST(test_virtual_ip),
+		BOX_TEST(test_task),
+		BOX_TEST(test_random),
+		BOX_TEST(test_now),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
