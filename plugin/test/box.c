@@ -10,6 +10,7 @@
 #define LINES_MAX 64
 
 uint64_t box_now;
+uint64_t box_used;
 time_t box_time;
 bool box_no_random;
 
@@ -23,6 +24,19 @@ static u_int num_lines;
  * Jobs that wait, as job_t
  */
 static linked_list_t *jobs;
+
+/**
+ * A job that is scheduled
+ */
+typedef struct {
+	job_t *job;
+	uint64_t at;
+} scheduled_t;
+
+/**
+ * Jobs that are scheduled, as scheduled_t
+ */
+static linked_list_t *scheduled;
 
 /**
  * The clocks, in the place of those that our code asks (ld --wrap)
@@ -47,6 +61,26 @@ time_t __wrap_time(time_t *out)
 		*out = box_time;
 	}
 	return box_time;
+}
+
+int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
+
+int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
+{
+	*ts = (struct timespec){};
+	switch (id)
+	{
+		case CLOCK_REALTIME:
+			ts->tv_sec = box_time;
+			break;
+		case CLOCK_THREAD_CPUTIME_ID:
+			ts->tv_sec = box_used / 1000000;
+			ts->tv_nsec = box_used % 1000000 * 1000;
+			break;
+		default:
+			assert_true(FALSE);
+	}
+	return 0;
 }
 
 METHOD(logger_t, log_line, void,
@@ -102,6 +136,27 @@ METHOD(processor_t, queue_job, void,
 	jobs->insert_last(jobs, job);
 }
 
+METHOD(scheduler_t, schedule_job_ms, void,
+	scheduler_t *this, job_t *job, uint32_t ms)
+{
+	scheduled_t *new;
+
+	INIT(new,
+		.job = job,
+		.at = box_now + ms,
+	);
+	scheduled->insert_last(scheduled, new);
+}
+
+/**
+ * Destroy a job that is scheduled, unless it was taken out
+ */
+static void scheduled_destroy(scheduled_t *this)
+{
+	DESTROY_IF(this->job);
+	free(this);
+}
+
 /*
  * Described in header
  */
@@ -109,6 +164,7 @@ int box_open(void **state)
 {
 	box_now = BOX_NOW;
 	box_time = BOX_TIME;
+	box_used = 0;
 	box_no_random = FALSE;
 	/* no configuration of the machine's */
 	if (!library_init("", "charon") || !libcharon_init())
@@ -123,6 +179,8 @@ int box_open(void **state)
 	lib->crypto->add_rng(lib->crypto, RNG_STRONG, "box", rng_create);
 	jobs = linked_list_create();
 	lib->processor->queue_job = _queue_job;
+	scheduled = linked_list_create();
+	lib->scheduler->schedule_job_ms = _schedule_job_ms;
 	return 0;
 }
 
@@ -132,6 +190,7 @@ int box_open(void **state)
 int box_close(void **state)
 {
 	jobs->destroy_offset(jobs, offsetof(job_t, destroy));
+	scheduled->destroy_function(scheduled, (void*)scheduled_destroy);
 	lib->crypto->remove_rng(lib->crypto, rng_create);
 	charon->bus->remove_logger(charon->bus, &logger);
 	/* it may be one of the test's, which charon would flush */
@@ -207,6 +266,36 @@ void box_run_jobs()
 		job->execute(job);
 		job->destroy(job);
 	}
+}
+
+/*
+ * Described in header
+ */
+bool box_run_scheduled()
+{
+	enumerator_t *enumerator;
+	scheduled_t *current, *next = NULL;
+
+	enumerator = scheduled->create_enumerator(scheduled);
+	while (enumerator->enumerate(enumerator, &current))
+	{
+		if (!next || current->at < next->at)
+		{
+			next = current;
+		}
+	}
+	enumerator->destroy(enumerator);
+	if (!next)
+	{
+		return FALSE;
+	}
+	scheduled->remove(scheduled, next, NULL);
+	box_now = max(box_now, next->at);
+	jobs->insert_first(jobs, next->job);
+	next->job = NULL;
+	scheduled_destroy(next);
+	box_run_jobs();
+	return TRUE;
 }
 
 /*

@@ -24,6 +24,11 @@ extern uint64_t box_now;
 extern time_t box_time;
 
 /**
+ * Microseconds of a processor that were used.
+ */
+extern uint64_t box_used;
+
+/**
  * What both clocks begin with
  */
 #define BOX_NOW 1000000
@@ -82,6 +87,13 @@ u_int box_count_jobs(void);
  * Run the jobs that wait, and those that they queue.
  */
 void box_run_jobs(void);
+
+/**
+ * Go on to when the next job is scheduled, and run it and those that it queues.
+ *
+ * @return				FALSE if none is scheduled
+ */
+bool box_run_scheduled(void);
 
 /**
  * Fail a test where a line is not logged so many times.

@@ -541,3 +541,208 @@ peer_cfg_t *played_config_create(char *mine, char *other)
 
 	return peer_cfg_create("gw", ike_cfg_create(&ike), &peer);
 }
+
+METHOD(qcd_pending_t, pending_find, linked_list_t*,
+	played_pending_t *this, char *name, host_t *peer)
+{
+	linked_list_t *list = linked_list_create();
+	qcd_pending_sa_t *sa;
+	int i;
+
+	for (i = 0; i < this->count; i++)
+	{
+		sa = &this->sas[i].sa;
+		if ((!name || streq(name, this->sas[i].name)) &&
+			(!peer || peer->ip_equals(peer, sa->other)))
+		{
+			sa = malloc_thing(qcd_pending_sa_t);
+			*sa = this->sas[i].sa;
+			sa->me = sa->me->clone(sa->me);
+			sa->other = sa->other->clone(sa->other);
+			list->insert_last(list, sa);
+		}
+	}
+	return list;
+}
+
+METHOD(qcd_pending_t, get_request, qcd_pending_sa_t*,
+	played_pending_t *this, uint32_t unique_id)
+{
+	linked_list_t *list = pending_find(this, NULL, NULL);
+	qcd_pending_sa_t *sa, *found = NULL;
+
+	while (list->remove_first(list, (void**)&sa) == SUCCESS)
+	{
+		if (sa->unique_id == unique_id)
+		{
+			found = sa;
+		}
+		else
+		{
+			qcd_pending_sa_destroy(sa);
+		}
+	}
+	list->destroy(list);
+	return found;
+}
+
+/**
+ * Write down what is asked for
+ */
+static void note(played_pending_t *this, char *what, uint32_t unique_id)
+{
+	size_t len = strlen(this->done);
+
+	snprintf(this->done + len, sizeof(this->done) - len, "%s%s %u",
+			 len ? ", " : "", what, unique_id);
+}
+
+METHOD(qcd_pending_t, repeat, bool,
+	played_pending_t *this, uint32_t unique_id)
+{
+	note(this, "repeat", unique_id);
+	return this->repeats;
+}
+
+METHOD(qcd_pending_t, claim, void,
+	played_pending_t *this, uint32_t unique_id)
+{
+	note(this, "claim", unique_id);
+}
+
+METHOD(qcd_pending_t, ask, status_t,
+	played_pending_t *this, ike_sa_t *ike_sa)
+{
+	note(this, "ask", ike_sa->get_unique_id(ike_sa));
+	return this->status;
+}
+
+/*
+ * Described in header
+ */
+void played_pending_init(played_pending_t *this)
+{
+	*this = (played_pending_t){
+		.public = {
+			.find = _pending_find,
+			.get_request = _get_request,
+			.repeat = _repeat,
+			.claim = _claim,
+			.ask = _ask,
+		},
+		.repeats = TRUE,
+		.status = SUCCESS,
+	};
+}
+
+/*
+ * Described in header
+ */
+qcd_pending_sa_t *played_pending_add(played_pending_t *this, uint32_t unique_id,
+									 char *name, char *address)
+{
+	qcd_pending_sa_t *sa;
+	qcd_ike_sa spis;
+
+	assert_in_range(this->count, 0, countof(this->sas) - 1);
+	played_spis(&spis, QCD_INITIATOR, unique_id);
+	this->sas[this->count].name = name;
+	sa = &this->sas[this->count++].sa;
+	*sa = (qcd_pending_sa_t){
+		.unique_id = unique_id,
+		.spis = spis.spis,
+		.begun = qcd_now(),
+		.me = host_create_from_string("192.0.2.1", 500),
+		.other = host_create_from_string(address, 500),
+		.since = qcd_now(),
+	};
+	return sa;
+}
+
+/*
+ * Described in header
+ */
+void played_pending_clear(played_pending_t *this)
+{
+	while (this->count)
+	{
+		this->count--;
+		this->sas[this->count].sa.me->destroy(this->sas[this->count].sa.me);
+		this->sas[this->count].sa.other->destroy(
+											this->sas[this->count].sa.other);
+	}
+}
+
+METHOD(qcd_wanted_t, wanted_get_name, char*,
+	played_wanted_t *this)
+{
+	return "gw";
+}
+
+METHOD(qcd_wanted_t, get_peer, host_t*,
+	played_wanted_t *this)
+{
+	return this->peer;
+}
+
+METHOD(qcd_wanted_t, get_peer_id, identification_t*,
+	played_wanted_t *this)
+{
+	return this->peer_id;
+}
+
+METHOD(qcd_wanted_t, get_children, qcd_child_list_t*,
+	played_wanted_t *this)
+{
+	return this->children;
+}
+
+METHOD(qcd_wanted_t, is_with, bool,
+	played_wanted_t *this, peer_cfg_t *peer_cfg, ike_sa_t *ike_sa)
+{
+	return this->with;
+}
+
+METHOD(qcd_wanted_t, add_virtual_ips, void,
+	played_wanted_t *this, ike_sa_t *ike_sa)
+{
+	this->vips++;
+}
+
+METHOD(qcd_wanted_t, queue_missing, void,
+	played_wanted_t *this, peer_cfg_t *peer_cfg, ike_sa_t *ike_sa)
+{
+	this->queued++;
+}
+
+/*
+ * Described in header
+ */
+void played_wanted_init(played_wanted_t *this)
+{
+	*this = (played_wanted_t){
+		.public = {
+			.get_name = _wanted_get_name,
+			.get_peer = _get_peer,
+			.get_peer_id = _get_peer_id,
+			.get_children = _get_children,
+			.is_with = _is_with,
+			.add_virtual_ips = _add_virtual_ips,
+			.queue_missing = _queue_missing,
+		},
+		.peer = host_create_from_string("198.51.100.2", 500),
+		.peer_id = identification_create_from_string("peer.example"),
+		.children = qcd_child_list_create(),
+		.with = TRUE,
+	};
+}
+
+/*
+ * Described in header
+ */
+void played_wanted_clear(played_wanted_t *this)
+{
+	this->peer->destroy(this->peer);
+	this->peer_id->destroy(this->peer_id);
+	this->children->destroy(this->children);
+}

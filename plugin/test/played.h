@@ -12,12 +12,16 @@
 #ifndef PLAYED_H_
 #define PLAYED_H_
 
+#include "qcd_pending.h"
 #include "qcd_promises.h"
+#include "qcd_wanted.h"
 
 #include <daemon.h>
 
 typedef struct played_ike_t played_ike_t;
 typedef struct played_child_t played_child_t;
+typedef struct played_pending_t played_pending_t;
+typedef struct played_wanted_t played_wanted_t;
 
 /**
  * An IKE_SA. The members are the test's to change.
@@ -131,6 +135,68 @@ void played_child_add_ts(played_child_t *this, bool local, char *subnet);
  * Destroy a CHILD_SA.
  */
 void played_child_destroy(played_child_t *this);
+
+/**
+ * IKE_SAs that we initiate. The members are the test's to change.
+ */
+struct played_pending_t {
+	qcd_pending_t public;
+	struct {
+		char *name;
+		qcd_pending_sa_t sa;
+	} sas[8];
+	u_int count;
+	/** what was asked for: "repeat 1, claim 2, ask 3", with the unique ID */
+	char done[256];
+	/** what repeat() and ask() return */
+	bool repeats;
+	status_t status;
+};
+
+/**
+ * Begin with none.
+ */
+void played_pending_init(played_pending_t *this);
+
+/**
+ * Add one whose request was sent now, not answered yet.
+ *
+ * @param unique_id		unique ID, also the first octet of its SPI
+ * @param name			name of the connection
+ * @param address		address of the peer
+ * @return				the one that is added
+ */
+qcd_pending_sa_t *played_pending_add(played_pending_t *this, uint32_t unique_id,
+									 char *name, char *address);
+
+/**
+ * Take out all.
+ */
+void played_pending_clear(played_pending_t *this);
+
+/**
+ * What has to be up, on the connection "gw". The members are the test's to change.
+ */
+struct played_wanted_t {
+	qcd_wanted_t public;
+	host_t *peer;
+	identification_t *peer_id;
+	qcd_child_list_t *children;
+	/** what is_with() says */
+	bool with;
+	/** how many times tasks were queued and virtual IPs added */
+	u_int queued, vips;
+};
+
+/**
+ * Play what has to be up with a peer at 198.51.100.2.
+ */
+void played_wanted_init(played_wanted_t *this);
+
+/**
+ * Free what belongs to it.
+ */
+void played_wanted_clear(played_wanted_t *this);
 
 /**
  * Make SPIs of octets that count up from a number.

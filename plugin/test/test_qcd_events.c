@@ -135,7 +135,8 @@ static void test_details(void **state)
 		CHECK_LOGGED(table[i].row, table[i].log, 1);
 		CHECK(table[i].row, strstr(received.last, table[i].json) != NULL);
 		CHECK(table[i].row,
-			  strpfx(received.last, "{\"type\":\"event\",\"time_ms\":"));
+			  strpfx(received.last, "{\"type\":\"event\","
+					 "\"time_ms\":1700000000000,\"event\":\"retrying\","));
 		DESTROY_IF(peer);
 	}
 	events->destroy(events);
