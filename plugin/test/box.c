@@ -175,6 +175,9 @@ int box_open(void **state)
 		.log = _log_line,
 		.get_level = _get_level,
 	};
+	/* it listens, and asks CHILD_SAs for more than those that are played say */
+	charon->traps->destroy(charon->traps);
+	charon->traps = NULL;
 	charon->bus->add_logger(charon->bus, &logger);
 	lib->crypto->add_rng(lib->crypto, RNG_STRONG, "box", rng_create);
 	jobs = linked_list_create();
