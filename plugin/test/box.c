@@ -39,7 +39,7 @@ typedef struct {
 static linked_list_t *scheduled;
 
 /**
- * The clocks, in the place of those that our code asks (ld --wrap)
+ * The clocks, which replace those of the system in our code (ld --wrap)
  */
 time_t __wrap_time_monotonic(timeval_t *tv);
 time_t __wrap_time(time_t *out);
@@ -113,7 +113,7 @@ METHOD(rng_t, rng_destroy, void,
 }
 
 /**
- * Create a source of random numbers that aren't
+ * Create a source of octets that count up
  */
 static rng_t *rng_create(rng_quality_t quality)
 {
@@ -175,7 +175,7 @@ int box_open(void **state)
 		.log = _log_line,
 		.get_level = _get_level,
 	};
-	/* it listens, and asks CHILD_SAs for more than those that are played say */
+	/* it listens, and calls methods that played CHILD_SAs don't have */
 	charon->traps->destroy(charon->traps);
 	charon->traps = NULL;
 	charon->bus->add_logger(charon->bus, &logger);
@@ -196,7 +196,7 @@ int box_close(void **state)
 	scheduled->destroy_function(scheduled, (void*)scheduled_destroy);
 	lib->crypto->remove_rng(lib->crypto, rng_create);
 	charon->bus->remove_logger(charon->bus, &logger);
-	/* it may be one of the test's, which charon would flush */
+	/* charon would flush the test's manager */
 	charon->ike_sa_manager = NULL;
 	libcharon_deinit();
 	library_deinit();

@@ -4,10 +4,10 @@
  * @defgroup box box
  * @{ @ingroup qcd
  *
- * What a test of the plugin runs in: libstrongswan and a charon that was created
- * and never started, so there are no threads, no sockets and no plugins. The
- * settings, the clock and the random numbers are the test's, jobs wait until it
- * runs them, and what is logged can be looked at.
+ * What a test of the plugin runs in: libstrongswan and a charon that is created
+ * but never started, so there are no threads, no sockets and no plugins. The test
+ * sets the settings, the clock and whether there are random numbers. It runs the
+ * jobs and reads the log.
  */
 
 #ifndef BOX_H_
@@ -27,18 +27,18 @@ extern uint64_t box_now;
 extern time_t box_time;
 
 /**
- * Microseconds of a processor that were used.
+ * Microseconds of processor time that this thread has used.
  */
 extern uint64_t box_used;
 
 /**
- * What both clocks begin with
+ * Where both clocks start
  */
 #define BOX_NOW 1000000
 #define BOX_TIME 1700000000
 
 /**
- * Whether there are no random numbers. Those that there are count up.
+ * Set to fail requests for random numbers. Otherwise, random octets count up.
  */
 extern bool box_no_random;
 
@@ -49,7 +49,7 @@ int box_open(void **state);
 int box_close(void **state);
 
 /**
- * A test that runs in a box.
+ * Declare a test that runs in a box.
  */
 #define BOX_TEST(name) cmocka_unit_test_setup_teardown(name, box_open, box_close)
 
@@ -62,7 +62,7 @@ int box_close(void **state);
 void box_set(char *key, char *value);
 
 /**
- * Count the log lines of level 1 that have a text in them.
+ * Count the log lines of level 1 that contain a text.
  *
  * @param text			text, "" for all lines
  * @return				number of lines since box_open() or box_forget_log()
@@ -92,14 +92,14 @@ u_int box_count_jobs(void);
 void box_run_jobs(void);
 
 /**
- * Go on to when the next job is scheduled, and run it and those that it queues.
+ * Advance the clock to the next scheduled job, run it and the jobs that it queues.
  *
  * @return				FALSE if none is scheduled
  */
 bool box_run_scheduled(void);
 
 /**
- * Fail a test where a line is not logged so many times.
+ * Fail unless so many log lines contain a text.
  */
 #define CHECK_LOGGED(row, text, times) \
 	check_logged((row), (text), (times), __FILE__, __LINE__)
@@ -108,7 +108,7 @@ void check_logged(const char *row, const char *text, u_int times,
 				  const char *file, int line);
 
 /**
- * Fail a test where two strings differ.
+ * Fail unless two strings are equal.
  */
 #define CHECK_STR(row, got, want) \
 	check_str((row), #got, (got), (want), __FILE__, __LINE__)

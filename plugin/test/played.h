@@ -4,9 +4,8 @@
  * @defgroup played played
  * @{ @ingroup qcd
  *
- * IKE_SAs and CHILD_SAs that are played: what a test sets is what they say. Of
- * charon's methods they have those that the plugin's parts under test call; any
- * other one is NULL.
+ * IKE_SAs, CHILD_SAs and others that return what the test sets. They have the
+ * methods that the plugin calls; any other method is NULL.
  */
 
 #ifndef PLAYED_H_
@@ -84,8 +83,8 @@ void played_ike_identify(played_ike_t *this, char *id);
 void played_ike_destroy(played_ike_t *this);
 
 /**
- * Play charon's manager of IKE_SAs: it knows those of a list, and hands out another
- * one where it is to create one.
+ * Play charon's manager of IKE_SAs: it checks out those of a list, and creates the
+ * one that it is given.
  *
  * @param sas			IKE_SAs as played_ike_t, not owned; those that are destroyed
  *						are removed
@@ -217,17 +216,17 @@ void played_spis(qcd_ike_sa *sa, enum qcd_role role, uint8_t first);
 peer_cfg_t *played_config_create(char *mine, char *other);
 
 /**
- * Create the promises of a run of a gateway: real ones, with secrets that are the
- * same in each run.
+ * Create the promises of a run of a gateway: real ones, whose secrets are the same
+ * in each run.
  *
- * @param config		receives settings: no maker is out of its range with them
+ * @param config		receives settings that a maker accepts
  * @param run			number of the run
  * @return				promises, which mint SPIs of that run
  */
 qcd_promises_t *played_promises_create(qcd_config_t *config, uint16_t run);
 
 /**
- * Make an IKE_SA whose SPI on our side is minted, and the peer's made up.
+ * Make an IKE_SA whose local SPI is minted and whose remote SPI is made up.
  *
  * @param sa			receives SPIs
  * @param promises		mint the SPI
