@@ -8,15 +8,15 @@
 #define RUN 7
 
 /**
- * A map that notes what is asked of it
+ * A keeper that notes what is asked of it
  */
 typedef struct {
-	qcd_map_t public;
+	qcd_lost_t public;
 	/** "put 1", "remove 1", "return 1", with the inbound SPI */
 	char done[256];
 	/** the row that was put last */
 	qcd_samap_row row;
-} map_t;
+} keeper_t;
 
 /**
  * What a test begins with
@@ -24,7 +24,7 @@ typedef struct {
 typedef struct {
 	qcd_config_t config;
 	qcd_promises_t *promises;
-	map_t map;
+	keeper_t keeper;
 	qcd_children_t *children;
 	played_ike_t *ike;
 	qcd_ike_sa sa;
@@ -34,7 +34,7 @@ typedef struct {
 
 static begun_t begun;
 
-static void note(map_t *this, char *what, const qcd_child_spi *spi)
+static void note(keeper_t *this, char *what, const qcd_child_spi *spi)
 {
 	size_t len = strlen(this->done);
 
@@ -42,21 +42,21 @@ static void note(map_t *this, char *what, const qcd_child_spi *spi)
 			 len ? ", " : "", what, untoh32((void*)spi->octets));
 }
 
-METHOD(qcd_map_t, put, void,
-	map_t *this, const qcd_samap_row *row)
+METHOD(qcd_lost_t, put, void,
+	keeper_t *this, const qcd_samap_row *row)
 {
 	note(this, "put", &row->child_spi);
 	this->row = *row;
 }
 
-METHOD(qcd_map_t, remove_, void,
-	map_t *this, const qcd_child_spi *spi)
+METHOD(qcd_lost_t, remove_, void,
+	keeper_t *this, const qcd_child_spi *spi)
 {
 	note(this, "remove", spi);
 }
 
-METHOD(qcd_map_t, note_return, void,
-	map_t *this, const qcd_samap_row *row)
+METHOD(qcd_lost_t, note_return, void,
+	keeper_t *this, const qcd_samap_row *row)
 {
 	note(this, "return", &row->child_spi);
 }
@@ -77,14 +77,14 @@ static int begin(void **state)
 	begun.makes = TRUE;
 	begun.config.makes_for = _makes_for;
 	begun.config.node = 3;
-	begun.map.public = (qcd_map_t){
+	begun.keeper.public = (qcd_lost_t){
 		.put = _put,
 		.remove = _remove_,
 		.note_return = _note_return,
 	};
 	begun.promises = played_promises_create(&begun.config, RUN);
 	begun.children = qcd_children_create(&begun.config, begun.promises,
-										 &begun.map.public);
+										 &begun.keeper.public);
 	played_mint(&begun.sa, begun.promises, QCD_INITIATOR);
 	begun.ike = played_ike_create(1, &begun.sa);
 	return 0;
@@ -111,13 +111,13 @@ static void change(played_ike_t *ike, played_child_t *child,
 }
 
 /**
- * Run the jobs, compare what the map was asked for since the last time
+ * Run the jobs, compare what the keeper was asked for since the last time
  */
 static void check_done(const char *row, const char *want, int line)
 {
 	box_run_jobs();
-	check_str(row, "what is done", begun.map.done, want, __FILE__, line);
-	begun.map.done[0] = '\0';
+	check_str(row, "what is done", begun.keeper.done, want, __FILE__, line);
+	begun.keeper.done[0] = '\0';
 }
 
 #define CHECK_DONE(row, want) check_done((row), (want), __LINE__)
@@ -223,7 +223,7 @@ static void test_row(void **state)
 		{ "ends in a second", PROTO_ESP, FALSE, 1, BOX_TIME + 1 },
 		{ "has ended", PROTO_ESP, FALSE, -500, BOX_TIME },
 	};
-	qcd_samap_row *row = &begun.map.row;
+	qcd_samap_row *row = &begun.keeper.row;
 	played_child_t *child;
 	qcd_peer_id_t id;
 	int i;
@@ -300,7 +300,7 @@ static void test_rewritten(void **state)
 	played_child_t *one = played_child_create(1, 1);
 	played_child_t *other = played_child_create(2, 11);
 	played_child_t *none = played_child_create(3, 0);
-	qcd_samap_row *row = &begun.map.row;
+	qcd_samap_row *row = &begun.keeper.row;
 	played_ike_t *new;
 	qcd_ike_sa sa;
 	host_t *local, *remote;
@@ -368,14 +368,14 @@ static void test_destroyed(void **state)
 	played_child_t *child = played_child_create(1, 1);
 
 	change(begun.ike, child, CHILD_INSTALLED);
-	CHECK_STR("installed", begun.map.done, "return 1");
+	CHECK_STR("installed", begun.keeper.done, "return 1");
 	begun.children->destroy(begun.children);
-	CHECK_STR("destroyed", begun.map.done, "return 1, put 1");
+	CHECK_STR("destroyed", begun.keeper.done, "return 1, put 1");
 	/* nobody listens any more */
 	change(begun.ike, child, CHILD_DESTROYING);
-	CHECK_STR("after that", begun.map.done, "return 1, put 1");
+	CHECK_STR("after that", begun.keeper.done, "return 1, put 1");
 	begun.children = qcd_children_create(&begun.config, begun.promises,
-										 &begun.map.public);
+										 &begun.keeper.public);
 	played_child_destroy(child);
 }
 

@@ -423,7 +423,7 @@ static void test_describe(void **state)
 	begun.connector->describe(begun.connector, json);
 	lines = json->finish(json);
 	CHECK("describe", chunk_equals(lines, chunk_from_str("{\"tries\":1,"
-			"\"failed\":\"\\u0022quoted\\u0022\",\"waiting\":false}\n")));
+			"\"last_failure\":\"\\u0022quoted\\u0022\",\"waiting\":false}\n")));
 	chunk_free(&lines);
 }
 

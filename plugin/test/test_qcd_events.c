@@ -29,20 +29,47 @@ static const struct {
 	qcd_event_t event;
 	char *name, *text;
 } kinds[] = {
-	{ QCD_EVENT_NO_EVIDENCE, "no-evidence", NULL },
-	{ QCD_EVENT_LIMITED, "limited", "too many requests for lost IKE_SAs" },
-	{ QCD_EVENT_ALIVE, "alive", "should be dead but lives" },
-	{ QCD_EVENT_TOLD, "told", "telling peer that it uses a lost IKE_SA" },
-	{ QCD_EVENT_ESP_PASSED_OVER, "esp-passed-over", NULL },
-	{ QCD_EVENT_UNKNOWN, "unknown", "token for an IKE_SA of which we hold none" },
-	{ QCD_EVENT_UNCHECKED, "unchecked", "too many tokens, not checked" },
-	{ QCD_EVENT_REFUSED, "refused", "token does not match its IKE_SA" },
+	{ QCD_EVENT_TOLD, "told", "the peer was told that its IKE_SA is lost" },
+	{ QCD_EVENT_LIMITED, "limited", "over the rate limit" },
+	{ QCD_EVENT_NO_EVIDENCE, "no_evidence", NULL },
+	{ QCD_EVENT_ALIVE, "alive", "should be dead but is alive" },
+	{ QCD_EVENT_ESP_PASSED_OVER, "esp_passed_over", NULL },
 	{ QCD_EVENT_VERIFIED, "verified", "token proves that the peer lost" },
+	{ QCD_EVENT_MISMATCHED, "mismatched", "token does not match its IKE_SA" },
+	{ QCD_EVENT_UNKNOWN, "unknown", "token for an IKE_SA of which we hold none" },
+	{ QCD_EVENT_UNCHECKED, "unchecked", "token not checked" },
 	{ QCD_EVENT_RETRYING, "retrying", "connection is not up again yet" },
 	{ QCD_EVENT_RECOVERED, "recovered", "connection is up again" },
 	{ QCD_EVENT_ABANDONED, "abandoned", "connection is not brought up again" },
-	{ QCD_EVENT_ROTATED, "rotated", "tokens have a new secret" },
+	{ QCD_EVENT_ROTATED, "rotated", "tokens are made with a new secret" },
 };
+
+/**
+ * Get the counter of an event, which has its name
+ */
+static long count_of(qcd_events_t *events, qcd_event_t event)
+{
+	qcd_json_t *json = qcd_json_create();
+	char line[1024], key[64], *found = NULL;
+	chunk_t text;
+	int i;
+
+	json->begin(json, NULL);
+	events->describe_counts(events, json);
+	text = json->finish(json);
+	snprintf(line, sizeof(line), "%.*s", (int)text.len, text.ptr);
+	chunk_free(&text);
+	for (i = 0; i < countof(kinds); i++)
+	{
+		if (kinds[i].event == event)
+		{
+			snprintf(key, sizeof(key), "\"%s\":", kinds[i].name);
+			found = strstr(line, key);
+		}
+	}
+	assert_non_null(found);
+	return strtol(strchr(found, ':') + 1, NULL, 10);
+}
 
 static void test_kinds(void **state)
 {
@@ -61,6 +88,8 @@ static void test_kinds(void **state)
 		box_forget_log();
 		events->raise(events, kinds[i].event, NULL, NULL, NULL);
 		CHECK_LOGGED(kinds[i].name, "", logged);
+		snprintf(want, sizeof(want), "QCD: %s: ", kinds[i].name);
+		CHECK_LOGGED(kinds[i].name, want, logged);
 		CHECK_LOGGED(kinds[i].name, kinds[i].text ?: "", logged);
 		CHECK_INT(kinds[i].name, received.count, logged);
 		snprintf(want, sizeof(want), ",\"event\":\"%s\",\"suppressed\":0}\n",
@@ -69,7 +98,7 @@ static void test_kinds(void **state)
 		for (j = 0; j < countof(kinds); j++)
 		{
 			CHECK_INT(kinds[i].name,
-					  events->get_count(events, kinds[j].event), j <= i);
+					  count_of(events, kinds[j].event), j <= i);
 		}
 	}
 	events->destroy(events);
@@ -180,18 +209,18 @@ static void test_rate(void **state)
 		u_int times, lines;
 		char *text;
 	} table[] = {
-		{ "up to the rate", BOX_NOW, QCD_EVENT_TOLD, 5, 5, "lost IKE_SA" },
+		{ "up to the rate", BOX_NOW, QCD_EVENT_TOLD, 5, 5, "IKE_SA is lost" },
 		{ "one more", BOX_NOW, QCD_EVENT_TOLD, 1, 0, "" },
 		{ "end of the second", BOX_NOW + 999, QCD_EVENT_TOLD, 2, 0, "" },
-		{ "another kind", BOX_NOW + 999, QCD_EVENT_REFUSED, 5, 5, "match" },
+		{ "another kind", BOX_NOW + 999, QCD_EVENT_MISMATCHED, 5, 5, "match" },
 		{ "the next second", BOX_NOW + 1000, QCD_EVENT_TOLD, 1, 1,
 		  "(and 3 more before)" },
 		{ "told once of these", BOX_NOW + 1000, QCD_EVENT_TOLD, 1, 1, "" },
-		{ "and three", BOX_NOW + 1000, QCD_EVENT_TOLD, 3, 3, "lost IKE_SA" },
+		{ "and three", BOX_NOW + 1000, QCD_EVENT_TOLD, 3, 3, "IKE_SA is lost" },
 		{ "too many again", BOX_NOW + 1000, QCD_EVENT_TOLD, 10000, 0, "" },
 		{ "much later", BOX_NOW + 100000, QCD_EVENT_TOLD, 1, 1,
 		  "(and 10000 more before)" },
-		{ "the other kind", BOX_NOW + 100000, QCD_EVENT_REFUSED, 1, 1,
+		{ "the other kind", BOX_NOW + 100000, QCD_EVENT_MISMATCHED, 1, 1,
 		  "match" },
 	};
 	qcd_events_t *events = qcd_events_create();
@@ -216,7 +245,7 @@ static void test_rate(void **state)
 					 strstr(table[i].text, "more before") ? 1 : 0);
 		CHECK_INT(table[i].row, received.count - passed, table[i].lines);
 		total += table[i].event == QCD_EVENT_TOLD ? table[i].times : 0;
-		CHECK_INT(table[i].row, events->get_count(events, QCD_EVENT_TOLD),
+		CHECK_INT(table[i].row, count_of(events, QCD_EVENT_TOLD),
 				  total);
 	}
 	events->destroy(events);
@@ -253,7 +282,7 @@ static void test_recovered(void **state)
 	box_time += 7;
 	events->recovered(events, &sa.spis, NULL, "gw");
 	CHECK_INT("again", events->get_recovery(events, "gw"), BOX_TIME + 7);
-	CHECK_INT("count", events->get_count(events, QCD_EVENT_RECOVERED), 2);
+	CHECK_INT("count", count_of(events, QCD_EVENT_RECOVERED), 2);
 	CHECK_LOGGED("log", "up again after a crash of the peer: connection gw", 2);
 	events->destroy(events);
 }
@@ -302,7 +331,7 @@ static void test_expected(void **state)
 		charon->bus->ike_updown(charon->bus, &ike->public, table[i].up);
 		count += table[i].recovers;
 		CHECK_INT(table[i].row,
-				  events->get_count(events, QCD_EVENT_RECOVERED), count);
+				  count_of(events, QCD_EVENT_RECOVERED), count);
 		CHECK_INT(table[i].row, events->get_recovery(events, "gw") == box_time,
 				  table[i].recovers);
 		played_ike_destroy(ike);

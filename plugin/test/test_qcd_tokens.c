@@ -316,7 +316,7 @@ static void test_latest(void **state)
 	}
 	/* a repeated one pushes none out */
 	give(begun.ike, 2);
-	CHECK_INT("1", verify(&begun.sa.ike, 1, &sa), QCD_EVENT_REFUSED);
+	CHECK_INT("1", verify(&begun.sa.ike, 1, &sa), QCD_EVENT_MISMATCHED);
 	for (i = 2; i <= QCD_HELD_MAX + 1; i++)
 	{
 		snprintf(row, sizeof(row), "%d", i);
@@ -333,7 +333,7 @@ static void test_verify(void **state)
 	played_spis(&other, QCD_INITIATOR, 0x40);
 	CHECK_INT("none held", verify(&begun.sa.ike, 1, &sa), QCD_EVENT_UNKNOWN);
 	give(begun.ike, 1);
-	CHECK_INT("wrong", verify(&begun.sa.ike, 2, &sa), QCD_EVENT_REFUSED);
+	CHECK_INT("wrong", verify(&begun.sa.ike, 2, &sa), QCD_EVENT_MISMATCHED);
 	CHECK_ZERO("wrong", sa);
 	CHECK_INT("other SA", verify(&other, 1, &sa), QCD_EVENT_UNKNOWN);
 	CHECK_INT("right", verify(&begun.sa.ike, 1, &sa), QCD_EVENT_VERIFIED);
@@ -341,7 +341,7 @@ static void test_verify(void **state)
 	CHECK_INT("right", sa.ike.role, QCD_INITIATOR);
 	CHECK("right", qcd_spis_equals(&sa.ike.spis, &begun.sa.ike.spis));
 	CHECK_INT("again", verify(&begun.sa.ike, 1, &sa), QCD_EVENT_MAX);
-	CHECK_INT("wrong again", verify(&begun.sa.ike, 2, &sa), QCD_EVENT_REFUSED);
+	CHECK_INT("wrong again", verify(&begun.sa.ike, 2, &sa), QCD_EVENT_MISMATCHED);
 }
 
 static void test_several_tokens(void **state)
@@ -351,11 +351,11 @@ static void test_several_tokens(void **state)
 		u_int num, right;
 		qcd_event_t outcome;
 	} table[] = {
-		{ "none", 0, 0, QCD_EVENT_REFUSED },
+		{ "none", 0, 0, QCD_EVENT_MISMATCHED },
 		{ "the first", QCD_TOKENS_READ_MAX, 0, QCD_EVENT_VERIFIED },
 		{ "the last", QCD_TOKENS_READ_MAX, QCD_TOKENS_READ_MAX - 1,
 		  QCD_EVENT_VERIFIED },
-		{ "behind the last", 4, 4, QCD_EVENT_REFUSED },
+		{ "behind the last", 4, 4, QCD_EVENT_MISMATCHED },
 	};
 	qcd_message message;
 	qcd_sa_t sa;
@@ -408,7 +408,7 @@ static void test_rate(void **state)
 		{
 			/* messages about others are for nothing */
 			CHECK_INT(table[i].row, verify(&other, 1, &sa), QCD_EVENT_UNKNOWN);
-			if (verify(&begun.sa.ike, 2, &sa) != QCD_EVENT_REFUSED)
+			if (verify(&begun.sa.ike, 2, &sa) != QCD_EVENT_MISMATCHED)
 			{
 				break;
 			}
@@ -501,7 +501,7 @@ static void test_same_child_spi(void **state)
 	}
 	make(&message.tokens[0], 3);
 	CHECK_INT("neither", begun.tokens->verify(begun.tokens, &message, begun.src,
-											  &sa), QCD_EVENT_REFUSED);
+											  &sa), QCD_EVENT_MISMATCHED);
 	charon->bus->set_sa(charon->bus, NULL);
 	played_ike_destroy(other);
 	played_child_destroy(child);
@@ -542,7 +542,7 @@ static void test_forgotten(void **state)
 									  table[i].state);
 		CHECK_INT(table[i].row, holds(&begun.sa), table[i].held);
 		CHECK_INT(table[i].row, verify(&begun.sa.ike, 2, &sa),
-				  table[i].held ? QCD_EVENT_REFUSED : QCD_EVENT_UNKNOWN);
+				  table[i].held ? QCD_EVENT_MISMATCHED : QCD_EVENT_UNKNOWN);
 		charon->bus->set_sa(charon->bus, NULL);
 		played_ike_destroy(ike);
 	}
@@ -624,16 +624,16 @@ static void test_rekeyed(void **state)
 		if (table[i].held)
 		{
 			CHECK_INT(table[i].row, verify(&new_sa.ike, 1, &sa),
-					  QCD_EVENT_REFUSED);
+					  QCD_EVENT_MISMATCHED);
 			CHECK_INT(table[i].row, verify(&new_sa.ike, 5, &sa),
 					  table[i].held == 5 ? QCD_EVENT_VERIFIED
-										 : QCD_EVENT_REFUSED);
+										 : QCD_EVENT_MISMATCHED);
 			CHECK_INT(table[i].row, verify(&new_sa.ike, table[i].held, &sa),
 					  table[i].held == 5 ? QCD_EVENT_MAX : QCD_EVENT_VERIFIED);
 		}
 		/* the old one has its own, and only that */
 		CHECK_INT(table[i].row, verify(&begun.sa.ike, 5, &sa),
-				  QCD_EVENT_REFUSED);
+				  QCD_EVENT_MISMATCHED);
 		CHECK_INT(table[i].row, verify(&begun.sa.ike, 1, &sa),
 				  QCD_EVENT_VERIFIED);
 		charon->bus->set_sa(charon->bus, NULL);
