@@ -1,39 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* parts.h: what the values of qcd.h are made of, so that a compiler knows their
- * sizes.  All of it is the library's business: qcd.h has what a daemon needs.
- */
+/* parts.h: the parts of the values in qcd.h, visible so that a compiler knows
+ * their sizes.  They belong to the library.  A daemon needs only qcd.h. */
 #ifndef QCD_PARTS_H
 #define QCD_PARTS_H
 
-/* Only qcd.h includes this, behind the types that it uses. */
+/* Only qcd.h includes this file, after the types that it uses. */
 
-/* qcd_hmac is HMAC-SHA-256 with its key already taken in.  Opaque. */
+/* qcd_hmac is HMAC-SHA-256 with its key already absorbed.  Opaque. */
 typedef struct qcd_hmac {
     uint64_t opaque[42];
 } qcd_hmac;
 
 /* qcd_keys holds up to QCD_GENERATIONS_MAX generations of secrets, ready to
- * make tokens.  `newest` counts the rotations since then. */
+ * make tokens.  `newest` counts the rotations since keys_init. */
 typedef struct qcd_keys {
     uint32_t newest;
     size_t num_generations;
     qcd_hmac generations[QCD_GENERATIONS_MAX]; /* newest first */
 } qcd_keys;
 
-/* qcd_pledge is a token that a peer was sent. */
+/* qcd_pledge is a token that was sent to a peer. */
 typedef struct qcd_pledge {
     uint32_t generation;
     qcd_address taker; /* len 0: not bound to an address */
 } qcd_pledge;
 
 /* qcd_seal is a keyed permutation of 64 bits (CAST-128), ready for use.
- * Opaque; constant once made. */
+ * Opaque; constant after its initialization. */
 typedef struct qcd_seal {
     uint32_t opaque[24];
 } qcd_seal;
 
 /* qcd_mint mints the SPIs of one process.  A run is one start of the daemon on
- * its node; its number must be durable before the first SPI of it is minted. */
+ * its node.  Its number must be durable before its first SPI is minted. */
 typedef struct qcd_mint {
     uint8_t node;
     uint16_t first_run; /* of this process */
@@ -45,8 +44,8 @@ typedef struct qcd_mint {
 #define QCD_GRAVEYARD_SETS 1024
 
 /* qcd_graveyard remembers the last few thousand IKE SAs that this process has
- * destroyed, so that a peer that missed our DELETE is helped.  Its size is
- * fixed: an old grave gives way to a new one. */
+ * destroyed.  It helps a peer that missed our DELETE.  Its size is fixed: a new
+ * entry replaces an old one. */
 typedef struct qcd_graveyard {
     qcd_spis graves[QCD_GRAVEYARD_SETS][QCD_GRAVEYARD_WAYS];
     uint8_t roles[QCD_GRAVEYARD_SETS][QCD_GRAVEYARD_WAYS];
@@ -57,12 +56,13 @@ typedef struct qcd_graveyard {
 #define QCD_SKETCH_CELLS 4096
 #define QCD_HEARD_WORDS 16384
 
-/* qcd_source_limit is the part of a limit that is kept for each source, or each
- * SA.  Its memory is fixed, however many sources are forged.  A source shares
- * a cell of each row with others by chance, which differs with each process,
- * and is held back only where all its cells are busy.  Opaque. */
+/* qcd_source_limit is the part of a limit that counts each source, or each SA,
+ * on its own.  Its memory is fixed, however many sources are forged.  In each
+ * row a source shares a cell with others by chance, and that chance differs
+ * from process to process.  A source is held back only if all its cells are
+ * busy.  Opaque. */
 typedef struct qcd_source_limit {
-    uint64_t interval; /* nanoseconds an event; 0: none passes */
+    uint64_t interval; /* nanoseconds between events; 0: no event passes */
     uint64_t tolerance;
     qcd_hmac key;
     uint64_t cells[QCD_SKETCH_ROWS][QCD_SKETCH_CELLS];
@@ -75,8 +75,8 @@ typedef struct qcd_pool {
     uint64_t busy_until;
 } qcd_pool;
 
-/* qcd_heard remembers for half a minute to a minute what was heard, in fixed
- * memory; the more is heard the shorter.  Opaque. */
+/* qcd_heard remembers what was heard in the last half minute to a minute.  Its
+ * memory is fixed: the more is heard, the shorter it remembers.  Opaque. */
 typedef struct qcd_heard {
     uint64_t since_ms;
     uint32_t num_items;
@@ -84,13 +84,13 @@ typedef struct qcd_heard {
     uint64_t bits[2][QCD_HEARD_WORDS];
 } qcd_heard;
 
-/* qcd_reply_limit limits the replies of a maker: so many to one source, so many
- * to all together.  Where an SA's peer is known to be, that SA is answered once
- * beyond what a source may have.  Half of the latter is kept for the first
- * requests of those who were not heard lately, a quarter for new sources and a
- * quarter for new SAs: who floods it, with one address or with many, uses up
- * what is left for repeaters, and a peer that asks for the first time is still
- * answered. */
+/* qcd_reply_limit limits the replies of a maker: a rate for each source and a
+ * rate for all sources together.  If the peer of an SA is known to be at the
+ * source, that SA gets one reply beyond the source's rate.  Half of the rate
+ * for all is reserved for the first requests of those not heard lately: a
+ * quarter for new sources and a quarter for new SAs.  A flood, from one address
+ * or from many, uses up only the half left for repeated requests.  A peer that
+ * asks for the first time still gets a reply. */
 typedef struct qcd_reply_limit {
     qcd_source_limit sources;
     qcd_pool common;
@@ -100,31 +100,31 @@ typedef struct qcd_reply_limit {
     qcd_heard heard_sas;
 } qcd_reply_limit;
 
-/* qcd_lost_limit lets one answer a second pass for each lost IKE SA.  Its
- * memory is fixed: SAs share cells as sources do in qcd_source_limit. */
+/* qcd_lost_limit lets one reply a second pass for each lost IKE SA.  Its memory
+ * is fixed: SAs share cells as sources do in qcd_source_limit. */
 typedef struct qcd_lost_limit {
     qcd_source_limit sas;
 } qcd_lost_limit;
 
 /* qcd_verify_limit limits the messages whose tokens a taker checks (RFC 6290
  * sections 8.1 and 8.2, RFC 7296 section 2.4).  Each source (an IPv4 address,
- * an IPv6 /64) has a rate for each IKE SA.  What is over it shares another rate
- * with all else that is.  So messages that are forged in a peer's name about
- * one of its SAs hold back no token of the others, and hold back that SA's own
- * only where they are more than both rates together. */
+ * an IPv6 /64) has a rate for each IKE SA.  All messages over that rate share a
+ * second, common rate.  So messages forged in a peer's name about one of its
+ * SAs hold back no token of its other SAs.  They hold back that SA's own token
+ * only if they exceed both rates together. */
 typedef struct qcd_verify_limit {
     qcd_source_limit sas;
     qcd_pool common;
 } qcd_verify_limit;
 
-/* qcd_digest_key turns tokens into what is stored of them.  Constant once
- * made. */
+/* qcd_digest_key turns a token into the digest that is stored.  Constant after
+ * its initialization. */
 typedef struct qcd_digest_key {
     qcd_hmac hmac;
 } qcd_digest_key;
 
-/* qcd_spread keeps a taker that has lost thousands of SAs at once from coming
- * back with all of them in the same millisecond.  Opaque. */
+/* qcd_spread keeps a taker that has lost thousands of SAs at once from
+ * recovering all of them in the same millisecond.  Opaque. */
 typedef struct qcd_spread {
     uint64_t busy_until_ms;
 } qcd_spread;
