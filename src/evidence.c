@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* evidence.c: the evidence rule, by which no token of a live IKE SA is shown
- * (RFC 6290 section 9.2), and the graveyard that serves it. */
+/* evidence.c: the evidence rule, which keeps the token of a live IKE SA from
+ * being shown (RFC 6290 section 9.2), and the graveyard that serves it. */
 #include "parts.h"
 
 #include <string.h>
 
 #include "ike.h"
 
-/* Our own SPIs are sealed and so spread evenly; what a peer chose does not
- * steer where its SA is buried. */
+/* Our own SPIs are sealed and therefore spread evenly.  A peer can't choose the
+ * set of its SA. */
 static size_t set_of(const qcd_ike_sa *sa)
 {
     const uint8_t *o = qcd_ike_sa_local(sa)->octets;
@@ -49,8 +49,8 @@ void qcd_takeover_add(qcd_takeover *takeover, uint8_t node)
     takeover->nodes[node / 64] |= (uint64_t)1 << (node % 64);
 }
 
-/* RFC 6290 section 6: only the active gateway holds the shared address, so who
- * is asked there has taken the place of the others. */
+/* RFC 6290 section 6: only the active gateway holds the shared address.  A
+ * gateway that receives a request there has taken the place of the others. */
 static bool is_taken_over(const qcd_takeover *takeover, uint8_t node,
                           const qcd_address *destination)
 {
@@ -66,8 +66,8 @@ static enum qcd_evidence weigh_own(const qcd_origin *origin,
     if (origin->run != 0 && origin->run < mint->first_run) {
         return QCD_EVIDENCE_EARLIER_RUN;
     }
-    /* A run that is yet to come has come from a state that was rolled back:
-     * whether its process lives, nothing tells. */
+    /* A future run comes from a state that was rolled back.  Nothing tells
+     * whether its process lives. */
     if (origin->run < mint->first_run || origin->run > mint->run) {
         return QCD_EVIDENCE_NONE;
     }
@@ -85,7 +85,7 @@ enum qcd_evidence evidence_weigh(const qcd_header *request, const witness *by)
     if (origin.node == by->mint->node) {
         return weigh_own(&origin, by->mint, by->is_buried);
     }
-    /* Another gateway may hold it, unless we stand where it stood. */
+    /* Another gateway may have the SA, unless we have taken its place. */
     return is_taken_over(by->takeover, origin.node, by->destination)
                ? QCD_EVIDENCE_TAKEN_OVER
                : QCD_EVIDENCE_NONE;
@@ -97,14 +97,14 @@ enum qcd_evidence evidence_weigh_lost(const qcd_ike_sa *sa,
 {
     qcd_origin origin;
 
-    /* The map is read from a disk: a role may be none, and half an SA never had
-     * a child. */
+    /* The map is read from a disk: the role may be invalid.  An SA without both
+     * SPIs never had a child. */
     if ((sa->role != QCD_INITIATOR && sa->role != QCD_RESPONDER) ||
         spi_is_zero(qcd_ike_sa_remote(sa))) {
         return QCD_EVIDENCE_NONE;
     }
-    /* RFC 6290 section 8.2: the map may be out of date.  What it names as lost
-     * is that only where our SPI says so: an SA of this run never is. */
+    /* RFC 6290 section 8.2: the map may be out of date.  An SA that it names as
+     * lost is lost only if our SPI says so.  An SA of this run never is. */
     if (!spi_open(&origin, seal, qcd_ike_sa_local(sa)) ||
         origin.node != mint->node) {
         return QCD_EVIDENCE_NONE;

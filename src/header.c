@@ -42,8 +42,8 @@ void header_write(wr *w, const qcd_header *header)
 
 bool header_exchange_is_clear(const qcd_header *header)
 {
-    /* RFC 6290 sections 4.3 and 7, with erratum 3448: in a resumption, too, no
-     * token has its place before IKE_AUTH. */
+    /* RFC 6290 sections 4.3 and 7, with erratum 3448: no token belongs before
+     * IKE_AUTH, in a resumption either. */
     return header->exchange_type == IKE_SA_INIT ||
            header->exchange_type == IKE_SESSION_RESUME;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* hmac.c: HMAC-SHA-256 whose key is taken in once and then copied, which saves
+/* hmac.c: HMAC-SHA-256 whose key is absorbed once and then copied.  This saves
  * half of the compressions of a short message. */
 #include <qcd/qcd.h>
 

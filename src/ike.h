@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ike.h: the numbers of RFC 7296 and RFC 5723 that the core looks at, and what
- * its files share. */
+/* ike.h: the numbers of RFC 7296 and RFC 5723 that the core uses, and the
+ * functions that its files share. */
 #ifndef QCD_IKE_H
 #define QCD_IKE_H
 
@@ -24,35 +24,36 @@ enum {
     PAYLOAD_SKF = 53,
     PAYLOAD_HEADER_LEN = 4,
     PAYLOAD_CRITICAL = 0x80,
-    /* Behind the headers of an Encrypted payload stand at least an IV of 8
-     * octets, a Pad Length and an integrity check value of 8 octets: AES-GCM
-     * and AES-CCM with the shortest tag, RFC 5282 sections 3 and 4.  All other
-     * transforms for IKE need more. */
+    /* After the headers of an Encrypted payload come at least an IV of 8
+     * octets, a Pad Length and an integrity check value of 8 octets.  That is
+     * AES-GCM or AES-CCM with the shortest tag, RFC 5282 sections 3 and 4.  All
+     * other transforms for IKE need more. */
     ENCRYPTED_LEN_MIN = 8 + 1 + 8,
     NOTIFY_HEADER_LEN = 4, /* Protocol ID to Notify Message Type */
 };
 
-/* header_read reads an IKE header; the caller looks at `r->bad`. */
+/* header_read reads an IKE header; the caller checks `r->bad`. */
 void header_read(qcd_header *out, rd *r);
 
-/* header_write appends `header`, its length field included. */
+/* header_write appends `header`, including its length field. */
 void header_write(wr *w, const qcd_header *header);
 
-/* header_exchange_is_clear tells whether messages of that exchange are in the
- * clear by design: before there are keys, nothing about an SA can be said. */
+/* header_exchange_is_clear tells whether messages of this exchange are in the
+ * clear by design.  Before there are keys, nothing can be said about an SA. */
 bool header_exchange_is_clear(const qcd_header *header);
 
-/* spi_is_zero tells whether `spi` stands for no SPI. */
+/* spi_is_zero tells whether `spi` is zero, which stands for no SPI. */
 bool spi_is_zero(const qcd_spi *spi);
 
-/* address_is_valid tells whether `a` has a length that an address can have. */
+/* address_is_valid tells whether the length of `a` is valid for an address. */
 bool address_is_valid(const qcd_address *a);
 
-/* address_equals compares two addresses, of which either may be none. */
+/* address_equals tells whether two addresses are equal.  Either may be
+ * empty. */
 bool address_equals(const qcd_address *a, const qcd_address *b);
 
-/* notify is a notify payload's body, cut into its parts; `spi` and `data` are
- * borrowed from the input. */
+/* notify is the body of a notify payload, split into its parts.  `spi` and
+ * `data` are borrowed from the input. */
 typedef struct notify {
     uint16_t type;
     size_t spi_len;
@@ -61,14 +62,14 @@ typedef struct notify {
     const uint8_t *data;
 } notify;
 
-/* notify_read cuts up the rest of `r`; the caller looks at `r->bad`. */
+/* notify_read splits the rest of `r`; the caller checks `r->bad`. */
 void notify_read(notify *out, rd *r);
 
-/* notify_token takes the token out of a QCD_TOKEN notify. */
+/* notify_token extracts the token of a QCD_TOKEN notify. */
 enum qcd_err notify_token(qcd_token *out, const notify *in);
 
-/* mac_set_key and mac_digest are HMAC-SHA-256.  mac_digest gives the first
- * `out_len` octets, 32 at most, and leaves `hmac` as it was. */
+/* mac_set_key and mac_digest are HMAC-SHA-256.  mac_digest returns the first
+ * `out_len` octets, 32 at most, and leaves `hmac` unchanged. */
 void mac_set_key(qcd_hmac *out, const uint8_t *key, size_t key_len);
 void mac_digest(uint8_t *out, size_t out_len, const qcd_hmac *hmac,
                 const uint8_t *in, size_t in_len);

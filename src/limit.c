@@ -3,10 +3,10 @@
  * sections 2.4 and 2.21.4.
  *
  * A bucket is one number: the time until which it is busy if each event takes
- * `interval`.  An event conforms while that lies no more than `tolerance`
- * ahead.  Sources share a sketch of such buckets: a source is held back where
- * the least busy of its cells is, and moves no cell further than that one, so
- * a loud neighbour in some of them costs it nothing. */
+ * `interval`.  An event conforms if that time is at most `tolerance` ahead.
+ * Sources share a sketch of such buckets.  A source is held back only if the
+ * least busy of its cells holds it back, and it moves no cell further than that
+ * one.  So a loud neighbour in some of its cells costs it nothing. */
 #include "parts.h"
 
 #include <assert.h>
@@ -18,12 +18,12 @@ enum {
     NS_PER_MS = 1000000,
     HEARD_AGE_MS = 30000,
     HEARD_BITS = QCD_HEARD_WORDS * 64,
-    /* At four bits an item a filter is then at most 40 % full, and takes one
-     * item in forty for one that it has heard; the two of them one in twenty.
-     */
+    /* At four bits an item a filter is then at most 40 % full, and mistakes one
+     * new item in forty for one that it has heard.  The two filters together
+     * mistake one in twenty. */
     HEARD_ITEMS = HEARD_BITS / 8,
     HEARD_HASHES = 4,
-    SOURCE_LEN_MAX = 8 /* octets of an address that tell sources apart */
+    SOURCE_LEN_MAX = 8 /* octets of an address that identify a source */
 };
 
 _Static_assert(QCD_SKETCH_ROWS == 4 && HEARD_HASHES == 4,
@@ -34,7 +34,8 @@ typedef struct indices {
     uint32_t heard[HEARD_HASHES];
 } indices;
 
-/* What is hashed begins with its kind, so that an SPI is no address. */
+/* The hashed octets start with their kind, so that an SPI can't pass for an
+ * address. */
 enum kind {
     KIND_SOURCE = 1,
     KIND_SA = 2,
@@ -68,7 +69,7 @@ static void find_indices(indices *out, const qcd_hmac *key, enum kind kind,
 static size_t source_len(const qcd_address *source)
 {
     assert(source->len == 4 || source->len == 16);
-    /* Who has one address of an IPv6 /64 has them all. */
+    /* A host that has one address of an IPv6 /64 has them all. */
     return source->len == 16 ? SOURCE_LEN_MAX : source->len;
 }
 
@@ -78,14 +79,14 @@ static void find_source(indices *out, const qcd_hmac *key,
     find_indices(out, key, KIND_SOURCE, source->octets, source_len(source));
 }
 
-/* SPIs as one source names them. */
+/* An SA's SPIs are counted for each source that names them. */
 static void find_at_source(indices *out, const qcd_hmac *key, enum kind kind,
                            const qcd_address *source, const qcd_spis *spis)
 {
     uint8_t input[SOURCE_LEN_MAX + sizeof(*spis)];
     wr w;
 
-    /* The length tells IPv4 and IPv6 apart. */
+    /* The length distinguishes IPv4 from IPv6. */
     wr_init(&w, input, sizeof(input));
     wr_bytes(&w, source->octets, source_len(source));
     wr_bytes(&w, spis->initiator.octets, QCD_SPI_LEN);
@@ -98,7 +99,7 @@ static uint64_t later(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-/* Rounded up: a limit is not to be exceeded by a fraction. */
+/* The interval is rounded up, so that no limit is exceeded by a fraction. */
 static uint64_t interval_of(uint32_t rate)
 {
     const uint64_t second = (uint64_t)1000 * NS_PER_MS;
@@ -106,7 +107,7 @@ static uint64_t interval_of(uint32_t rate)
     return rate == 0 ? 0 : (second + rate - 1) / rate;
 }
 
-/* So many a second for each source, and as many at once. */
+/* `rate` events a second for each source, and a burst of the same number. */
 static void source_limit_init(qcd_source_limit *out, uint32_t rate,
                               const uint8_t key[QCD_RANDOM_KEY_LEN])
 {
@@ -116,7 +117,7 @@ static void source_limit_init(qcd_source_limit *out, uint32_t rate,
     out->tolerance = rate == 0 ? 0 : (rate - 1) * out->interval;
 }
 
-/* Until when a source is busy: its least busy cell tells. */
+/* A source is busy for as long as its least busy cell. */
 static uint64_t sketch_busy(const qcd_source_limit *limit, const indices *at,
                             uint64_t now)
 {
@@ -190,16 +191,17 @@ bool verify_limit_pass(qcd_verify_limit *limit, const qcd_address *source,
     if (limit->sas.interval == 0) {
         return false;
     }
-    /* RFC 6290 section 8.1: for each source; and for each SA, since a source
-     * can be forged: who forges the address of a gateway that he knows one SA
-     * of would hold back the tokens of all its other SAs. */
+    /* RFC 6290 section 8.1: the limit is for each source.  It is also for each
+     * SA, since a source can be forged.  Otherwise an attacker who forges a
+     * gateway's address and knows one of its SAs would hold back the tokens of
+     * all its other SAs. */
     find_at_source(&at, &limit->sas.key, KIND_VERIFY, source, spis);
     if (sketch_conforms(&limit->sas, &at, now)) {
         sketch_charge(&limit->sas, &at, now);
         return true;
     }
-    /* And that SA's own token comes among the forged ones.  To check some more
-     * costs next to nothing, so it is found among them. */
+    /* That SA's own token arrives among the forged ones.  To check some more
+     * messages costs next to nothing, so its token is found among them. */
     return pool_pass(&limit->common, now);
 }
 
@@ -213,13 +215,13 @@ static void heard_turn(qcd_heard *heard, uint64_t now_ms)
 
 static void heard_age(qcd_heard *heard, uint64_t now_ms)
 {
-    /* Threads that waited for each other may come with an earlier time. */
+    /* Threads that waited for each other may pass an earlier time. */
     uint64_t age = later(now_ms, heard->since_ms) - heard->since_ms;
 
     if (heard->num_items >= HEARD_ITEMS || age >= HEARD_AGE_MS) {
         heard_turn(heard, now_ms);
     }
-    /* What was heard before a long silence is forgotten as well. */
+    /* Items heard before a long silence are forgotten as well. */
     if (age >= (uint64_t)2 * HEARD_AGE_MS) {
         heard_turn(heard, now_ms);
     }
@@ -235,7 +237,7 @@ static bool bits_set(const uint64_t *bits, const indices *at)
     return all;
 }
 
-/* Tells whether the item is new, and notes it. */
+/* Tells whether the item is new, and records it. */
 static bool heard_first(qcd_heard *heard, const indices *at, uint64_t now_ms)
 {
     heard_age(heard, now_ms);
@@ -262,7 +264,7 @@ enum qcd_err reply_limit_init(qcd_reply_limit *out, uint32_t rate,
         return QCD_ERR_RANGE;
     }
     source_limit_init(&out->sources, rate_source, key);
-    /* Where a quarter is nothing, nothing is kept apart. */
+    /* If a quarter would be zero, nothing is reserved. */
     bool is_split = rate >= 4 && burst >= 4;
     uint32_t new_rate = is_split ? rate / 4 : 0;
     uint32_t new_burst = is_split ? burst / 4 : 0;
@@ -277,9 +279,9 @@ static bool heard_has(const qcd_heard *heard, const indices *at)
     return bits_set(heard->bits[0], at) || bits_set(heard->bits[1], at);
 }
 
-/* Heard is who asked, answered or not: a flood makes itself known.  Sources are
- * forged without end, dead SAs are not: each have their own memory, or the ones
- * would drive out the others. */
+/* A request counts as heard even if it gets no reply, so a flood makes itself
+ * known.  There is no end of forged sources, but of dead SAs there is.  Each
+ * kind has its own memory, or one would drive out the other. */
 static bool reply_conforms(qcd_reply_limit *limit, const indices *from,
                            const indices *sa, uint64_t now_ms)
 {
@@ -294,11 +296,12 @@ static bool reply_conforms(qcd_reply_limit *limit, const indices *from,
 }
 
 /* Many peers may share one address, behind a NAT or as tunnels between two
- * gateways.  Where the peer of an SA is known to be, that SA has a turn of its
- * own, which no other uses up: neither a stranger who repeats the SPIs that he
- * has seen, nor one who asks for them from elsewhere.  A stranger who forges
- * the peer's address gains nothing: the reply goes to the peer, is the one that
- * it needs, and comes out of what all sources share. */
+ * gateways.  If the peer of an SA is known to be at the source, the SA has a
+ * turn of its own, which nobody else uses up.  A stranger can't, by repeating
+ * SPIs that he has seen or by asking for them from elsewhere.  A stranger who
+ * forges the peer's address gains nothing: the reply goes to the peer, is the
+ * one that the peer needs, and counts against the rate that all sources
+ * share. */
 bool reply_limit_pass(qcd_reply_limit *limit, const qcd_address *source,
                       const qcd_spi *local, bool is_home, uint64_t now_ms)
 {
@@ -314,8 +317,9 @@ bool reply_limit_pass(qcd_reply_limit *limit, const qcd_address *source,
     find_at_source(&turn, key, KIND_TURN, source, &named);
     bool has_turn = is_home && limit->sources.interval != 0 &&
                     !heard_has(&limit->heard_sas, &turn);
-    /* A source is charged for its answers alone: were it for its requests,
-     * a flood of forged ones would fill the sketch and hold back everybody. */
+    /* A source is charged only for the replies that it gets.  If it were
+     * charged for its requests, a flood of forged ones would fill the sketch
+     * and hold back everybody. */
     if ((!has_turn && !sketch_conforms(&limit->sources, &from, now)) ||
         !reply_conforms(limit, &from, &sa, now_ms)) {
         return false;
@@ -330,7 +334,7 @@ bool reply_limit_pass(qcd_reply_limit *limit, const qcd_address *source,
 
 bool reply_limit_pass_unasked(qcd_reply_limit *limit, uint64_t now_ms)
 {
-    /* A source can't be forged that is our own memory. */
+    /* The source is our own memory, which nobody can forge. */
     return pool_pass(&limit->common, now_ms * NS_PER_MS);
 }
 

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* maker.c: what a token maker does with a request for an IKE SA that it does
- * not have, RFC 6290 sections 3 and 4.5, and with ESP of one that it lost,
- * section 8.2. */
+/* maker.c: how a token maker handles a request for an IKE SA that it does not
+ * have, RFC 6290 sections 3 and 4.5, and ESP of one that it lost, section
+ * 8.2. */
 #include "parts.h"
 
 #include <string.h>
 
 #include "ike.h"
 
-/* RFC 7383 section 2.5: the first fragment, which speaks for the message, or it
- * stands alone. */
+/* RFC 7383 section 2.5: the first fragment.  It stands for the whole message,
+ * or is the whole message. */
 static bool is_first_fragment(rd *r)
 {
     uint16_t number = rd_be16(r);
@@ -19,7 +19,8 @@ static bool is_first_fragment(rd *r)
 }
 
 /* RFC 7296 section 3.14: an Encrypted payload is the last one of its message.
- * So it reaches to the end, and a header that only names one is no request. */
+ * So it extends to the end, and a header that only names one is not a
+ * request. */
 static bool has_encrypted_payload(const qcd_header *h, const uint8_t *in,
                                   size_t in_len)
 {
@@ -27,7 +28,7 @@ static bool has_encrypted_payload(const qcd_header *h, const uint8_t *in,
 
     rd_init(&r, in, in_len);
     (void)rd_bytes(&r, QCD_HEADER_LEN);
-    (void)rd_bytes(&r, 2); /* next payload, flags: the peer's business */
+    (void)rd_bytes(&r, 2); /* next payload, flags: ignored */
     uint16_t len = rd_be16(&r);
     if (r.bad || len != PAYLOAD_HEADER_LEN + r.len) {
         return false;
@@ -38,8 +39,8 @@ static bool has_encrypted_payload(const qcd_header *h, const uint8_t *in,
     return h->next_payload == PAYLOAD_SK && r.len >= ENCRYPTED_LEN_MIN;
 }
 
-/* RFC 6290 section 3: a protected IKE request.  RFC 7296 section 2.21.4: what
- * is marked as a response is never answered. */
+/* RFC 6290 section 3: a protected IKE request.  RFC 7296 section 2.21.4: a
+ * message that is marked as a response never gets a reply. */
 static bool is_protected_request(const qcd_header *h, const uint8_t *in,
                                  size_t in_len)
 {
@@ -51,7 +52,7 @@ static bool is_protected_request(const qcd_header *h, const uint8_t *in,
     return has_encrypted_payload(h, in, in_len);
 }
 
-/* ---- The maker as a whole ----------------------------------------------- */
+/* ---- The maker as a whole ---------------------------------------------- */
 
 static bool are_good(const qcd_maker_settings *settings,
                      const qcd_maker_state *state)
@@ -133,7 +134,7 @@ void qcd_maker_rotate(qcd_maker *maker, const qcd_secret *newest)
     keys_rotate(&maker->keys, newest);
 }
 
-/* ---- Requests for an IKE SA that we don't have --------------------------- */
+/* ---- Requests for an IKE SA that we don't have ------------------------- */
 
 enum qcd_judgement qcd_maker_judge(qcd_maker *maker, qcd_header *out,
                                    const qcd_packet *packet, uint64_t now_ms)
@@ -154,8 +155,9 @@ enum qcd_judgement qcd_maker_judge(qcd_maker *maker, qcd_header *out,
     if (evidence_weigh(&h, &by) == QCD_EVIDENCE_NONE) {
         return QCD_SILENT_NO_EVIDENCE;
     }
-    /* RFC 6290 section 9.3: who guesses SPIs is shown nothing.  The limits only
-     * now: what gets no answer must not use them up. */
+    /* RFC 6290 section 9.3: an attacker who guesses SPIs is shown nothing.  The
+     * limits come only now: a request that gets no reply must not use them
+     * up. */
     if (!reply_limit_pass(&maker->replies, &packet->source,
                           qcd_ike_sa_local(&sa), packet->is_home, now_ms)) {
         return QCD_SILENT_LIMIT;
@@ -165,8 +167,9 @@ enum qcd_judgement qcd_maker_judge(qcd_maker *maker, qcd_header *out,
 }
 
 /* RFC 7296 section 1.5 and RFC 6290 section 4.5: SPIs, Message ID and exchange
- * type are the request's.  RFC 7296 section 3.1: R is set, I tells that the
- * other side speaks, all other flags are clear and the minor version is 0. */
+ * type are those of the request.  RFC 7296 section 3.1: R is set, I is the
+ * opposite of the request's, all other flags are clear and the minor version is
+ * 0. */
 static void reply_header(qcd_header *out, const qcd_header *request)
 {
     *out = *request;
@@ -198,11 +201,12 @@ static uint64_t mix(uint64_t v)
     return v ^ v >> 31;
 }
 
-/* The generation that a message about `spis` begins with, for a peer that reads
- * only the first token.  It follows from the time, so that nothing has to be
- * remembered: the newest in half of all messages, each of the others equally
- * often in the rest.  It is a hash of the time: a peer asks at intervals of its
- * own, and any simpler function has intervals at which it repeats itself. */
+/* Returns the generation of the first token in a message about `spis`, for a
+ * peer that reads only the first token.  It depends on the time, so nothing has
+ * to be remembered.  The newest comes first in half of all messages, and each
+ * of the others equally often in the rest.  It is a hash of the time: a peer
+ * asks at its own intervals, and any simpler function would repeat itself at
+ * some of them. */
 static size_t first_generation(const qcd_spis *spis, size_t num,
                                uint64_t now_ms)
 {
@@ -218,8 +222,8 @@ static size_t first_generation(const qcd_spis *spis, size_t num,
     return num_older == 0 || draw % 2 == 0 ? 0 : 1 + (draw >> 32) % num_older;
 }
 
-/* The generation at `place` of a message that begins with `first`: the others
- * follow, the newest first. */
+/* Returns the generation at `place` of a message that starts with `first`.  The
+ * others follow, newest first. */
 static size_t generation_at(size_t place, size_t first)
 {
     if (place == 0) {
@@ -228,8 +232,8 @@ static size_t generation_at(size_t place, size_t first)
     return place <= first ? place - 1 : place;
 }
 
-/* show is a message that is being built: about whom, to whom, when, and how
- * long it may be. */
+/* show describes a message under construction: our role, who takes it, how long
+ * it may be, and the time. */
 typedef struct show {
     enum qcd_role role;
     const qcd_address *taker;
@@ -256,8 +260,8 @@ static enum qcd_err add_tokens(const qcd_maker *maker, qcd_message *message,
     return err;
 }
 
-/* Encodes `message` with the tokens of an IKE SA, as many as fit: RFC 6290
- * section 4.5, one of each generation. */
+/* Encodes `message` with the tokens of an IKE SA, as many as fit: one of each
+ * generation, RFC 6290 section 4.5. */
 static enum qcd_err encode_with_tokens(const qcd_maker *maker,
                                        qcd_datagram *out, qcd_message *message,
                                        const show *how)
@@ -275,8 +279,8 @@ static enum qcd_err encode_with_tokens(const qcd_maker *maker,
     return err;
 }
 
-/* A reply is bounded by what it answers, so that nobody gains by having us
- * answer to somebody else's address. */
+/* The request's length bounds the reply.  Nobody gains by making us reply to
+ * somebody else's address. */
 static size_t max_reply_len(size_t request_len)
 {
     return request_len > SIZE_MAX / QCD_AMPLIFICATION_MAX
@@ -298,9 +302,9 @@ enum qcd_err qcd_maker_reply(const qcd_maker *maker, qcd_datagram *out,
     return encode_with_tokens(maker, out, &reply, &how);
 }
 
-/* ---- ESP of lost SAs ----------------------------------------------------- */
+/* ---- ESP of lost SAs --------------------------------------------------- */
 
-/* Is the packet long enough for an answer with a token? */
+/* Tells whether the packet is long enough for a reply with a token. */
 static bool has_room_for_token(const qcd_traffic *packet, size_t token_len)
 {
     const size_t notify_len = PAYLOAD_HEADER_LEN + NOTIFY_HEADER_LEN;
@@ -310,17 +314,18 @@ static bool has_room_for_token(const qcd_traffic *packet, size_t token_len)
     return max_reply_len(packet->len) >= least;
 }
 
-/* Does the packet come from where the map has the peer?  Others behind the same
- * address of a NAT have other ports. */
+/* Tells whether the packet comes from the peer's address in the map.  Other
+ * hosts behind the same NAT address have other ports. */
 static bool is_from_peer(const qcd_lost *lost, const qcd_traffic *packet)
 {
     return address_equals(&packet->source, &lost->peer) &&
            (!packet->encap || packet->source_port == lost->peer_port);
 }
 
-/* judge_known decides on a lost SA of which there is evidence.  The SA's second
- * is used up by an answer alone.  Were it by what the other limits refuse, who
- * is over his own could hold back the answer to the peer for nothing. */
+/* judge_known decides about a lost SA of which there is evidence.  Only a reply
+ * uses up the SA's second.  If replies that the other limits refuse used it up
+ * too, a source over its own limit could hold back the reply to the peer at no
+ * cost. */
 static enum qcd_judgement judge_known(qcd_maker *maker, const qcd_lost *lost,
                                       const qcd_traffic *packet,
                                       uint64_t now_ms)
@@ -333,7 +338,7 @@ static enum qcd_judgement judge_known(qcd_maker *maker, const qcd_lost *lost,
         return QCD_SILENT_TOLD;
     }
     if (packet == NULL) {
-        /* The peer may not be there any more: this is not its turn. */
+        /* The peer may have left this address: do not charge its SA. */
         return reply_limit_pass_unasked(&maker->replies, now_ms)
                    ? QCD_ANSWER
                    : QCD_SILENT_LIMIT;
@@ -357,16 +362,17 @@ enum qcd_judgement qcd_maker_judge_lost(qcd_maker *maker, const qcd_lost *lost,
         !has_room_for_token(packet, maker->settings.token_len)) {
         return QCD_SILENT_NO_REQUEST;
     }
-    /* The peer's address is as the map has it, from a disk. */
+    /* The peer's address comes from the map, so from a disk. */
     if (!address_is_valid(target) || !qcd_maker_is_lost(maker, &lost->sa)) {
         return QCD_SILENT_NO_EVIDENCE;
     }
     return judge_known(maker, lost, packet, now_ms);
 }
 
-/* RFC 6290 sections 4.5 and 8.2: the parent's IKE SPIs, so that the taker finds
- * its SA.  RFC 7296 section 1.5: it is no response, and nobody responds to it;
- * section 3.1: where the SPIs name an SA, the I flag tells whose is whose. */
+/* RFC 6290 sections 4.5 and 8.2: the IKE SPIs of the parent, so that the taker
+ * finds its SA.  RFC 7296 section 1.5: the message is not a response, and
+ * nobody responds to it.  Section 3.1: the SPIs name an SA, so the I flag tells
+ * whose is whose. */
 static void tell_header(qcd_header *out, const qcd_ike_sa *sa)
 {
     memset(out, 0, sizeof(*out));

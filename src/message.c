@@ -68,12 +68,12 @@ static enum qcd_err take_notify(qcd_message *out, rd *body)
         out->cause = QCD_CAUSE_INVALID_IKE_SPI;
         return QCD_OK;
     default:
-        return QCD_OK; /* RFC 7296 section 3.10.1: unknown ones are ignored */
+        return QCD_OK; /* RFC 7296 section 3.10.1: ignore unknown types */
     }
 }
 
-/* Reads one payload of type `type` and tells the type of the next one (RFC 7296
- * section 3.2). */
+/* Reads one payload of type `type` and returns the type of the next one in
+ * `next` (RFC 7296 section 3.2). */
 static enum qcd_err take_payload(qcd_message *out, uint8_t *next, rd *r,
                                  uint8_t type)
 {
@@ -83,7 +83,7 @@ static enum qcd_err take_payload(qcd_message *out, uint8_t *next, rd *r,
     if (r->bad) {
         return QCD_ERR_TRUNCATED;
     }
-    /* Less than its own header would be walked for ever. */
+    /* A payload shorter than its own header would loop for ever. */
     if (len < PAYLOAD_HEADER_LEN) {
         return QCD_ERR_MALFORMED;
     }
@@ -95,8 +95,8 @@ static enum qcd_err take_payload(qcd_message *out, uint8_t *next, rd *r,
     if (type == PAYLOAD_NOTIFY) {
         return take_notify(out, &body);
     }
-    /* What is encrypted is not ours to judge, and what is critical must not be
-     * passed over (RFC 7296 section 2.5). */
+    /* An encrypted payload is not ours to judge.  A critical one must not be
+     * skipped (RFC 7296 section 2.5). */
     if (type == PAYLOAD_SK || type == PAYLOAD_SKF ||
         (flags & PAYLOAD_CRITICAL) != 0) {
         return QCD_ERR_MALFORMED;

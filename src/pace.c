@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pace.c: how fast a maker tells the peers of lost SAs without being asked, and
- * how a taker comes back with many (RFC 6290 section 8.2; section 3 leaves the
- * taker free when it makes new SAs). */
+/* pace.c: how fast a maker announces lost SAs to the peers, and how a taker
+ * spreads the recovery of many SAs (RFC 6290 section 8.2; section 3 lets the
+ * taker choose when it makes new SAs). */
 #include "parts.h"
 
 #include <string.h>
 
 enum {
     MS_PER_S = 1000,
-    /* Fine enough for the least rate to grow in a millisecond. */
+    /* Fine enough for the lowest rate to grow in a millisecond. */
     RATE_UNIT = 1000000,            /* of a rate, in a message a second */
     CREDIT_UNIT = 1000 * RATE_UNIT, /* of credit, in a message */
     RATE_FIRST = 100,               /* a second */
-    GROWTH_MS = 500, /* the rate doubles, or grows by e if asked often */
-    CUT_MS = 100,    /* between two halvings: what they bring has to show */
-    BURST_MS = 20    /* that may come at once after a pause */
+    GROWTH_MS = 500, /* rate doubles, or grows by e if asked often */
+    CUT_MS = 100,    /* between two halvings: an effect takes time */
+    BURST_MS = 20    /* burst after a pause */
 };
 
 static uint64_t lesser(uint64_t a, uint64_t b)
@@ -54,7 +54,7 @@ static void go_on(qcd_pace *pace, uint32_t num_half_open, uint64_t passed_ms)
         uint64_t grown = pace->rate + pace->rate * passed_ms / GROWTH_MS;
         pace->rate = lesser(grown, pace->rate_max);
     }
-    /* And one, or what is left of a message would be lost with each. */
+    /* Plus one, or the fraction of a message would be lost each time. */
     uint64_t burst = pace->rate * BURST_MS + CREDIT_UNIT;
     pace->credit = lesser(pace->credit + pace->rate * passed_ms, burst);
 }

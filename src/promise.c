@@ -7,8 +7,8 @@
 
 #include "ike.h"
 
-/* The address that the token of a peer at `taker` is bound to, len 0 for
- * none. */
+/* Returns the address to which the token of a peer at `taker` is bound.  Its
+ * len is 0 if tokens are unbound. */
 static qcd_address bound_to(const qcd_maker *maker, const qcd_address *taker)
 {
     static const qcd_address unbound;
@@ -16,7 +16,7 @@ static qcd_address bound_to(const qcd_maker *maker, const qcd_address *taker)
     return maker->settings.is_bound ? *taker : unbound;
 }
 
-/* How many rotations ago the pledged generation was the newest one. */
+/* Returns how many rotations ago the pledged generation was the newest. */
 static uint32_t age_of(const qcd_maker *maker, const qcd_pledge *pledge)
 {
     return maker->keys.newest - pledge->generation;
@@ -30,7 +30,7 @@ bool qcd_maker_is_due(const qcd_maker *maker, const qcd_promise *promise,
     if (promise->is_sent || !qcd_maker_owns(maker, sa)) {
         return false;
     }
-    /* RFC 6290 sections 4.2 and 4.3: a new SA, also one that was resumed. */
+    /* RFC 6290 sections 4.2 and 4.3: a new SA, or a resumed one. */
     if (!promise->is_given) {
         return true;
     }
@@ -38,10 +38,11 @@ bool qcd_maker_is_due(const qcd_maker *maker, const qcd_promise *promise,
     if (!address_equals(&promise->given.taker, &bound)) {
         return true;
     }
-    /* The last generation is replaced while it can still be made: a crash at
-     * any time then finds a token that we can show.  That also keeps what
-     * a crash needs to the newest three, which fit into the answer to an empty
-     * request with an ICV of 16 octets; all four would not. */
+    /* A token of the last generation is replaced while it can still be made.  A
+     * crash at any time then finds a token that we can show.  This also means
+     * that after a crash only the newest three generations are needed.  They
+     * fit into the reply to an empty request with an ICV of 16 octets; all four
+     * would not. */
     return age_of(maker, &promise->given) >= QCD_GENERATIONS_MAX - 1;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* rd.h: a bounded reader that remembers failure.  Read straight through, test
- * `bad` once: after a read past the end every read gives 0 or NULL.  A length
- * that steers a loop or a copy is checked before it is used. */
+/* rd.h: a bounded reader that remembers failure.  Read straight through and
+ * test `bad` once: after a read past the end every read returns 0 or NULL.  A
+ * length that controls a loop or a copy is checked before it is used. */
 #ifndef QCD_RD_H
 #define QCD_RD_H
 
@@ -15,7 +15,7 @@ typedef struct rd {
     bool bad;
 } rd;
 
-/* rd_init reads the `len` octets at `in`, which may be NULL when `len` is 0. */
+/* rd_init reads the `len` octets at `in`, which may be NULL if `len` is 0. */
 static inline void rd_init(rd *r, const uint8_t *in, size_t len)
 {
     static const uint8_t none[1] = {0};
@@ -26,7 +26,7 @@ static inline void rd_init(rd *r, const uint8_t *in, size_t len)
 }
 
 /* rd_bytes returns the next `n` octets, borrowed from the input, or NULL.  It
- * is the only function that touches the bound. */
+ * is the only function that moves the bound. */
 static inline const uint8_t *rd_bytes(rd *r, size_t n)
 {
     const uint8_t *p = r->p;
@@ -41,7 +41,7 @@ static inline const uint8_t *rd_bytes(rd *r, size_t n)
     return p;
 }
 
-/* rd_sub makes `out` a reader of the next `n` octets, a bad one if there are
+/* rd_sub makes `out` a reader of the next `n` octets.  It is bad if there are
  * fewer. */
 static inline void rd_sub(rd *out, rd *r, size_t n)
 {

@@ -12,7 +12,7 @@ enum {
     REFUSED_LONG_MS = 3600 * 1000,
     REFUSED_GAP_MS = 300 * 1000,
     CRASH_GAP_MS = 1000,
-    CRASHES_QUICK = 2, /* with that gap, then it doubles */
+    CRASHES_QUICK = 2, /* with that gap; then it doubles */
     JITTER_SHARE = 4
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* seal.c: IKE SPIs that only their minter can read: a permutation of
- * `zero tag 16 | node 8 | run 16 | counter 24`.  To anybody else they are
- * unpredictable, as RFC 6290 section 9.3 demands. */
+/* seal.c: IKE SPIs that only the gateway that minted them can read.  Each is a
+ * permutation of `zero tag 16 | node 8 | run 16 | counter 24`.  Nobody else can
+ * predict them, as RFC 6290 section 9.3 demands. */
 #include "parts.h"
 
 #include <assert.h>
@@ -96,10 +96,10 @@ enum qcd_err mint_spi(qcd_spi *out, qcd_mint *mint, const qcd_seal *seal)
     enum qcd_err err = QCD_ERR_RANGE;
 
     memset(out, 0, sizeof(*out));
-    /* One origin of all seals to the zero SPI, which RFC 7296 section 2.6 keeps
-     * for "none"; it is stepped over. */
+    /* One origin of all seals to the zero SPI, which RFC 7296 section 2.6
+     * reserves for "none".  It is skipped. */
     while (err != QCD_OK) {
-        /* Run 0, that of an all-zero mint, has none. */
+        /* Run 0, that of an all-zero mint, has no SPIs. */
         if (mint->run == 0 || mint->counter >= QCD_COUNTER_END) {
             return QCD_ERR_EXHAUSTED;
         }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* taker.c: what a token taker keeps of its peer's tokens, and whether one that
- * it is shown is among them, RFC 6290 sections 3, 4.5 and 5. */
+/* taker.c: what a token taker keeps of its peer's tokens, and how it checks a
+ * token that it is shown, RFC 6290 sections 3, 4.5 and 5. */
 #include "parts.h"
 
 #include <assert.h>
@@ -21,8 +21,8 @@ void digest_key_wipe(qcd_digest_key *key)
     qcd_wipe(key, sizeof(*key));
 }
 
-/* RFC 6290 section 3 allows to store a digest: who reads the taker's memory
- * after the fact learns no token (RFC 6290 section 9.1). */
+/* RFC 6290 section 3 allows a taker to store a digest.  An attacker who reads
+ * the taker's memory after the fact learns no token (RFC 6290 section 9.1). */
 static void digest_token(uint8_t out[QCD_DIGEST_LEN], const qcd_digest_key *key,
                          const qcd_token *token)
 {
@@ -30,8 +30,9 @@ static void digest_token(uint8_t out[QCD_DIGEST_LEN], const qcd_digest_key *key,
     mac_digest(out, QCD_DIGEST_LEN, &key->hmac, token->octets, token->len);
 }
 
-/* Compares with every digest that is held, in constant time.  Only a token that
- * matches tells more than RFC 7296 section 2.4 lets an unprotected message. */
+/* Compares with every digest that is held, in constant time.  Only a matching
+ * token may have more effect than RFC 7296 section 2.4 allows for an
+ * unprotected message. */
 static bool is_held(const qcd_held *held, const uint8_t digest[QCD_DIGEST_LEN])
 {
     int any = 0;
@@ -42,7 +43,7 @@ static bool is_held(const qcd_held *held, const uint8_t digest[QCD_DIGEST_LEN])
     return any != 0;
 }
 
-/* Digests and limits each have a key of their own. */
+/* Digests and limits have separate keys. */
 static void init_digests(qcd_taker *out,
                          const uint8_t random[QCD_RANDOM_KEY_LEN])
 {

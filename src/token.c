@@ -7,9 +7,9 @@
 
 #include "ike.h"
 
-/* RFC 6290 section 9.1: tokens tell nothing of the secret, nor of each other.
- * The secret itself is used for nothing but to derive the key of each purpose,
- * so that a later purpose can't be played off against this one. */
+/* RFC 6290 section 9.1: tokens reveal nothing about the secret, or about each
+ * other.  The secret itself only derives the key of each purpose, so that a
+ * later purpose can't be played off against this one. */
 static const char token_label[] = "qcd token key, RFC 6290 section 5";
 
 static void generation_init(qcd_hmac *out, const qcd_secret *secret)
@@ -68,7 +68,8 @@ enum qcd_err token_make(qcd_token *out, const recipe *of, size_t generation,
         (of->taker != NULL && !address_is_valid(of->taker))) {
         return QCD_ERR_RANGE;
     }
-    /* The input's length tells the forms of sections 5.1 and 5.2 apart. */
+    /* The length of the input distinguishes the forms of sections 5.1 and
+     * 5.2. */
     wr_init(&w, input, sizeof(input));
     wr_u8(&w, (uint8_t)sa->role);
     wr_bytes(&w, sa->spis.initiator.octets, QCD_SPI_LEN);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* traffic.c: packets of child SAs as the kernel shows them, RFC 6290 section
+/* traffic.c: packets of child SAs as the kernel delivers them, RFC 6290 section
  * 8.2: IPv4 (RFC 791), IPv6 (RFC 8200), ESP (RFC 4303), ESP in UDP (RFC 3948)
  * and AH (RFC 4302). */
 #include <qcd/qcd.h>
@@ -15,7 +15,7 @@ enum {
     IPV4_OFFSET = 0x1fff, /* Fragment Offset, in eights of octets */
     IPV6_MORE = 0x0001,
     IPV6_OFFSET = 0xfff8, /* likewise, with the flags below it cut off */
-    EXTENSIONS_MAX = 8,   /* more of them are no packet of a gateway's */
+    EXTENSIONS_MAX = 8,   /* a packet with more is not from a gateway */
     SEGMENTS_LEFT = 0x00ff,
     IKE_PORT = 500,
 
@@ -26,11 +26,11 @@ enum {
     PROTO_DESTINATION = 60,
 
     ESP_MIN = 8, /* SPI and sequence number */
-    AH_MIN = 12  /* and what is before them */
+    AH_MIN = 12  /* and the fields before them */
 };
 
-/* ip is what is behind an IP header: a protocol, and octets of which `total`
- * came although the reader may have fewer.  With `has_more` they are the first
+/* ip is what follows an IP header: a protocol, and `total` octets that arrived,
+ * although the reader may have fewer.  With `has_more` they are the first
  * fragment of a datagram. */
 typedef struct ip {
     uint8_t protocol;
@@ -74,7 +74,7 @@ static enum qcd_err read_ipv4(qcd_traffic *out, ip *behind, rd *r)
     return r->bad ? QCD_ERR_TRUNCATED : QCD_OK;
 }
 
-/* Reads one extension header and tells what follows it. */
+/* Reads one extension header and records what follows it. */
 static enum qcd_err skip_extension(ip *behind, rd *r)
 {
     uint8_t type = behind->protocol;
@@ -89,7 +89,8 @@ static enum qcd_err skip_extension(ip *behind, rd *r)
         }
         behind->has_more = (field & IPV6_MORE) != 0;
     }
-    /* RFC 8200 section 4.4: with segments left, this is not where it goes. */
+    /* RFC 8200 section 4.4: with segments left, the packet has another
+     * destination. */
     if (type == PROTO_ROUTING && (field & SEGMENTS_LEFT) != 0) {
         return QCD_ERR_MALFORMED;
     }
@@ -141,16 +142,16 @@ static enum qcd_err read_udp(qcd_traffic *out, ip *behind, rd *r)
         return QCD_ERR_TRUNCATED;
     }
     if (len < UDP_HEADER_LEN || behind->total < UDP_HEADER_LEN ||
-        out->source_port == 0) { /* nothing can be sent to that */
+        out->source_port == 0) { /* no reply can go to port 0 */
         return QCD_ERR_MALFORMED;
     }
-    /* RFC 7296 section 2.23: what goes to port 500 is IKE, without the zero
-     * octets that would tell. */
+    /* RFC 7296 section 2.23: a packet to port 500 is IKE, without the zero
+     * octets that would mark it as IKE. */
     if (out->destination_port == IKE_PORT) {
         return QCD_ERR_MALFORMED;
     }
-    /* The length is that of the whole datagram, of which a fragment is less.
-     * What counts is what came: an answer is bounded by it. */
+    /* The length is that of the whole datagram, and a fragment has less.  The
+     * octets that arrived are what counts: they bound the reply. */
     if (len > behind->total && !behind->has_more) {
         return QCD_ERR_MALFORMED;
     }
@@ -162,8 +163,8 @@ static enum qcd_err read_udp(qcd_traffic *out, ip *behind, rd *r)
 }
 
 /* Reads an SPI.  RFC 4303 section 2.1 and RFC 4302 section 2.4: 0 to 255 are
- * reserved.  RFC 3948 section 2: IKE in UDP begins with four zero octets, and
- * a keepalive has one. */
+ * reserved.  RFC 3948 section 2: IKE in UDP starts with four zero octets, and a
+ * keepalive has a single octet. */
 static enum qcd_err read_spi(qcd_traffic *out, const ip *behind, rd *r)
 {
     const uint8_t *spi = rd_bytes(r, sizeof(out->child_spi.octets));
@@ -186,7 +187,7 @@ static enum qcd_err read_esp(qcd_traffic *out, const ip *behind, rd *r)
                                    : read_spi(out, behind, r);
 }
 
-/* RFC 4302 section 2.2: its length counts in words of 32 bits, less two. */
+/* RFC 4302 section 2.2: AH's length counts words of 32 bits, less two. */
 static enum qcd_err read_ah(qcd_traffic *out, const ip *behind, rd *r)
 {
     (void)rd_u8(r);
@@ -199,9 +200,9 @@ static enum qcd_err read_ah(qcd_traffic *out, const ip *behind, rd *r)
                                                : read_spi(out, behind, r);
 }
 
-/* An answer goes to the source: what names no host (RFC 1122 section 3.2.1.3,
- * RFC 4291 section 2) would have it sent to many, and an IPv4 address in an
- * IPv6 header is one of another host's choice. */
+/* The reply goes to the source.  If the source names no single host (RFC 1122
+ * section 3.2.1.3, RFC 4291 section 2), the reply would go to many.  An IPv4
+ * address in an IPv6 header is one of another host's choice. */
 static bool is_a_host(const qcd_address *a)
 {
     static const uint8_t mapped[12] = {0, 0, 0, 0, 0,    0,

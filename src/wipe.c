@@ -11,6 +11,6 @@ void qcd_wipe(void *p, size_t len)
     }
     memset(p, 0, len);
     /* The compiler must assume that the octets at `p` are read here, so the
-     * memset above is no dead store. */
+     * memset above is not a dead store. */
     __asm__ __volatile__("" : : "r"(p) : "memory");
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* wr.h: a bounded writer that remembers failure, the mirror of rd.h.  After
- * a write that does not fit nothing more is written; test `bad` once. */
+/* wr.h: a bounded writer that remembers failure, the mirror of rd.h.  After a
+ * write that does not fit, nothing more is written.  Test `bad` once. */
 #ifndef QCD_WR_H
 #define QCD_WR_H
 
@@ -16,7 +16,7 @@ typedef struct wr {
     bool bad;
 } wr;
 
-/* wr_init writes to the `cap` octets at `out`, which may be NULL when `cap` is
+/* wr_init writes to the `cap` octets at `out`, which may be NULL if `cap` is
  * 0. */
 static inline void wr_init(wr *w, uint8_t *out, size_t cap)
 {
@@ -26,7 +26,7 @@ static inline void wr_init(wr *w, uint8_t *out, size_t cap)
     w->bad = false;
 }
 
-/* wr_bytes appends `n` octets.  It is the only function that touches the
+/* wr_bytes appends `n` octets.  It is the only function that moves the
  * bound. */
 static inline void wr_bytes(wr *w, const void *in, size_t n)
 {
