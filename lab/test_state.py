@@ -72,7 +72,7 @@ def test_map_without_octets(new_lab: NewLab) -> None:
     cut(lab.b.places.state / "samap")
     lab.b.start()
     (line,) = told(lab.b)
-    assert "/samap has lost all its octets: a new map was begun" in line
+    assert "/samap has lost all its octets: a new map was started" in line
     lab.b.restart()
     assert told(lab.b) == []
 

@@ -48,7 +48,7 @@ static void check_rows(const box *b, const char *row, uint32_t first,
     qcd_samap *map;
     qcd_store_report report;
     CHECK_INT(row, samap_box_try(&map, &report, b), QCD_STORE_OK);
-    (void)snprintf(want, sizeof(want), "1 places, %u rows are left",
+    (void)snprintf(want, sizeof(want), "1 places, and %u rows are left",
                    NUM - (last - first));
     CHECK(row,
           is_told ? strstr(report.text, want) != NULL : report.text[0] == '\0');
@@ -76,7 +76,7 @@ static void check_aside(const box *b, const char *row, const char *why)
     CHECK(row, strstr(report.text, "/samap "));
     CHECK(row, strstr(report.text, why));
     CHECK(row, strstr(report.text, "samap.damaged"));
-    CHECK(row, strstr(report.text, "no answer to ESP of SAs from before"));
+    CHECK(row, strstr(report.text, "no reply to ESP of earlier SAs"));
     CHECK_INT(row, qcd_samap_count(map), 0);
     samap_box_put(map, 1, 1);
     qcd_samap_close(map);

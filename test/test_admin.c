@@ -50,7 +50,7 @@ static void test_adopt(void **state)
         }
         CHECK_INT(name, qcd_store_adopt(&report, b->folder, rows[i].by),
                   QCD_STORE_OK);
-        CHECK(name, strstr(report.text, "are now those of this machine"));
+        CHECK(name, strstr(report.text, "now belong to this machine"));
         CHECK(name, box_holds(b, ALL_FILES));
         box_secrets(&after, b);
         CHECK_OCTETS(name, &after, &before, sizeof(after));
@@ -118,7 +118,8 @@ static void test_adopt_refused(void **state)
     box_remove(b, "run");
     assert_int_equal(qcd_store_adopt(&report, b->folder, &box_machine),
                      QCD_STORE_ERR_MISSING);
-    assert_non_null(strstr(report.text, "/run is missing, damaged or of "));
+    assert_non_null(
+        strstr(report.text, "/run is missing, damaged or belongs "));
     box_restore(b, "run", &run);
 
     box_image damaged;

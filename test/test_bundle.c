@@ -128,7 +128,7 @@ static void test_wrong_passphrase(void **state)
                               strlen(phrases[i])),
                   QCD_STORE_ERR_PASSPHRASE);
         CHECK_ZERO(phrases[i], secrets);
-        CHECK(phrases[i], strstr(report.text, "passphrase is not the one"));
+        CHECK(phrases[i], strstr(report.text, "wrong passphrase"));
     }
 }
 
@@ -185,7 +185,7 @@ static void test_damaged(void **state)
                              QCD_STORE_ERR_DAMAGED);
         }
     }
-    assert_non_null(strstr(report.text, "no export of secrets, or it was "));
+    assert_non_null(strstr(report.text, "not an export of secrets, or it "));
 }
 
 static void test_no_text(void **state)

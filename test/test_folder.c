@@ -58,11 +58,11 @@ static const struct {
     {"a slash at the end", NOTHING, "state/", QCD_STORE_OK, ""},
     {"many slashes", NOTHING, "/state//one///", QCD_STORE_OK, ""},
     {"dots on the way", NOTHING, "././state", QCD_STORE_OK, ""},
-    {"a file", PLAIN_FILE, "state", QCD_STORE_ERR_SYSTEM, "is no folder"},
+    {"a file", PLAIN_FILE, "state", QCD_STORE_ERR_SYSTEM, "is not a folder"},
     {"below a file", PLAIN_FILE, "state/one", QCD_STORE_ERR_SYSTEM,
-     "is no folder"},
+     "is not a folder"},
     {"far below a file", PLAIN_FILE, "state/1/2", QCD_STORE_ERR_SYSTEM,
-     "is no folder"},
+     "is not a folder"},
     {"a link", LINK_TO_FOLDER, "state", QCD_STORE_ERR_UNSAFE,
      "/state is a symbolic link. Configure the folder that it points to"},
     {"a link with a slash", LINK_TO_FOLDER, "state/", QCD_STORE_ERR_UNSAFE,
@@ -122,11 +122,11 @@ static void test_paths_that_cannot_be(void **state)
         enum qcd_store_err want;
         const char *text;
     } rows[] = {
-        {"", QCD_STORE_ERR_SYSTEM, "\"\" is no absolute path"},
-        {"state", QCD_STORE_ERR_SYSTEM, "\"state\" is no absolute path"},
-        {"./state", QCD_STORE_ERR_SYSTEM, "is no absolute path"},
-        {"/", QCD_STORE_ERR_UNSAFE, "Configure a folder of its own"},
-        {"///", QCD_STORE_ERR_UNSAFE, "Configure a folder of its own"},
+        {"", QCD_STORE_ERR_SYSTEM, "\"\" is not an absolute path"},
+        {"state", QCD_STORE_ERR_SYSTEM, "\"state\" is not an absolute path"},
+        {"./state", QCD_STORE_ERR_SYSTEM, "is not an absolute path"},
+        {"/", QCD_STORE_ERR_UNSAFE, "Configure a folder for the secrets"},
+        {"///", QCD_STORE_ERR_UNSAFE, "Configure a folder for the secrets"},
     };
     for (size_t i = 0; i < NUM_ROWS(rows); i++) {
         qcd_store_report report;
@@ -278,13 +278,13 @@ static void test_lock_that_is_no_file(void **state)
 
     assert_int_equal(symlink("elsewhere", path), 0);
     assert_int_equal(lock_take(&fd, &report, &dir), QCD_STORE_ERR_UNSAFE);
-    assert_non_null(strstr(report.text, "/lock is no regular file"));
+    assert_non_null(strstr(report.text, "/lock is not a regular file"));
     assert_true(box_holds(b, "lock "));
     assert_int_equal(unlink(path), 0);
 
     assert_int_equal(mkfifo(path, 0600), 0);
     assert_int_equal(lock_take(&fd, &report, &dir), QCD_STORE_ERR_UNSAFE);
-    assert_non_null(strstr(report.text, "/lock is no regular file"));
+    assert_non_null(strstr(report.text, "/lock is not a regular file"));
     assert_int_equal(unlink(path), 0);
 
     assert_int_equal(mkdir(path, 0700), 0);

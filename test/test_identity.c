@@ -61,7 +61,8 @@ static void test_rows(void **state)
             qcd_store_identity_read(&identity, &report, path, NO_PRODUCT);
         if (rows[i].want == NULL) {
             CHECK_INT(name, err, QCD_STORE_ERR_DAMAGED);
-            CHECK(name, strstr(report.text, "/machine-id is no regular file"));
+            CHECK(name,
+                  strstr(report.text, "/machine-id is not a regular file"));
             CHECK_ZERO(name, identity);
             continue;
         }

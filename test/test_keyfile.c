@@ -251,7 +251,7 @@ static void test_no_regular_file(void **state)
         CHECK_INT(things[i].name, keyfile_read(&body, &report, &dir, &kind),
                   QCD_STORE_ERR_UNSAFE);
         CHECK_ZERO(things[i].name, body);
-        CHECK(things[i].name, strstr(report.text, "/thing is no regular"));
+        CHECK(things[i].name, strstr(report.text, "/thing is not a regular"));
         folder_close(&dir);
         box_clear(b);
     }

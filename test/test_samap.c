@@ -330,13 +330,13 @@ static void test_unsafe_files(void **state)
     assert_int_equal(chmod(path, 0600), 0);
     assert_int_equal(rename(path, away), 0);
     assert_int_equal(symlink("away", path), 0);
-    check_unsafe(b, "samap", "is no regular file");
+    check_unsafe(b, "samap", "is not a regular file");
     assert_int_equal(unlink(path), 0);
     assert_int_equal(mkdir(path, 0700), 0);
-    check_unsafe(b, "samap", "is no regular file");
+    check_unsafe(b, "samap", "is not a regular file");
     assert_int_equal(rmdir(path), 0);
     assert_int_equal(mkfifo(path, 0600), 0);
-    check_unsafe(b, "samap", "is no regular file");
+    check_unsafe(b, "samap", "is not a regular file");
     assert_int_equal(unlink(path), 0);
     if (geteuid() == 0) {
         assert_int_equal(link(away, path), 0);

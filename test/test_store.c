@@ -167,7 +167,7 @@ static void test_runs_run_out(void **state)
     box_save(&run, b, "run");
     assert_int_equal(qcd_store_next_run(store, &report),
                      QCD_STORE_ERR_EXHAUSTED);
-    assert_non_null(strstr(report.text, "/run has come to the last number"));
+    assert_non_null(strstr(report.text, "/run has reached the last number"));
     assert_int_equal(qcd_store_run(store), 65535);
     assert_true(box_is_same(b, "run", &run));
     qcd_store_close(store);

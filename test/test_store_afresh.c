@@ -156,7 +156,7 @@ static const struct {
     {"run of other secrets", run_of_others, false, 1,
      "/run belongs to other secrets" AFRESH, WITH_OLD},
     {"last run", run_last, false, 1,
-     "/run has come to the last number, 65535" AFRESH, WITH_OLD},
+     "/run has reached the last number, 65535" AFRESH, WITH_OLD},
     {"last run but one", run_last_but_one, true, 65535, "", ALL_FILES},
     {"a copy of run", run_copied, false, 1,
      "/run is a copy of the file that was written" AFRESH, WITH_OLD},
@@ -177,7 +177,8 @@ static const struct {
     {"old files of another machine", old_files_of_another, false, 1,
      "/run was written on another machine" AFRESH, WITH_OLD},
     {"old files of no machine", old_files_of_none, false, 1,
-     "/run was written by an earlier version, for no machine of its own" AFRESH,
+     "/run was written by an earlier version, which did not bind it to a "
+     "machine" AFRESH,
      WITH_OLD},
 };
 

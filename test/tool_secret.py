@@ -61,7 +61,7 @@ class Secret(Case):
     def test_import(self):
         result = self.import_text()
         self.assertEqual(result.code, 0, result.err)
-        self.assertIn("a number of its own (the key node)", result.out)
+        self.assertIn("its own node number (the key node)", result.out)
         self.assertEqual(stat.S_IMODE(os.stat(self.state).st_mode), 0o700)
         for name in ("secrets", "run"):
             mode = os.stat(os.path.join(self.state, name)).st_mode
@@ -79,13 +79,13 @@ class Secret(Case):
 
     def test_import_refused(self):
         damaged = EXPORT.replace("A", "B", 1)
-        rows = {"": "this is no export", "hello": "this is no export",
-                damaged: "or it was damaged", EXPORT[:200]: "no export"}
+        rows = {"": "this is not an export", "hello": "this is not an export",
+                damaged: "or it was damaged", EXPORT[:200]: "not an export"}
         for text, want in rows.items():
             self.check_failed(self.import_text(text=text), want)
         self.assertFalse(os.path.exists(self.state))
         self.phrase = self.write("wrong", "correct horse batterie\n", 0o600)
-        self.check_failed(self.import_text(), "the passphrase is not the one")
+        self.check_failed(self.import_text(), "wrong passphrase")
         self.assertFalse(os.path.exists(self.state))
 
     def test_in_use(self):
@@ -152,7 +152,7 @@ class Secret(Case):
         before = self.contents()
         result = run("secret", "adopt", "--state-dir", self.state)
         self.assertEqual(result.code, 0, result.err)
-        self.assertIn("are now those of this machine", result.out)
+        self.assertIn("now belong to this machine", result.out)
         result = run("secret", "adopt", "--json", "--state-dir", self.state)
         self.assertEqual(result.objects[1]["type"], "adopted")
         result = run("secret", "adopt", "--state-dir", self.path("none"))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bundle.c: the secrets as an encrypted text. */
+/* bundle.c: the secrets as encrypted text. */
 #include "bundle.h"
 
 #include <assert.h>
@@ -19,9 +19,9 @@
 #define KEY_LEN crypto_aead_xchacha20poly1305_ietf_KEYBYTES
 #define TAG_LEN crypto_aead_xchacha20poly1305_ietf_ABYTES
 #define HEAD_LEN (4 + 4 + SALT_LEN + NONCE_LEN)
-#define FRAME_MAX 1024 /* of a bundle; a longer one is none */
+#define FRAME_MAX 1024 /* no bundle is longer */
 
-/* A text that says it costs more is one that wants to use up our memory. */
+/* A text that claims a higher cost wants to use up our memory. */
 #define PASSES_MAX 16
 #define MEBIBYTES_MAX 1024
 
@@ -44,14 +44,14 @@ derive_key(uint8_t out[KEY_LEN], qcd_store_report *report,
                       cost->passes, (size_t)cost->mebibytes << 20,
                       crypto_pwhash_ALG_ARGON2ID13) != 0) {
         return report_fail(report, QCD_STORE_ERR_SYSTEM,
-                           "no memory to make a key of the passphrase, which "
-                           "takes %u MiB. Free some and try again",
+                           "no memory to derive a key from the passphrase, "
+                           "which takes %u MiB. Free some and try again",
                            (unsigned int)cost->mebibytes);
     }
     return QCD_STORE_OK;
 }
 
-/* make_plain writes what will be encrypted, and returns its length. */
+/* make_plain writes the octets to encrypt and returns their length. */
 static size_t make_plain(uint8_t out[KEYFILE_BODY_MAX],
                          const qcd_secrets *secrets)
 {
@@ -88,7 +88,7 @@ static enum qcd_store_err read_plain(qcd_secrets *out, const uint8_t *in,
     return err;
 }
 
-/* encrypt_body makes the body of the frame. */
+/* encrypt_body builds the body of the frame. */
 static enum qcd_store_err
 encrypt_body(keyfile_body *out, qcd_store_report *report,
              const qcd_secrets *secrets, const char *passphrase,
@@ -128,15 +128,15 @@ encrypt_body(keyfile_body *out, qcd_store_report *report,
 static enum qcd_store_err no_bundle(qcd_store_report *report)
 {
     return report_fail(report, QCD_STORE_ERR_DAMAGED,
-                       "this is no export of secrets, or it was damaged on the "
-                       "way. Copy it again, with its first and its last line");
+                       "this is not an export of secrets, or it was damaged on "
+                       "the way. Copy it again, with its first and last line");
 }
 
 static enum qcd_store_err newer_bundle(qcd_store_report *report)
 {
     return report_fail(report, QCD_STORE_ERR_VERSION,
                        "this export was made by a newer version of this "
-                       "program. Install that one here as well");
+                       "program. Install that version here too");
 }
 
 /* decrypt_body undoes encrypt_body. */
@@ -167,9 +167,9 @@ static enum qcd_store_err decrypt_body(qcd_secrets *out,
     if (crypto_aead_xchacha20poly1305_ietf_decrypt(
             plain, &len, NULL, body->octets + HEAD_LEN, r.len, body->octets,
             HEAD_LEN, nonce, key) != 0) {
-        err = report_fail(report, QCD_STORE_ERR_PASSPHRASE,
-                          "the passphrase is not the one that this export was "
-                          "made with");
+        err = report_fail(
+            report, QCD_STORE_ERR_PASSPHRASE,
+            "wrong passphrase: this export was made with another one");
     } else {
         err = read_plain(out, plain, (size_t)len);
     }
@@ -203,7 +203,8 @@ static void write_text(char out[BUNDLE_TEXT_MAX], const uint8_t *frame,
     (void)n;
 }
 
-/* read_text finds the frame in the text; without one, its length is 0. */
+/* read_text finds the frame in the text and returns its length, or 0 if there
+ * is none. */
 static size_t read_text(uint8_t out[FRAME_MAX], const char *text)
 {
     const char *first = strstr(text, FIRST_LINE);
@@ -222,7 +223,7 @@ static size_t read_text(uint8_t out[FRAME_MAX], const char *text)
     return len;
 }
 
-/* ---- In whole ---------------------------------------------------------- */
+/* ---- The whole --------------------------------------------------------- */
 
 static enum qcd_store_err start_sodium(qcd_store_report *report)
 {

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bundle.h: the secrets as a text that can be sent to the other gateway of a
- * group, encrypted with a passphrase.  For tools only: it needs libsodium,
- * which neither the library nor the plugin does.
+/* bundle.h: the secrets as text for the other gateway of a group, encrypted
+ * with a passphrase.  Only tools use it: it needs libsodium, which neither the
+ * library nor the plugin needs.
  *
- *   the text  a first line, base64 in lines of 64 characters, a last line; what
- *             stands before and behind them does not matter, nor do blanks
+ *   the text  a first line, base64 in lines of 64 characters, a last line; text
+ *             before and after them, and blanks, do not matter
  *   in it     the frame of keyfile.h, against damage on the way
  *   in that   4 passes, 4 mebibytes, 16 salt, 24 nonce, n + 16 encrypted
  *   in that   2 version of the secrets, the octets of secrets.h
  *
- * The key is Argon2id's of the passphrase, the encryption XChaCha20-Poly1305
- * with all octets of the body before it as associated data. */
+ * Argon2id derives the key from the passphrase.  The encryption is
+ * XChaCha20-Poly1305; all octets of the body before the encrypted part are
+ * associated data. */
 #ifndef QCD_TOOL_BUNDLE_H
 #define QCD_TOOL_BUNDLE_H
 
@@ -19,7 +20,7 @@
 #define BUNDLE_TEXT_MAX 2048
 #define BUNDLE_LAST_LINE "-----END QCD SECRETS-----"
 
-/* bundle_cost is what each guess at the passphrase costs. */
+/* bundle_cost is the cost of each guess at the passphrase. */
 typedef struct bundle_cost {
     uint32_t passes;
     uint32_t mebibytes;
@@ -27,7 +28,7 @@ typedef struct bundle_cost {
 
 extern const bundle_cost bundle_cost_default;
 
-/* bundle_seal encrypts `secrets`, and writes the text with its end.
+/* bundle_seal encrypts `secrets` and writes the text, terminated.
  *
  *   QCD_STORE_ERR_SYSTEM  no memory for the key, or no random octets */
 QCD_NODISCARD enum qcd_store_err
@@ -37,9 +38,9 @@ bundle_seal(char out[BUNDLE_TEXT_MAX], qcd_store_report *report,
 
 /* bundle_open undoes bundle_seal.  On error `out` is all zero.
  *
- *   QCD_STORE_ERR_DAMAGED     it is no such text, or not as it was
+ *   QCD_STORE_ERR_DAMAGED     the text is not an export, or it was changed
  *   QCD_STORE_ERR_VERSION     undamaged, but of a newer version
- *   QCD_STORE_ERR_PASSPHRASE  it is another one, or somebody forged the text
+ *   QCD_STORE_ERR_PASSPHRASE  wrong passphrase, or somebody forged the text
  *   QCD_STORE_ERR_SYSTEM      no memory for the key */
 QCD_NODISCARD enum qcd_store_err
 bundle_open(qcd_secrets *out, qcd_store_report *report, const char *text,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* admin.c: what an administrator does with a folder. */
+/* admin.c: operations of an administrator on a folder. */
 #include <qcd/store.h>
 
 #include <assert.h>
@@ -11,7 +11,7 @@
 #include "report.h"
 #include "user.h"
 
-/* place is a folder that nobody else changes as long as it is open. */
+/* place is a folder that nobody else changes while it is open. */
 typedef struct place {
     folder dir;
     int lock_fd;
@@ -26,8 +26,8 @@ static void leave(place *at)
     }
 }
 
-/* use begins to use the files in the folder that `at` has open, as its user.
- * leave it in any case. */
+/* use starts to use the files in the folder that `at` has open, as its user.
+ * Call leave in any case. */
 static enum qcd_store_err use(const place *at, qcd_store_report *report)
 {
     int why = user_enter(&at->dir.user);
@@ -61,8 +61,8 @@ read_present(qcd_secrets *out, qcd_store_report *report, const folder *dir)
     return err;
 }
 
-/* read_run reads the secrets and the last run of them, which must be known, on
- * whatever machine it was. */
+/* read_run reads the secrets and their last run.  The run must be known; the
+ * machine does not matter. */
 static enum qcd_store_err read_run(qcd_secrets *out, run_record *out_last,
                                    enum run_state *out_state,
                                    qcd_store_report *report, const folder *dir,
@@ -73,16 +73,16 @@ static enum qcd_store_err read_run(qcd_secrets *out, run_record *out_last,
         err = files_read_run(out_last, out_state, report, dir, out, machine);
     }
     if (err == QCD_STORE_OK && out_last->run == 0) {
-        return report_fail(report, QCD_STORE_ERR_MISSING,
-                           "%s/%s is missing, damaged or of other secrets, and "
-                           "the next start will make new ones. Start the "
-                           "gateway first",
-                           dir->shown, run_kind.name);
+        return report_fail(
+            report, QCD_STORE_ERR_MISSING,
+            "%s/%s is missing, damaged or belongs to other secrets, and the "
+            "next start will make new ones. Start the gateway first",
+            dir->shown, run_kind.name);
     }
     return err;
 }
 
-/* adopt writes the run file again, with the birth of the new one. */
+/* adopt rewrites the run file, with the birth of the new file. */
 static enum qcd_store_err adopt(const folder *dir, qcd_store_report *report,
                                 const qcd_store_identity *identity)
 {
@@ -99,7 +99,7 @@ static enum qcd_store_err adopt(const folder *dir, qcd_store_report *report,
     }
     qcd_wipe(&secrets, sizeof(secrets));
     if (err == QCD_STORE_OK) {
-        report_note(report, "the secrets in %s are now those of this machine",
+        report_note(report, "the secrets in %s now belong to this machine",
                     dir->shown);
     }
     return err;
@@ -140,7 +140,8 @@ enum qcd_store_err qcd_store_peek(qcd_secrets *out, qcd_store_report *report,
     return err;
 }
 
-/* share makes `secrets` those that another gateway may have. */
+/* share reads the secrets in the form in which another gateway may have
+ * them. */
 static enum qcd_store_err share(qcd_secrets *out, qcd_store_report *report,
                                 const folder *dir,
                                 const identity_print *machine)
@@ -197,7 +198,7 @@ static bool has_generation(const qcd_secrets *secrets, const qcd_secret *wanted)
     return false;
 }
 
-/* renew makes `secrets` those of `given`, but for what is our own. */
+/* renew replaces `secrets` by `given`, except for what is our own. */
 static void renew(qcd_secrets *secrets, const qcd_secrets *given,
                   const run_record *last)
 {
@@ -220,8 +221,8 @@ static void renew(qcd_secrets *secrets, const qcd_secrets *given,
     qcd_wipe(&ours, sizeof(ours));
 }
 
-/* import_first takes secrets into a folder that has none.  As for a new key the
- * run comes first: secrets without it would be given another key. */
+/* import_first puts secrets into a folder that has none.  As with a new key the
+ * run comes first: secrets without a run would be replaced by new ones. */
 static enum qcd_store_err import_first(qcd_store_report *report,
                                        const folder *dir,
                                        const qcd_secrets *given,
@@ -234,11 +235,11 @@ static enum qcd_store_err import_first(qcd_store_report *report,
         err = files_write_secrets(report, dir, given);
     }
     if (err == QCD_STORE_OK) {
-        report_note(report,
-                    "the secrets are in %s/%s. This gateway needs a number of "
-                    "its own (the key node), which no other one of the group "
-                    "ever had",
-                    dir->shown, secrets_kind.name);
+        report_note(
+            report,
+            "the secrets are in %s/%s. This gateway needs its own node number "
+            "(the key node), one that no other gateway of the group ever had",
+            dir->shown, secrets_kind.name);
     }
     return err;
 }
@@ -250,11 +251,11 @@ static enum qcd_store_err import_again(qcd_store_report *report,
                                        const qcd_store_identity *identity)
 {
     if (memcmp(ours->seal_key, given->seal_key, QCD_SEAL_KEY_LEN) != 0) {
-        return report_fail(report, QCD_STORE_ERR_OTHERS,
-                           "there are other secrets in %s already. To have "
-                           "these instead, move that folder away first; peers "
-                           "of earlier SAs then get no answer",
-                           dir->shown);
+        return report_fail(
+            report, QCD_STORE_ERR_OTHERS,
+            "there are other secrets in %s already. To use these instead, move "
+            "that folder away first; peers of earlier SAs then get no reply",
+            dir->shown);
     }
     run_record last;
     enum run_state state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* birth.c: what a file can record of itself and no copy shares. */
+/* birth.c: what a file can record of itself that no copy shares. */
 #include "birth.h"
 
 #include <assert.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* files.c: the two files of a folder, each read and written in whole. */
+/* files.c: the two files of a folder, each read and written as a whole. */
 #include "files.h"
 
 #include <string.h>
@@ -47,9 +47,9 @@ static bool is_zero(const uint8_t *octets, size_t len)
     return all == 0;
 }
 
-/* judge tells what an undamaged run file is worth.  One without a birth is
- * taken over where its secrets were bound to this machine: it is then as safe
- * as it was. */
+/* judge tells whether an undamaged run file can be trusted.  A file without a
+ * birth is accepted if its secrets were bound to this machine: it is then as
+ * safe as it was. */
 static enum run_state judge(const run_record *last, const qcd_secrets *secrets,
                             const identity_print *machine)
 {

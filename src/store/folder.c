@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* folder.c: the folder of the store, made where it is missing, and checked. */
+/* folder.c: makes the folder of the store if it is missing, and checks it. */
 #include "folder.h"
 
 #include <errno.h>
@@ -15,7 +15,7 @@
 #include "sys.h"
 #include "user.h"
 
-/* show_path keeps the end of a long path: it tells folders apart. */
+/* show_path keeps the end of a long path: the end tells folders apart. */
 static void show_path(char out[FOLDER_SHOWN_MAX + 4], const char *path)
 {
     size_t len = strlen(path);
@@ -25,18 +25,18 @@ static void show_path(char out[FOLDER_SHOWN_MAX + 4], const char *path)
                    cut ? path + (len - FOLDER_SHOWN_MAX) : path);
 }
 
-/* clean_path copies `path` without the slashes at its end, which would make
- * the system follow a symbolic link. */
+/* clean_path copies `path` without trailing slashes, which would make the
+ * system follow a symbolic link. */
 static enum qcd_store_err clean_path(char out[PATH_MAX],
                                      qcd_store_report *report, const char *path)
 {
     char shown[FOLDER_SHOWN_MAX + 4];
     show_path(shown, path);
     if (path[0] != '/') {
-        return report_fail(report, QCD_STORE_ERR_SYSTEM,
-                           "\"%s\" is no absolute path. Configure one that "
-                           "begins with /",
-                           shown);
+        return report_fail(
+            report, QCD_STORE_ERR_SYSTEM,
+            "\"%s\" is not an absolute path. Configure one that starts with /",
+            shown);
     }
     size_t len = strlen(path);
     while (len > 0 && path[len - 1] == '/') {
@@ -44,8 +44,8 @@ static enum qcd_store_err clean_path(char out[PATH_MAX],
     }
     if (len == 0) {
         return report_fail(report, QCD_STORE_ERR_UNSAFE,
-                           "\"%s\" is the root of all files. Configure a "
-                           "folder of its own, with mode 0700",
+                           "\"%s\" is the root folder. Configure a folder for "
+                           "the secrets alone, with mode 0700",
                            shown);
     }
     if (len >= PATH_MAX) {
@@ -56,7 +56,7 @@ static enum qcd_store_err clean_path(char out[PATH_MAX],
     return QCD_STORE_OK;
 }
 
-/* parent_path writes the path of the folder that `path` stands in. */
+/* parent_path writes the path of the parent folder of `path`. */
 static void parent_path(char out[PATH_MAX], const char *path)
 {
     (void)snprintf(out, PATH_MAX, "%s", path);
@@ -64,7 +64,7 @@ static void parent_path(char out[PATH_MAX], const char *path)
     last[last == out ? 1 : 0] = '\0';
 }
 
-/* check_parent refuses a parent in which others can rename what is ours. */
+/* check_parent refuses a parent folder in which others can rename our files. */
 static enum qcd_store_err check_parent(qcd_store_report *report,
                                        const char *parent, uint32_t user)
 {
@@ -75,18 +75,17 @@ static enum qcd_store_err check_parent(qcd_store_report *report,
         return report_system(report, errno, "look at the folder %s", shown);
     }
     if (st.st_uid != 0 && st.st_uid != geteuid() && st.st_uid != user) {
-        return report_fail(report, QCD_STORE_ERR_UNSAFE,
-                           "%s belongs to user %u, who could put another "
-                           "folder in place of that of the secrets. Give it to "
-                           "root, or configure another folder",
-                           shown, (unsigned int)st.st_uid);
+        return report_fail(
+            report, QCD_STORE_ERR_UNSAFE,
+            "%s belongs to user %u, who could replace the folder of the "
+            "secrets in it. Give it to root, or configure another folder",
+            shown, (unsigned int)st.st_uid);
     }
     if ((st.st_mode & 0022) != 0 && (st.st_mode & S_ISVTX) == 0) {
         return report_fail(report, QCD_STORE_ERR_UNSAFE,
                            "%s is writable by others (mode %04o), who could "
-                           "put another folder in place of that of the "
-                           "secrets. chmod go-w it, or configure another "
-                           "folder",
+                           "replace the folder of the secrets in it. chmod "
+                           "go-w it, or configure another folder",
                            shown, (unsigned int)st.st_mode & 07777);
     }
     return QCD_STORE_OK;
@@ -106,9 +105,8 @@ static int sync_folder(const char *path)
     return why != 0 ? why : why_close;
 }
 
-/* make_one makes the folder `path` where it is missing, in a parent that is
- * there.  A crash on the way leaves an empty folder that is no more open than
- * `mode`. */
+/* make_one makes the folder `path` if it is missing.  Its parent must exist.  A
+ * crash on the way leaves an empty folder that is no more open than `mode`. */
 static enum qcd_store_err make_one(qcd_store_report *report, const char *path,
                                    mode_t mode)
 {
@@ -131,19 +129,19 @@ static enum qcd_store_err make_one(qcd_store_report *report, const char *path,
         if (errno == EEXIST) { /* another process was faster */
             return QCD_STORE_OK;
         }
-        return report_system(report, errno, "make the folder %s", shown);
+        return report_system(report, errno, "create the folder %s", shown);
     }
-    /* The umask has taken away bits, and a process with threads cannot set
-     * another for a moment.  By its name, since it may be closed to us; the
-     * parent is checked, so nobody has put another in its place. */
+    /* The umask has removed bits, and a process with threads cannot change it
+     * for a moment.  chmod by name, since the folder may be closed to us.  The
+     * parent is checked, so nobody has put another folder in its place. */
     int why = sys_chmod(path, mode) != 0 ? errno : sync_folder(parent);
     if (why != 0) {
-        return report_system(report, why, "make the folder %s", shown);
+        return report_system(report, why, "create the folder %s", shown);
     }
     return QCD_STORE_OK;
 }
 
-/* make_missing makes the folder `path`, its parents first. */
+/* make_missing makes the folder `path`, and its missing parents first. */
 static enum qcd_store_err make_missing(qcd_store_report *report,
                                        const char *path)
 {
@@ -162,9 +160,9 @@ static enum qcd_store_err make_missing(qcd_store_report *report,
     return make_one(report, path, 0700);
 }
 
-/* check_name looks whether the folder is there and tells a symbolic link from
- * the rest, which open does not.  Where `is_anybodys` its user is whoever has
- * it. */
+/* check_name checks that the folder exists and is not a symbolic link; open
+ * does not tell these apart.  If `is_anybodys` the folder's owner is its
+ * user. */
 static enum qcd_store_err check_name(folder *dir, qcd_store_report *report,
                                      const char *path, bool may_make,
                                      bool is_anybodys)
@@ -196,8 +194,8 @@ static enum qcd_store_err check_name(folder *dir, qcd_store_report *report,
     return check_parent(report, parent, dir->user.uid);
 }
 
-/* check_folder looks at the open folder itself: names can change.  RFC 6290
- * section 9.1: the secrets are nobody else's. */
+/* check_folder checks the open folder itself: names can change.  RFC 6290
+ * section 9.1: nobody else may have the secrets. */
 static enum qcd_store_err check_folder(const folder *dir,
                                        qcd_store_report *report)
 {
@@ -206,19 +204,18 @@ static enum qcd_store_err check_folder(const folder *dir,
         return report_system(report, errno, "look at %s", dir->shown);
     }
     if (st.st_uid != dir->user.uid && st.st_uid != geteuid()) {
-        return report_fail(report, QCD_STORE_ERR_UNSAFE,
-                           "%s belongs to user %u, and this process is user "
-                           "%u. chown it with all that is in it, or configure "
-                           "another folder",
-                           dir->shown, (unsigned int)st.st_uid,
-                           (unsigned int)dir->user.uid);
+        return report_fail(
+            report, QCD_STORE_ERR_UNSAFE,
+            "%s belongs to user %u, and this process is user %u. chown it and "
+            "everything in it, or configure another folder",
+            dir->shown, (unsigned int)st.st_uid, (unsigned int)dir->user.uid);
     }
     if ((st.st_mode & 0077) != 0) {
-        return report_fail(report, QCD_STORE_ERR_UNSAFE,
-                           "%s is open to others (mode %04o). chmod 700 it; if "
-                           "others could write to it, first see that its files "
-                           "are yours",
-                           dir->shown, (unsigned int)st.st_mode & 07777);
+        return report_fail(
+            report, QCD_STORE_ERR_UNSAFE,
+            "%s is open to others (mode %04o). chmod 700 it; if others could "
+            "write to it, first check that its files are yours",
+            dir->shown, (unsigned int)st.st_mode & 07777);
     }
     return st.st_uid == dir->user.uid ? QCD_STORE_OK : give_folder(report, dir);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* give.c: a folder is given to the user that the daemon will run as. */
+/* give.c: gives a folder to the user that the daemon will run as. */
 #include "give.h"
 
 #include <dirent.h>
@@ -11,7 +11,7 @@
 #include "report.h"
 #include "sys.h"
 
-/* What the names of all files of the store begin with. */
+/* The names of all files of the store start with one of these. */
 static const char *const beginnings[] = {"lock", "run", "samap", "secrets"};
 
 static bool is_of_store(const char *name)
@@ -34,7 +34,7 @@ static enum qcd_store_err take_name(qcd_store_report *report, const folder *dir,
         return report_fail(report, QCD_STORE_ERR_UNSAFE,
                            "%s has other files in it, such as %.60s, so it is "
                            "not given to user %u, who will run this process. "
-                           "Configure a folder of its own",
+                           "Configure a folder for the secrets alone",
                            dir->shown, name, (unsigned int)dir->user.uid);
     }
     if (may_give &&
@@ -44,10 +44,11 @@ static enum qcd_store_err take_name(qcd_store_report *report, const folder *dir,
     return QCD_STORE_OK;
 }
 
-/* next_name returns the next name in the folder, or NULL behind the last. */
+/* next_name returns the next name in the folder, or NULL after the last. */
 static const char *next_name(DIR *names)
 {
-    /* Only threads that share a stream must not call it at the same time. */
+    /* It is unsafe only if threads share a stream and call it at the same
+     * time. */
     const struct dirent *e = readdir(names); /* NOLINT(concurrency-mt-unsafe) */
     return e != NULL ? e->d_name : NULL;
 }

@@ -14,7 +14,7 @@
 static const char machine_label[] = "qcd machine of a secrets file";
 static const char product_label[] = "qcd product of a run file";
 
-/* What systemd writes while it waits for the first boot to be completed. */
+/* systemd writes this while it waits for the first boot to be completed. */
 static const char uninitialized[] = "uninitialized";
 
 static void digest(uint8_t out[QCD_STORE_MACHINE_LEN], const char *label,
@@ -77,9 +77,9 @@ static size_t trim(const uint8_t *in, size_t in_len)
     return in_len;
 }
 
-/* read_fd reads a regular file of at most QCD_STORE_IDENTITY_MAX octets,
- * without white space at its end.  It returns 0 or an errno value: EFBIG where
- * it is longer, or no regular file. */
+/* read_fd reads a regular file of at most QCD_STORE_IDENTITY_MAX octets, and
+ * drops white space at its end.  It returns 0 or an errno value: EFBIG if the
+ * file is longer or not regular. */
 static int read_fd(uint8_t out[QCD_STORE_IDENTITY_MAX], size_t *out_len, int fd)
 {
     struct stat st;
@@ -105,13 +105,13 @@ static int read_fd(uint8_t out[QCD_STORE_IDENTITY_MAX], size_t *out_len, int fd)
 static int read_path(uint8_t out[QCD_STORE_IDENTITY_MAX], size_t *out_len,
                      const char *path)
 {
-    /* A symbolic link is as good: the folder is root's. */
+    /* A symbolic link is acceptable: the folder belongs to root. */
     int fd;
     int flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC;
     int why = io_open(&fd, AT_FDCWD, path, flags, 0);
     if (why == 0) {
         why = read_fd(out, out_len, fd);
-        (void)io_close(fd); /* all that was to be read is read */
+        (void)io_close(fd); /* everything needed is read */
     }
     return why;
 }
@@ -120,11 +120,11 @@ static enum qcd_store_err report_why(qcd_store_report *report, int why,
                                      const char *path)
 {
     if (why == EFBIG) {
-        return report_fail(report, QCD_STORE_ERR_DAMAGED,
-                           "%.200s is no regular file of at most %d octets, so "
-                           "that nobody can say which machine this is. Make a "
-                           "new one: systemd-machine-id-setup",
-                           path, QCD_STORE_IDENTITY_MAX);
+        return report_fail(
+            report, QCD_STORE_ERR_DAMAGED,
+            "%.200s is not a regular file of at most %d octets, so it does not "
+            "identify this machine. Make a new one: systemd-machine-id-setup",
+            path, QCD_STORE_IDENTITY_MAX);
     }
     return report_system(report, why, "read %.200s", path);
 }

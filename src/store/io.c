@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* io.c: reading, writing and randomness in whole, whatever signals come. */
+/* io.c: complete reads, writes and random draws, whatever signals arrive. */
 #include "io.h"
 
 #include <errno.h>
@@ -20,8 +20,8 @@ int io_close(int fd)
     if (sys_close(fd) == 0) {
         return 0;
     }
-    /* Linux has let go of the descriptor even then: to try again could close
-     * that of another thread. */
+    /* Linux has closed the descriptor even in this case: a second try could
+     * close that of another thread. */
     return errno == EINTR ? 0 : errno;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* io.h: reading, writing and randomness in whole: a signal or a short transfer
- * is gone on after.  Every function returns 0 or an errno value. */
+/* io.h: complete reads, writes and random draws: they continue after a signal
+ * or a short transfer.  Every function returns 0 or an errno value. */
 #ifndef QCD_STORE_IO_H
 #define QCD_STORE_IO_H
 
@@ -13,25 +13,25 @@
 int io_open(int *out_fd, int folder_fd, const char *name, int flags,
             mode_t mode);
 
-/* io_close closes `fd` in any case, and tells of an error that came late. */
+/* io_close closes `fd` in any case, and returns an error that came late. */
 int io_close(int fd);
 
-/* io_read reads to the end of the file, or until `out_cap` octets are read. */
+/* io_read reads to the end of the file, or until it has `out_cap` octets. */
 int io_read(int fd, uint8_t *out, size_t *out_len, size_t out_cap);
 
 /* io_write writes all of the `in_len` octets at `in`. */
 int io_write(int fd, const void *in, size_t in_len);
 
-/* io_pread is io_read from the place `at`. */
+/* io_pread is io_read from the offset `at`. */
 int io_pread(int fd, uint8_t *out, size_t *out_len, size_t out_cap, size_t at);
 
-/* io_pwrite writes all of the `in_len` octets at `in` to the place `at`. */
+/* io_pwrite writes all of the `in_len` octets at `in` to the offset `at`. */
 int io_pwrite(int fd, const void *in, size_t in_len, size_t at);
 
 /* io_sync makes the file or folder durable. */
 int io_sync(int fd);
 
-/* io_sync_data makes durable what is in the file, and its length. */
+/* io_sync_data makes the content of the file durable, and its length. */
 int io_sync_data(int fd);
 
 /* io_random draws `out_len` octets from the system. */

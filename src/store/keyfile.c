@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* keyfile.c: one small file with secrets, read with suspicion and replaced so
- * that a crash at any point leaves the old or the new one. */
+/* keyfile.c: one small file with secrets, read with suspicion, and replaced so
+ * that a crash at any point leaves either the old file or the new one. */
 #include "keyfile.h"
 
 #include <assert.h>
@@ -64,7 +64,7 @@ enum qcd_store_err keyfile_decode(keyfile_body *out, const keyfile_kind *kind,
         memcmp(checksum, want, sizeof(want)) != 0 || version == 0) {
         return QCD_STORE_ERR_DAMAGED;
     }
-    /* Only now: a flipped bit must not pass for a newer version. */
+    /* Only now: a flipped bit must not look like a newer version. */
     if (version > kind->version) {
         return QCD_STORE_ERR_VERSION;
     }
@@ -91,13 +91,13 @@ static enum qcd_store_err not_regular(qcd_store_report *report,
                                       const keyfile_kind *kind)
 {
     return report_fail(report, QCD_STORE_ERR_UNSAFE,
-                       "%s/%s is no regular file. Move it away, and put the "
+                       "%s/%s is not a regular file. Move it away, and put the "
                        "file itself in its place if it is elsewhere",
                        dir->shown, kind->name);
 }
 
-/* check_file looks at the open file: names can change.  RFC 6290 section 9.1:
- * what others may have read or written is not used. */
+/* check_file checks the open file: names can change.  RFC 6290 section 9.1: a
+ * file that others may have read or written is not used. */
 static enum qcd_store_err check_file(int fd, qcd_store_report *report,
                                      const folder *dir,
                                      const keyfile_kind *kind)
@@ -111,21 +111,20 @@ static enum qcd_store_err check_file(int fd, qcd_store_report *report,
         return not_regular(report, dir, kind);
     }
     if (st.st_uid != dir->user.uid) {
-        return report_fail(report, QCD_STORE_ERR_UNSAFE,
-                           "%s/%s belongs to user %u, and this process is user "
-                           "%u: somebody may have %s. If nobody could, chown "
-                           "it; else %s",
-                           dir->shown, kind->name, (unsigned int)st.st_uid,
-                           (unsigned int)dir->user.uid, kind->exposure,
-                           kind->remedy);
+        return report_fail(
+            report, QCD_STORE_ERR_UNSAFE,
+            "%s/%s belongs to user %u, and this process is user %u: somebody "
+            "may have %s. If nobody could, chown it; otherwise %s",
+            dir->shown, kind->name, (unsigned int)st.st_uid,
+            (unsigned int)dir->user.uid, kind->exposure, kind->remedy);
     }
     if ((st.st_mode & 0077) != 0) {
-        return report_fail(report, QCD_STORE_ERR_UNSAFE,
-                           "%s/%s is open to others (mode %04o): somebody may "
-                           "have %s. If nobody could, chmod 600 it; else %s",
-                           dir->shown, kind->name,
-                           (unsigned int)st.st_mode & 07777, kind->exposure,
-                           kind->remedy);
+        return report_fail(
+            report, QCD_STORE_ERR_UNSAFE,
+            "%s/%s is open to others (mode %04o): somebody may have %s. If "
+            "nobody could, chmod 600 it; otherwise %s",
+            dir->shown, kind->name, (unsigned int)st.st_mode & 07777,
+            kind->exposure, kind->remedy);
     }
     if (st.st_size < KEYFILE_FRAME_LEN || st.st_size > KEYFILE_MAX) {
         return keyfile_damaged(report, dir, kind);
@@ -152,7 +151,7 @@ static enum qcd_store_err read_frame(keyfile_body *out, int fd,
     } else if (err == QCD_STORE_ERR_VERSION) {
         (void)report_fail(report, err,
                           "%s/%s was written by a newer version of this "
-                          "program. Install that one again, or %s",
+                          "program. Install that version again, or %s",
                           dir->shown, kind->name, kind->remedy);
     }
 out:
@@ -160,8 +159,7 @@ out:
     return err;
 }
 
-/* find_origin holds the birth that is told in the body against that of the open
- * file. */
+/* find_origin compares the birth in the body with that of the open file. */
 static enum qcd_store_err find_origin(keyfile_body *body, int fd,
                                       qcd_store_report *report,
                                       const folder *dir,
@@ -188,8 +186,8 @@ enum qcd_store_err keyfile_read(keyfile_body *out, qcd_store_report *report,
                                 const folder *dir, const keyfile_kind *kind)
 {
     memset(out, 0, sizeof(*out));
-    /* O_NONBLOCK: a FIFO of that name must not hold up the daemon.  O_RDWR:
-     * see birth_of. */
+    /* O_NONBLOCK: a FIFO of that name must not block the daemon.  O_RDWR: see
+     * birth_of. */
     int flags = O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
     flags |= kind->birth_version != 0 ? O_RDWR : O_RDONLY;
     int fd;
@@ -214,13 +212,13 @@ enum qcd_store_err keyfile_read(keyfile_body *out, qcd_store_report *report,
     if (err != QCD_STORE_OK) {
         qcd_wipe(out, sizeof(*out));
     }
-    (void)io_close(fd); /* all that was to be read is read */
+    (void)io_close(fd); /* everything needed is read */
     return err;
 }
 
 /* ---- Replacing --------------------------------------------------------- */
 
-/* write_frame writes the body with the birth of the open file. */
+/* write_frame writes the body, with the birth of the open file. */
 static int write_frame(int fd, const keyfile_kind *kind,
                        const keyfile_body *body)
 {
@@ -253,7 +251,7 @@ static int write_tmp(const folder *dir, const keyfile_kind *kind,
     if (why != 0) {
         return why;
     }
-    if (sys_fchmod(fd, 0600) != 0) { /* the umask has taken away bits */
+    if (sys_fchmod(fd, 0600) != 0) { /* the umask has removed bits */
         why = errno;
     }
     if (why == 0) {
@@ -268,12 +266,13 @@ static int write_tmp(const folder *dir, const keyfile_kind *kind,
 
 /* put_in_place replaces the file of `kind`:
  *
- *   killed before the rename  the old file, and a temporary one that
- *                             keyfile_clean removes
- *   killed after it           the new file; it is whole, since it was durable
- *                             before it got its name
- *   power lost before the     either of them
- *   folder is durable */
+ *   killed before the rename                   leaves the old file, and a
+ *                                              temporary one that keyfile_clean
+ *                                              removes
+ *   killed after it                            leaves the new file.  It is
+ *                                              complete, since it was durable
+ *                                              before it got its name
+ *   power lost before the fsync of the folder  leaves either file */
 static int put_in_place(const folder *dir, const keyfile_kind *kind,
                         const keyfile_body *body)
 {

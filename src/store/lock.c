@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lock.c: one process for one folder. */
+/* lock.c: one folder, one process. */
 #include "lock.h"
 
 #include <errno.h>
@@ -18,13 +18,14 @@ static enum qcd_store_err report_foreign(qcd_store_report *report,
                                          const folder *dir)
 {
     return report_fail(report, QCD_STORE_ERR_UNSAFE,
-                       "%s/" LOCK_NAME " is no regular file of user %u, who "
+                       "%s/" LOCK_NAME " is not a regular file of user %u, who "
                        "runs this process. Move it away",
                        dir->shown, (unsigned int)dir->user.uid);
 }
 
-/* open_lock opens the file or makes it.  It stays when the lock is released: if
- * it were removed, two processes could hold locks on two files of that name. */
+/* open_lock opens the file or makes it.  The file stays when the lock is
+ * released.  If it were removed, two processes could hold locks on two files of
+ * that name. */
 static enum qcd_store_err open_lock(int *out_fd, qcd_store_report *report,
                                     const folder *dir)
 {
@@ -39,8 +40,8 @@ static enum qcd_store_err open_lock(int *out_fd, qcd_store_report *report,
     return QCD_STORE_OK;
 }
 
-/* check_lock refuses what we did not make; nothing secret is in it, so that its
- * mode is simply set. */
+/* check_lock refuses a file that we did not make.  The file has no secret in
+ * it, so its mode is simply set. */
 static enum qcd_store_err check_lock(int fd, qcd_store_report *report,
                                      const folder *dir)
 {
@@ -58,7 +59,7 @@ static enum qcd_store_err check_lock(int fd, qcd_store_report *report,
     return QCD_STORE_OK;
 }
 
-/* report_holder names the process whose number stands in the lock. */
+/* report_holder names the process whose number is in the lock. */
 static enum qcd_store_err report_holder(int fd, qcd_store_report *report,
                                         const folder *dir)
 {
@@ -66,7 +67,7 @@ static enum qcd_store_err report_holder(int fd, qcd_store_report *report,
     size_t len = 0;
     int why = io_read(fd, text, &len, sizeof(text) - 1);
     long pid = why == 0 ? strtol((const char *)text, NULL, 10) : 0;
-    char holder[32] = "another process"; /* which has not written it yet */
+    char holder[32] = "another process"; /* has not written its number yet */
     if (pid > 0) {
         (void)snprintf(holder, sizeof(holder), "process %ld", pid);
     }
@@ -77,7 +78,7 @@ static enum qcd_store_err report_holder(int fd, qcd_store_report *report,
                        dir->shown, holder);
 }
 
-/* hold_lock takes the lock, or tells who has it. */
+/* hold_lock takes the lock, or reports who has it. */
 static enum qcd_store_err hold_lock(int fd, qcd_store_report *report,
                                     const folder *dir)
 {
@@ -94,8 +95,9 @@ static enum qcd_store_err hold_lock(int fd, qcd_store_report *report,
     return report_system(report, errno, "lock %s/" LOCK_NAME, dir->shown);
 }
 
-/* write_holder notes our number for whoever finds the lock taken, with blanks
- * before it, so that it covers what the last holder wrote. */
+/* write_holder records our process number for a process that finds the lock
+ * taken.  The number is padded with blanks, so that it overwrites that of the
+ * last holder. */
 static enum qcd_store_err write_holder(int fd, qcd_store_report *report,
                                        const folder *dir)
 {

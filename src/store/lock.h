@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lock.h: one process for one folder. */
+/* lock.h: one folder, one process. */
 #ifndef QCD_STORE_LOCK_H
 #define QCD_STORE_LOCK_H
 
 #include "folder.h"
 
-/* lock_take takes the lock of `dir`.  It is held until `*out_fd` is closed,
- * so also when the process dies.  On error `*out_fd` is -1.
+/* lock_take takes the lock of `dir`.  The lock is held until `*out_fd` is
+ * closed, so it is released if the process dies.  On error `*out_fd` is -1.
  *
  *   QCD_STORE_ERR_BUSY  another process holds it; the report has its number */
 QCD_NODISCARD enum qcd_store_err

@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Ours, not strerror's: those are of the process's language, and do not say
- * what to do. */
+/* Our own texts: those of strerror are in the process's language, and do not
+ * say what to do. */
 static const struct reason {
     int why;
     const char *text;
@@ -24,18 +24,18 @@ static const struct reason {
     {EIO, "input/output error. Look at the kernel's log and check the disk"},
     {EMFILE, "too many open files in this process. Raise its limit"},
     {ENFILE, "too many open files. Raise the system's limit"},
-    {EINTR, "a process was killed at it, maybe since memory was short. Start "
-            "again"},
+    {EINTR, "a process was killed while doing it, perhaps for lack of memory. "
+            "Start again"},
     {EAGAIN, "too many processes. Raise the limit of the user or the service"},
     {ENOMEM, "out of memory. Free some and start again"},
     {ENOENT, "it has vanished. Start again"},
-    {ENOTDIR, "part of the path is no folder. Correct the path"},
+    {ENOTDIR, "part of the path is not a folder. Correct the path"},
     {EISDIR, "it is a folder. Move it away"},
     {ENAMETOOLONG, "the path is too long. Configure a shorter one"},
     {ELOOP, "the path has a loop of symbolic links. Correct it"},
     {EINVAL, "not supported there. Configure a folder on a local disk"},
     {EOPNOTSUPP, "not supported there. Configure a folder on a local disk"},
-    {ENOLCK, "no lock is to be had. Configure a folder on a local disk"},
+    {ENOLCK, "no lock is available. Configure a folder on a local disk"},
 };
 
 void report_note(qcd_store_report *report, const char *format, ...)

@@ -6,7 +6,7 @@
 
 #include <qcd/store.h>
 
-/* report_note writes what was done on the way to success. */
+/* report_note says what was done on the way to success. */
 __attribute__((format(printf, 2, 3))) void report_note(qcd_store_report *report,
                                                        const char *format, ...);
 
@@ -18,8 +18,8 @@ __attribute__((format(printf, 3, 4))) enum qcd_store_err
 report_fail(qcd_store_report *report, enum qcd_store_err err,
             const char *format, ...);
 
-/* report_system writes that we cannot do what `format` says ("write /a/b"), for
- * the errno value `why`, with what to do, and returns QCD_STORE_ERR_SYSTEM. */
+/* report_system says that we cannot do what `format` says ("write /a/b"), why
+ * (the errno value `why`) and what to do.  It returns QCD_STORE_ERR_SYSTEM. */
 __attribute__((format(printf, 3, 4))) enum qcd_store_err
 report_system(qcd_store_report *report, int why, const char *format, ...);
 

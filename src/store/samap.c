@@ -52,8 +52,9 @@ static bool read_row(const qcd_samap *map, qcd_samap_row *out, uint32_t slot,
     return false;
 }
 
-/* read_part reads the slots from the place `at` on that fit into the buffer.
- * One that the disk can't give is read as damaged, and the others are read. */
+/* read_part reads as many slots as fit into the buffer, from the offset `at`
+ * on.  If the disk can't read a slot, it counts as damaged, and the others are
+ * read. */
 static int read_part(const qcd_samap *map, uint8_t *buffer, size_t *out_len,
                      size_t at)
 {
@@ -73,8 +74,8 @@ static int read_part(const qcd_samap *map, uint8_t *buffer, size_t *out_len,
     return 0;
 }
 
-/* write_slot writes a row to a slot, or nothing at all with NULL.  On error the
- * slot is as it was, as far as the disk lets us. */
+/* write_slot writes a row to a slot, or empties the slot if `row` is NULL.  On
+ * error the slot is as it was, as far as the disk allows. */
 static int write_slot(qcd_samap *map, uint32_t slot, const qcd_samap_row *row)
 {
     uint8_t octets[SAMAP_SLOT_LEN] = {0};
@@ -100,16 +101,16 @@ static int write_slot(qcd_samap *map, uint32_t slot, const qcd_samap_row *row)
 
 /* ---- What is in the file ----------------------------------------------- */
 
-/* census is what a look at all slots finds. */
+/* census is what a scan of all slots finds. */
 typedef struct census {
-    uint16_t version; /* that the head tells, or 0 */
-    bool is_lmdb;     /* it is a map as it was before version 2 */
+    uint16_t version; /* in the head, or 0 */
+    bool is_lmdb;     /* a map from before version 2 */
     bool has_twins;   /* an SPI is in two slots */
-    size_t num_bad;   /* slots with something that is no row */
+    size_t num_bad;   /* slots with something that is not a row */
     size_t len;       /* octets */
 } census;
 
-/* LMDB's file has this behind the head of its first page. */
+/* An LMDB file has this after the head of its first page. */
 #define LMDB_MAGIC_AT 16
 static const uint8_t lmdb_magic[] = {0xde, 0xc0, 0xef, 0xbe};
 
@@ -131,9 +132,8 @@ static void see_head(census *seen, const uint8_t *octets, size_t len)
         memcmp(octets + LMDB_MAGIC_AT, lmdb_magic, sizeof(lmdb_magic)) == 0;
 }
 
-/* see_slot takes the slot behind all others into the index.  Where the power
- * was cut, an SPI may be in the slot that it had and in the one that it got:
- * either is as good. */
+/* see_slot adds the next slot to the index.  After a power cut an SPI may be in
+ * its old slot and in its new one: either will do. */
 static bool see_slot(qcd_samap *map, census *seen, const uint8_t *octets,
                      size_t len)
 {
@@ -160,8 +160,8 @@ static bool see_slot(qcd_samap *map, census *seen, const uint8_t *octets,
 
 #define SLOTS_MAX (2 * QCD_SAMAP_ROWS_MAX)
 
-/* see_all looks at all slots.  A file that has more of them than we ever write
- * is not read to its end. */
+/* see_all looks at all slots.  If a file has more slots than we ever write, the
+ * rest is not read. */
 static int see_all(qcd_samap *map, census *seen, uint8_t *buffer)
 {
     size_t len = READ_LEN;
@@ -196,7 +196,7 @@ static enum qcd_store_err look(qcd_samap *map, qcd_store_report *report,
 
 /* ---- Opening ----------------------------------------------------------- */
 
-/* write_head makes the first slot the head, where it is damaged. */
+/* write_head writes the head to the first slot, if that is damaged. */
 static int write_head(qcd_samap *map)
 {
     uint8_t octets[SAMAP_SLOT_LEN];
@@ -205,8 +205,7 @@ static int write_head(qcd_samap *map)
     return io_pwrite(map->fd, octets, sizeof(octets), 0);
 }
 
-/* replace puts a map that is of no use aside, tells why, and begins a new
- * one. */
+/* replace sets a useless map aside, reports why, and starts a new one. */
 static enum qcd_store_err replace(qcd_samap *map, qcd_store_report *report,
                                   const char *why)
 {
@@ -219,29 +218,30 @@ static enum qcd_store_err replace(qcd_samap *map, qcd_store_report *report,
     }
     if (err == QCD_STORE_OK) {
         report_note(report,
-                    "%s/%s %s: it is now %s, and a new one was begun. Peers "
-                    "get no answer to ESP of SAs from before",
+                    "%s/%s %s: it is now %s, and a new map was started. Peers "
+                    "get no reply to ESP of earlier SAs",
                     map->dir.shown, SAMAP_NAME, why, SAMAP_DAMAGED_NAME);
     }
     return err;
 }
 
-/* begin_again makes a map of a file that lost its octets. */
+/* begin_again makes a map of a file that has lost its content. */
 static enum qcd_store_err begin_again(qcd_samap *map, qcd_store_report *report)
 {
     int why = write_head(map);
     if (why != 0) {
         return cannot_write(map, report, why);
     }
-    report_note(report,
-                "%s/%s has lost all its octets: a new map was begun, and peers "
-                "get no answer to ESP of earlier SAs",
-                map->dir.shown, SAMAP_NAME);
+    report_note(
+        report,
+        "%s/%s has lost all its octets: a new map was started, and peers "
+        "get no reply to ESP of earlier SAs",
+        map->dir.shown, SAMAP_NAME);
     return QCD_STORE_OK;
 }
 
-/* clear empties the slots that have no row but something else, as far as the
- * disk lets us. */
+/* clear empties the slots that have something else than a row, as far as the
+ * disk allows. */
 static void clear(qcd_samap *map, uint8_t *buffer)
 {
     qcd_samap_row row;
@@ -265,8 +265,8 @@ static void clear(qcd_samap *map, uint8_t *buffer)
     }
 }
 
-/* repair makes good what can be: the head, and slots that have no row but are
- * not empty. */
+/* repair fixes what it can: the head, and slots that are not empty and have no
+ * row. */
 static enum qcd_store_err repair(qcd_samap *map, qcd_store_report *report,
                                  const census *seen)
 {
@@ -279,15 +279,16 @@ static enum qcd_store_err repair(qcd_samap *map, qcd_store_report *report,
         (void)!write_head(map);
     }
     if (seen->num_bad > 0) {
-        report_note(report,
-                    "%s/%s is damaged in %zu places, %zu rows are left: peers "
-                    "get no answer to ESP of the other SAs. Check the disk",
-                    map->dir.shown, SAMAP_NAME, seen->num_bad, map->index.num);
+        report_note(
+            report,
+            "%s/%s is damaged in %zu places, and %zu rows are left. Peers get "
+            "no reply to ESP of the other SAs. Check the disk",
+            map->dir.shown, SAMAP_NAME, seen->num_bad, map->index.num);
     }
     return QCD_STORE_OK;
 }
 
-/* settle makes a map of what was found. */
+/* settle makes a map of what the scan found. */
 static enum qcd_store_err settle(qcd_samap *map, qcd_store_report *report,
                                  const census *seen)
 {
@@ -320,7 +321,7 @@ static enum qcd_store_err open_map(qcd_samap *map, qcd_store_report *report)
     return err == QCD_STORE_OK ? settle(map, report, &seen) : err;
 }
 
-/* open_folder opens the folder, and the file in it as its user. */
+/* open_folder opens the folder, and opens the file in it as its user. */
 static enum qcd_store_err open_folder(qcd_samap *map, qcd_store_report *report,
                                       const char *path)
 {
@@ -387,9 +388,9 @@ void qcd_samap_close(qcd_samap *map)
 
 #define SLOTS_TRIED 8
 
-/* put_new puts a row in a slot that had none.  One that the disk can't write is
- * left alone from then on, and another is taken; where there is no room, none
- * has. */
+/* put_new puts a row into a new slot.  If the disk can't write a slot, that
+ * slot is never used again, and another one is tried.  If there is no room, no
+ * other slot has room either. */
 static int put_new(qcd_samap *map, const qcd_samap_row *row)
 {
     int why = 0;
@@ -411,8 +412,9 @@ static int put_new(qcd_samap *map, const qcd_samap_row *row)
     return why;
 }
 
-/* put_again puts a row in the slot that its SPI has or, where the disk can't
- * give that one, in another; the first is emptied if it can be. */
+/* put_again puts a row into the slot of its SPI.  If the disk can't write that
+ * slot, the row goes into another slot, and the first is emptied if
+ * possible. */
 static int put_again(qcd_samap *map, uint32_t slot, const qcd_samap_row *row)
 {
     static const uint8_t empty[SAMAP_SLOT_LEN];
@@ -430,17 +432,17 @@ static int put_again(qcd_samap *map, uint32_t slot, const qcd_samap_row *row)
     return why;
 }
 
-/* put is qcd_samap_put with the lock. */
+/* put is qcd_samap_put with the lock held. */
 static enum qcd_store_err put(qcd_samap *map, qcd_store_report *report,
                               const qcd_samap_row *row)
 {
     uint32_t slot = samap_index_find(&map->index, &row->child_spi);
     if (slot == 0 && map->index.num >= map->rows_max) {
-        return report_fail(report, QCD_STORE_ERR_EXHAUSTED,
-                           "%s/%s has %zu rows, and no more are taken. If "
-                           "there are that many SAs, peers of some get no "
-                           "answer to ESP after a crash",
-                           map->dir.shown, SAMAP_NAME, map->index.num);
+        return report_fail(
+            report, QCD_STORE_ERR_EXHAUSTED,
+            "%s/%s has %zu rows and can take no more. If there are that many "
+            "SAs, peers of some get no reply to ESP after a crash",
+            map->dir.shown, SAMAP_NAME, map->index.num);
     }
     int why = slot == 0 ? put_new(map, row) : put_again(map, slot, row);
     return why == 0 ? QCD_STORE_OK : cannot_write(map, report, why);
@@ -476,7 +478,7 @@ enum qcd_store_err qcd_samap_remove(qcd_samap *map, qcd_store_report *report,
     *out_removed = false;
     (void)pthread_mutex_lock(&map->lock);
     uint32_t slot = samap_index_find(&map->index, &row->child_spi);
-    /* A row that can't be read any more is nobody's. */
+    /* A row that can't be read any more has no owner. */
     if (slot != 0 &&
         (!read_row(map, &now, slot, &row->child_spi) ||
          memcmp(&now.sa.spis, &row->sa.spis, sizeof(now.sa.spis)) == 0)) {
@@ -526,8 +528,8 @@ size_t qcd_samap_count(qcd_samap *map)
     return num;
 }
 
-/* visit_slot visits the row in a slot and does what becomes of it: of it only
- * `expires` is the visitor's. */
+/* visit_slot visits the row in a slot and does what the visitor returns.  The
+ * visitor may change only `expires`. */
 static int visit_slot(qcd_samap *map, uint32_t slot,
                       const uint8_t octets[SAMAP_SLOT_LEN],
                       qcd_samap_visit *visit, void *user)
@@ -546,15 +548,15 @@ static int visit_slot(qcd_samap *map, uint32_t slot,
     return fate == QCD_SAMAP_UPDATE ? write_slot(map, slot, &row) : 0;
 }
 
-/* walk_part visits the slots from `*slot` on that fit into the buffer, with the
- * lock. */
+/* walk_part visits as many slots as fit into the buffer, from `*slot` on, with
+ * the lock held. */
 static int walk_part(qcd_samap *map, uint32_t *slot, uint8_t *buffer,
                      qcd_samap_visit *visit, void *user)
 {
     size_t len;
     int why = read_part(map, buffer, &len, place_of(*slot));
     if (why == 0 && len < SAMAP_SLOT_LEN) {
-        *slot = map->index.end + 1; /* somebody has cut the file */
+        *slot = map->index.end + 1; /* somebody has truncated the file */
     }
     for (size_t i = 0; why == 0 && i + SAMAP_SLOT_LEN <= len;
          i += SAMAP_SLOT_LEN) {

@@ -10,17 +10,17 @@
 #include "report.h"
 #include "sys.h"
 
-#define REMEDY "remove it, and answers to ESP of earlier SAs are lost"
+#define REMEDY "remove it; peers then get no reply to ESP of earlier SAs"
 
 static enum qcd_store_err not_regular(qcd_store_report *report,
                                       const folder *dir)
 {
     return report_fail(report, QCD_STORE_ERR_UNSAFE,
-                       "%s/%s is no regular file. Move it away", dir->shown,
+                       "%s/%s is not a regular file. Move it away", dir->shown,
                        SAMAP_NAME);
 }
 
-/* check_file looks at the open file: names can change. */
+/* check_file checks the open file: names can change. */
 static enum qcd_store_err check_file(int fd, qcd_store_report *report,
                                      const folder *dir)
 {
@@ -33,18 +33,18 @@ static enum qcd_store_err check_file(int fd, qcd_store_report *report,
         return not_regular(report, dir);
     }
     if (st.st_uid != dir->user.uid) {
-        return report_fail(report, QCD_STORE_ERR_UNSAFE,
-                           "%s/%s belongs to user %u, and this process is user "
-                           "%u. chown it if nobody else can have written to "
-                           "it; else " REMEDY,
-                           dir->shown, SAMAP_NAME, (unsigned int)st.st_uid,
-                           (unsigned int)dir->user.uid);
+        return report_fail(
+            report, QCD_STORE_ERR_UNSAFE,
+            "%s/%s belongs to user %u, and this process is user %u. chown it "
+            "if nobody else can have written to it; otherwise " REMEDY,
+            dir->shown, SAMAP_NAME, (unsigned int)st.st_uid,
+            (unsigned int)dir->user.uid);
     }
     if ((st.st_mode & 0077) != 0) {
         return report_fail(
             report, QCD_STORE_ERR_UNSAFE,
-            "%s/%s is open to others (mode %04o). chmod 600 it "
-            "if nobody else can have written to it; else " REMEDY,
+            "%s/%s is open to others (mode %04o). chmod 600 it if nobody else "
+            "can have written to it; otherwise " REMEDY,
             dir->shown, SAMAP_NAME, (unsigned int)st.st_mode & 07777);
     }
     return QCD_STORE_OK;
@@ -55,15 +55,15 @@ static int fill(int fd)
 {
     uint8_t head[SAMAP_SLOT_LEN];
     samap_head_encode(head, SAMAP_VERSION);
-    if (sys_fchmod(fd, 0600) != 0) { /* the umask has taken away bits */
+    if (sys_fchmod(fd, 0600) != 0) { /* the umask has removed bits */
         return errno;
     }
     int why = io_pwrite(fd, head, sizeof(head), 0);
     return why == 0 ? io_sync(fd) : why;
 }
 
-/* make makes a new map.  It is there in whole or not at all: one that lost its
- * octets is known by that. */
+/* make makes a new map.  The map appears complete or not at all, so a map that
+ * has lost its content can be recognized. */
 static int make(int *out_fd, const folder *dir)
 {
     int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
@@ -86,7 +86,7 @@ static int make(int *out_fd, const folder *dir)
 static enum qcd_store_err open_or_make(int *out_fd, qcd_store_report *report,
                                        const folder *dir)
 {
-    /* O_NONBLOCK: a FIFO of that name must not hold up the daemon. */
+    /* O_NONBLOCK: a FIFO of that name must not block the daemon. */
     int flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
     int why = io_open(out_fd, dir->fd, SAMAP_NAME, flags, 0);
     if (why == ELOOP || why == ENXIO || why == EISDIR) {
@@ -119,7 +119,7 @@ enum qcd_store_err samap_files_open(int *out_fd, qcd_store_report *report,
 enum qcd_store_err samap_files_set_aside(qcd_store_report *report,
                                          const folder *dir)
 {
-    /* Beside the map of an earlier version. */
+    /* An earlier version had these beside its map. */
     static const char *const others[] = {"samap-lock", "samap.log.0",
                                          "samap.log.1"};
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {

@@ -10,14 +10,14 @@
 #define SAMAP_NEW_NAME "samap.new"
 #define SAMAP_DAMAGED_NAME "samap.damaged"
 
-/* samap_files_open opens the map in `dir` for reading and writing, or makes
- * one that has its head and no rows.  It must be a regular file of the folder's
- * user that is closed to all others. */
+/* samap_files_open opens the map in `dir` for reading and writing, or makes one
+ * that has its head and no rows.  It must be a regular file that belongs to the
+ * folder's user and is closed to all others. */
 QCD_NODISCARD enum qcd_store_err
 samap_files_open(int *out_fd, qcd_store_report *report, const folder *dir);
 
-/* samap_files_set_aside gives the map another name, in place of an older one of
- * that name. */
+/* samap_files_set_aside renames the map, and replaces an older file of the new
+ * name. */
 QCD_NODISCARD enum qcd_store_err samap_files_set_aside(qcd_store_report *report,
                                                        const folder *dir);
 

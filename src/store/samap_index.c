@@ -12,8 +12,9 @@
 
 /* ---- SPIs -------------------------------------------------------------- */
 
-/* home is the place where `spi` is, or after which it is looked for.  SPIs may
- * be of a narrow range, or follow each other: all bits of one count. */
+/* home is the place where `spi` is, or from which the search for it starts.
+ * SPIs may be from a narrow range, or consecutive, so all bits of an SPI
+ * count. */
 static size_t home(const samap_index *index, const qcd_child_spi *spi)
 {
     uint32_t number;
@@ -36,7 +37,7 @@ static bool is_of(const samap_place *place, const qcd_child_spi *spi)
            place->protocol == spi->protocol;
 }
 
-/* seek finds the place of `spi`, or the empty one where it would be. */
+/* seek finds the place of `spi`, or the empty place where it belongs. */
 static size_t seek(const samap_index *index, const qcd_child_spi *spi)
 {
     size_t i = home(index, spi);
@@ -93,7 +94,8 @@ void samap_index_remove(samap_index *index, const qcd_child_spi *spi)
     size_t mask = index->num_places - 1;
     size_t gap = seek(index, spi);
     assert(index->places[gap].slot != 0);
-    /* What comes behind it moves up, unless it would be before its home. */
+    /* The following places move up, unless a place would move before its
+     * home. */
     for (size_t i = (gap + 1) & mask; index->places[i].slot != 0;
          i = (i + 1) & mask) {
         const qcd_child_spi other = spi_of(&index->places[i]);
@@ -109,7 +111,7 @@ void samap_index_remove(samap_index *index, const qcd_child_spi *spi)
 
 /* ---- Slots ------------------------------------------------------------- */
 
-/* make_room makes room for all slots to be free. */
+/* make_room makes room to list all slots as free. */
 static bool make_room(samap_index *index)
 {
     size_t room = index->free_room == 0 ? PLACES_MIN : index->free_room * 2;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* samap_index.h: in which slot of the SA map the row of an SPI is, and which
+/* samap_index.h: which slot of the SA map has the row of an SPI, and which
  * slots are free. */
 #ifndef QCD_STORE_SAMAP_INDEX_H
 #define QCD_STORE_SAMAP_INDEX_H
 
 #include "samap_row.h"
 
-/* samap_place is an SPI and its slot, or nothing with slot 0, the head's. */
+/* samap_place is an SPI and its slot.  It is empty if the slot is 0, the
+ * head's. */
 typedef struct samap_place {
     uint8_t octets[QCD_CHILD_SPI_LEN];
     uint32_t protocol : 8;
@@ -25,30 +26,30 @@ typedef struct samap_index {
     uint32_t end; /* slots up to here are taken or free */
 } samap_index;
 
-/* samap_index_reserve makes room for another SPI and another slot, so that what
- * follows can't fail.  It returns false where there is no memory. */
+/* samap_index_reserve makes room for another SPI and another slot, so that the
+ * following calls can't fail.  It returns false if there is no memory. */
 QCD_NODISCARD bool samap_index_reserve(samap_index *index);
 
 /* samap_index_find returns the slot of `spi`, or 0. */
 QCD_NODISCARD uint32_t samap_index_find(const samap_index *index,
                                         const qcd_child_spi *spi);
 
-/* samap_index_take returns a slot for a new row: a free one, or the one behind
- * all others.  There is room reserved. */
+/* samap_index_take returns a slot for a new row: a free one, or a new one at
+ * the end.  Room must be reserved. */
 QCD_NODISCARD uint32_t samap_index_take(samap_index *index);
 
-/* samap_index_give gives back a slot. */
+/* samap_index_give returns a slot to the free ones. */
 void samap_index_give(samap_index *index, uint32_t slot);
 
-/* samap_index_add adds `spi`, which it does not have.  There is room
+/* samap_index_add adds `spi`, which must not be in the index.  Room must be
  * reserved. */
 void samap_index_add(samap_index *index, const qcd_child_spi *spi,
                      uint32_t slot);
 
-/* samap_index_remove removes `spi`, which it has. */
+/* samap_index_remove removes `spi`, which must be in the index. */
 void samap_index_remove(samap_index *index, const qcd_child_spi *spi);
 
-/* samap_index_free frees what it holds. */
+/* samap_index_free frees the memory of the index. */
 void samap_index_free(samap_index *index);
 
 #endif

@@ -40,7 +40,7 @@ static void put_address(wr *w, const qcd_address *address)
     wr_bytes(w, zero, ADDRESS_MAX - address->len);
 }
 
-/* finish fills up a slot and writes its checksum. */
+/* finish pads a slot and writes its checksum. */
 static void finish(wr *w, uint8_t out[SAMAP_SLOT_LEN])
 {
     assert(w->len <= SUMMED_LEN);
@@ -115,7 +115,7 @@ static void get_fields(qcd_samap_row *out, rd *r)
     }
 }
 
-/* is_finished tells whether the slot `in` ends as finish has written it. */
+/* is_finished tells whether the slot `in` ends as finish writes it. */
 static bool is_finished(rd *r, const uint8_t in[SAMAP_SLOT_LEN])
 {
     size_t zero_len = r->len < SAMAP_SUM_LEN ? 0 : r->len - SAMAP_SUM_LEN;

@@ -31,25 +31,26 @@
 #define SAMAP_VERSION 2
 
 /* samap_sum is a checksum against damage, not against an attacker, who cannot
- * write to the folder.  Damage within eight octets always shows, since each
- * step can be undone.  Not SHA-256 as in the other files: a start looks at a
- * million rows.  It takes octets as words of the machine: the map is read where
- * it was written. */
+ * write to the folder.  It always detects damage within eight octets, since
+ * each step is reversible.  It is not SHA-256 as in the other files: a start
+ * looks at a million rows.  It takes octets as words of the machine: the map is
+ * read where it was written. */
 uint64_t samap_sum(const uint8_t *in, size_t in_len);
 
-/* samap_row_encode writes `row`; what is behind the end of an address is
+/* samap_row_encode writes `row`.  Octets after the end of an address are
  * written as zero. */
 void samap_row_encode(uint8_t out[SAMAP_SLOT_LEN], const qcd_samap_row *row);
 
-/* samap_row_decode reads a slot.  It returns false, with `out` all zero, where
- * that is no row. */
+/* samap_row_decode reads a slot.  It returns false, with `out` all zero, if the
+ * slot has no row. */
 QCD_NODISCARD bool samap_row_decode(qcd_samap_row *out,
                                     const uint8_t in[SAMAP_SLOT_LEN]);
 
 /* samap_head_encode writes the head of a map of `version`. */
 void samap_head_encode(uint8_t out[SAMAP_SLOT_LEN], uint16_t version);
 
-/* samap_head_decode reads it.  It returns 0 where that is no head. */
+/* samap_head_decode reads the head and returns its version.  It returns 0 if
+ * the slot is not a head. */
 QCD_NODISCARD uint16_t samap_head_decode(const uint8_t in[SAMAP_SLOT_LEN]);
 
 #endif

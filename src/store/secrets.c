@@ -17,7 +17,7 @@ const keyfile_kind secrets_kind = {
     .version = SECRETS_VERSION,
     .exposure = "read or changed the secrets",
     .remedy = "move it away, and new secrets are made; peers of earlier SAs "
-              "then get no answer",
+              "then get no reply",
 };
 
 const keyfile_kind run_kind = {
@@ -29,11 +29,11 @@ const keyfile_kind run_kind = {
     .birth_version = 3,
     .exposure = "changed the number",
     .remedy = "move it away, and new secrets are made; peers of earlier SAs "
-              "then get no answer",
+              "then get no reply",
 };
 
-/* The run file is no place to learn about the key: its digest is of no other
- * use than this one. */
+/* Nobody may learn the key from the run file: its digest serves no other
+ * purpose than this one. */
 static const char digest_label[] = "qcd sealing key of a run file";
 
 static void finish_body(keyfile_body *out, const wr *w, uint16_t version)
@@ -43,7 +43,8 @@ static void finish_body(keyfile_body *out, const wr *w, uint16_t version)
     out->len = w->len;
 }
 
-/* copy_octets copies what a reader lent; a bad one lends nothing. */
+/* copy_octets copies the next `len` octets of a reader; a bad reader has
+ * none. */
 static void copy_octets(uint8_t *out, rd *r, size_t len)
 {
     const uint8_t *octets = rd_bytes(r, len);
@@ -82,7 +83,7 @@ enum qcd_store_err secrets_decode(qcd_secrets *out, const keyfile_body *body)
     }
     size_t num = rd_u8(&r);
     if (num > QCD_GENERATIONS_MAX) {
-        num = 0; /* as bad as none */
+        num = 0; /* as bad as no generation */
     }
     for (size_t i = 0; i < num; i++) {
         out->made_at[i] = rd_be64(&r);
@@ -131,8 +132,8 @@ void run_encode(keyfile_body *out, const run_record *record)
     finish_body(out, &w, RUN_VERSION);
 }
 
-/* decode_machine reads what version 3 has before all else, and tells whether it
- * may be. */
+/* decode_machine reads what version 3 has before everything else.  It returns
+ * false if that is invalid. */
 static bool decode_machine(run_record *out, rd *r)
 {
     (void)rd_bytes(r, BIRTH_LEN);

@@ -2,16 +2,16 @@
 /* secrets.h: the secrets file and the run file, their octets without the frame
  * (keyfile.h).
  *
- *   secrets  16 sealing key, 32 digest of the machine, 32 nodes taken, 1
- *            number n of generations, n times: 8 seconds since 1970, 32 secret;
- *            newest first
+ *   secrets  16 sealing key, 32 digest of the machine, 32 nodes taken, 1 number
+ *            n of generations, n times: 8 seconds since 1970, 32 secret; newest
+ *            first
  *   run      21 birth (birth.h), 65 machine (identity.h), 16 digest of the
  *            sealing key, 2 number of the run, 2 of the node, 32 nodes that we
  *            were with this key
  *
  * Secrets of version 1 had neither machine nor nodes: they are bound to no
  * machine, and no other gateway has them.  The run file had neither birth nor
- * machine before version 3, but then secrets were bound to a machine; it had
+ * machine before version 3, but secrets were then bound to a machine.  It had
  * only the latest node, and none in version 1.
  *
  * The digest ties the two files together: the number of a run means something
@@ -31,31 +31,32 @@
 extern const keyfile_kind secrets_kind;
 extern const keyfile_kind run_kind;
 
-/* run_record is the content of the run file, but for the birth, which is the
- * keyfile's. */
+/* run_record is the content of the run file, except for the birth, which the
+ * keyfile handles. */
 typedef struct run_record {
     enum keyfile_origin origin;
     identity_print machine;
     uint8_t key_digest[KEY_DIGEST_LEN];
     uint16_t run;                       /* not 0 */
     uint16_t node;                      /* 0 to 255, or RUN_NODE_NONE */
-    uint8_t nodes[QCD_STORE_NODES / 8]; /* all that we were, as `taken` */
+    uint8_t nodes[QCD_STORE_NODES / 8]; /* all nodes that we were, in the form
+                                         * of `taken` */
 } run_record;
 
-/* secrets_encode writes `secrets`, which are valid, to `out`. */
+/* secrets_encode writes `secrets`, which must be valid, to `out`. */
 void secrets_encode(keyfile_body *out, const qcd_secrets *secrets);
 
 /* secrets_decode reads the octets of `body`.  On error `out` is all zero.
  *
  *   QCD_STORE_ERR_DAMAGED  not 1 to QCD_GENERATIONS_MAX generations, or octets
- *                          missing or left over */
+ *                          are missing or left over */
 QCD_NODISCARD enum qcd_store_err secrets_decode(qcd_secrets *out,
                                                 const keyfile_body *body);
 
 /* secrets_digest makes the digest of the sealing key of `secrets`. */
 void secrets_digest(uint8_t out[KEY_DIGEST_LEN], const qcd_secrets *secrets);
 
-/* nodes_set sets the bit of `node`, unless that is RUN_NODE_NONE. */
+/* nodes_set sets the bit of `node`, unless it is RUN_NODE_NONE. */
 void nodes_set(uint8_t nodes[QCD_STORE_NODES / 8], uint16_t node);
 
 /* run_encode writes `record` to `out`. */
@@ -63,8 +64,8 @@ void run_encode(keyfile_body *out, const run_record *record);
 
 /* run_decode reads the octets of `body`.  On error `out` is all zero.
  *
- *   QCD_STORE_ERR_DAMAGED  run 0, no such node, neither hidden nor not, or
- *                          octets missing or left over */
+ *   QCD_STORE_ERR_DAMAGED  run 0, an invalid node, an invalid flag for a hidden
+ *                          product, or octets are missing or left over */
 QCD_NODISCARD enum qcd_store_err run_decode(run_record *out,
                                             const keyfile_body *body);
 

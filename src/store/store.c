@@ -2,25 +2,24 @@
 /* store.c: the secrets and the number of the run, found again after a crash at
  * any point (RFC 6290 sections 1.1 and 5.1).
  *
- * What must hold before the first SPI of run r is minted with key k: the disk
- * says for good that r was started with k, in this folder on this machine, so
- * that no later process takes a run of k for over that is not, or starts one
- * twice.
+ * Before the first SPI of run r is minted with key k, this must hold: the disk
+ * says durably that r was started with k, in this folder on this machine.  So
+ * no later process takes a live run of k for over, or starts a run twice.
  *
- *   next run     the run file alone is replaced.  A crash before it returns
- *                loses at most a number that was never used.
- *   afresh       first the secrets and then the run file are set aside, then
- *                the run file is written, "run 1 of the new key", then the
- *                secrets with the new key.  A crash on the way leaves no
- *                secrets, or such as don't fit the run file: both are no
- *                evidence of any run, and the next start is afresh again. Since
- *                the secrets go first, it sets aside nothing of use.
- *   a rotation   the secrets alone are replaced, before the first token of the
- *                new generation is made.  After an error in the last step it
- *                may be there already: it is then one that was never used.
+ *   next run    only the run file is replaced.  A crash before the return loses
+ *               at most a number that was never used.
+ *   afresh      first the secrets and then the run file are set aside.  Then
+ *               the run file is written, "run 1 of the new key", and then the
+ *               secrets with the new key.  A crash on the way leaves no
+ *               secrets, or secrets that don't fit the run file.  Neither is
+ *               evidence of any run, and the next start is afresh again.  Since
+ *               the secrets go first, it sets aside nothing useful.
+ *   a rotation  only the secrets are replaced, before the first token of the
+ *               new generation is made.  After an error in the last step the
+ *               new generation may be there already.  It was then never used.
  *
  * A process that was killed between the rename of the secrets and the fsync of
- * the folder leaves secrets that may not be durable yet.  The next one uses
+ * the folder leaves secrets that may not be durable yet.  The next process uses
  * them only after its own fsync of that folder, for the number of its run. */
 #include <qcd/store.h>
 
@@ -47,8 +46,8 @@ struct qcd_store {
     run_record last; /* run that was started */
 };
 
-/* enter begins to use the files, as their user; leave in any case but an
- * error. */
+/* enter starts to use the files as their user.  Call leave afterwards, except
+ * on error. */
 static enum qcd_store_err enter(const qcd_store *store,
                                 qcd_store_report *report)
 {
@@ -66,7 +65,7 @@ static void leave(const qcd_store *store)
     user_leave(&store->dir.user);
 }
 
-/* start_run makes durable that `run` is started, and then starts it. */
+/* start_run makes it durable that `run` is started, and then starts it. */
 static enum qcd_store_err start_run(qcd_store *store, qcd_store_report *report,
                                     uint16_t run)
 {
@@ -89,14 +88,14 @@ static enum qcd_store_err draw(void *out, size_t out_len,
     int why = io_random(out, out_len);
     if (why != 0) {
         return report_system(report, why,
-                             "draw the random octets of %s/%s from the system",
+                             "get random octets for %s/%s from the system",
                              dir->shown, secrets_kind.name);
     }
     return QCD_STORE_OK;
 }
 
-/* why_afresh says why we start afresh, as what follows the name of the run
- * file; NULL where we don't. */
+/* why_afresh returns why we start afresh, as a phrase that follows the name of
+ * the run file.  It returns NULL if we don't. */
 static const char *why_afresh(enum run_state state, const run_record *last)
 {
     switch (state) {
@@ -111,11 +110,12 @@ static const char *why_afresh(enum run_state state, const run_record *last)
     case RUN_ELSEWHERE:
         return "was written on another machine";
     case RUN_FROM_NO_MACHINE:
-        return "was written by an earlier version, for no machine of its own";
+        return "was written by an earlier version, which did not bind it to a "
+               "machine";
     case RUN_KNOWN:
         break;
     }
-    return last->run == UINT16_MAX ? "has come to the last number, 65535"
+    return last->run == UINT16_MAX ? "has reached the last number, 65535"
                                    : NULL;
 }
 
@@ -132,8 +132,8 @@ static enum qcd_store_err set_aside(const qcd_store *store,
     return err;
 }
 
-/* start_afresh seals with a key of which no SPI was ever made, and makes the
- * first secret. */
+/* start_afresh makes a sealing key that never sealed an SPI, and the first
+ * secret. */
 static enum qcd_store_err start_afresh(qcd_store *store,
                                        qcd_store_report *report, uint64_t now)
 {
@@ -175,21 +175,21 @@ static enum qcd_store_err start_first(qcd_store *store,
         return err;
     }
     if (was_damaged) {
-        report_note(report,
-                    "%s/%s is damaged: it is now " SECRETS_DAMAGED_NAME
-                    ", and new secrets were made. Peers of earlier SAs get no "
-                    "answer",
-                    shown, secrets_kind.name);
+        report_note(
+            report,
+            "%s/%s is damaged: it is now " SECRETS_DAMAGED_NAME
+            ", and new secrets were made. Peers of earlier SAs get no reply",
+            shown, secrets_kind.name);
     } else {
         report_note(report,
                     "made new secrets in %s/%s. Peers of earlier SAs, if there "
-                    "were any, get no answer",
+                    "were any, get no reply",
                     shown, secrets_kind.name);
     }
     return QCD_STORE_OK;
 }
 
-/* start_instead starts with other secrets than those that are there. */
+/* start_instead replaces the secrets that are there by new ones. */
 static enum qcd_store_err start_instead(qcd_store *store,
                                         qcd_store_report *report, uint64_t now,
                                         const char *why)
@@ -199,12 +199,12 @@ static enum qcd_store_err start_instead(qcd_store *store,
         err = start_afresh(store, report, now);
     }
     if (err == QCD_STORE_OK) {
-        report_note(report,
-                    "%s/%s %s: the gateway starts afresh with new secrets, and "
-                    "peers of earlier SAs get no answer. The old files are "
-                    "kept as *.old. If you moved them here on purpose, see "
-                    "\"adopt\" in qcd-secret(8)",
-                    store->dir.shown, run_kind.name, why);
+        report_note(
+            report,
+            "%s/%s %s: the gateway starts afresh with new secrets, and peers "
+            "of earlier SAs get no reply. The old files are kept as *.old. If "
+            "you moved them here on purpose, see \"adopt\" in qcd-secret(8)",
+            store->dir.shown, run_kind.name, why);
     }
     return err;
 }
@@ -214,20 +214,19 @@ static bool is_taken(const qcd_secrets *secrets, uint16_t node)
     return (secrets->taken[node / 8] & 1u << node % 8) != 0;
 }
 
-/* start_next starts the run after `last`.  RFC 6290 sections 8.1 and 9.2: two
- * gateways that both mint as one node are found out. */
+/* start_next starts the run after `last`.  RFC 6290 sections 8.1 and 9.2: it
+ * detects two gateways that both mint as one node. */
 static enum qcd_store_err start_next(qcd_store *store, qcd_store_report *report,
                                      const run_record *last)
 {
     uint16_t node = store->last.node;
     if (is_taken(&store->secrets, node)) {
-        return report_fail(report, QCD_STORE_ERR_NODE,
-                           "%s/%s came from a gateway with the node number %u, "
-                           "and two with one number would take each other's "
-                           "SAs for dead. Configure another number for this "
-                           "gateway (the key node)",
-                           store->dir.shown, secrets_kind.name,
-                           (unsigned int)node);
+        return report_fail(
+            report, QCD_STORE_ERR_NODE,
+            "%s/%s came from a gateway with the node number %u, and two "
+            "gateways with one number would take each other's SAs for dead. "
+            "Configure another number for this gateway (the key node)",
+            store->dir.shown, secrets_kind.name, (unsigned int)node);
     }
     memcpy(store->last.nodes, last->nodes, sizeof(last->nodes));
     if (last->origin == KEYFILE_OWN) {
@@ -236,7 +235,7 @@ static enum qcd_store_err start_next(qcd_store *store, qcd_store_report *report,
     return start_run(store, report, (uint16_t)(last->run + 1));
 }
 
-/* start starts a run; `store->last` says already who we are. */
+/* start starts a run.  `store->last` already says who we are. */
 static enum qcd_store_err start(qcd_store *store, qcd_store_report *report,
                                 uint64_t now)
 {
@@ -261,7 +260,8 @@ static enum qcd_store_err start(qcd_store *store, qcd_store_report *report,
                        : start_instead(store, report, now, why);
 }
 
-/* is_in_memory tells of the file system; one that can't say is none. */
+/* is_in_memory tells whether the file system is in memory.  One that can't tell
+ * is not. */
 static bool is_in_memory(int fd)
 {
     static const uint32_t tmpfs = 0x01021994;
@@ -398,8 +398,8 @@ enum qcd_store_err qcd_store_next_run(qcd_store *store,
     report->text[0] = '\0';
     if (store->last.run == UINT16_MAX) {
         return report_fail(report, QCD_STORE_ERR_EXHAUSTED,
-                           "%s/%s has come to the last number, 65535. Start "
-                           "the daemon again, and it makes new secrets",
+                           "%s/%s has reached the last number, 65535. Restart "
+                           "the daemon to make new secrets",
                            store->dir.shown, run_kind.name);
     }
     enum qcd_store_err err = enter(store, report);
@@ -410,7 +410,7 @@ enum qcd_store_err qcd_store_next_run(qcd_store *store,
     return err;
 }
 
-/* push puts a new secret before the others, and lets go of the oldest. */
+/* push puts a new secret before the others, and drops the oldest. */
 static enum qcd_store_err push(qcd_secrets *secrets, qcd_store_report *report,
                                const folder *dir, uint64_t now)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sys.c: the calls of the system that the store makes, and nothing added. */
+/* sys.c: the system calls of the store, with nothing added. */
 #include "sys.h"
 
 #include <fcntl.h>
@@ -109,8 +109,8 @@ int sys_fchown(int fd, uid_t uid, gid_t gid)
     return fchown(fd, uid, gid);
 }
 
-/* The calls tell no error: the one with a value that is none tells who it is
- * now. */
+/* These calls report no error.  A call with an invalid value returns the ID in
+ * force now. */
 int sys_setfsuid(uid_t uid)
 {
     (void)setfsuid(uid);

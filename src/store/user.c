@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* user.c: the user that the folder and its files belong to. */
+/* user.c: the user that owns the folder and its files. */
 #include "user.h"
 
 #include <errno.h>
