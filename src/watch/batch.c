@@ -11,13 +11,14 @@
 
 #include "rules.h"
 
-/* Octets that a message may have, and that all messages without elements have
- * together, begin and end of the batch among them. */
+/* Most octets of one message, and of all messages without elements together,
+ * including the begin and end of the batch. */
 #define MESSAGE_MAX 4096
 #define MESSAGES_MAX 16384
 
-/* Octets of an element, elements in a message (they have to fit into an
- * attribute, with its 16 bits of length), octets of such a message besides. */
+/* Octets of an element, most elements in a message (they must fit into an
+ * attribute, with its 16 bits of length), and all other octets of such a
+ * message. */
 #define ELEMENT_LEN 16
 #define ELEMENTS_MAX 2048
 #define ELEMENTS_HEAD 128
@@ -36,7 +37,8 @@ void batch_init(batch *out, size_t num)
     }
 }
 
-/* finish_last completes the last message, and tells where the next begins. */
+/* finish_last completes the last message and returns where the next one
+ * starts. */
 static char *finish_last(batch *b)
 {
     if (b->last != NULL) {
@@ -81,7 +83,7 @@ static void put_element(struct nlmsghdr *h, uint32_t value)
     mnl_attr_nest_end(h, element);
 }
 
-/* libnftnl has an object for each element, which we don't need. */
+/* libnftnl makes an object for each element, which we don't need. */
 static void put_elements(struct nlmsghdr *h, const uint32_t *keys, size_t num)
 {
     mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_TABLE, RULES_TABLE);
@@ -115,7 +117,7 @@ int batch_commit(batch *b, netlink *n)
     int why = ENOMEM;
 
     if (!b->is_bad && b->last != NULL) {
-        /* Not all kernels acknowledge the end; an error of the transaction as
+        /* Not all kernels acknowledge the end.  An error of the transaction as
          * a whole comes before this acknowledgement. */
         b->last->nlmsg_flags |= NLM_F_ACK;
         b->last = nftnl_batch_end(finish_last(b), ++b->seq);

@@ -9,10 +9,11 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* Octets of an answer; an error carries no more than its message's header. */
+/* Octets of an answer.  An error repeats no more than the header of its
+ * message. */
 #define ANSWER_MAX 8192
 
-/* What is asked for beyond a transaction. */
+/* Requested beyond the size of a transaction. */
 #define SPARE_ROOM 4096
 
 int netlink_open(netlink *out)
@@ -29,7 +30,7 @@ int netlink_open(netlink *out)
         netlink_close(out);
         return why;
     }
-    /* An error repeats the whole message otherwise. */
+    /* Otherwise an error repeats the whole message. */
     (void)mnl_socket_setsockopt(out->socket, NETLINK_CAP_ACK, &on, sizeof(on));
     out->fd = mnl_socket_get_fd(out->socket);
     return 0;
@@ -70,12 +71,12 @@ static void make_room(netlink *n, size_t len)
         (setsockopt(n->fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room)) ==
              0 ||
          setsockopt(n->fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room)) == 0)) {
-        /* Where that was not enough, sending says so. */
+        /* If that was not enough, sending reports it. */
         n->room = (size_t)room;
     }
 }
 
-/* outcome is what came of a request. */
+/* outcome is the result of a request. */
 typedef struct outcome {
     uint32_t seq;
     bool is_acknowledged;
@@ -107,8 +108,8 @@ static void take(outcome *o, const struct nlmsghdr *header)
     }
 }
 
-/* Takes all that waits.  It returns 0, or the errno after which nothing more
- * can be read. */
+/* Takes all waiting messages.  It returns 0, or the errno after which nothing
+ * more can be read. */
 static int take_all(const netlink *n, outcome *o)
 {
     char buffer[ANSWER_MAX] NETLINK_ALIGNED;
@@ -117,7 +118,8 @@ static int take_all(const netlink *n, outcome *o)
     while ((got = netlink_receive(n, buffer, sizeof(buffer))) >= 0 ||
            errno == ENOBUFS) {
         if (got < 0) {
-            /* There was more than had room; the rest can be read. */
+            /* Some messages did not fit into the socket's buffer.  The others
+             * can be read. */
             note_error(o, ENOBUFS);
             continue;
         }
@@ -139,7 +141,7 @@ int netlink_request(netlink *n, const void *messages, size_t len, uint32_t seq,
     if (mnl_socket_sendto(n->socket, messages, len) < 0) {
         return errno;
     }
-    /* The kernel has done it all by now, what it says to it is waiting. */
+    /* The kernel has finished by now, and its answers are waiting. */
     int why = take_all(n, &o);
     if (why != 0) {
         return why;

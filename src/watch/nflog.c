@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nflog.c: gets the packets that rules of nftables log to a group. */
+/* nflog.c: receives the packets that nftables rules log to a group. */
 #include "nflog.h"
 
 #include <arpa/inet.h>
@@ -9,12 +9,12 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* Octets of the kernel's buffer for a packet and what it says about it, and of
- * packets that may wait for us. */
+/* Octets of the kernel's buffer for a packet and its attributes, and of packets
+ * that may wait for us. */
 #define MESSAGE_MAX 1024
 #define WAITING_MAX (1024 * 1024)
 
-/* begin begins a message that configures the group. */
+/* begin starts a message that configures the group. */
 static struct nlmsghdr *begin(nflog *n, void *buffer)
 {
     struct nlmsghdr *h = mnl_nlmsg_put_header(buffer);
@@ -36,7 +36,7 @@ static int end(nflog *n, const struct nlmsghdr *h)
     return netlink_request(&n->link, h, h->nlmsg_len, h->nlmsg_seq, &nobody);
 }
 
-/* command binds the group, or lets it go. */
+/* command binds or unbinds the group. */
 static int command(nflog *n, uint8_t what)
 {
     char buffer[256] NETLINK_ALIGNED = {0};
@@ -47,8 +47,8 @@ static int command(nflog *n, uint8_t what)
     return end(n, h);
 }
 
-/* configure says how packets are to be brought: each at once, and only its
- * beginning. */
+/* configure says how to deliver packets: each one immediately, and only its
+ * first octets. */
 static int configure(nflog *n)
 {
     char buffer[256] NETLINK_ALIGNED = {0};
@@ -70,7 +70,7 @@ static int bind_group(nflog *n)
          n->group++) {
         why = command(n, NFULNL_CFG_CMD_BIND);
         if (why != EPERM && why != EBUSY) {
-            break; /* EPERM: it is another socket's */
+            break; /* EPERM: another socket has it */
         }
     }
     return why != 0 ? why : configure(n);
@@ -90,8 +90,8 @@ int nflog_open(nflog *out)
         netlink_close(&out->link);
         return why;
     }
-    /* Both are better to have, and no loss without.  An overrun would stop the
-     * kernel until we have read all. */
+    /* Both options help, but we can do without.  An overrun would stop the
+     * kernel until we have read everything. */
     (void)setsockopt(out->link.fd, SOL_SOCKET, SO_RCVBUFFORCE, &room,
                      sizeof(room));
     (void)setsockopt(out->link.fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, &on,
@@ -107,12 +107,12 @@ void nflog_close(nflog *n)
     }
 }
 
-/* fill reads more messages, false where there are none. */
+/* fill reads more messages.  It returns false if there are none. */
 static bool fill(nflog *n)
 {
     ssize_t len;
 
-    do { /* packets that had no room are lost, as by a limit */
+    do { /* packets that did not fit are lost, as by a limit */
         len = netlink_receive(&n->link, n->buffer, sizeof(n->buffer));
     } while (len == 0 || (len < 0 && errno == ENOBUFS));
     n->next = (const struct nlmsghdr *)n->buffer;
@@ -136,7 +136,7 @@ static int get_payload(const struct nlattr *attr, void *user)
     return MNL_CB_OK;
 }
 
-/* packet_of finds the packet that a message brings, if any. */
+/* packet_of finds the packet in a message, if it has one. */
 static payload packet_of(const struct nlmsghdr *h)
 {
     payload out = {0};

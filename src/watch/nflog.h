@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nflog.h: gets the packets that rules of nftables log to a group. */
+/* nflog.h: receives the packets that nftables rules log to a group. */
 #ifndef QCD_WATCH_NFLOG_H
 #define QCD_WATCH_NFLOG_H
 
 #include "netlink.h"
 
-#define NFLOG_COPY 128 /* octets of a packet that are brought */
+#define NFLOG_COPY 128 /* octets of a packet that are delivered */
 
-/* nflog is a group that we have, and what was read of it. */
+/* nflog is a group that we have bound, and what we have read from it. */
 typedef struct nflog {
     netlink link;
     uint16_t group;
@@ -21,15 +21,15 @@ typedef struct nflog {
 #define NFLOG_GROUP_LAST 6299
 
 /* nflog_open binds the first of these groups that is free.  It returns 0 or an
- * errno, EPERM or EBUSY where all are others'. */
+ * errno: EPERM or EBUSY if other sockets have all of them. */
 int nflog_open(nflog *out);
 
-/* nflog_close gives the group back. */
+/* nflog_close unbinds the group. */
 void nflog_close(nflog *n);
 
-/* nflog_read gets the next packet, without waiting: `*out_len` octets of an IP
- * packet, which stay where they are until the next call.  It returns NULL where
- * there is none. */
+/* nflog_read returns the next packet without waiting: `*out_len` octets of an
+ * IP packet, which stay valid until the next call.  It returns NULL if there is
+ * none. */
 const uint8_t *nflog_read(nflog *n, size_t *out_len);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* rules.c: what our table of nftables has: sets, chains and rules. */
+/* rules.c: the content of our nftables table: sets, chains and rules. */
 #include "rules.h"
 
 #include <arpa/inet.h>
@@ -17,42 +17,43 @@
 
 #include "nflog.h"
 
-/* Chain of the hook, which does no more than to look an SPI up, as all packets
- * pay for that; and those of packets of lost SAs: ESP, ESP in UDP, AH in IPv4
- * and in IPv6. */
+/* The chain of the hook only looks up an SPI, since all packets pay for that.
+ * The other chains are for packets of lost SAs: ESP, ESP in UDP, AH in IPv4 and
+ * in IPv6. */
 #define CHAIN_INPUT "input"
 #define CHAIN_ESP "dead_esp"
 #define CHAIN_UDP "dead_udp"
 #define CHAIN_AH "dead_ah"
 #define CHAIN_AH6 "dead_ah6"
 
-/* Chains that bring packets.  Half of what we are brought is for SPIs of which
- * few packets come, so that a flood of packets with an SPI that somebody has
- * seen can't hold back those of the others; the other half, and what is left of
- * the first, is for whatever comes. */
+/* Chains that deliver packets.  Half of the rate is for SPIs with few packets,
+ * so that a flood with an SPI that an attacker has seen can't hold back the
+ * others.  The other half, and what is left of the first, is for all
+ * packets. */
 #define CHAIN_FEW "few"
 #define CHAIN_MANY "many"
 
-/* Set of the SPIs of which packets came lately, each with a limit of its own:
- * as many SPIs at most, remembered so long.  Only those of lost SAs get into
- * it, and one that finds no room has the other half. */
+/* The set of SPIs of recent packets, each with its own limit: at most this many
+ * SPIs, remembered this long.  Only SPIs of lost SAs get into it.  An SPI that
+ * finds no room uses the other half. */
 #define SET_ASKED "asked"
 #define ASKED_MAX 65536
 #define ASKED_TIME_MS 10000
 
-/* Packets a second with one SPI that are few: one is answered. */
+/* At most this many packets a second with one SPI are few: one gets a reply. */
 #define FEW 10
 
-/* Where an AH header has its SPI, RFC 4302 section 2, and UDP its destination
- * port. */
+/* Offset of the SPI in an AH header, RFC 4302 section 2, and of the destination
+ * port in a UDP header. */
 #define AH_SPI 4
 #define UDP_PORT 2
 
-/* Behind the host's own firewall: what that drops gets no answer. */
+/* After the host's own firewall: packets that it drops get no reply. */
 #define PRIORITY 10
 
-/* How nft notes that a set's key is an `esp spi`, so that it can list the set:
- * its own numbers for byte order, kind of expression, protocol and field. */
+/* How nft records that a set's key is an `esp spi`, so that it can list the
+ * set: its own numbers for byte order, kind of expression, protocol and
+ * field. */
 #define NFT_BYTEORDER_BIG_ENDIAN 2
 #define NFT_EXPR_PAYLOAD 7
 #define NFT_PROTO_DESC_ESP 2
@@ -61,7 +62,7 @@
 #define NFT_KEY_PAYLOAD_TYPE 1
 #define NFT_KEY_PAYLOAD_LEN 4
 
-/* Notes for nft what the keys of a set are. */
+/* Records for nft what the keys of a set are. */
 static bool describe_key(struct nftnl_set *set)
 {
     struct nftnl_udata_buf *buf = nftnl_udata_buf_alloc(NFT_USERDATA_MAXLEN);
@@ -87,7 +88,7 @@ static bool describe_key(struct nftnl_set *set)
     return nftnl_set_is_set(set, NFTNL_SET_USERDATA);
 }
 
-/* Has a set take in what packets come, for a time. */
+/* Makes a set learn SPIs from packets, for a time. */
 static void make_dynamic(struct nftnl_set *set)
 {
     nftnl_set_set_u32(set, NFTNL_SET_FLAGS, NFT_SET_EVAL | NFT_SET_TIMEOUT);
@@ -143,7 +144,7 @@ static void add_chain(batch *b, const char *name, bool is_hook)
     }
 }
 
-/* rule is a rule that is being made; failure sticks. */
+/* rule is a rule under construction; failure sticks. */
 typedef struct rule {
     struct nftnl_rule *rule;
     bool is_bad;
@@ -175,8 +176,8 @@ static void end(rule *r, batch *b)
     }
 }
 
-/* Appends an expression, whose values are still to be set; NULL where that
- * fails. */
+/* Appends an expression, whose values the caller sets.  Returns NULL on
+ * failure. */
 static struct nftnl_expr *append(rule *r, const char *name)
 {
     struct nftnl_expr *e = r->is_bad ? NULL : nftnl_expr_alloc(name);
@@ -188,7 +189,7 @@ static struct nftnl_expr *append(rule *r, const char *name)
     return e;
 }
 
-/* Matches what was loaded. */
+/* Matches the loaded value. */
 static void match(rule *r, const void *value, uint32_t len)
 {
     struct nftnl_expr *e = append(r, "cmp");
@@ -200,8 +201,8 @@ static void match(rule *r, const void *value, uint32_t len)
     }
 }
 
-/* Matches a protocol: that of the packet (NFT_META_NFPROTO), or the one behind
- * whatever extension headers (NFT_META_L4PROTO). */
+/* Matches a protocol: that of the packet (NFT_META_NFPROTO), or the one after
+ * all extension headers (NFT_META_L4PROTO). */
 static void match_protocol(rule *r, uint32_t key, uint8_t protocol)
 {
     struct nftnl_expr *e = append(r, "meta");
@@ -226,7 +227,7 @@ static void load(rule *r, uint32_t base, uint32_t offset, uint32_t len)
     }
 }
 
-/* Matches an SPI of a lost SA, which was loaded. */
+/* Matches if the loaded SPI is that of a lost SA. */
 static void match_dead(rule *r)
 {
     struct nftnl_expr *e = append(r, "lookup");
@@ -245,7 +246,7 @@ static void set_limit(struct nftnl_expr *e, uint32_t rate)
     nftnl_expr_set_u32(e, NFTNL_EXPR_LIMIT_TYPE, NFT_LIMIT_PKTS);
 }
 
-/* Matches while few packets come with the SPI that was loaded. */
+/* Matches while there are few packets with the loaded SPI. */
 static void match_few(rule *r)
 {
     struct nftnl_expr *e = append(r, "dynset");
@@ -261,7 +262,7 @@ static void match_few(rule *r)
     }
 }
 
-/* Ends a rule by a jump to `chain`, or NULL to accept. */
+/* Ends a rule with a jump to `chain`, or accepts if it is NULL. */
 static void decide(rule *r, const char *chain)
 {
     struct nftnl_expr *e = append(r, "immediate");
@@ -278,7 +279,7 @@ static void decide(rule *r, const char *chain)
 }
 
 /* Adds the rule of a chain that is jumped to: log to a group, within a limit.
- * A packet that is brought has been through. */
+ * A packet that is delivered has passed. */
 static void add_limit(batch *b, const char *chain, uint32_t rate,
                       uint16_t group)
 {
@@ -296,7 +297,7 @@ static void add_limit(batch *b, const char *chain, uint32_t rate,
     end(&r, b);
 }
 
-/* How the SPI of a packet is loaded. */
+/* Loads the SPI of a packet. */
 typedef void load_spi(rule *r, uint16_t nat_port);
 
 static void load_esp(rule *r, uint16_t nat_port)
@@ -325,8 +326,8 @@ static void load_ah(rule *r, uint16_t nat_port)
     load(r, NFT_PAYLOAD_TRANSPORT_HEADER, AH_SPI, QCD_CHILD_SPI_LEN);
 }
 
-/* To the kernel, AH in IPv6 is an extension header, which is passed over, and
- * nft knows none of them by that name.  So it is seen where it is the first. */
+/* To the kernel, AH in IPv6 is an extension header, which it skips, and nft
+ * does not know AH by that name.  So it is seen only if it is the first one. */
 static void load_ah6(rule *r, uint16_t nat_port)
 {
     const uint8_t protocol = IPPROTO_AH;
@@ -340,7 +341,7 @@ static void load_ah6(rule *r, uint16_t nat_port)
          QCD_CHILD_SPI_LEN);
 }
 
-/* Adds the rules for packets of a kind, which have a chain of their own. */
+/* Adds the rules for packets of one kind, which have their own chain. */
 static void add_matches(batch *b, const char *chain, load_spi *load_one,
                         uint16_t nat_port)
 {

@@ -31,7 +31,7 @@ bool spis_take(spis *set, uint32_t number);
 /* spis_list writes all `set->num` numbers to `out`, in no order. */
 void spis_list(const spis *set, uint32_t *out);
 
-/* spis_free empties it. */
+/* spis_free empties `set`. */
 void spis_free(spis *set);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* table.c: our table of nftables. */
+/* table.c: our nftables table. */
 #include "table.h"
 
 #include <arpa/inet.h>
@@ -12,8 +12,8 @@
 
 #include "rules.h"
 
-/* SPIs in a transaction where the kernel doesn't allow us a larger message than
- * anybody: to the root of a container, that is. */
+/* SPIs in a transaction if the kernel doesn't allow us a larger message than
+ * everybody: that is, in a container, even for root. */
 #define SPIS_AT_ONCE 8192
 
 static void add_table(batch *b, uint16_t type, uint32_t flags)
@@ -29,8 +29,8 @@ static void add_table(batch *b, uint16_t type, uint32_t flags)
     }
 }
 
-/* Appends what replaces our table, there or not, by a new one.  One can't be
- * deleted that isn't there, so it is added first. */
+/* Appends messages that replace our table by a new one, whether it exists or
+ * not.  A missing table can't be deleted, so it is added first. */
 static void replace_table(const table *t, batch *b)
 {
     add_table(b, NFT_MSG_NEWTABLE, 0);
@@ -38,7 +38,8 @@ static void replace_table(const table *t, batch *b)
     add_table(b, NFT_MSG_NEWTABLE, t->has_owner ? NFT_TABLE_F_OWNER : 0);
 }
 
-/* After a transaction that was too large: may it be tried with less? */
+/* Tells whether a transaction that was too large may be tried with fewer
+ * SPIs. */
 static bool reduce(table *t, int why)
 {
     if (why != EMSGSIZE || t->at_once <= SPIS_AT_ONCE) {
@@ -53,8 +54,8 @@ static size_t part_of(const table *t, size_t num)
     return num < t->at_once ? num : t->at_once;
 }
 
-/* Adds or deletes elements, in one transaction if possible; `*out_done` of
- * them. */
+/* Adds or deletes elements, in one transaction if possible.  `*out_done` is how
+ * many were changed. */
 static int change(table *t, size_t *out_done, uint16_t type,
                   const uint32_t *spis, size_t num)
 {
@@ -74,7 +75,7 @@ static int change(table *t, size_t *out_done, uint16_t type,
     return 0;
 }
 
-/* Does it for all or, as far as that can be undone, for none. */
+/* Changes all elements or, as far as the changes can be undone, none. */
 static int change_all(table *t, uint16_t type, const uint32_t *spis, size_t num)
 {
     uint16_t back =
@@ -161,8 +162,8 @@ uint32_t table_other(table *t)
     return owner == netlink_port(&t->link) ? 0 : owner;
 }
 
-/* Removes a table that was left, and sees whether the kernel takes ours, by a
- * transaction after which there is none. */
+/* Removes a table that was left, and checks whether the kernel accepts ours.
+ * After this transaction there is no table. */
 static int try_out(table *t, bool with_rules)
 {
     batch b;
@@ -188,7 +189,7 @@ int table_open(table *out, const qcd_watch_settings *settings)
     }
     why = try_out(out, false);
     if (why == EINVAL || why == EOPNOTSUPP) {
-        out->has_owner = false; /* kernels before 5.12 know none */
+        out->has_owner = false; /* kernels before 5.12 have none */
     }
     return try_out(out, true);
 }

@@ -28,7 +28,8 @@ static enum qcd_watch_err not_permitted(table *t, qcd_watch_report *report)
             report->text, sizeof(report->text),
             "the nftables table inet " RULES_TABLE
             " is owned by another process (netlink port %lu): " UNSEEN
-            ". Does a second daemon watch in this network namespace?",
+            ". Check for a second daemon that watches in this network "
+            "namespace",
             (unsigned long)other);
     } else {
         (void)snprintf(report->text, sizeof(report->text),
@@ -38,7 +39,7 @@ static enum qcd_watch_err not_permitted(table *t, qcd_watch_report *report)
     return QCD_WATCH_ERR_RIGHT;
 }
 
-/* table_failed tells what an error of the table means, and what to do. */
+/* table_failed reports what an error of the table means, and what to do. */
 static enum qcd_watch_err table_failed(table *t, qcd_watch_report *report,
                                        int why)
 {
@@ -75,7 +76,7 @@ static enum qcd_watch_err table_failed(table *t, qcd_watch_report *report,
     }
 }
 
-/* log_failed tells why no group could be had. */
+/* log_failed reports why no group could be bound. */
 static enum qcd_watch_err log_failed(qcd_watch_report *report, int why)
 {
     switch (why) {
@@ -94,7 +95,7 @@ static enum qcd_watch_err log_failed(qcd_watch_report *report, int why)
                        ". Load the module nfnetlink_log");
         return QCD_WATCH_ERR_KERNEL;
     default:
-        say(report, "no NFLOG, " UNSEEN, why);
+        say(report, "NFLOG failed: " UNSEEN, why);
         return QCD_WATCH_ERR_SYSTEM;
     }
 }
@@ -127,7 +128,7 @@ enum qcd_watch_err qcd_watch_open(qcd_watch **out, qcd_watch_report *report,
     report->text[0] = '\0';
     qcd_watch *watch = calloc(1, sizeof(*watch));
     if (watch == NULL) {
-        say(report, "no memory, " UNSEEN, ENOMEM);
+        say(report, "no memory: " UNSEEN, ENOMEM);
         return QCD_WATCH_ERR_SYSTEM;
     }
     enum qcd_watch_err err = open_both(watch, report, settings);
@@ -144,8 +145,8 @@ void qcd_watch_close(qcd_watch *watch)
     if (watch == NULL) {
         return;
     }
-    /* First what logs, then what it logs to: the group may be another's then.
-     */
+    /* First the rules that log, then the group that they log to: after that
+     * another process may have the group. */
     table_close(&watch->table);
     nflog_close(&watch->log);
     spis_free(&watch->spis);

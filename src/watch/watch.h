@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* watch.h: what a qcd_watch is made of. */
+/* watch.h: the parts of a qcd_watch. */
 #ifndef QCD_WATCH_WATCH_H
 #define QCD_WATCH_WATCH_H
 
