@@ -53,7 +53,7 @@ class Secret(Case):
             lines(OK, {"type": "rotated", "generations": 3}), "secret", "rotate")
         self.assertEqual(gateway.asked, [b"rotate\n"])
         self.assertEqual(result.out,
-                         "there is a new secret, the gateway has 3\n")
+                         "made a new secret; the gateway now has 3\n")
         bad = {"ok": False, "error": "2 peers hold a token of the oldest"}
         result, _ = self.ask(lines(bad), "secret", "rotate")
         self.check_failed(result, "the gateway refused: 2 peers")
@@ -244,7 +244,7 @@ class Passphrase(Case):
         words = ["secret", "export", "--state-dir", self.state]
         code, seen = self.talk(words, [phrase, phrase])
         self.assertEqual(code, 0, seen)
-        self.assertIn("Passphrase: \r\nThe same once more: \r\n-----BEGIN", seen)
+        self.assertIn("Passphrase: \r\nRepeat the passphrase: \r\n-----BEGIN", seen)
         self.assertNotIn("horse", seen)
         text = seen[seen.index("-----BEGIN"):]
         self.assertEqual(self.import_text(text=text).code, 0)
@@ -267,7 +267,7 @@ class Passphrase(Case):
         code, seen = self.talk(words, [PASSPHRASE.encode() + b"\n"])
         self.assertEqual(code, 0, seen)
         self.assertNotIn("horse", seen)
-        self.assertNotIn("once more", seen)
+        self.assertNotIn("Repeat", seen)
 
 
 if __name__ == "__main__":

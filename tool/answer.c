@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* answer.c: what is in the objects of an answer. */
+/* answer.c: reads the objects of an answer. */
 #include "answer.h"
 
 #include <inttypes.h>
@@ -34,7 +34,8 @@ void answer_yes(table *t, const json_t *object, const char *key)
     table_add(t, json_is_boolean(value) ? word : NULL);
 }
 
-/* to_ms multiplies, but for what is no time at all. */
+/* to_ms converts seconds to milliseconds, or returns -1 if they are not a valid
+ * time. */
 static int64_t to_ms(int64_t seconds)
 {
     return seconds >= 0 && seconds <= INT64_MAX / 1000 ? seconds * 1000 : -1;
@@ -64,7 +65,7 @@ int64_t answer_ms(const json_t *object)
     return (int64_t)(value * 1000 + 0.5);
 }
 
-/* run_objects reads the objects behind the first line. */
+/* run_objects reads the objects after the first line. */
 static enum client_result run_objects(client *c, const options *opts,
                                       sentence *why,
                                       void (*take)(void *, json_t *),

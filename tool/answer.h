@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* answer.h: what is in the objects of an answer.  A member that is missing, or
- * of another type than it should be, is shown as "-". */
+/* answer.h: reads the objects of an answer.  A member that is missing or has
+ * the wrong type is shown as "-". */
 #ifndef QCD_TOOL_ANSWER_H
 #define QCD_TOOL_ANSWER_H
 
 #include "client.h"
 #include "table.h"
 
-/* answer_is tells whether `object` is of that type. */
+/* answer_is tells whether `object` has the type `type`. */
 bool answer_is(const json_t *object, const char *type);
 
 /* answer_text adds the member `key`, a string or a number, as a cell. */
@@ -19,11 +19,12 @@ void answer_yes(table *t, const json_t *object, const char *key);
 /* answer_time adds the member `key`, seconds since 1970, as a cell. */
 void answer_time(table *t, const json_t *object, const char *key);
 
-/* answer_ms reads the time of an event in milliseconds, -1 for none. */
+/* answer_ms returns the time of an event in milliseconds, or -1 if it has
+ * none. */
 int64_t answer_ms(const json_t *object);
 
-/* answer_run asks `question` and gives each object of the answer to `take`,
- * with `user`.  With --json it prints each of them instead. */
+/* answer_run asks `question` and passes each object of the answer to `take`,
+ * with `user`.  With --json it prints the objects instead. */
 enum client_result answer_run(const options *opts, sentence *why,
                               const char *question,
                               void (*take)(void *user, json_t *object),

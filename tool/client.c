@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* client.c: asks the gateway over its UNIX socket. */
+/* client.c: asks the gateway through its UNIX socket. */
 #include "client.h"
 
 #include <errno.h>
@@ -39,8 +39,8 @@ static enum client_result no_connection(const client *c, int error,
     case EACCES:
     case EPERM:
         sentence_set(why,
-                     "the gateway answers to root only (permission denied at "
-                     "%s). Try again with sudo",
+                     "only root may use the gateway's socket (permission "
+                     "denied on %s). Try again with sudo",
                      c->socket);
         return CLIENT_FAILED;
     default:
@@ -66,22 +66,24 @@ static enum client_result connect_to(client *c, sentence *why)
     return CLIENT_OK;
 }
 
-/* send_line sends the question; it fits into any socket's buffer.  Our end
- * stays open for writing: the gateway takes its closing for our departure. */
+/* send_line sends the question, which fits into any socket's buffer.  Our end
+ * stays open for writing: if we closed it, the gateway would think that we have
+ * left. */
 static enum client_result send_line(client *c, const char *question,
                                     sentence *why)
 {
     char line[64];
     int len = snprintf(line, sizeof(line), "%s\n", question);
     if (send(c->fd, line, (size_t)len, MSG_NOSIGNAL) != len) {
-        sentence_set(why, "cannot ask at %s: %s", c->socket,
+        sentence_set(why, "cannot send to %s: %s", c->socket,
                      describe_error(errno));
         return CLIENT_FAILED;
     }
     return CLIENT_OK;
 }
 
-/* read_verdict reads the first line, which tells whether it went well. */
+/* read_verdict reads the first line, which tells whether the request
+ * succeeded. */
 static enum client_result read_verdict(client *c, sentence *why)
 {
     json_t *first;
@@ -89,7 +91,7 @@ static enum client_result read_verdict(client *c, sentence *why)
     if (result == CLIENT_END) {
         sentence_set(why,
                      "the gateway closed %s without an answer: it is busy with "
-                     "others or about to stop. Try again",
+                     "other clients or about to stop. Try again",
                      c->socket);
         return CLIENT_FAILED;
     }
@@ -99,11 +101,14 @@ static enum client_result read_verdict(client *c, sentence *why)
     const json_t *ok = json_object_get(first, "ok");
     const char *error = json_string_value(json_object_get(first, "error"));
     if (!json_is_boolean(ok)) {
-        sentence_set(why, "%s does not speak as a gateway does", c->socket);
+        sentence_set(
+            why,
+            "%s does not answer like a gateway. Check the path of the socket",
+            c->socket);
         result = CLIENT_FAILED;
     } else if (json_is_false(ok)) {
         sentence_set(why, "the gateway refused: %s",
-                     error != NULL ? error : "it does not say why");
+                     error != NULL ? error : "it gave no reason");
         result = CLIENT_FAILED;
     }
     json_decref(first);
@@ -116,7 +121,7 @@ enum client_result client_ask(client *out, sentence *why, const char *socket,
     size_t scheme = strlen(SCHEME);
     bool has_scheme = strncmp(socket, SCHEME, scheme) == 0;
     out->fd = -1;
-    out->is_stream = false; /* the first line has to come in time */
+    out->is_stream = false; /* the first line must come in time */
     out->socket = socket + (has_scheme ? scheme : 0);
     out->deadline_ms = now_ms() + ANSWER_MS;
     out->total = 0;
@@ -143,8 +148,8 @@ void client_close(client *c)
 
 /* ---- Listening --------------------------------------------------------- */
 
-/* wait_more waits until there is more to read.  Of a stream it also sees that
- * nobody reads our own output any more. */
+/* wait_more waits until there is more to read.  With a stream it also notices
+ * when nobody reads our own output any more. */
 static enum client_result wait_more(const client *c, sentence *why)
 {
     struct pollfd fds[2] = {{.fd = c->fd, .events = POLLIN},
@@ -165,14 +170,14 @@ static enum client_result wait_more(const client *c, sentence *why)
         return CLIENT_FAILED;
     }
     if (num == 0) {
-        sentence_set(why, "the gateway does not answer in time. See whether it "
-                          "still works: swanctl --stats");
+        sentence_set(why, "the gateway did not answer in time. Check whether "
+                          "it still works: swanctl --stats");
         return CLIENT_FAILED;
     }
     return fds[0].revents == 0 ? CLIENT_END : CLIENT_OK;
 }
 
-/* read_more appends to the buffer, in which there is room. */
+/* read_more appends to the buffer, which must have room. */
 static enum client_result read_more(client *c, sentence *why)
 {
     enum client_result result = wait_more(c, why);
@@ -191,19 +196,20 @@ static enum client_result read_more(client *c, sentence *why)
     if (num == 0) {
         if (c->is_stream) {
             sentence_set(why, "the gateway stopped, or closed this connection "
-                              "since its lines were not read in time");
+                              "because its lines were not read in time");
             return CLIENT_FAILED;
         }
         if (c->len == c->line) {
             return CLIENT_END;
         }
-        sentence_set(why, "the gateway broke off its answer in mid-line");
+        sentence_set(
+            why, "the gateway broke off its answer in the middle of a line");
         return CLIENT_FAILED;
     }
     c->len += (size_t)num;
     c->total += (size_t)num;
     if (!c->is_stream && c->total > ANSWER_MAX) {
-        sentence_set(why, "the gateway's answer does not end");
+        sentence_set(why, "the gateway's answer is too long");
         return CLIENT_FAILED;
     }
     return CLIENT_OK;
@@ -216,8 +222,8 @@ static enum client_result parse(json_t **out, const char *line, size_t len,
     if (!json_is_object(*out)) {
         json_decref(*out);
         *out = NULL;
-        sentence_set(why, "the gateway's answer is no line of JSON. Are this "
-                          "command and the plugin of one version?");
+        sentence_set(why, "the gateway's answer is not valid JSON. Check that "
+                          "this command and the plugin have the same version");
         return CLIENT_FAILED;
     }
     return CLIENT_OK;
@@ -238,7 +244,7 @@ enum client_result client_next(client *c, json_t **out, sentence *why)
         c->len -= c->line;
         c->line = 0;
         if (c->len == sizeof(c->buffer)) {
-            sentence_set(why, "a line of the gateway's answer does not end");
+            sentence_set(why, "a line of the gateway's answer is too long");
             return CLIENT_FAILED;
         }
         enum client_result result = read_more(c, why);

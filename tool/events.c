@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* events.c: qcd events, what happens as it happens. */
+/* events.c: qcd events, prints events as they happen. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -8,7 +8,8 @@
 
 #define SHOWN_MAX (TABLE_CELL_MAX + 1)
 
-/* print_member prints a string of the event behind a word, where it has one. */
+/* print_member prints a word and a string of the event, if it has that
+ * string. */
 static void print_member(const json_t *event, const char *word, const char *key)
 {
     const char *value = json_string_value(json_object_get(event, key));
@@ -39,13 +40,13 @@ static void print_event(const json_t *event)
     (void)putchar('\n');
 }
 
-/* follow prints events until nobody listens, or none can come any more. */
+/* follow prints events until nobody reads them or the stream fails. */
 static enum client_result follow(client *c, const options *opts, sentence *why)
 {
     output_ok(opts);
     for (;;) {
         if (fflush(stdout) != 0) {
-            return CLIENT_END; /* output_end says so */
+            return CLIENT_END; /* output_end reports it */
         }
         json_t *event;
         enum client_result result = client_next(c, &event, why);

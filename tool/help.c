@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* help.c: qcd help, how commands are used. */
+/* help.c: qcd help, how to use the commands. */
 #include "help.h"
 
 #include <string.h>
@@ -71,7 +71,7 @@ int help_main(const options *opts)
     for (size_t i = 0; i < opts->num_arguments; i++) {
         row = table != NULL ? command_find(table, opts->arguments[i]) : NULL;
         if (row == NULL) {
-            output_misuse("there is no command \"%s%s%s\". See: qcd help", name,
+            output_misuse("unknown command \"%s%s%s\". See: qcd help", name,
                           *name != '\0' ? " " : "", opts->arguments[i]);
             return TOOL_MISUSE;
         }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* help.h: how commands are used. */
+/* help.h: how to use the commands. */
 #ifndef QCD_TOOL_HELP_H
 #define QCD_TOOL_HELP_H
 
@@ -10,8 +10,7 @@
 /* help_overview prints all commands. */
 void help_overview(FILE *out);
 
-/* help_show prints how the command `row`, whose whole name is `name`, is used.
- */
+/* help_show prints how to use the command `row`, whose full name is `name`. */
 void help_show(const command *row, const char *name);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* options.c: reads what is behind the name of a command. */
+/* options.c: reads what follows the name of a command. */
 #include "options.h"
 
 #include <string.h>
@@ -21,7 +21,8 @@ const option option_rows[] = {
     {0},
 };
 
-/* option_find finds the option of `word`, "--name" or "--name=value". */
+/* option_find returns the option of `word`, "--name" or "--name=value", or
+ * NULL. */
 static const option *option_find(const char *word)
 {
     size_t len = strcspn(word, "=");
@@ -44,20 +45,20 @@ static void set_value(options *out, unsigned int bit, const char *value)
     }
 }
 
-/* take_option reads the option at `words` and returns how many words it took,
- * 0 on a mistake. */
+/* take_option reads the option at `words` and returns how many words it used.
+ * It returns 0 after a mistake. */
 static size_t take_option(options *out, const command *row,
                           const char *const *words)
 {
     const option *found = option_find(words[0]);
     if (found == NULL) {
-        output_misuse("there is no option %s. See: qcd help %s", words[0],
+        output_misuse("unknown option %s. See: qcd help %s", words[0],
                       out->command);
         return 0;
     }
     if (found->bit != OPTION_HELP && (row->options & found->bit) == 0) {
-        output_misuse("\"qcd %s\" takes no %s. See: qcd help %s", out->command,
-                      found->name, out->command);
+        output_misuse("\"qcd %s\" does not take %s. See: qcd help %s",
+                      out->command, found->name, out->command);
         return 0;
     }
     out->given |= found->bit;
@@ -97,7 +98,7 @@ bool options_read(options *out, const command *row, const char *name,
         out->num_arguments++;
     }
     if (out->num_arguments > row->num_arguments_max) {
-        output_misuse("\"qcd %s\" does not know what \"%s\" is. Options come "
+        output_misuse("unexpected argument to \"qcd %s\": \"%s\". Options come "
                       "first; see: qcd help %s",
                       name, words[row->num_arguments_max], name);
         return false;

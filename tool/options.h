@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* options.h: reads what is behind the name of a command. */
+/* options.h: reads what follows the name of a command. */
 #ifndef QCD_TOOL_OPTIONS_H
 #define QCD_TOOL_OPTIONS_H
 
@@ -9,7 +9,7 @@
 typedef struct option {
     const char *name; /* with its dashes */
     unsigned int bit;
-    const char *value; /* what stands for it in the usage, NULL for none */
+    const char *value; /* its value in the usage, NULL for none */
     const char *summary;
 } option;
 
@@ -17,8 +17,8 @@ typedef struct option {
 extern const option option_rows[];
 
 /* options_read reads `words`, which end with NULL, for the command `row`, whose
- * whole name is `name`.  It keeps pointers into them.  On a mistake it says so
- * and returns false. */
+ * full name is `name`.  It keeps pointers into them.  After a mistake it prints
+ * an error and returns false. */
 bool options_read(options *out, const command *row, const char *name,
                   const char *const *words);
 

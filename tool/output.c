@@ -19,7 +19,7 @@ static void say(const char *format, va_list args)
     char safe[SAFE_MAX];
     (void)vsnprintf(what.text, sizeof(what.text), format, args);
     text_safe(safe, sizeof(safe), what.text);
-    (void)fflush(stdout); /* in the order of what happened */
+    (void)fflush(stdout); /* keeps the order of events */
     (void)fprintf(stderr, "qcd: %s\n", safe);
 }
 
@@ -50,7 +50,7 @@ void output_note(const char *format, ...)
 int output_fail(const options *opts, const sentence *why)
 {
     if (is_json(opts)) {
-        /* Escaped, since a path in it need not be UTF-8. */
+        /* Escaped, since a path in it may not be UTF-8. */
         char safe[SAFE_MAX];
         text_safe(safe, sizeof(safe), why->text);
         json_t *object = json_pack("{s:b, s:s}", "ok", 0, "error", safe);
@@ -69,7 +69,7 @@ void output_object(const json_t *object)
         return;
     }
     for (const char *c = line; *c != '\0'; c++) {
-        if (*c == '\x7f') { /* the one control character that is left */
+        if (*c == '\x7f') { /* the only control character left */
             (void)fputs("\\u007f", stdout);
         } else {
             (void)putchar(*c);

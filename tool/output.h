@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* output.h: what a command prints.  Results go to standard output, sentences
- * for people to standard error.  With --json every command prints {"ok":true}
- * or {"ok":false,"error":"..."} first, and then its objects, one a line. */
+/* output.h: what a command prints.  Results go to standard output, and
+ * sentences for people go to standard error.  With --json every command first
+ * prints {"ok":true} or {"ok":false,"error":"..."}, and then its objects, one a
+ * line. */
 #ifndef QCD_TOOL_OUTPUT_H
 #define QCD_TOOL_OUTPUT_H
 
@@ -9,12 +10,12 @@
 
 #include "qcd.h"
 
-/* sentence is what is wrong and what to do. */
+/* sentence says what is wrong and what to do. */
 typedef struct sentence {
     char text[1024];
 } sentence;
 
-/* sentence_set writes a sentence; it may be cut. */
+/* sentence_set writes a sentence, cut off if it is too long. */
 __attribute__((format(printf, 2, 3))) void
 sentence_set(sentence *out, const char *format, ...);
 
@@ -22,7 +23,7 @@ sentence_set(sentence *out, const char *format, ...);
 __attribute__((format(printf, 1, 2))) void output_misuse(const char *format,
                                                          ...);
 
-/* output_note says something by the way. */
+/* output_note prints a remark. */
 __attribute__((format(printf, 1, 2))) void output_note(const char *format, ...);
 
 /* output_fail says why the command failed, and returns TOOL_FAILED. */
@@ -35,12 +36,12 @@ void output_object(const json_t *object);
 /* output_ok prints {"ok":true} with --json. */
 void output_ok(const options *opts);
 
-/* output_take prints `object` behind {"ok":true} with --json, and else nothing.
- * It takes the reference. */
+/* output_take prints `object` after {"ok":true} with --json, and nothing
+ * otherwise.  It takes the reference. */
 void output_take(const options *opts, json_t *object);
 
-/* output_end flushes, and returns TOOL_FAILED where not all could be written,
- * after saying so. */
+/* output_end flushes.  If not everything could be written, it says so and
+ * returns TOOL_FAILED. */
 int output_end(void);
 
 /* is_json tells whether --json was given. */

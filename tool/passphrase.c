@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* passphrase.c: asks for a passphrase, or takes it from a file. */
+/* passphrase.c: asks for a passphrase, or reads it from a file. */
 #include "passphrase.h"
 
 #include <errno.h>
@@ -12,8 +12,8 @@
 
 #include <qcd/qcd.h>
 
-/* read_line reads to the end of the first line, octet by octet: no buffer is
- * left that holds it.  It tells whether the line was whole. */
+/* read_line reads to the end of the first line, octet by octet, so that no
+ * other buffer holds it.  It tells whether the line was complete. */
 static bool read_line(passphrase *out, int fd)
 {
     out->len = 0;
@@ -51,8 +51,8 @@ static bool read_file(passphrase *out, const char *path, sentence *why)
     (void)close(fd);
     if (is_open) {
         sentence_set(why,
-                     "%s is open to others. chmod 600 it, and see whether "
-                     "the passphrase is still one",
+                     "%s is open to others. chmod 600 it, and choose another "
+                     "passphrase if somebody may have read this one",
                      path);
     } else if (!is_read) {
         sentence_set(why,
@@ -65,8 +65,8 @@ static bool read_file(passphrase *out, const char *path, sentence *why)
 
 /* ---- At the terminal --------------------------------------------------- */
 
-/* ask reads a line that is not shown.  ^C is an ordinary character meanwhile,
- * so that the terminal cannot be left without echo. */
+/* ask reads a line without echo.  Meanwhile ^C is an ordinary character, so
+ * that the terminal cannot be left without echo. */
 static bool ask(passphrase *out, int tty, const char *question)
 {
     struct termios before;
@@ -89,7 +89,7 @@ static bool ask_both(passphrase *out, int tty, bool is_new, sentence *why)
 {
     passphrase again = {0};
     bool is_read = ask(out, tty, "Passphrase: ") &&
-                   (!is_new || ask(&again, tty, "The same once more: "));
+                   (!is_new || ask(&again, tty, "Repeat the passphrase: "));
     bool is_same = !is_new || (again.len == out->len &&
                                memcmp(again.text, out->text, out->len) == 0);
     qcd_wipe(&again, sizeof(again));
@@ -129,10 +129,11 @@ bool passphrase_new(passphrase *out, const options *opts, sentence *why)
         return false;
     }
     if (out->len < PASSPHRASE_MIN) {
-        sentence_set(why,
-                     "the passphrase is too short: whoever guesses it can make "
-                     "every token of this gateway. Take %d characters or more",
-                     PASSPHRASE_MIN);
+        sentence_set(
+            why,
+            "the passphrase is too short: anybody who guesses it can make "
+            "every token of this gateway. Use %d characters or more",
+            PASSPHRASE_MIN);
         return false;
     }
     return true;

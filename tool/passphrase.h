@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* passphrase.h: asks for a passphrase, or takes it from a file. */
+/* passphrase.h: asks for a passphrase, or reads it from a file. */
 #ifndef QCD_TOOL_PASSPHRASE_H
 #define QCD_TOOL_PASSPHRASE_H
 
 #include "output.h"
 
-#define PASSPHRASE_MIN 12 /* octets of a new one */
+#define PASSPHRASE_MIN 12 /* octets of a new passphrase */
 
-/* passphrase is one; wipe it after use. */
+/* passphrase is a passphrase; wipe it after use. */
 typedef struct passphrase {
     size_t len;
     char text[1024];
 } passphrase;
 
-/* passphrase_new takes a new one, asked for twice, of PASSPHRASE_MIN octets or
- * more. */
+/* passphrase_new gets a new passphrase of PASSPHRASE_MIN octets or more.  It
+ * asks for it twice. */
 bool passphrase_new(passphrase *out, const options *opts, sentence *why);
 
-/* passphrase_known takes one that somebody has chosen before. */
+/* passphrase_known gets a passphrase that somebody has chosen before. */
 bool passphrase_known(passphrase *out, const options *opts, sentence *why);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* qcd.c: shows and steers quick crash detection on this gateway (RFC 6290). */
+/* qcd.c: shows and controls quick crash detection on this gateway (RFC
+ * 6290). */
 #include "qcd.h"
 
 #include <stdio.h>
@@ -34,7 +35,7 @@ const command *command_find(const command *table, const char *name)
     return NULL;
 }
 
-/* run_row reads what is behind the name of a command, and runs it. */
+/* run_row reads what follows the name of a command, and runs the command. */
 static int run_row(const command *row, const char *name,
                    const char *const *words)
 {
@@ -60,7 +61,7 @@ static int run_sub(const command *group, const char *const *words)
     }
     const command *row = command_find(group->subcommands, words[0]);
     if (row == NULL) {
-        output_misuse("there is no command \"%s %s\". See: qcd help %s",
+        output_misuse("unknown command \"%s %s\". See: qcd help %s",
                       group->name, words[0], group->name);
         return TOOL_MISUSE;
     }
@@ -72,7 +73,8 @@ static int run_sub(const command *group, const char *const *words)
 int main(int argc, char *argv[])
 {
     tzset();
-    /* No core file, and no look at our memory: it may hold secrets. */
+    /* Write no core file and let nobody read our memory: it may hold
+     * secrets. */
     (void)prctl(PR_SET_DUMPABLE, 0);
     const char *const *words = (const char *const *)argv;
     if (argc < 2) {
@@ -88,7 +90,7 @@ int main(int argc, char *argv[])
     }
     const command *row = command_find(commands, first);
     if (row == NULL) {
-        output_misuse("there is no command \"%s\". See: qcd help", first);
+        output_misuse("unknown command \"%s\". See: qcd help", first);
         return TOOL_MISUSE;
     }
     return row->subcommands != NULL ? run_sub(row, words + 2)

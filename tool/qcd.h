@@ -9,16 +9,16 @@
 /* Exit codes. */
 enum { TOOL_OK = 0, TOOL_FAILED = 1, TOOL_MISUSE = 2 };
 
-/* Options, as bits of those that a command takes. */
+/* Options, as bits of the set that a command takes. */
 enum {
     OPTION_JSON = 1,
     OPTION_SOCKET = 2,
     OPTION_STATE_DIR = 4,
     OPTION_PASSPHRASE_FILE = 8,
-    OPTION_HELP = 16 /* every command takes it */
+    OPTION_HELP = 16 /* all commands take it */
 };
 
-/* options is a command line, read. */
+/* options is a parsed command line. */
 typedef struct options {
     unsigned int given;  /* bits */
     const char *command; /* "secret show", for messages */
@@ -33,11 +33,11 @@ typedef struct options {
 typedef struct command {
     const char *name;
     const char *summary;             /* one line */
-    int (*run)(const options *opts); /* returns an exit code */
-    unsigned int options;            /* bits of those that it takes */
-    const char *arguments;           /* in the usage, "" for none */
+    int (*run)(const options *opts); /* returns exit code */
+    unsigned int options;            /* bits of its options */
+    const char *arguments;           /* for the usage, "" for none */
     size_t num_arguments_max;
-    const struct command *subcommands; /* in place of `run`, or NULL */
+    const struct command *subcommands; /* instead of `run`, or NULL */
 } command;
 
 /* commands and secret_commands end with a row without a name. */

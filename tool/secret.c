@@ -10,12 +10,12 @@ const command secret_commands[] = {
     {"show", "Show when the secrets were made, never the secrets",
      secret_show_main, OPTION_JSON | OPTION_SOCKET | OPTION_STATE_DIR, "", 0,
      NULL},
-    {"rotate", "Make a new secret, and keep the latest three before it",
+    {"rotate", "Make a new secret, and keep the three before it",
      secret_rotate_main, OPTION_JSON | OPTION_SOCKET, "", 0, NULL},
     {"export", "Print the secrets, encrypted with a passphrase",
      secret_export_main,
      OPTION_JSON | OPTION_STATE_DIR | OPTION_PASSPHRASE_FILE, "", 0, NULL},
-    {"import", "Take exported secrets in, on another gateway of a group",
+    {"import", "Import exported secrets on another gateway of a group",
      secret_import_main,
      OPTION_JSON | OPTION_STATE_DIR | OPTION_PASSPHRASE_FILE, "[FILE]", 1,
      NULL},
@@ -33,8 +33,7 @@ bool secret_may_use(const options *opts, sentence *why)
         return true;
     }
     sentence_set(why,
-                 "the secrets in %s are for root only. Try again with "
-                 "sudo",
+                 "only root may use the secrets in %s. Try again with sudo",
                  opts->state_dir);
     return false;
 }

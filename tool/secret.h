@@ -6,8 +6,8 @@
 #include "output.h"
 #include <qcd/store.h>
 
-/* secret_may_use tells whether we are the user whose folder of secrets it is;
- * if not, `why` says who must be. */
+/* secret_may_use tells whether we are the user who owns the folder of the
+ * secrets.  If not, `why` says who must run the command. */
 bool secret_may_use(const options *opts, sentence *why);
 
 /* secret_identity reads the identity of this machine. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* secret_adopt.c: qcd secret adopt, keeps the secrets of a gateway that was
- * moved here. */
+ * moved to this machine. */
 #include <stdio.h>
 
 #include "secret.h"

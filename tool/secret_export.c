@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* secret_export.c: qcd secret export, the secrets for another gateway of a
- * group, encrypted.  The daemon may run: its files are replaced in whole, so
- * that they can be read at any moment. */
+/* secret_export.c: qcd secret export, prints the secrets, encrypted, for
+ * another gateway of a group.  The daemon may run meanwhile: its files are
+ * replaced as a whole, so they can be read at any time. */
 #include <stdio.h>
 
 #include "bundle.h"
 #include "passphrase.h"
 #include "secret.h"
 
-/* export_text makes the text, with an error in `why`. */
+/* export_text makes the text, or reports an error in `why`. */
 static bool export_text(char out[BUNDLE_TEXT_MAX], const options *opts,
                         sentence *why)
 {

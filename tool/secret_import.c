@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* secret_import.c: qcd secret import, secrets of another gateway of the group.
- * This one must have another number of node. */
+/* secret_import.c: qcd secret import, imports secrets of another gateway of the
+ * group.  This gateway must have another node number. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,10 +10,10 @@
 #include "passphrase.h"
 #include "secret.h"
 
-/* What stands around the text may be some lines of mail. */
+/* The text may be surrounded by lines of mail. */
 #define INPUT_MAX ((size_t)8 * BUNDLE_TEXT_MAX)
 
-/* read_lines reads to the last line of an export, or to the end. */
+/* read_lines reads up to the last line of an export, or to the end. */
 static bool read_lines(char out[INPUT_MAX], FILE *file)
 {
     size_t len = 0;
@@ -34,7 +34,7 @@ static bool read_text(char out[INPUT_MAX], const options *opts, sentence *why)
     const char *path = opts->num_arguments > 0 ? opts->arguments[0] : "-";
     if (strcmp(path, "-") == 0) {
         if (isatty(STDIN_FILENO) != 0) {
-            output_note("paste the export, to its last line");
+            output_note("paste the export, including its last line");
         }
         if (!read_lines(out, stdin)) {
             sentence_set(why, "cannot read standard input");

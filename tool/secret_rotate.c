@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* secret_rotate.c: qcd secret rotate, a new secret while the gateway runs.  One
- * that does not run makes none: its peers would hold the oldest for good. */
+/* secret_rotate.c: qcd secret rotate, makes a new secret while the gateway
+ * runs.  A gateway that is not running makes none: its peers would keep the
+ * oldest for good. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -10,7 +11,7 @@ static void take(void *user, json_t *object)
 {
     (void)user;
     if (answer_is(object, "rotated")) {
-        (void)printf("there is a new secret, the gateway has %" PRId64 "\n",
+        (void)printf("made a new secret; the gateway now has %" PRId64 "\n",
                      (int64_t)json_integer_value(
                          json_object_get(object, "generations")));
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* secret_show.c: qcd secret show, when the secrets were made.  A gateway that
- * runs is asked; else its folder is read. */
+/* secret_show.c: qcd secret show, shows when the secrets were made.  It asks
+ * the gateway if that runs, and otherwise reads its folder. */
 #include <stdio.h>
 #include <time.h>
 
@@ -32,7 +32,7 @@ static void take(void *user, json_t *object)
     }
 }
 
-/* show_folder does what the gateway would, from its folder. */
+/* show_folder prints from the folder what the gateway would answer. */
 static enum client_result show_folder(const options *opts, sentence *why,
                                       table *t)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* status.c: qcd status, the gateway, its connections and their tokens. */
+/* status.c: qcd status, shows the gateway, its connections and their tokens. */
 #include <stdio.h>
 #include <string.h>
 
 #include "answer.h"
 #include "text.h"
 
-/* view is what was told, as tables. */
+/* view is the gateway's answer, as tables. */
 typedef struct view {
     table gateway;
     table connections;
@@ -25,8 +25,8 @@ static const char *const recovery_headings[] = {"RECOVERING", "PEER", "TRIES",
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* take_member shows a member of the gateway's object under its own name, so
- * that what later versions tell is shown as well. */
+/* take_member shows a member of the gateway's object under its own name.  So
+ * members that later versions add are shown as well. */
 static void take_member(table *t, const json_t *object, const char *key,
                         const json_t *value)
 {

@@ -6,13 +6,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Octets of a cell that are shown. */
+/* Most octets of a cell that are shown. */
 #define TABLE_CELL_MAX 96
 
 #define TABLE_COLUMNS_MAX 16
 
 /* table holds the cells in their order, from left to right and down.  Failure
- * sticks: a table without memory for a cell is `bad`. */
+ * sticks: if there is no memory for a cell, the table is `bad`. */
 typedef struct table {
     size_t num_columns;
     size_t num_cells;
@@ -21,18 +21,18 @@ typedef struct table {
     bool bad;
 } table;
 
-/* table_init begins with a row of `headings`, or empty where they are NULL.
- * There are 1 to TABLE_COLUMNS_MAX columns. */
+/* table_init starts a table with a row of `headings`, or an empty one if they
+ * are NULL.  There are 1 to TABLE_COLUMNS_MAX columns. */
 void table_init(table *out, const char *const *headings, size_t num_columns);
 
 /* table_add appends a cell, made safe for a terminal.  NULL and "" are shown
  * as "-". */
 void table_add(table *t, const char *cell);
 
-/* table_print prints to standard output, each line behind `indent`. */
+/* table_print prints to standard output, each line after `indent`. */
 void table_print(const table *t, const char *indent);
 
-/* table_free frees the cells; a table of zeros has none. */
+/* table_free frees the cells.  A table of zeros has none. */
 void table_free(table *t);
 
 #endif

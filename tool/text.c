@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* text.c: what others chose, and times, as text for a terminal. */
+/* text.c: untrusted strings, and times, as text for a terminal. */
 #include "text.h"
 
 #include <inttypes.h>
@@ -36,7 +36,7 @@ void text_time(char out[TEXT_TIME_MAX], int64_t ms, bool with_ms)
     struct tm local;
     char moment[32];
     char zone[8];
-    /* Beyond year 9999 it is no time, but an attempt at the layout. */
+    /* A year after 9999 is not a time, but an attempt to break the layout. */
     if (ms < 0 || localtime_r(&seconds, &local) == NULL ||
         local.tm_year > 9999 - 1900 ||
         strftime(moment, sizeof(moment), "%Y-%m-%dT%H:%M:%S", &local) == 0 ||

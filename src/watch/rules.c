@@ -381,9 +381,9 @@ void rules_add(batch *b, const qcd_watch_settings *settings, uint16_t group)
     add_limit(b, CHAIN_FEW, half, group);
     add_limit(b, CHAIN_MANY, half, group);
 
-    /* esp spi @dead jump dead_esp
-     *   update @asked { esp spi limit rate 10/second burst 10 packets } jump
-     * few jump many */
+    /*  esp spi @dead jump dead_esp
+     *  update @asked { esp spi limit rate 10/second burst 10 packets } jump few
+     *  jump many */
     add_matches(b, CHAIN_ESP, load_esp, 0);
 
     /* udp dport P @th,64,32 @dead jump dead_udp ...
