@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bench.c: what the core and the SA map cost, in time and memory.  Each figure
- * is the median of rounds that take turns, so that what disturbs the machine
- * disturbs all of them; ratios are between figures of the same run.
+/* bench.c: the cost of the core and the SA map, in time and memory.  Each
+ * figure is the median of its rounds.  The rounds of all figures take turns, so
+ * a disturbance of the machine affects all of them.  Ratios compare figures of
+ * the same run.
  *
- *   qcd-bench [--json]                                                       */
+ *     qcd-bench [--json] */
 #define _POSIX_C_SOURCE 200809L
 
 #include <stdbool.h>
@@ -20,7 +21,7 @@
 #include "parts.h"
 
 enum { NUM_ROUNDS = 31, ROUND_NS = 4000000, REQUEST_LEN = 80 };
-enum { ESP_LEN = 100, ESP_CUT = 20 + 8 + 8 }; /* in UDP, as a log shows it */
+enum { ESP_LEN = 100, ESP_CUT = 20 + 8 + 8 }; /* in UDP, as logged */
 
 static struct {
     qcd_maker maker;
@@ -40,7 +41,7 @@ static struct {
     uint32_t num;
 } b;
 
-/* Results end here, so that none of the work is left out. */
+/* Results are added here, so that the compiler omits none of the work. */
 static volatile uint64_t sink;
 
 static void demand(bool is_true, const char *what)
@@ -61,7 +62,7 @@ static uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* ---- What is measured ---- */
+/* ---- What is measured -------------------------------------------------- */
 
 /* A token for another SA each time. */
 static void next_spis(void)
@@ -129,7 +130,7 @@ static void message_decode_verify(void)
     DEMAND(qcd_taker_check(&b.taker, &b.held, &m) == QCD_MATCHED);
 }
 
-/* What a taker pays for a message about an SA that it has, 10,000 of them
+/* The cost to a taker of a message about an SA that it has, with 10,000 of them
  * a second: all are checked. */
 static void verify_in_limit(void)
 {
@@ -143,7 +144,7 @@ static void verify_in_limit(void)
     DEMAND(qcd_taker_check(&b.taker, &b.held, &m) == QCD_MATCHED);
 }
 
-/* And for one that is over the limit. */
+/* The cost of one that is over the limit. */
 static void verify_over_limit(void)
 {
     const qcd_address source = {.len = 4};
@@ -176,7 +177,7 @@ static enum qcd_judgement judge(qcd_header *out, const uint8_t *in)
     return qcd_maker_judge(&b.maker, out, &packet, b.now_ms);
 }
 
-/* What a scanner's packet costs. */
+/* The cost of a scanner's packet. */
 static void judge_foreign(void)
 {
     qcd_header h;
@@ -186,8 +187,8 @@ static void judge_foreign(void)
     sink += (uint64_t)judge(&h, b.foreign);
 }
 
-/* What a packet costs that names a dead SA, from another source each time:
- * 20,000 of them a second, which is beyond the limits. */
+/* The cost of a packet that names a dead SA, from another source each time,
+ * with 20,000 of them a second, which is beyond the limits. */
 static void judge_flood(void)
 {
     qcd_header h;
@@ -215,7 +216,7 @@ static void esp_decode(void)
     qcd_traffic esp;
 
     b.num++;
-    memcpy(b.esp + 26, &b.num, 2); /* a checksum that nobody reads */
+    memcpy(b.esp + 26, &b.num, 2); /* a checksum, ignored */
     DEMAND(qcd_traffic_decode(&esp, b.esp, sizeof(b.esp)) == QCD_OK);
     sink += esp.child_spi.octets[0];
 }
@@ -227,19 +228,19 @@ static enum qcd_judgement judge_lost(const qcd_lost *lost)
     return qcd_maker_judge_lost(&b.maker, lost, &packet, b.now_ms);
 }
 
-/* What a packet costs whose SA the map takes for lost, and that lives. */
+/* The cost of a packet whose SA is lost according to the map, but lives. */
 static void judge_lost_living(void)
 {
     sink += (uint64_t)judge_lost(&b.living);
 }
 
-/* What a packet costs of a peer that was told within the second. */
+/* The cost of a packet from a peer that was told within the second. */
 static void judge_lost_told(void)
 {
     sink += (uint64_t)judge_lost(&b.lost);
 }
 
-/* A second later, from another peer each time. */
+/* The same a second later, from another peer each time. */
 static void judge_lost_answer(void)
 {
     b.num++;
@@ -263,10 +264,10 @@ static void maker_tell(void)
 static struct row {
     const char *name;
     void (*run)(void);
-    const char *than; /* the row it is compared with */
+    const char *than; /* the row to compare it with */
     double ns;
     double rounds[NUM_ROUNDS];
-    uint64_t num; /* of runs in a round */
+    uint64_t num; /* runs in a round */
 } rows[] = {
     {"token, token_make", make_token, NULL, 0, {0}, 0},
     {"token, OpenSSL EVP_MAC again",
@@ -341,7 +342,7 @@ static const struct {
 
 #define NUM_SIZES (sizeof(sizes) / sizeof(sizes[0]))
 
-/* ---- Setting up ---- */
+/* ---- Setting up -------------------------------------------------------- */
 
 static void fill(void *out, size_t len, uint8_t first)
 {
@@ -443,7 +444,7 @@ static void set_up_openssl(void)
     DEMAND(EVP_MAC_init(b.evp, b.secret, sizeof(b.secret), params) == 1);
 }
 
-/* ---- Measuring ---- */
+/* ---- Measuring --------------------------------------------------------- */
 
 static uint64_t time_of(const struct row *row, uint64_t num)
 {
@@ -455,7 +456,7 @@ static uint64_t time_of(const struct row *row, uint64_t num)
     return now_ns() - start;
 }
 
-/* So many runs that a round is long against the clock's own cost. */
+/* Enough runs to make a round long compared with the cost of the clock. */
 static void calibrate(struct row *row)
 {
     row->num = 16;

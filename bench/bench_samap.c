@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bench_samap.c: what the SA map costs at a million rows.  Of these figures the
- * one that a handshake pays is that of a put: a gateway adds a row as it makes
- * a child SA, and the flush comes once a second. */
+/* bench_samap.c: the cost of the SA map at a million rows.  A handshake pays
+ * only for a put: a gateway adds a row when it makes a child SA, and the flush
+ * comes once a second. */
 #define _DEFAULT_SOURCE
 
 #include "bench_samap.h"
@@ -72,7 +72,7 @@ static double median(double *rounds, size_t num)
     return rounds[num / 2];
 }
 
-/* SPIs all over the range, each another one: the multiplier is odd. */
+/* SPIs all over the range, all different: the multiplier is odd. */
 static qcd_child_spi spi_of(uint32_t n)
 {
     qcd_child_spi spi = {.protocol = QCD_ESP};
@@ -186,7 +186,7 @@ static double time_find(uint32_t first, bool is_there)
     return median(rounds, NUM_ROUNDS);
 }
 
-/* Each flush has rows that are new, and then the same that are gone again. */
+/* One flush has new rows, and the next has their removal. */
 static void time_changes(double *out_put, double *out_remove, double *out_flush)
 {
     double puts[NUM_FLUSHES];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bench_samap.h: what the SA map costs at a million rows. */
+/* bench_samap.h: the cost of the SA map at a million rows. */
 #ifndef QCD_BENCH_SAMAP_H
 #define QCD_BENCH_SAMAP_H
 
@@ -11,8 +11,8 @@ typedef struct bench_figure {
     double ns;
 } bench_figure;
 
-/* bench_samap measures, with a map in a folder of its own under $TMPDIR, and
- * returns `*out_num` figures.  It ends the process where something fails. */
+/* bench_samap measures with a map in its own folder under $TMPDIR, and returns
+ * `*out_num` figures.  It ends the process if something fails. */
 const bench_figure *bench_samap(size_t *out_num);
 
 #endif

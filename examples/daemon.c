@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* daemon.c: both roles of RFC 6290 in a toy of an IKE daemon.
+/* daemon.c: both roles of RFC 6290 in a toy IKE daemon.
  *
  *     daemon FOLDER
  *
  * East keeps its secrets in FOLDER, west in FOLDER.west.  They set up an IKE
- * SA, east crashes and comes back, and west learns of it with its next request.
- * There is no network and no cryptography: what calls libqcd and libqcd-store
- * is all there.  doc/embedding.md tells when a real daemon makes each call. */
+ * SA.  East crashes and restarts, and west learns of the crash with its next
+ * request.  There is no network and no cryptography, but every call to libqcd
+ * and libqcd-store is there.  doc/embedding.md tells when a real daemon makes
+ * each call. */
 #include <qcd/store.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 #include <sys/random.h>
 #include <time.h>
 
-/* What belongs to an IKE SA; the toy has one at each end. */
+/* What belongs to an IKE SA.  The toy has one at each end. */
 struct ike_sa {
     bool is_there;
     qcd_ike_sa id;
@@ -46,7 +47,8 @@ static void must(bool ok, const char *text)
     }
 }
 
-/* Each start of the daemon: secrets from before, and a run that is durable. */
+/* Each start of the daemon: it has the secrets from before, and its run is
+ * durable. */
 static void start(struct gateway *g, const char *folder)
 {
     const qcd_store_settings files = {.path = folder};
@@ -107,8 +109,8 @@ static void connect_to(struct gateway *initiator, struct gateway *responder)
     puts("established");
 }
 
-/* The maker gets a request for an IKE SA that it doesn't have: what it answers
- * is in `out`, nothing where that has no octets. */
+/* The maker gets a request for an IKE SA that it doesn't have.  Its reply is in
+ * `out`; without a reply `out` has no octets. */
 static void judge(struct gateway *g, const qcd_packet *in, qcd_datagram *out)
 {
     qcd_header request;
@@ -121,7 +123,8 @@ static void judge(struct gateway *g, const qcd_packet *in, qcd_datagram *out)
     }
 }
 
-/* The taker gets an unprotected message: does it prove that our SA is dead? */
+/* The taker gets an unprotected message.  Tells whether it proves that our SA
+ * is dead. */
 static bool verify(struct gateway *g, const qcd_datagram *in,
                    const qcd_address *source)
 {
@@ -137,7 +140,7 @@ static bool verify(struct gateway *g, const qcd_datagram *in,
         return false;
     }
     qcd_maker_bury(&g->maker, &sa->id, &sa->promise);
-    *sa = (struct ike_sa){0}; /* without a DELETE: nobody would know it */
+    *sa = (struct ike_sa){0}; /* no DELETE: the peer does not know the SA */
     return true;
 }
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* esp.c: a token maker answers the ESP of what it lost (RFC 6290 section 8.2).
+/* esp.c: a token maker replies to ESP of SAs that it lost (RFC 6290 section
+ * 8.2).
  *
  *     esp FOLDER
  *
- * FOLDER is what a daemon left that was killed: its secrets, its run and its SA
- * map.  For a packet with the SPI of a child SA in that map the sender is told,
- * from UDP port 500 or 4500, that the SA is lost.  It needs CAP_NET_ADMIN. */
+ * FOLDER was left by a daemon that was killed: its secrets, its run and its SA
+ * map.  If a packet has the SPI of a child SA in that map, its sender is told
+ * that the SA is lost, from UDP port 500 or 4500.  The program needs
+ * CAP_NET_ADMIN. */
 #include <arpa/inet.h>
 #include <poll.h>
 #include <qcd/store.h>
@@ -21,7 +23,7 @@ enum { MARKER_LEN = 4, BATCH = 64 };
 static qcd_maker maker;
 static qcd_watch *watch;
 
-/* The SPIs of a walk, which are watched for some at a time. */
+/* The SPIs of a walk, added to the watch some at a time. */
 static qcd_child_spi spis[BATCH];
 static size_t num_spis;
 
@@ -64,7 +66,7 @@ static enum qcd_samap_fate visit(void *user, qcd_samap_row *row)
     return QCD_SAMAP_KEEP;
 }
 
-/* A daemon has its sockets; the example makes one for each answer. */
+/* A daemon has its sockets; the example makes one for each reply. */
 static void transmit(const qcd_datagram *message, const qcd_traffic *packet,
                      const qcd_samap_row *row)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fuzz_maker.c: any octets as a request to a maker that has live, dead and
- * buried SAs.  Never is a response answered, nor a message without an Encrypted
- * payload to its end; never does a reply exceed its bound, never is a token of
- * a live SA shown (RFC 6290 section 9.2).
+ * buried SAs.  The maker never replies to a response, or to a message without
+ * an Encrypted payload that extends to its end.  A reply never exceeds its
+ * bound.  A token of a live SA is never shown (RFC 6290 section 9.2).
  *
- * The first octet chooses the SPIs, which no fuzzer guesses: its lower half
- * that of the initiator, its upper half that of the responder.  The rest is
- * the datagram. */
+ * The first octet chooses the SPIs, which no fuzzer can guess: its lower half
+ * that of the initiator, its upper half that of the responder.  The rest is the
+ * datagram. */
 #include "fuzz.h"
 
 #include "parts.h"
@@ -64,7 +64,7 @@ static bool is_spi(const qcd_spi *spi, int which)
     return memcmp(spi, &spis_of[which], sizeof(*spi)) == 0;
 }
 
-/* The only reasons for an answer there may be. */
+/* Tells whether there is a reason for a reply: no other reason is valid. */
 static bool is_dead(const qcd_header *h)
 {
     bool from_initiator = (h->flags & QCD_FLAG_INITIATOR) != 0;
@@ -85,7 +85,8 @@ static bool shows(const qcd_datagram *out, const qcd_token *token)
     return false;
 }
 
-/* Of all live SAs whose SPIs can be among those of the request. */
+/* Checks the tokens of all live SAs whose SPIs can be among those of the
+ * request. */
 static void check_no_live_token(const qcd_datagram *out, const qcd_header *h)
 {
     const qcd_spi *live = &spis_of[LIVE];
@@ -107,8 +108,8 @@ static void check_no_live_token(const qcd_datagram *out, const qcd_header *h)
     }
 }
 
-/* RFC 7296 section 3.14 and RFC 7383 section 2.5: behind the header stands one
- * payload, of type 46 or 53, and it is no shorter than any cipher makes it. */
+/* RFC 7296 section 3.14 and RFC 7383 section 2.5: the header is followed by one
+ * payload, of type 46 or 53, which is no shorter than any cipher makes it. */
 static void check_payload(const uint8_t *in, size_t in_len)
 {
     bool is_fragment = in[16] == 53;
@@ -120,7 +121,7 @@ static void check_payload(const uint8_t *in, size_t in_len)
     DEMAND(!is_fragment || (in[34] | in[35]) != 0);
 }
 
-/* Each is of another generation, whichever is first. */
+/* Each token is of another generation, whichever is first. */
 static void check_generations(const qcd_message *m, enum qcd_role role)
 {
     unsigned seen = 0;
@@ -201,7 +202,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *in, size_t in_len)
     qcd_header h;
     const qcd_packet packet = {
         .octets = datagram, .len = len, .source = source};
-    now_ms += 200; /* within the limits, so that answers are seen */
+    now_ms += 200; /* within the limits, so that there are replies */
     enum qcd_judgement said = qcd_maker_judge(&maker, &h, &packet, now_ms);
     if (said == QCD_ANSWER) {
         check_payload(datagram, len);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuzz_message.c: any octets as an unprotected message.  What is decoded keeps
- * the promises of the header, and survives being encoded and decoded again. */
+/* fuzz_message.c: any octets as an unprotected message.  A decoded message
+ * keeps the promises of the header, and is the same after it is encoded and
+ * decoded again. */
 #include "fuzz.h"
 
 static void check_decoded(const qcd_message *m, size_t in_len)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuzz_samap.c: any octets as a slot of the SA map.  The checksum would keep
- * nearly all of them out: it is made right. */
+/* fuzz_samap.c: any octets as a slot of the SA map.  The checksum would reject
+ * nearly all of them, so the target corrects it. */
 #include "fuzz.h"
 
 #include "store/samap_row.h"
 
-/* What is decoded is encoded to the same octets. */
+/* A decoded row is encoded to the same octets. */
 static void check(const uint8_t in[SAMAP_SLOT_LEN])
 {
     uint8_t again[SAMAP_SLOT_LEN];

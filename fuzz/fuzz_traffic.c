@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuzz_traffic.c: any octets as an IP packet.  What is decoded keeps the
- * promises of the header, is what another decoder says, and does not depend on
- * what is behind the SPI. */
+/* fuzz_traffic.c: any octets as an IP packet.  A decoded packet keeps the
+ * promises of the header, agrees with another decoder, and does not depend on
+ * what follows the SPI. */
 #include "fuzz.h"
 
 #include "../test/traffic_reference.h"
@@ -45,7 +45,8 @@ static void check_reference(const qcd_traffic *esp, enum qcd_err err,
     }
 }
 
-/* Cut anywhere it says the same, or that it was cut. */
+/* A packet cut off anywhere gives the same result, or is reported as cut
+ * off. */
 static void check_cut(const qcd_traffic *esp, enum qcd_err err,
                       const uint8_t *in, size_t in_len)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* replay.c: gives each file of the folders that are its arguments to the fuzz
- * target it is linked with.  So the corpus is a test under any compiler. */
+/* replay.c: passes each file of the folders given as arguments to the fuzz
+ * target that it is linked with.  So the corpus is a test under any
+ * compiler. */
 #include <dirent.h>
 
 #include "fuzz.h"
@@ -16,7 +17,7 @@ static int replay_file(const char *path)
     }
     size_t len = fread(whole, 1, sizeof(whole), f);
     fclose(f);
-    /* Of just that size, so that a sanitizer guards its end. */
+    /* Of exactly that size, so that a sanitizer guards its end. */
     uint8_t *in = malloc(len > 0 ? len : 1);
     DEMAND(in != NULL);
     memcpy(in, whole, len);
