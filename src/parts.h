@@ -85,7 +85,7 @@ void mint_init(qcd_mint *out, uint8_t node, uint16_t run);
 QCD_NODISCARD enum qcd_err mint_next_run(qcd_mint *mint, uint16_t run);
 
 /* mint_spi mints the next SPI.  It is never the same twice, and nobody without
- * the seal's key can predict it (section 9.3).
+ * the sealing key can predict it (section 9.3).
  *
  *   QCD_ERR_EXHAUSTED  the run has minted QCD_COUNTER_END SPIs */
 QCD_NODISCARD enum qcd_err mint_spi(qcd_spi *out, qcd_mint *mint,
@@ -104,10 +104,9 @@ bool graveyard_holds(const qcd_graveyard *graveyard, const qcd_ike_sa *sa);
 /* qcd_evidence is what is known about the IKE SA that a request names. */
 enum qcd_evidence {
     QCD_EVIDENCE_NONE = 0,        /* none: the SA may live; no reply */
-    QCD_EVIDENCE_EARLIER_RUN = 1, /* an earlier process minted its SPI */
-    QCD_EVIDENCE_BURIED = 2,      /* this process destroyed the SA */
-    QCD_EVIDENCE_TAKEN_OVER = 3   /* a node whose place we took minted its
-                                   * SPI */
+    QCD_EVIDENCE_EARLIER_RUN = 1, /* minted by a process that has died */
+    QCD_EVIDENCE_BURIED = 2,      /* destroyed by this process */
+    QCD_EVIDENCE_TAKEN_OVER = 3   /* minted by a node whose place we took */
 };
 
 /* witness is the evidence against an SA that a request names: what our SPI says

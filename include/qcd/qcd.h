@@ -214,7 +214,7 @@ typedef struct qcd_maker_state {
     size_t num_secrets; /* 1 to QCD_GENERATIONS_MAX, the newest first */
     qcd_secret secrets[QCD_GENERATIONS_MAX];
     uint16_t run; /* of this start of the daemon, not 0.  It is durable, and
-                   * above that of all earlier runs with this seal key */
+                   * above that of all earlier runs with this sealing key */
     uint8_t random[QCD_RANDOM_KEY_LEN];
 } qcd_maker_state;
 
@@ -245,9 +245,9 @@ qcd_maker_init(qcd_maker *out, const qcd_maker_settings *settings,
 QCD_API void qcd_maker_wipe(qcd_maker *maker);
 
 /* qcd_maker_mint mints the SPI of a new IKE SA.  It is never the same twice,
- * and nobody without the seal key can predict it (RFC 6290 section 9.3).  What
- * the SPI says of itself is the evidence after a crash, so the daemon must take
- * all its SPIs from here.
+ * and nobody without the sealing key can predict it (RFC 6290 section 9.3).
+ * What the SPI says of itself is the evidence after a crash, so the daemon must
+ * take all its SPIs from here.
  *
  *   QCD_ERR_EXHAUSTED  the run has minted 2^24 SPIs: call qcd_maker_next_run */
 QCD_API QCD_NODISCARD enum qcd_err qcd_maker_mint(qcd_maker *maker,
@@ -659,9 +659,7 @@ QCD_API QCD_NODISCARD enum qcd_verdict
 qcd_taker_check(const qcd_taker *taker, qcd_held *held,
                 const qcd_message *message);
 
-#define QCD_SPREAD_MS                                                          \
-    5 /* average gap between recoveries, if there are                          \
-       * many */
+#define QCD_SPREAD_MS 5         /* average gap between many recoveries */
 #define QCD_SPREAD_MAX_MS 10000 /* longest delay of a recovery */
 
 /* qcd_taker_delay returns by how many milliseconds to delay the recovery of one
@@ -695,8 +693,7 @@ enum qcd_failure {
     QCD_FAILURE_REFUSED = 1, /* the peer or we refused: not configured, no key,
                               * or an IKE SA without its child SAs */
     QCD_FAILURE_CRASHED = 2, /* the peer lost the SA before it was up, or within
-                              * QCD_STABLE_MS and before anything came in on
-                              * it */
+                              * QCD_STABLE_MS with nothing received on it */
     QCD_FAILURE_LOST = 3,    /* the peer lost the SA within QCD_STABLE_MS, but
                               * it had been used */
 };

@@ -50,8 +50,7 @@ extern "C" {
  * sentence. */
 enum qcd_store_err {
     QCD_STORE_OK = 0,
-    QCD_STORE_ERR_SYSTEM = -1,    /* the system refused: no permission, disk
-                                   * full */
+    QCD_STORE_ERR_SYSTEM = -1,    /* system refused: no permission, disk full */
     QCD_STORE_ERR_UNSAFE = -2,    /* too open, of another owner, not regular */
     QCD_STORE_ERR_DAMAGED = -3,   /* checksum, size or magic are wrong */
     QCD_STORE_ERR_VERSION = -4,   /* written by a newer version */

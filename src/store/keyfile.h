@@ -33,8 +33,7 @@ typedef struct keyfile_kind {
     uint16_t birth_version; /* from this version on a body starts with BIRTH_LEN
                              * octets for the birth of its file; 0: never */
     const char *exposure; /* what others may have done if it was open to them */
-    const char *remedy;   /* what to do if it is damaged, with the
-                           * consequences */
+    const char *remedy;   /* what to do if it is damaged, and the effect */
 } keyfile_kind;
 
 /* keyfile_origin tells what the birth in a file says of it. */

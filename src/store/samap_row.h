@@ -6,12 +6,12 @@
  *   1       1                                  10      "qcd samap" and a zero
  *   4       SPI of the child SA                2       version of the map, 2
  *   1       protocol                           108     zero
- *   1       1 where it is in UDP, else 0       8       checksum
+ *   1       1 if it is in UDP, else 0          8       checksum
  *   1       node
  *   2       run
  *   1       role
  *   16      SPIs of the IKE SA
- *   17      our address: its length, 4 or 16, and the octets, zero behind
+ *   17      our address: its length, 4 or 16, and the octets, then zero
  *   17      the peer's address
  *   2       our port
  *   2       the peer's port
