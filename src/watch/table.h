@@ -23,7 +23,8 @@ void table_close(table *t);
 
 /* table_install installs the table with the `num` SPIs at `spis`, each of them
  * once and none of them 0.  It replaces a table that is there.  The rules log
- * to `group`, which must be bound.  On error there is the old table, or none. */
+ * to `group`, which must be bound.  On error there is the old table, or none.
+ */
 int table_install(table *t, uint16_t group, const uint32_t *spis, size_t num);
 
 /* table_add and table_remove change the installed table by one SPI or more.  On
