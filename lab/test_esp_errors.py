@@ -86,7 +86,7 @@ def test_full_disk(new_lab: NewLab) -> None:
     for child in first:
         lab.a.initiate(connection_name("b", child // config.children), child)
     filler = Filler(lab.b)
-    full = r"QCD: the SA map can't be written, .*: no space is left"
+    full = r"QCD: the SA map can't be written: .*: no space is left"
     room = "QCD: the SA map can be written again"
 
     def another_child() -> None:

@@ -75,14 +75,15 @@ def test_good_values(new_lab: NewLab, options: dict[str, str]) -> None:
 def test_half_a_takeover(new_lab: NewLab) -> None:
     lab = new_lab(Config(qcd_options={"takes_over": "1"}))
     lab.b.start()
-    assert "takes_over and takes_over_address need each other" in lab.b.log()
+    assert "takes_over and takes_over_address must be set together" in lab.b.log()
     assert on_and_off(False, True) in lab.b.log()
 
 
 def test_misspelt_key(new_lab: NewLab) -> None:
     lab = new_lab(Config(qcd_options={"token_lenght": "16"}))
     lab.b.start()
-    assert "plugins.qcd.token_lenght is no key that this version knows" in lab.b.log()
+    log = lab.b.log()
+    assert "plugins.qcd.token_lenght is not a key that this version knows" in log
     assert on_and_off(True, True) in lab.b.log()
 
 

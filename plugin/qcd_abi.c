@@ -16,7 +16,7 @@ typedef struct {
 } search_t;
 
 /**
- * Look for a string, with the zero octets around it, in a read-only segment
+ * Search a read-only segment for a string, including the zero octets around it
  */
 static bool segment_has(const ElfW(Phdr) *segment, ElfW(Addr) base,
 						char *version)
@@ -38,8 +38,9 @@ static bool segment_has(const ElfW(Phdr) *segment, ElfW(Addr) base,
 }
 
 /**
- * The first object is the program itself: charon, charon-systemd and their like
- * name the version they were built as, the libraries don't.
+ * Search the first object, which is the program itself. charon, charon-systemd
+ * and similar programs contain the version that they were built as. The
+ * libraries don't.
  */
 static int search_program(struct dl_phdr_info *info, size_t size, void *data)
 {
@@ -60,7 +61,7 @@ static int search_program(struct dl_phdr_info *info, size_t size, void *data)
 }
 
 /**
- * Does the running libcharon have the mediation extension?
+ * Check if the running libcharon has the mediation extension
  */
 static bool charon_has_me()
 {
@@ -84,17 +85,17 @@ bool qcd_abi_fits()
 	dl_iterate_phdr(search_program, &search);
 	if (!search.found)
 	{
-		DBG1(DBG_CFG, "QCD: this plugin was built for strongSwan %s, which is "
-			 "not the version that is running: not loaded. Install the plugin "
-			 "that was built for it", VERSION);
+		DBG1(DBG_CFG, "QCD: this plugin was built for strongSwan %s, but "
+			 "another version is running: not loaded. Build and install the "
+			 "plugin for the running version", VERSION);
 		return FALSE;
 	}
 	if (charon_has_me() != me)
 	{
 		DBG1(DBG_CFG, "QCD: this plugin was built %s the mediation extension, "
-			 "the running charon is built %s it: not loaded. Install the "
-			 "plugin that was built for it", me ? "with" : "without",
-			 me ? "without" : "with");
+			 "but the running charon was built %s it: not loaded. Build and "
+			 "install the plugin for the running charon",
+			 me ? "with" : "without", me ? "without" : "with");
 		return FALSE;
 	}
 	return TRUE;

@@ -13,9 +13,10 @@
 /**
  * Check that this plugin was built for the charon that loads it.
  *
- * charon's method tables differ from version to version, and within one with
- * the mediation extension (ME). A plugin that calls the wrong slot takes charon
- * down, so one that does not fit refuses to load, and says why in the log.
+ * charon's method tables differ from version to version. Within one version
+ * they differ with the mediation extension (ME). A plugin that calls the wrong
+ * slot crashes charon. A plugin that does not fit therefore refuses to load and
+ * logs the reason.
  *
  * @return				TRUE if version and mediation extension are the same
  */

@@ -12,30 +12,31 @@
 #define STEP_MS 10
 
 /**
- * IKE_SAs that are looked at in one step
+ * Maximum number of IKE_SAs that are checked in one step
  */
 #define LOOKS_MAX 1000
 
 /**
- * CHILD_SAs whose peers seem to have been told just now, in answer to ESP. The
- * limit that says so shares its memory, so it may be another one's peer: they get
- * their turn again when the limit has forgotten, as many as this at most, and so
- * often.
+ * CHILD_SAs whose peers seem to have been told recently, in reply to ESP. The
+ * limit that says so shares its memory between SAs, so another peer may have
+ * been told instead. These CHILD_SAs get another turn once the limit has
+ * forgotten. The values are the maximum number of these CHILD_SAs, the delay,
+ * and the maximum number of turns.
  */
 #define PUT_OFF_MAX 1024
 #define PUT_OFF_MS 1100
 #define TRIES_MAX 4
 
 /**
- * Messages get lost: seconds after which those whose peers did not come back
- * are told again
+ * Seconds after which peers that did not return are told again, because
+ * messages get lost
  */
 static const u_int pauses[] = { 2, 8 };
 
 typedef struct private_qcd_announcer_t private_qcd_announcer_t;
 
 /**
- * Private data; one job works with it, so there is no mutex
+ * Private data. Only one job uses it, so it needs no mutex.
  */
 struct private_qcd_announcer_t {
 
@@ -45,51 +46,52 @@ struct private_qcd_announcer_t {
 	qcd_announcer_t public;
 
 	/**
-	 * State of the maker
+	 * Tokens that peers hold
 	 */
 	qcd_promises_t *promises;
 
 	/**
-	 * Answers
+	 * Sends the messages
 	 */
 	qcd_answer_t *answer;
 
 	/**
-	 * What a crash took
+	 * CHILD_SAs that were lost in a crash
 	 */
 	qcd_lost_t *lost;
 
 	/**
-	 * How fast
+	 * Pace of the announcements
 	 */
 	qcd_pace pace;
 
 	/**
-	 * How far we have got in this round
+	 * Position in this round, and whether its end is reached
 	 */
 	u_int place;
 	bool at_end;
 
 	/**
-	 * CHILD_SA whose turn it is, but there were too many replies just now
+	 * CHILD_SA that is due but was held back by the reply limit, its earlier
+	 * turns, and whether there is one
 	 */
 	qcd_samap_row held;
 	u_int held_tries;
 	bool is_held;
 
 	/**
-	 * CHILD_SAs that get their turn later, as put_off_t
+	 * CHILD_SAs that were put off, as put_off_t
 	 */
 	linked_list_t *put_off;
 
 	/**
-	 * Rounds that are over
+	 * Number of finished rounds
 	 */
 	u_int rounds;
 };
 
 /**
- * A CHILD_SA that gets its turn later
+ * A CHILD_SA that was put off
  */
 typedef struct {
 	qcd_samap_row row;
@@ -98,7 +100,7 @@ typedef struct {
 } put_off_t;
 
 /**
- * Put a CHILD_SA off that had its turn so often
+ * Put off a CHILD_SA that had a number of turns
  */
 static void put_off(private_qcd_announcer_t *this, const qcd_samap_row *row,
 					u_int tries)
@@ -118,7 +120,7 @@ static void put_off(private_qcd_announcer_t *this, const qcd_samap_row *row,
 }
 
 /**
- * Get a CHILD_SA that was put off and is due
+ * Get a CHILD_SA that was put off and is now due
  */
 static bool next_put_off(private_qcd_announcer_t *this, qcd_samap_row *row,
 						 u_int *tries)
@@ -139,7 +141,7 @@ static bool next_put_off(private_qcd_announcer_t *this, qcd_samap_row *row,
 }
 
 /**
- * Send the message to the peer of a lost CHILD_SA
+ * Send an announcement to the peer of a lost CHILD_SA
  */
 static void send_message(private_qcd_announcer_t *this, const qcd_lost *lost,
 						 const qcd_samap_row *row)
@@ -159,7 +161,7 @@ static void send_message(private_qcd_announcer_t *this, const qcd_lost *lost,
 /**
  * Get the next CHILD_SA that is still lost
  *
- * @param tries			receives how often it had its turn before
+ * @param tries			receives the number of its earlier turns
  */
 static bool next(private_qcd_announcer_t *this, qcd_samap_row *row,
 				 u_int *tries)
@@ -185,10 +187,10 @@ static bool next(private_qcd_announcer_t *this, qcd_samap_row *row,
 }
 
 /**
- * Tell the peer of the next CHILD_SA, unless it was told just now
+ * Tell the peer of the next CHILD_SA, unless it was told recently
  *
- * @param told			set if it was told by this
- * @return				FALSE if there is none, or none may be told now
+ * @param told			set if this call told it
+ * @return				FALSE if there is no CHILD_SA, or none may be told now
  */
 static bool tell_next(private_qcd_announcer_t *this, bool *told)
 {
@@ -222,7 +224,7 @@ static bool tell_next(private_qcd_announcer_t *this, bool *told)
 }
 
 /**
- * Tell as many peers as may be told now
+ * Tell as many peers as the pace allows
  */
 static void step(private_qcd_announcer_t *this)
 {
@@ -244,7 +246,7 @@ static void step(private_qcd_announcer_t *this)
 }
 
 /**
- * Job that tells the peers, round by round
+ * Job that tells the peers, in rounds
  */
 static job_requeue_t announce(private_qcd_announcer_t *this)
 {
@@ -293,13 +295,14 @@ qcd_announcer_t *qcd_announcer_create(qcd_config_t *config, qcd_promises_t *prom
 		.put_off = linked_list_create(),
 	);
 
-	/* half of what there is for those who repeat themselves is left to them */
+	/* Use at most half of what the reply limit leaves for repeated requests.
+	 * The other half is left to the peers that repeat them. */
 	ignore_result(qcd_pace_init(&this->pace, (config->reply_rate + 3) / 4,
 								qcd_now()));
 	if (lost->get_count(lost))
 	{
-		DBG1(DBG_IKE, "QCD: telling the peers of %u lost CHILD_SAs that they "
-			 "are lost", lost->get_count(lost));
+		DBG1(DBG_IKE, "QCD: announcing %u lost CHILD_SAs to their peers",
+			 lost->get_count(lost));
 		lib->processor->queue_job(lib->processor,
 				(job_t*)callback_job_create((void*)announce, this, NULL, NULL));
 	}

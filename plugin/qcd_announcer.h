@@ -16,24 +16,25 @@
 typedef struct qcd_announcer_t qcd_announcer_t;
 
 /**
- * Tells the peers of lost SAs that they are lost, without being asked, as fast
- * as we can take them back.
+ * Tells peers that their SAs are lost, without being asked. It goes as fast as
+ * this gateway can accept the peers again.
  */
 struct qcd_announcer_t {
 
 	/**
-	 * Destroy a qcd_announcer_t. There are no jobs any more.
+	 * Destroy a qcd_announcer_t. All jobs must have ended.
 	 */
 	void (*destroy)(qcd_announcer_t *this);
 };
 
 /**
- * Begin to tell, once the daemon has loaded its connections.
+ * Start the announcements. They wait until the daemon has loaded its
+ * connections.
  *
- * @param config		settings; all objects outlive it
+ * @param config		settings; all objects must outlive the announcer
  * @param promises		tokens that peers hold
- * @param answer		answers
- * @param lost			what a crash took
+ * @param answer		sends the messages
+ * @param lost			CHILD_SAs that were lost in a crash
  * @return				instance
  */
 qcd_announcer_t *qcd_announcer_create(qcd_config_t *config, qcd_promises_t *promises,

@@ -12,25 +12,27 @@
 #include <threading/mutex.h>
 
 /**
- * Time between two looks at what waits
+ * Milliseconds between two checks of the waiting replies
  */
 #define TICK_MS 20
 
 /**
- * Looks at what is loaded while nothing waits, until loading has settled: whoever
- * asks later is not to wait for that
+ * Bounds for the interval between two checks of the loaded connections while no
+ * reply waits, and its share of the time since the start. These checks end once
+ * loading has settled: a later request then need not wait for that.
  */
 #define IDLE_MIN_MS 50
 #define IDLE_MAX_MS 1000
 #define IDLE_SHARE 10
 
 /**
- * Age of a request at most that may have crossed its peer's return
+ * Maximum age of a request that may have crossed the return of its peer
  */
 #define CROSSED_MS 250
 
 /**
- * A handshake is over for a listener before charon stops counting it
+ * Delay after a handshake: listeners see its end before charon stops counting
+ * it
  */
 #define COUNTED_MS 2
 
@@ -47,7 +49,7 @@ struct private_qcd_answer_t {
 	qcd_answer_t public;
 
 	/**
-	 * State of the maker
+	 * Tokens that peers hold
 	 */
 	qcd_promises_t *promises;
 
@@ -62,12 +64,12 @@ struct private_qcd_answer_t {
 	qcd_lost_index_t *index;
 
 	/**
-	 * Replies that wait
+	 * Waiting replies
 	 */
 	qcd_waiting_t *waiting;
 
 	/**
-	 * Who may handshake
+	 * Limits handshakes for each address
 	 */
 	qcd_turns_t *turns;
 
@@ -77,42 +79,42 @@ struct private_qcd_answer_t {
 	refcount_t announced;
 
 	/**
-	 * When we were started
+	 * When this instance was created
 	 */
 	uint64_t started;
 
 	/**
-	 * What is loaded
+	 * Judges by the loaded connections
 	 */
 	qcd_ready_t *ready;
 
 	/**
-	 * What we initiate
+	 * Our own requests to peers
 	 */
 	qcd_hurry_t *hurry;
 
 	/**
-	 * Looks at what waits
+	 * Runs the checks
 	 */
 	qcd_ticker_t *ticker;
 
 	/**
-	 * Whether somebody waits for a turn, and its mutex. Listeners take it while
-	 * they hold the bus.
+	 * Whether a reply waits for a turn, and its mutex. Listeners take the mutex
+	 * while they hold the bus.
 	 */
 	bool crowded;
 	mutex_t *mutex;
 };
 
 /**
- * What becomes of a reply
+ * What to do with a reply
  */
 typedef enum {
-	/** it waits on */
+	/** keep it waiting */
 	FATE_WAIT,
-	/** it is sent now */
+	/** send it now */
 	FATE_SEND,
-	/** nobody needs it any more */
+	/** destroy it, nobody needs it any more */
 	FATE_DROP,
 } fate_t;
 
@@ -125,8 +127,8 @@ typedef struct {
 } sending_t;
 
 /**
- * Build and send a reply, to where the request came from and from where it went
- * (RFC 7296 sections 1.5 and 2.21.4)
+ * Build and send a reply. It goes to the source of the request, from the
+ * destination of the request (RFC 7296 sections 1.5 and 2.21.4).
  */
 static void send_reply(private_qcd_answer_t *this, qcd_reply_t *reply)
 {
@@ -141,7 +143,7 @@ static void send_reply(private_qcd_answer_t *this, qcd_reply_t *reply)
 			promises->build_reply(promises, &reply->request, reply->src, &data);
 	if (!built)
 	{
-		DBG2(DBG_IKE, "QCD: what came from %#H is too short for a token",
+		DBG2(DBG_IKE, "QCD: packet from %#H is too short for a reply, ignored",
 			 reply->src);
 		return;
 	}
@@ -158,8 +160,8 @@ static void send_reply(private_qcd_answer_t *this, qcd_reply_t *reply)
 }
 
 /**
- * Job that sends a reply. It may have to wait for an IKE_SA, for which the others
- * that are due must not.
+ * Job that sends a reply. It may wait for an IKE_SA, so it runs separately from
+ * the other replies that are due.
  */
 static job_requeue_t execute(sending_t *sending)
 {
@@ -188,7 +190,7 @@ static void sending_destroy(sending_t *sending)
 }
 
 /**
- * Queue the job that sends a reply, which is adopted
+ * Queue the job that sends a reply, which adopts the reply
  */
 static void queue_sending(private_qcd_answer_t *this, qcd_reply_t *reply)
 {
@@ -204,10 +206,11 @@ static void queue_sending(private_qcd_answer_t *this, qcd_reply_t *reply)
 }
 
 /**
- * Check if a reply has to go that would only be sent if another connection were
- * loaded. Requests about SAs that the map doesn't know cost a stranger nothing
- * once it has seen one of our SPIs. So these take half of their places at most,
- * the oldest go first, and a peer that is welcome always finds one.
+ * Check if a reply should be dropped that would only be sent after another
+ * connection is loaded. Requests about SAs that are not in the map cost a
+ * stranger nothing once it has seen one of our SPIs. Such replies therefore use
+ * at most half of their places. The oldest are dropped first, so a peer that
+ * would be accepted always finds a place.
  */
 static bool is_surplus(private_qcd_answer_t *this, qcd_reply_t *reply)
 {
@@ -217,7 +220,7 @@ static bool is_surplus(private_qcd_answer_t *this, qcd_reply_t *reply)
 }
 
 /**
- * Decide on a reply that waits
+ * Decide what to do with a waiting reply
  */
 static fate_t decide(private_qcd_answer_t *this, qcd_reply_t *reply,
 					 bool *crowded)
@@ -228,9 +231,9 @@ static fate_t decide(private_qcd_answer_t *this, qcd_reply_t *reply,
 
 	known = this->index->find(this->index, &reply->spis, &peer);
 	if (!known && reply->rank != QCD_RANK_UNKNOWN)
-	{	/* the peer is back meanwhile, and needs this only if it asked since then:
-		 * it still has the old SA as well. What was held while we connected to it
-		 * came before. */
+	{	/* The peer has returned. It needs this reply only if it asked since
+		 * then, because it still has the old SA as well. A reply that was held
+		 * while we connected to it was asked for before. */
 		return !reply->is_lost && !reply->held &&
 			   qcd_now() - reply->asked < CROSSED_MS ? FATE_SEND : FATE_DROP;
 	}
@@ -253,7 +256,7 @@ static fate_t decide(private_qcd_answer_t *this, qcd_reply_t *reply,
 }
 
 /**
- * Look at all replies that wait
+ * Check all waiting replies
  */
 static void look_at_all(private_qcd_answer_t *this)
 {
@@ -288,7 +291,7 @@ static void look_at_all(private_qcd_answer_t *this)
 }
 
 /**
- * Get the time until we look again, 0 if nobody needs that
+ * Get the milliseconds until the next check, 0 if none is needed
  */
 static u_int get_interval(private_qcd_answer_t *this)
 {
@@ -306,7 +309,7 @@ static u_int get_interval(private_qcd_answer_t *this)
 }
 
 /**
- * Look at what is loaded, and at all that waits
+ * Check the loaded connections and all waiting replies
  */
 static u_int look(private_qcd_answer_t *this)
 {
@@ -316,7 +319,8 @@ static u_int look(private_qcd_answer_t *this)
 }
 
 /**
- * Check if a message comes from where the peer of its lost IKE_SA was
+ * Check if a message comes from the last known address of the peer of its lost
+ * IKE_SA
  */
 static bool is_home(private_qcd_answer_t *this, chunk_t message, host_t *src)
 {
@@ -329,7 +333,7 @@ static bool is_home(private_qcd_answer_t *this, chunk_t message, host_t *src)
 }
 
 /**
- * Have a reply wait, which is adopted
+ * Add a reply, which is adopted, to the waiting ones
  */
 static void add_reply(private_qcd_answer_t *this, qcd_reply_t *reply)
 {

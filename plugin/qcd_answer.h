@@ -16,18 +16,20 @@
 typedef struct qcd_answer_t qcd_answer_t;
 
 /**
- * Answers requests for IKE_SAs that were lost, RFC 6290 sections 3 and 4.5, and
- * tells of lost CHILD_SAs, section 8.2, when that helps the peer:
+ * Answers requests for lost IKE_SAs (RFC 6290 sections 3 and 4.5) and tells
+ * peers of lost CHILD_SAs (section 8.2). It sends a message once that helps the
+ * peer:
  *
- * - the daemon would accept it now (qcd_ready_t);
- * - its address has a turn for one more handshake (qcd_turns_t);
- * - we are not connecting to it ourselves. If we are, our request is repeated at
- *   once, as the peer has seen no other; if it is not answered for half a
- *   second, the peer is told.
+ * - the daemon would accept the peer now (qcd_ready_t);
+ * - the peer's address has a turn for one more handshake (qcd_turns_t);
+ * - we are not connecting to the peer ourselves. If we are, we repeat our
+ *   request at once, since the peer has seen no other. If the peer does not
+ *   answer it within half a second, it is told.
  *
- * Until then a reply waits (qcd_waiting_t). One job looks at all that wait, with
- * one snapshot of what is loaded, when one is added, when a handshake ends, and
- * now and then; it takes a fortieth of a processor at most.
+ * Until then a reply waits (qcd_waiting_t). One job checks all waiting replies
+ * against one snapshot of the loaded connections. It runs when a reply is
+ * added, when a handshake ends, and at intervals. It uses at most a fortieth of
+ * a processor.
  */
 struct qcd_answer_t {
 
@@ -37,49 +39,49 @@ struct qcd_answer_t {
 	listener_t listener;
 
 	/**
-	 * Handle a message for whose IKE_SA there may be evidence that it is dead.
-	 * May be called in a listener.
+	 * Handle a message whose IKE_SA may be lost. May be called in a listener.
 	 *
 	 * @param message		octets of the message
-	 * @param src			its source, cloned where it is needed later
-	 * @param dst			its destination, likewise
+	 * @param src			its source, cloned if needed
+	 * @param dst			its destination, cloned if needed
 	 * @param unknown		TRUE if the daemon found no such IKE_SA
 	 */
 	void (*handle)(qcd_answer_t *this, chunk_t message, host_t *src,
 				   host_t *dst, bool unknown);
 
 	/**
-	 * Tell a peer that a CHILD_SA is lost, as soon as that helps it. Who calls
-	 * has asked the state whether that may be done. An announcement to a peer
-	 * that would not be accepted is dropped, not kept waiting.
+	 * Tell a peer that a CHILD_SA is lost, as soon as that helps the peer. The
+	 * caller has asked qcd_promises_t.judge_lost() whether the peer may be
+	 * told. An announcement is dropped, not kept waiting, if the peer would not
+	 * be accepted.
 	 *
 	 * @param lost			CHILD_SA, cloned
-	 * @param packet		its packet that we answer, NULL if none
-	 * @param peer			where to, cloned
-	 * @param me			where from, cloned
+	 * @param packet		packet to reply to, NULL for an announcement
+	 * @param peer			address to send to, cloned
+	 * @param me			address to send from, cloned
 	 */
 	void (*tell)(qcd_answer_t *this, const qcd_lost *lost, const qcd_traffic *packet,
 				 host_t *peer, host_t *me);
 
 	/**
-	 * Check if the daemon has loaded its connections, as far as one can see.
+	 * Check if the daemon seems to have loaded its connections.
 	 *
-	 * @return				FALSE if it has just started and more may follow
+	 * @return				FALSE if it started recently and may load more
 	 */
 	bool (*is_settled)(qcd_answer_t *this);
 
 	/**
-	 * Get the number of replies that wait.
+	 * Get the number of waiting replies.
 	 */
 	u_int (*get_waiting)(qcd_answer_t *this);
 
 	/**
-	 * Get the number of announcements that were sent.
+	 * Get the number of announcements sent.
 	 */
 	u_int (*get_announced)(qcd_answer_t *this);
 
 	/**
-	 * Destroy a qcd_answer_t. There are no jobs any more.
+	 * Destroy a qcd_answer_t. All jobs must have ended.
 	 */
 	void (*destroy)(qcd_answer_t *this);
 };
@@ -87,7 +89,8 @@ struct qcd_answer_t {
 /**
  * Create a qcd_answer_t and register it with the bus.
  *
- * @param promises		tokens that peers hold; all objects outlive the answers
+ * @param promises		tokens that peers hold; all objects must outlive the
+ *						qcd_answer_t
  * @param events		events
  * @param pending		IKE_SAs that we initiate
  * @param index			lost IKE_SAs

@@ -7,12 +7,14 @@
 #include <library.h>
 
 /**
- * Seconds for which a lost CHILD_SA is remembered at most, whatever its end was
+ * Maximum number of seconds for which a lost CHILD_SA is kept, whatever its
+ * lifetime
  */
 #define LOST_LIFETIME 86400
 
 /**
- * Seconds for which one is remembered at least that was lost in the last crash
+ * Minimum number of seconds for which a CHILD_SA is kept that was lost in the
+ * last crash
  */
 #define LOST_LIFETIME_MIN 600
 
@@ -24,7 +26,7 @@ typedef struct {
 	qcd_promises_t *promises;
 	qcd_lost_index_t *index;
 	time_t now;
-	/** when we have just started: the run before ours, and that all is new */
+	/** whether the daemon has just started, and then the run before this one */
 	u_int last_run;
 	bool first;
 } walk_t;
@@ -43,23 +45,23 @@ void qcd_spis_add(qcd_spis_t *list, const qcd_child_spi *spi)
 }
 
 /**
- * Get the time until which a lost CHILD_SA is remembered. It was written by
- * a clock that may have been wrong, and is read by one that may be.
+ * Get the time at which a lost CHILD_SA expires. The clock that wrote its
+ * lifetime may have been wrong, and so may the one that reads it.
  */
 static uint64_t get_expiry(walk_t *walk, qcd_samap_row *row)
 {
 	uint64_t expires = row->expires ?: UINT64_MAX;
 
 	if (row->run == walk->last_run)
-	{	/* lost just now */
+	{	/* lost in the last crash */
 		expires = max(expires, walk->now + LOST_LIFETIME_MIN);
 	}
 	return min(expires, walk->now + LOST_LIFETIME);
 }
 
 /**
- * Count a lost CHILD_SA. One whose time is up is dropped, and so is one of which
- * we can't know that it is dead: nobody will ever ask for it.
+ * Collect a lost CHILD_SA. An expired one is dropped. So is one for which there
+ * is no evidence that it is lost: nobody will ever ask for it.
  */
 static enum qcd_samap_fate visit(void *user, qcd_samap_row *row)
 {

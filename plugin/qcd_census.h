@@ -16,7 +16,7 @@ typedef struct qcd_spis_t qcd_spis_t;
 typedef struct qcd_census_t qcd_census_t;
 
 /**
- * SPIs, a growing list.
+ * A growing list of SPIs.
  */
 struct qcd_spis_t {
 	qcd_child_spi *spis;
@@ -24,12 +24,12 @@ struct qcd_spis_t {
 };
 
 /**
- * What a walk through the SA map finds.
+ * The result of a walk through the SA map.
  */
 struct qcd_census_t {
 	/** lost CHILD_SAs */
 	qcd_spis_t lost;
-	/** those that were lost until now, and whose time is up */
+	/** CHILD_SAs that were lost until now and have expired */
 	qcd_spis_t expired;
 };
 
@@ -42,22 +42,23 @@ struct qcd_census_t {
 void qcd_spis_add(qcd_spis_t *list, const qcd_child_spi *spi);
 
 /**
- * Walk through the map, see which CHILD_SAs are lost, and remove those whose time
- * is up. A job: it uses the disk.
+ * Walk through the map, collect the lost CHILD_SAs and remove the expired ones.
+ * Uses the disk, so call it from a job.
  *
- * @param census		receives what was found, even if not all could be read
- * @param map			the map
- * @param promises		knows which IKE_SAs are lost
- * @param index			loses what expired; receives what is lost if first
- * @param first			whether the daemon has just started
- * @return				FALSE if not all could be read, or changed
+ * @param census		receives the result, even if the walk was incomplete
+ * @param map			SA map
+ * @param promises		tells which IKE_SAs are lost
+ * @param index			expired rows are removed from it; if first, lost rows
+ *						are added to it
+ * @param first			TRUE if the daemon has just started
+ * @return				FALSE if not all rows could be read or changed
  */
 bool qcd_census_take(qcd_census_t *census, qcd_map_t *map,
 					 qcd_promises_t *promises, qcd_lost_index_t *index,
 					 bool first);
 
 /**
- * Free what a walk has found.
+ * Free the result of a walk.
  */
 void qcd_census_free(qcd_census_t *census);
 

@@ -7,8 +7,8 @@
 #include <threading/mutex.h>
 
 /**
- * Changes that wait at most: rows that are put, and as many again that are removed,
- * as rows of SAs that are gone would count as lost after a crash
+ * Maximum number of waiting changes. As many additional changes may remove
+ * rows, because rows of deleted SAs would count as lost after a crash.
  */
 #define CHANGES_MAX 16384
 
@@ -25,7 +25,7 @@ struct private_qcd_changes_t {
 	qcd_changes_t public;
 
 	/**
-	 * Writes, and what it works with
+	 * Writes a change, and its argument
 	 */
 	qcd_changes_write_t write;
 	void *user;
@@ -36,23 +36,24 @@ struct private_qcd_changes_t {
 	mutex_t *mutex;
 
 	/**
-	 * Changes that wait, as qcd_change_t
+	 * Waiting changes, as qcd_change_t
 	 */
 	linked_list_t *changes;
 
 	/**
-	 * Whether a job is there to write them
+	 * Whether a job is writing
 	 */
 	bool writing;
 
 	/**
-	 * Whether changes were lost since all were written the last time
+	 * Whether changes were lost since the queue was last empty
 	 */
 	bool full;
 };
 
 /**
- * Get the next change, NULL if there is none, and then nobody writes
+ * Get the next change. If there is none, return NULL and note that no job is
+ * writing.
  */
 static qcd_change_t *next(private_qcd_changes_t *this)
 {
@@ -109,9 +110,9 @@ METHOD(qcd_changes_t, add, void,
 	this->mutex->unlock(this->mutex);
 	if (lost)
 	{
-		DBG1(DBG_CFG, "QCD: the SA map can't be written in time, ESP of new "
-			 "CHILD_SAs will not be known after a crash. Check the disk of "
-			 "the state_dir");
+		DBG1(DBG_CFG, "QCD: the SA map can't be written in time: after a "
+			 "crash, ESP of new CHILD_SAs gets no reply. Check the disk of "
+			 "state_dir");
 	}
 	if (start)
 	{

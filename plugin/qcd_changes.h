@@ -16,8 +16,8 @@ typedef struct qcd_change_t qcd_change_t;
 typedef struct qcd_changes_t qcd_changes_t;
 
 /**
- * A change of the SA map: a row that is put, or removed, of which only its child
- * SPI is set then
+ * A change of the SA map: a row to put, or a row to remove. Of a row to remove,
+ * only the child SPI is set.
  */
 struct qcd_change_t {
 	qcd_samap_row row;
@@ -27,17 +27,18 @@ struct qcd_change_t {
 /**
  * Writes one change.
  *
- * @param user			what it works with
+ * @param user			what was passed to qcd_changes_create()
  * @param change		change
  */
 typedef void (*qcd_changes_write_t)(void *user, qcd_change_t *change);
 
 /**
- * Changes of the SA map that are to be written, in their order.
+ * Queue of changes that are to be written to the SA map.
  *
- * Listeners add them while they hold the bus, where a disk that is slow would
- * stop the daemon; one job writes. Where the disk hangs, those that are too many
- * are lost: the map is a hint.
+ * Listeners add changes while they hold the bus, where a slow disk would stall
+ * the daemon. One job writes the changes, in the order in which they were
+ * added. If the disk hangs and the queue is full, further changes are lost: the
+ * map is only a hint.
  */
 struct qcd_changes_t {
 
@@ -45,13 +46,13 @@ struct qcd_changes_t {
 	 * Add a change. May be called in a listener.
 	 *
 	 * @param row			row, cloned
-	 * @param removed		TRUE if it is removed
+	 * @param removed		TRUE if the row is to be removed
 	 */
 	void (*add)(qcd_changes_t *this, const qcd_samap_row *row, bool removed);
 
 	/**
-	 * Write what is left, and destroy a qcd_changes_t. There are no jobs any
-	 * more.
+	 * Write the remaining changes and destroy a qcd_changes_t. All jobs must
+	 * have ended.
 	 */
 	void (*destroy)(qcd_changes_t *this);
 };
@@ -59,8 +60,8 @@ struct qcd_changes_t {
 /**
  * Create an empty qcd_changes_t.
  *
- * @param write			writes
- * @param user			passed to it
+ * @param write			writes a change
+ * @param user			passed to write
  * @return				instance
  */
 qcd_changes_t *qcd_changes_create(qcd_changes_write_t write, void *user);

@@ -46,7 +46,7 @@ static bool carries_traffic(child_sa_t *child_sa)
 }
 
 /**
- * Find the CHILD_SA of a name that carries traffic
+ * Find the CHILD_SA of this name that carries traffic
  */
 static child_sa_t *find_up(ike_sa_t *ike_sa, char *name)
 {

@@ -26,13 +26,13 @@ struct private_qcd_child_list_t {
  * A CHILD_SA
  */
 typedef struct {
-	/** configuration that it had, or is to have */
+	/** configuration that it had, or is to get */
 	child_cfg_t *cfg;
-	/** what a new one takes over from the one that is lost */
+	/** what a new CHILD_SA inherits from the lost one */
 	qcd_child_t kept;
-	/** remote selectors as traffic_selector_t, NULL if they are not known */
+	/** remote selectors as traffic_selector_t, NULL if not known */
 	linked_list_t *remote;
-	/** whether it was up in the last look */
+	/** whether it was up at the last look */
 	bool up;
 } entry_t;
 
@@ -56,7 +56,7 @@ static child_cfg_t *get_current(entry_t *entry, peer_cfg_t *peer_cfg)
 }
 
 /**
- * Tell whether there is a CHILD_SA of a name
+ * Tell whether the list has a CHILD_SA of this name
  */
 static bool has(private_qcd_child_list_t *this, char *name)
 {
@@ -74,8 +74,8 @@ static bool has(private_qcd_child_list_t *this, char *name)
 }
 
 /**
- * Set the remote selectors of a CHILD_SA, adopted; one that was only being
- * created has none
+ * Set the remote selectors of a CHILD_SA, which are adopted. A CHILD_SA that
+ * was still being created has none.
  */
 static void set_remote(entry_t *entry, linked_list_t *remote)
 {
@@ -168,7 +168,7 @@ METHOD(qcd_child_list_t, look_at, u_int,
 }
 
 /**
- * Compare a CHILD_SA of an IKE_SA with what it was
+ * Compare a CHILD_SA of an IKE_SA with the lost one
  */
 static qcd_likeness_t compare_entry(entry_t *entry, peer_cfg_t *peer_cfg,
 									ike_sa_t *ike_sa)
@@ -266,7 +266,7 @@ METHOD(qcd_child_list_t, queue_missing, void,
 	{
 		cfg = get_current(entry, peer_cfg);
 		if (cfg && !entry->up)
-		{	/* the reqid belongs to what was negotiated by that configuration */
+		{	/* the reqid belongs to what this configuration negotiated */
 			qcd_child_queue(ike_sa, cfg->get_ref(cfg),
 							cfg->equals(cfg, entry->cfg) ? &entry->kept : NULL);
 		}

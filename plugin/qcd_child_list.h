@@ -14,7 +14,7 @@ typedef struct qcd_child_list_t qcd_child_list_t;
 typedef enum qcd_likeness_t qcd_likeness_t;
 
 /**
- * Whether an IKE_SA seems to be with the same peer as a lost one
+ * Whether an IKE_SA seems to be with the same peer as a lost one.
  */
 enum qcd_likeness_t {
 	QCD_UNKNOWN,
@@ -23,69 +23,68 @@ enum qcd_likeness_t {
 };
 
 /**
- * The CHILD_SAs of a connection that have to be up, each name once, and which of
- * them were up in the last look. Not thread-safe.
+ * The CHILD_SAs of a connection that have to be up, one for each name, and
+ * which of them were up at the last look. Not thread-safe.
  */
 struct qcd_child_list_t {
 
 	/**
-	 * Add a CHILD_SA, unless there is one of that name.
+	 * Add a CHILD_SA, unless the list has one of that name.
 	 *
-	 * @param cfg			configuration that it had, or is to have
-	 * @param child_sa		the one that is lost, NULL if there is none
+	 * @param cfg			configuration that it had, or is to get
+	 * @param child_sa		the lost CHILD_SA, NULL if there is none
 	 */
 	void (*add)(qcd_child_list_t *this, child_cfg_t *cfg, child_sa_t *child_sa);
 
 	/**
-	 * Get the number of CHILD_SAs, configured or not.
+	 * Get the number of CHILD_SAs, whether or not they are still configured.
 	 */
 	u_int (*get_count)(qcd_child_list_t *this);
 
 	/**
-	 * Tell whether one of the CHILD_SAs is not configured any more.
+	 * Tell whether one of the CHILD_SAs is no longer configured.
 	 *
 	 * @param peer_cfg		current configuration of the connection
 	 */
 	bool (*is_outdated)(qcd_child_list_t *this, peer_cfg_t *peer_cfg);
 
 	/**
-	 * Begin a look at what is up: nothing.
+	 * Start a look: no CHILD_SA counts as up.
 	 */
 	void (*look)(qcd_child_list_t *this);
 
 	/**
-	 * Look at an IKE_SA, too.
+	 * Count the CHILD_SAs of an IKE_SA as up in this look.
 	 *
 	 * @param ike_sa		IKE_SA, checked out
-	 * @return				number of CHILD_SAs that are up on it
+	 * @return				number of listed CHILD_SAs that are up on it
 	 */
 	u_int (*look_at)(qcd_child_list_t *this, ike_sa_t *ike_sa);
 
 	/**
-	 * Compare an IKE_SA with the lost one: another client may have the same
-	 * identity, or the same address.
+	 * Compare an IKE_SA with the lost one. Another client may have the same
+	 * identity or the same address.
 	 *
 	 * @param peer_cfg		current configuration of the connection
 	 * @param ike_sa		IKE_SA, checked out
-	 * @return				QCD_SAME if one of the CHILD_SAs is up with the remote
-	 *						selectors that it had, QCD_OTHER if one is up with
-	 *						others, though it is still configured as it was, or
-	 *						QCD_UNKNOWN
+	 * @return				QCD_SAME if a CHILD_SA is up with the remote
+	 *						selectors that it had; QCD_OTHER if one is up with
+	 *						other selectors although its configuration is
+	 *						unchanged; otherwise QCD_UNKNOWN
 	 */
 	qcd_likeness_t (*compare)(qcd_child_list_t *this, peer_cfg_t *peer_cfg,
 							  ike_sa_t *ike_sa);
 
 	/**
-	 * Take the remote selectors of the CHILD_SAs that an IKE_SA has for those that
-	 * they are to have.
+	 * Expect the remote selectors that the CHILD_SAs of an IKE_SA now have.
 	 *
 	 * @param ike_sa		IKE_SA, checked out
 	 */
 	void (*learn)(qcd_child_list_t *this, ike_sa_t *ike_sa);
 
 	/**
-	 * Count the CHILD_SAs that were not up in the last look. Those that are
-	 * neither up nor configured do not count.
+	 * Count the CHILD_SAs that were not up at the last look. A CHILD_SA that is
+	 * neither up nor configured does not count.
 	 *
 	 * @param peer_cfg		current configuration of the connection
 	 * @param all			receives the number of all that count
@@ -95,7 +94,7 @@ struct qcd_child_list_t {
 						   u_int *all);
 
 	/**
-	 * Queue tasks that create the CHILD_SAs that were not up in the last look.
+	 * Queue tasks that create the CHILD_SAs that were not up at the last look.
 	 *
 	 * @param peer_cfg		current configuration of the connection
 	 * @param ike_sa		IKE_SA, checked out
@@ -104,9 +103,10 @@ struct qcd_child_list_t {
 						  ike_sa_t *ike_sa);
 
 	/**
-	 * Move the CHILD_SAs of another list here, unless there is one of that name.
+	 * Move the CHILD_SAs of another list to this one. A CHILD_SA whose name
+	 * this list has is dropped.
 	 *
-	 * @param other			emptied
+	 * @param other			other list, is emptied
 	 */
 	void (*merge)(qcd_child_list_t *this, qcd_child_list_t *other);
 

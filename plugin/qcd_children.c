@@ -25,7 +25,7 @@ struct private_qcd_children_t {
 	qcd_config_t *config;
 
 	/**
-	 * State of the maker
+	 * Tokens that peers hold
 	 */
 	qcd_promises_t *promises;
 
@@ -35,13 +35,13 @@ struct private_qcd_children_t {
 	qcd_lost_t *lost;
 
 	/**
-	 * Changes of the map that listeners ask for
+	 * Queue of changes to the map
 	 */
 	qcd_changes_t *changes;
 };
 
 /**
- * Name the peer of an IKE_SA
+ * Get the digests that identify the peer of an IKE_SA
  */
 static void name_peer(ike_sa_t *ike_sa, uint8_t out[QCD_SAMAP_PEER_LEN])
 {
@@ -53,7 +53,7 @@ static void name_peer(ike_sa_t *ike_sa, uint8_t out[QCD_SAMAP_PEER_LEN])
 }
 
 /**
- * Get the SPI of a CHILD_SA at our end, FALSE if it has none yet
+ * Get our SPI of a CHILD_SA, FALSE if it has none yet
  */
 static bool get_spi(child_sa_t *child_sa, qcd_child_spi *out)
 {
@@ -66,8 +66,8 @@ static bool get_spi(child_sa_t *child_sa, qcd_child_spi *out)
 }
 
 /**
- * Describe a CHILD_SA of an IKE_SA between two hosts, FALSE if its peer is none
- * whom we could tell that it is lost
+ * Describe a CHILD_SA of an IKE_SA between two hosts. Returns FALSE if its peer
+ * cannot be notified of a loss.
  */
 static bool describe(private_qcd_children_t *this, ike_sa_t *ike_sa, host_t *me,
 					 host_t *other, child_sa_t *child_sa, qcd_samap_row *row)
@@ -92,14 +92,14 @@ static bool describe(private_qcd_children_t *this, ike_sa_t *ike_sa, host_t *me,
 	row->peer_port = other->get_port(other);
 	name_peer(ike_sa, row->peer_id);
 	if (end)
-	{	/* by the clock on the wall, the other one ends with the machine */
+	{	/* by the wall clock, as the monotonic one restarts with the machine */
 		row->expires = time(NULL) + max(end - time_monotonic(NULL), 0);
 	}
 	return TRUE;
 }
 
 /**
- * Write a change that a listener asked for
+ * Write a change that a listener queued
  */
 static void write_change(private_qcd_children_t *this, qcd_change_t *change)
 {
@@ -114,7 +114,7 @@ static void write_change(private_qcd_children_t *this, qcd_change_t *change)
 }
 
 /**
- * Have a CHILD_SA written down that was installed
+ * Queue a row for a CHILD_SA that was installed
  */
 static void installed(private_qcd_children_t *this, ike_sa_t *ike_sa,
 					  child_sa_t *child_sa)
@@ -130,7 +130,7 @@ static void installed(private_qcd_children_t *this, ike_sa_t *ike_sa,
 }
 
 /**
- * Have a CHILD_SA removed that is gone
+ * Queue the removal of a CHILD_SA that was destroyed
  */
 static void gone(private_qcd_children_t *this, child_sa_t *child_sa)
 {
@@ -159,7 +159,7 @@ METHOD(listener_t, child_state_change, bool,
 }
 
 /**
- * Have the CHILD_SAs of an IKE_SA written anew
+ * Queue new rows for the CHILD_SAs of an IKE_SA
  */
 static void rewrite(private_qcd_children_t *this, ike_sa_t *ike_sa, host_t *me,
 					host_t *other)
@@ -182,7 +182,7 @@ static void rewrite(private_qcd_children_t *this, ike_sa_t *ike_sa, host_t *me,
 METHOD(listener_t, ike_rekey, bool,
 	private_qcd_children_t *this, ike_sa_t *old, ike_sa_t *new)
 {
-	/* it has the CHILD_SAs by now */
+	/* by now the new IKE_SA has the CHILD_SAs */
 	rewrite(this, new, new->get_my_host(new), new->get_other_host(new));
 	return TRUE;
 }
@@ -192,7 +192,7 @@ METHOD(listener_t, children_migrate, bool,
 	uint32_t unique)
 {
 	if (!new)
-	{	/* they have arrived */
+	{	/* by now the CHILD_SAs have arrived */
 		rewrite(this, ike_sa, ike_sa->get_my_host(ike_sa),
 				ike_sa->get_other_host(ike_sa));
 	}

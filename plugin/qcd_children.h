@@ -15,10 +15,10 @@
 typedef struct qcd_children_t qcd_children_t;
 
 /**
- * Follows the CHILD_SAs whose peers we can tell that they are lost, and has them
- * written to the SA map as they come, change and go.
+ * Follows the CHILD_SAs whose peers can be told if they are lost. Has them
+ * written to the SA map when they are installed, changed or removed.
  *
- * Listeners touch no file: one job writes what they ask for.
+ * Listeners touch no file; one job writes the changes.
  */
 struct qcd_children_t {
 
@@ -28,7 +28,7 @@ struct qcd_children_t {
 	listener_t listener;
 
 	/**
-	 * Destroy a qcd_children_t; what is left is written.
+	 * Destroy a qcd_children_t, after writing the remaining changes.
 	 */
 	void (*destroy)(qcd_children_t *this);
 };
@@ -36,9 +36,9 @@ struct qcd_children_t {
 /**
  * Create a qcd_children_t and register it with the bus.
  *
- * @param config		settings, outlive it
- * @param promises		tokens that peers hold, outlives it
- * @param lost			writes them to the SA map, outlives it
+ * @param config		settings, must outlive the instance
+ * @param promises		tokens that peers hold, must outlive the instance
+ * @param lost			writes to the SA map, must outlive the instance
  * @return				instance
  */
 qcd_children_t *qcd_children_create(qcd_config_t *config, qcd_promises_t *promises,

@@ -4,7 +4,7 @@
  * @defgroup qcd_compat qcd_compat
  * @{ @ingroup qcd
  *
- * What differs between the versions of strongSwan that we build for.
+ * Differences between the supported versions of strongSwan.
  */
 
 #ifndef QCD_COMPAT_H_
@@ -14,7 +14,7 @@
 #include <sa/ikev2/tasks/child_create.h>
 
 /**
- * Arguments of listener_t.ike_keys() before the rekeyed IKE_SA
+ * Arguments of listener_t.ike_keys() before the rekeyed IKE_SA.
  */
 #ifdef QCD_HAVE_MULTI_KE
 #define QCD_IKE_KEYS_ARGS array_t *kes, chunk_t ke_other, \
@@ -25,12 +25,12 @@
 #endif
 
 /**
- * Exchange that may end a rekeying, RFC 9370
+ * Exchange type that may end a rekeying, RFC 9370.
  */
 #define QCD_IKE_FOLLOWUP_KE 44
 
 /**
- * Default of the setting make_before_break
+ * Default of the setting make_before_break.
  */
 #ifdef QCD_HAVE_MULTI_KE
 #define QCD_MAKE_BEFORE_BREAK TRUE
@@ -39,14 +39,14 @@
 #endif
 
 /**
- * What a new CHILD_SA takes over from a lost one
+ * What a new CHILD_SA inherits from a lost one.
  */
 typedef struct {
-	/** reserved until it is released, 0 if it is configured: the task knows it */
+	/** reserved until released; 0 if configured, the task then knows it */
 	uint32_t reqid;
 	sec_label_t *label;
 #ifndef QCD_HAVE_REQID_REF
-	/** what the reqid is reserved with */
+	/** with what the reqid is reserved */
 	mark_t mark_in, mark_out;
 	uint32_t if_id_in, if_id_out;
 	sec_label_t *reqid_label;
@@ -55,9 +55,9 @@ typedef struct {
 
 #ifndef QCD_HAVE_REQID_REF
 /**
- * Collect the traffic selectors of a CHILD_SA
+ * Collect the traffic selectors of a CHILD_SA.
  *
- * @return				list of traffic_selector_t, which are the CHILD_SA's
+ * @return				list of traffic_selector_t, which belong to the CHILD_SA
  */
 static inline linked_list_t *qcd_child_list_selectors(child_sa_t *child_sa,
 													  bool local)
@@ -76,7 +76,8 @@ static inline linked_list_t *qcd_child_list_selectors(child_sa_t *child_sa,
 }
 
 /**
- * Reserve the reqid of a CHILD_SA: confirm it, as charon does for another one
+ * Reserve the reqid of a CHILD_SA, by confirming it as charon does for a second
+ * CHILD_SA that uses it.
  */
 static inline void qcd_child_reserve(qcd_child_t *kept, child_sa_t *child_sa)
 {
@@ -101,7 +102,7 @@ static inline void qcd_child_reserve(qcd_child_t *kept, child_sa_t *child_sa)
 									kept->mark_in, kept->mark_out,
 									kept->if_id_in, kept->if_id_out,
 									kept->reqid_label, &kept->reqid) != SUCCESS)
-	{	/* it was only being created */
+	{	/* it was still being created */
 		kept->reqid = 0;
 	}
 	local->destroy(local);
@@ -110,11 +111,12 @@ static inline void qcd_child_reserve(qcd_child_t *kept, child_sa_t *child_sa)
 #endif
 
 /**
- * Keep what a new CHILD_SA takes over.
+ * Keep what a new CHILD_SA inherits.
  *
- * The old SAs go and their reqids are free: if they were not reserved, the first
- * new CHILD_SA could get the number that the second one insists on, and both would
- * share it. charon's own reestablish() has that fault before 6.0.
+ * When the old SAs are destroyed, their reqids become free. Without a
+ * reservation, the first new CHILD_SA could get the number that the second one
+ * insists on, and both would share it. charon's own reestablish() has that
+ * fault before 6.0.
  */
 static inline void qcd_child_keep(qcd_child_t *kept, child_sa_t *child_sa)
 {
@@ -160,7 +162,7 @@ static inline void qcd_child_release(qcd_child_t *kept)
  * Queue the task that creates a CHILD_SA on an IKE_SA.
  *
  * @param cfg			reference, owned by the task
- * @param kept			what it takes over, NULL if nothing
+ * @param kept			what the CHILD_SA inherits, NULL if nothing
  */
 static inline void qcd_child_queue(ike_sa_t *ike_sa, child_cfg_t *cfg,
 								   qcd_child_t *kept)

@@ -54,24 +54,23 @@ struct private_qcd_config_t {
 	qcd_config_t public;
 
 	/**
-	 * Values in use, as they are written in strongswan.conf; NULL for one that
-	 * was invalid
+	 * Values in use, as written in strongswan.conf; NULL for an invalid one
 	 */
 	char *values[countof(settings)];
 
 	/**
-	 * The same for connections, by "connections.<name>.<role>"
+	 * Values for connections, by "connections.<name>.<role>"
 	 */
 	hashtable_t *connections;
 
 	/**
-	 * Mutex for reload(): a signal and vici may both ask for it
+	 * Mutex for reload(), which both a signal and vici may call
 	 */
 	mutex_t *mutex;
 };
 
 /**
- * Get the value of a setting as it is written in strongswan.conf
+ * Get the value of a setting as written in strongswan.conf
  */
 static char *get_value(const qcd_setting_t *setting)
 {
@@ -82,7 +81,7 @@ static char *get_value(const qcd_setting_t *setting)
 /**
  * Log an invalid value
  *
- * @param fate			what becomes of the setting
+ * @param fate			what happens to the setting
  */
 static void complain(const qcd_setting_t *setting, char *value, char *fate)
 {
@@ -94,7 +93,7 @@ static void complain(const qcd_setting_t *setting, char *value, char *fate)
 }
 
 /**
- * Read a setting, turn its roles off where the value is invalid
+ * Read a setting, and turn off its roles if the value is invalid
  *
  * @return				value in use, as written, NULL if it was invalid
  */
@@ -116,7 +115,7 @@ static char *load(qcd_config_t *this, const qcd_setting_t *setting, qcd_role_t *
 }
 
 /**
- * Say so where a key is none of ours, most likely a typing error
+ * Warn about unknown keys, which are most likely typing errors
  */
 static void warn_unknown()
 {
@@ -136,16 +135,16 @@ static void warn_unknown()
 		}
 		if (!known)
 		{
-			DBG1(DBG_CFG, "QCD: %s.plugins.qcd.%s is no key that this version "
-				 "knows, it is ignored", lib->ns, key);
+			DBG1(DBG_CFG, "QCD: %s.plugins.qcd.%s is not a key that this "
+				 "version knows: ignored. Check its spelling", lib->ns, key);
 		}
 	}
 	enumerator->destroy(enumerator);
 }
 
 /**
- * A standby without the address, or the address without nodes to take over, is
- * a configuration that somebody has not finished
+ * Check that a standby has both the address and the nodes to take over. If one
+ * of them is missing, the configuration is incomplete.
  */
 static bool takeover_is_whole(qcd_config_t *this)
 {
@@ -157,8 +156,8 @@ static bool takeover_is_whole(qcd_config_t *this)
 	{
 		return TRUE;
 	}
-	DBG1(DBG_CFG, "QCD: %s.plugins.qcd.takes_over and takes_over_address need "
-		 "each other: the token maker is off", lib->ns);
+	DBG1(DBG_CFG, "QCD: %s.plugins.qcd.takes_over and takes_over_address must "
+		 "be set together: the token maker is off", lib->ns);
 	return FALSE;
 }
 
@@ -168,7 +167,7 @@ METHOD(qcd_config_t, role_enabled, bool,
 	char *value;
 	bool enabled;
 
-	/* RFC 6290 section 8.1: the user's to switch, also for one connection */
+	/* RFC 6290 section 8.1: users can turn it off, also for one connection */
 	value = lib->settings->get_str(lib->settings,
 								   "%s.plugins.qcd.connections.%s.%s", "yes",
 								   lib->ns, name, role);
@@ -177,16 +176,17 @@ METHOD(qcd_config_t, role_enabled, bool,
 		return enabled;
 	}
 	DBG1(DBG_CFG, "QCD: %s.plugins.qcd.connections.%s.%s = %s is not yes or "
-		 "no: the token %s is off for it", lib->ns, name, role, value, role);
+		 "no: the token %s is off for this connection", lib->ns, name, role,
+		 value, role);
 	return FALSE;
 }
 
 /**
- * Is an IKE_SA where all of our IKE_SAs have to be?
+ * Check if an IKE_SA is at the address where all of our IKE_SAs have to be.
  *
- * In a pair of gateways whoever holds the shared address takes all SAs of the
- * other for dead (RFC 6290 section 9.2). One that the other has at an address
- * of its own may live, so its peer is never given a token.
+ * In a pair of gateways, the one that holds the shared address takes all SAs of
+ * the other one for lost (RFC 6290 section 9.2). An SA that the other gateway
+ * has at an address of its own may be alive, so its peer never gets a token.
  */
 static bool is_at_home(qcd_config_t *this, ike_sa_t *ike_sa)
 {
@@ -209,7 +209,7 @@ METHOD(qcd_config_t, makes_for, bool,
 }
 
 /**
- * Read what is set for connections
+ * Read the settings of connections
  */
 static hashtable_t *read_connections()
 {
@@ -248,7 +248,7 @@ CALLBACK(free_value, void,
 }
 
 /**
- * Keys that have changed, for the log, of which a line holds so many
+ * Changed keys for the log, up to the number that fits into a line
  */
 typedef struct {
 	char text[1024];
@@ -257,7 +257,7 @@ typedef struct {
 } changes_t;
 
 /**
- * Add a key, with what there is to say of it
+ * Add a key and a remark on it
  */
 static void add_change(changes_t *this, char *fmt, ...)
 {
@@ -281,7 +281,7 @@ static void add_change(changes_t *this, char *fmt, ...)
 }
 
 /**
- * Log the changes, if there are any
+ * Log the changes, if any
  */
 static void log_changes(changes_t *this, char *what)
 {
@@ -298,10 +298,10 @@ static void log_changes(changes_t *this, char *what)
 }
 
 /**
- * Find what was set for connections in one of two tables and not, or in another
- * way, in the other one
+ * Find the settings of connections that one table has and the other one lacks
+ * or has with another value
  *
- * @param missing		whether to find only what isn't in the other one
+ * @param missing		TRUE to find only those that the other one lacks
  */
 static void compare(hashtable_t *one, hashtable_t *other, bool missing,
 					changes_t *changes)
@@ -322,7 +322,7 @@ static void compare(hashtable_t *one, hashtable_t *other, bool missing,
 }
 
 /**
- * Find what has changed for connections
+ * Find changed settings of connections
  */
 static void reload_connections(private_qcd_config_t *this, changes_t *applied)
 {
@@ -335,7 +335,7 @@ static void reload_connections(private_qcd_config_t *this, changes_t *applied)
 }
 
 /**
- * Find what has changed for one setting
+ * Find out whether a setting has changed, and apply it if possible
  */
 static void reload_setting(private_qcd_config_t *this, int i,
 						   changes_t *applied, changes_t *waiting)
@@ -354,7 +354,7 @@ static void reload_setting(private_qcd_config_t *this, int i,
 		complain(setting, value, "nothing changes");
 	}
 	else if (!old)
-	{	/* what it concerns is off since the start */
+	{	/* what needs it has been off since the start */
 		add_change(waiting, "%s (was invalid)", setting->key);
 	}
 	else if (!setting->live)

@@ -17,36 +17,35 @@ typedef struct qcd_config_t qcd_config_t;
 typedef enum qcd_recover_t qcd_recover_t;
 
 /**
- * What the taker does once a token has shown that the peer lost an IKE_SA.
+ * What the taker does after a token has proved that the peer lost an IKE_SA.
  */
 enum qcd_recover_t {
-	/** as the CHILD_SA's dpd_action, close_action, start_action say */
+	/** as dpd_action, close_action and start_action of the CHILD_SA say */
 	QCD_RECOVER_AUTO,
 	/** establish all CHILD_SAs again */
 	QCD_RECOVER_RECONNECT,
 	/** install trap policies */
 	QCD_RECOVER_TRAP,
-	/** just forget the IKE_SA */
+	/** only delete the lost IKE_SA */
 	QCD_RECOVER_NONE,
 };
 
 /**
- * Settings below charon.plugins.qcd in strongswan.conf, read once, but for those
- * that reload() takes over.
+ * Settings below charon.plugins.qcd in strongswan.conf. They are read once,
+ * except for those that reload() applies.
  *
- * A value that is no value of its key is logged with key and value, and turns
- * the roles off that it concerns.
+ * An invalid value is logged with its key and turns off the roles that need it.
  */
 struct qcd_config_t {
 
 	/**
-	 * Roles
+	 * Whether the roles are enabled
 	 */
 	bool maker;
 	bool taker;
 
 	/**
-	 * Folder of secrets and run number
+	 * Folder of the secrets, the run number and the SA map
 	 */
 	char *state_dir;
 
@@ -56,12 +55,12 @@ struct qcd_config_t {
 	uint32_t node;
 
 	/**
-	 * Nodes whose place we take, and the address that we then have
+	 * Nodes that this gateway takes over, and the shared address
 	 */
 	qcd_takeover takeover;
 
 	/**
-	 * Octets of a token
+	 * Length of a token in octets
 	 */
 	uint32_t token_length;
 
@@ -71,65 +70,67 @@ struct qcd_config_t {
 	bool bind_address;
 
 	/**
-	 * Seconds after which a new secret is made, 0 for never
+	 * Age in seconds at which a new secret is made, 0 for never
 	 */
 	uint32_t rotate;
 
 	/**
-	 * Replies a second to all and to one source, at once to all
+	 * Replies a second to all peers together, the largest burst of these, and
+	 * replies a second to one source
 	 */
 	uint32_t reply_rate;
 	uint32_t reply_burst;
 	uint32_t reply_rate_source;
 
 	/**
-	 * Messages a second from one source whose tokens are checked
+	 * Messages with tokens that are checked a second, for one source
 	 */
 	uint32_t verify_rate_source;
 
 	/**
-	 * Answer ESP of lost CHILD_SAs, and tell their peers without being asked
+	 * Whether to reply to ESP of lost CHILD_SAs, and whether to announce lost
+	 * SAs
 	 */
 	bool esp;
 	bool announce;
 
 	/**
-	 * Path of the socket that serves the qcd command
+	 * Path of the socket for the qcd command
 	 */
 	char *socket;
 
 	/**
-	 * What to do after a crash of the peer. Changed by reload(), so a recovery
-	 * reads it once.
+	 * What to do after a crash of the peer. reload() may change it, so a
+	 * recovery reads it only once.
 	 */
 	_Atomic qcd_recover_t recover;
 
 	/**
-	 * Check if a role is on for a connection (connections.<name>.maker and
+	 * Check if a role is enabled for a connection (connections.<name>.maker and
 	 * connections.<name>.taker).
 	 *
 	 * @param name			name of the connection
 	 * @param role			"maker" or "taker"
-	 * @return				FALSE if it is off, or set to a bad value
+	 * @return				FALSE if it is off or its value is invalid
 	 */
 	bool (*role_enabled)(qcd_config_t *this, char *name, char *role);
 
 	/**
-	 * Check if the peer of an IKE_SA may be told that the SA is dead, when it
-	 * is lost: if the maker is on for its connection, and if, in a pair of
-	 * gateways, the SA is at the shared address.
+	 * Check if the peer of an IKE_SA may be told once the SA is lost. The maker
+	 * must be enabled for its connection. In a pair of gateways, the SA must
+	 * also be at the shared address.
 	 *
 	 * @param ike_sa		IKE_SA
-	 * @return				TRUE if so
+	 * @return				TRUE if the peer may be told
 	 */
 	bool (*makes_for)(qcd_config_t *this, ike_sa_t *ike_sa);
 
 	/**
-	 * Take over what has changed in strongswan.conf and can be changed while
-	 * the daemon runs: recover. An invalid value is logged and not taken over.
-	 * What was taken over, and which other keys need a restart, is logged in
-	 * one line each. A connection's own maker and taker are read at each use:
-	 * only the line comes from here.
+	 * Apply changes in strongswan.conf that can be applied at runtime: recover.
+	 * An invalid value is logged and ignored. One line lists the changes that
+	 * were applied, another one those that need a restart. maker and taker of a
+	 * connection are read at each use: for these, this method only logs the
+	 * line.
 	 */
 	void (*reload)(qcd_config_t *this);
 

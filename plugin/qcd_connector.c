@@ -13,17 +13,17 @@
 #define OTHER_ADDRESS_MS 1000
 
 /**
- * Milliseconds after which another try begins beside one whose peer has answered
- * and is silent since, and how many round trips that is at least. It doubles with
- * each.
+ * Milliseconds after which another try begins beside one whose peer has
+ * answered but is silent since, and the minimum number of round trips. The time
+ * doubles with each such try, this many times at most.
  */
 #define BESIDE_MS 4000
 #define BESIDE_ROUND_TRIPS 8
 #define BESIDE_DOUBLE_MAX 4
 
 /**
- * Milliseconds after which a recovery that waits for others looks again: it is
- * woken when one of their tries ends, but some never end
+ * Milliseconds after which a recovery that waits for others checks again. It is
+ * woken when one of their tries ends, but some never end.
  */
 #define WAIT_MS 1000
 
@@ -45,7 +45,7 @@ struct private_qcd_connector_t {
 	qcd_events_t *events;
 
 	/**
-	 * Tries that are under way
+	 * Current tries
 	 */
 	qcd_tries_t *tries;
 
@@ -65,26 +65,26 @@ struct private_qcd_connector_t {
 	uint32_t current;
 
 	/**
-	 * Whether a try is due beside one that is under way, and how often that was
-	 * so because the peer was silent
+	 * Whether a try is due beside the current one, and how many of these were
+	 * due because the peer was silent
 	 */
 	bool extra;
 	u_int extras;
 
 	/**
-	 * Address that the peer's name stands for, or NULL
+	 * Address that the peer's name resolved to, or NULL
 	 */
 	host_t *resolved;
 
 	/**
-	 * Address that the last try was sent from, NULL if there was no route
+	 * Source address of the last try, NULL if there was no route
 	 */
 	host_t *source;
 
 	/**
 	 * Mutex for what follows. Listeners take it while they hold the bus, so
-	 * nothing is called while it is held. The thread that runs the step writes,
-	 * and so reads pace and waiting without it.
+	 * nothing is called while it is held. Only the thread that runs the step
+	 * writes, so it reads pace and waiting without the mutex.
 	 */
 	mutex_t *mutex;
 
@@ -94,7 +94,7 @@ struct private_qcd_connector_t {
 	qcd_retry pace;
 
 	/**
-	 * Whether as many tries as allowed are under way
+	 * Whether the maximum number of tries is reached
 	 */
 	bool waiting;
 
@@ -105,7 +105,7 @@ struct private_qcd_connector_t {
 	char reason[64];
 
 	/**
-	 * IKE_SA that the peer does not know, or so somebody says; 0 if none
+	 * IKE_SA that is claimed to be unknown to the peer, 0 if none
 	 */
 	uint32_t unknown;
 };
@@ -120,7 +120,7 @@ METHOD(qcd_connector_t, note_failure, void,
 	private_qcd_connector_t *this, enum qcd_failure failure, const char *reason)
 {
 	this->mutex->lock(this->mutex);
-	/* the first reason is the peer's, what charon makes of it follows */
+	/* the first reason is the peer's, later ones are charon's conclusions */
 	if (!*this->reason)
 	{
 		this->failure = failure;
@@ -160,8 +160,8 @@ METHOD(qcd_connector_t, begin, void,
 }
 
 /**
- * The last try has failed for what was noted: find out when the next one is due,
- * and report both
+ * Note that the last try has failed for the reason noted, determine when the
+ * next one is due, and report both
  */
 static void fail_as_noted(private_qcd_connector_t *this)
 {
@@ -169,7 +169,7 @@ static void fail_as_noted(private_qcd_connector_t *this)
 	uint64_t now = qcd_now();
 	uint32_t random = 0;
 
-	/* without random numbers, the gaps are just not spread */
+	/* without random numbers, the intervals are just not spread */
 	ignore_result(qcd_random((uint8_t*)&random, sizeof(random)));
 	this->current = 0;
 	this->mutex->lock(this->mutex);
@@ -223,7 +223,7 @@ METHOD(qcd_connector_t, is_waiting, bool,
 }
 
 /**
- * Set whether as many tries as allowed are under way
+ * Set whether the maximum number of tries is reached
  */
 static void set_waiting(private_qcd_connector_t *this, bool waiting)
 {
@@ -242,7 +242,7 @@ METHOD(qcd_connector_t, set_resolved, void,
 /**
  * Get the address at which the next try looks for the peer
  *
- * @param count			receives the number of addresses that it may have
+ * @param count			receives the number of addresses that the peer may have
  */
 static host_t *get_address(private_qcd_connector_t *this, peer_cfg_t *peer_cfg,
 						   u_int *count)
@@ -253,7 +253,7 @@ static host_t *get_address(private_qcd_connector_t *this, peer_cfg_t *peer_cfg,
 }
 
 /**
- * Try soon again: something has changed
+ * Try again soon, because something has changed
  */
 static void hasten(private_qcd_connector_t *this)
 {
@@ -266,8 +266,8 @@ static void hasten(private_qcd_connector_t *this)
 }
 
 /**
- * Get the address to reach the peer from. If it has changed, the next try is due
- * now.
+ * Get the address from which to reach the peer. If it has changed, the next try
+ * is due now.
  *
  * @return				NULL if there is no route
  */
@@ -291,9 +291,9 @@ static host_t *get_source(private_qcd_connector_t *this, peer_cfg_t *peer_cfg,
 }
 
 /**
- * Begin a try, unless too many are under way
+ * Begin a try, unless the maximum number is reached
  *
- * @return				when to look again
+ * @return				when to check again
  */
 static uint64_t begin_try(private_qcd_connector_t *this, peer_cfg_t *peer_cfg)
 {
@@ -328,8 +328,9 @@ static uint64_t begin_try(private_qcd_connector_t *this, peer_cfg_t *peer_cfg)
 }
 
 /**
- * Tell whether a request goes to where the peer is not, or from where we are not
- * any more. If the peer may have several addresses, each gets its turn.
+ * Tell whether a request goes to an address where the peer is not, or from an
+ * address that is not ours any more. If the peer may have several addresses,
+ * each gets its turn.
  */
 static bool is_astray(private_qcd_connector_t *this, peer_cfg_t *peer_cfg,
 					  qcd_pending_sa_t *sa)
@@ -349,7 +350,7 @@ static bool is_astray(private_qcd_connector_t *this, peer_cfg_t *peer_cfg,
 }
 
 /**
- * Tell whether the peer does not know an IKE_SA, or so somebody says
+ * Tell whether an IKE_SA is claimed to be unknown to the peer
  */
 static bool is_unknown(private_qcd_connector_t *this, qcd_pending_sa_t *sa)
 {
@@ -362,8 +363,8 @@ static bool is_unknown(private_qcd_connector_t *this, qcd_pending_sa_t *sa)
 }
 
 /**
- * Tell whether another try is due beside one that was answered: the peer says that
- * it does not know it, or is silent. The one that was answered has failed then.
+ * Tell whether another try is due beside one that was answered: the peer says
+ * that it does not know it, or is silent. The answered try has then failed.
  */
 static bool is_extra_due(private_qcd_connector_t *this, qcd_pending_sa_t *sa)
 {
@@ -401,7 +402,7 @@ METHOD(qcd_connector_t, connect_peer, uint64_t,
 	if (sa && !this->extra)
 	{
 		if (!sa->round_trip && is_astray(this, peer_cfg, sa))
-		{	/* it did not fail, even if another one has to wait */
+		{	/* it did not fail, even if the next one has to wait */
 			this->tries->drop(this->tries, this->wanted, FALSE, qcd_now());
 			this->current = 0;
 			return begin_try(this, peer_cfg);
@@ -417,7 +418,7 @@ METHOD(qcd_connector_t, connect_peer, uint64_t,
 		fail_as_noted(this);
 	}
 	if (!this->source && this->pace.num_tries)
-	{	/* is there a route again? */
+	{	/* check if there is a route again */
 		other = get_address(this, peer_cfg, &count);
 		me = get_source(this, peer_cfg, other);
 		DESTROY_IF(me);

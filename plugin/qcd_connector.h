@@ -16,62 +16,64 @@
 typedef struct qcd_connector_t qcd_connector_t;
 
 /**
- * How the peer of a recovery is reached again: which addresses are used, when a
- * try begins, when its request is repeated, when another try begins beside it,
- * and why a try has failed.
+ * Reaches the peer of a recovery again. It decides which addresses are used,
+ * when a try begins, when its request is repeated, and when another try begins
+ * beside it. It also records why a try failed.
  *
- * A try that has failed is followed by another one. When that is due is up to
- * qcd_retry. A try begins with connect(), or with begin() on an IKE_SA that is
- * established; it ends with fail() or refuse(), in connect(), or with settle().
+ * After a failed try, another one follows. qcd_retry decides when. A try begins
+ * with connect(), or with begin() on an established IKE_SA. It ends with fail()
+ * or refuse(), in connect(), or with settle().
  *
- * Methods are called by one thread at a time, except for those that say otherwise.
+ * Unless stated otherwise, only one thread at a time may call methods.
  */
 struct qcd_connector_t {
 
 	/**
-	 * Begin anew, after the peer was reached: the first try is due now.
+	 * Start over after the peer was reached: the first try is due now.
 	 */
 	void (*reset)(qcd_connector_t *this);
 
 	/**
-	 * Get the IKE_SA that is being established with the peer, by whatever cause.
+	 * Get the IKE_SA that is being established with the peer, whatever started
+	 * it.
 	 *
-	 * @return				to pass to connect() and to destroy with
+	 * @return				IKE_SA to pass to connect() and then to destroy with
 	 *						qcd_pending_sa_destroy(), NULL if there is none
 	 */
 	qcd_pending_sa_t *(*get_try)(qcd_connector_t *this);
 
 	/**
-	 * No IKE_SA is established with the peer: go on with the try that is under
-	 * way, or begin one if that is due. Checks out IKE_SAs.
+	 * Handle that no IKE_SA is established with the peer: continue the current
+	 * try, or begin one if that is due. Checks out IKE_SAs.
 	 *
 	 * @param peer_cfg		current configuration
-	 * @param sa			from get_try(), may be NULL
-	 * @param at_once		whether to repeat an unanswered request at once: the peer
-	 *						may just have started
-	 * @return				when to call again, qcd_now()
+	 * @param sa			result of get_try(), may be NULL
+	 * @param at_once		TRUE to repeat an unanswered request immediately,
+	 *						because the peer may just have started
+	 * @return				when to call again, as qcd_now()
 	 */
 	uint64_t (*connect)(qcd_connector_t *this, peer_cfg_t *peer_cfg,
 						qcd_pending_sa_t *sa, bool at_once);
 
 	/**
-	 * A try begins on an IKE_SA that is established.
+	 * Note that a try begins on an established IKE_SA.
 	 */
 	void (*begin)(qcd_connector_t *this);
 
 	/**
-	 * The last try has failed.
+	 * Note that the last try has failed.
 	 *
-	 * @param failure		kind of the failure
-	 * @param reason		reason for people
+	 * @param failure		kind of failure
+	 * @param reason		reason in words
 	 */
 	void (*fail)(qcd_connector_t *this, enum qcd_failure failure,
 				 const char *reason);
 
 	/**
-	 * The last try has failed: there is an IKE_SA, but something is missing.
+	 * Note that the last try has failed although there is an IKE_SA: something
+	 * is missing on it.
 	 *
-	 * @param reason		reason for people, unless one was noted
+	 * @param reason		reason in words, used unless one was noted before
 	 */
 	void (*refuse)(qcd_connector_t *this, const char *reason);
 
@@ -81,32 +83,33 @@ struct qcd_connector_t {
 	uint64_t (*get_due)(qcd_connector_t *this);
 
 	/**
-	 * Tell whether an IKE_SA is the last try, and has not failed.
+	 * Tell whether an IKE_SA is the last try and that try has not failed.
 	 *
 	 * @param unique_id		unique ID of the IKE_SA
 	 */
 	bool (*is_current)(qcd_connector_t *this, uint32_t unique_id);
 
 	/**
-	 * All is up: end the tries that are left over. Checks out IKE_SAs.
+	 * End the remaining tries, because everything is up. Checks out IKE_SAs.
 	 *
-	 * @param answered		whether to end those as well that the peer has answered
-	 * @param since			those that somebody else began later are left alone,
-	 *						qcd_now()
-	 * @return				TRUE if one was ended that the peer had answered
+	 * @param answered		TRUE to end also the tries that the peer has
+	 *						answered
+	 * @param since			tries that something else began after this time are
+	 *						kept, as qcd_now()
+	 * @return				TRUE if a try was ended that the peer had answered
 	 */
 	bool (*settle)(qcd_connector_t *this, bool answered, uint64_t since);
 
 	/**
-	 * Set the address that the name of the peer stands for.
+	 * Set the address that the peer's name resolves to.
 	 *
 	 * @param host			address, adopted
 	 */
 	void (*set_resolved)(qcd_connector_t *this, host_t *host);
 
 	/**
-	 * Tell whether no try began because as many as allowed are under way with
-	 * the peer's address.
+	 * Tell whether no try began because the peer's address already has the
+	 * maximum number of tries.
 	 */
 	bool (*is_waiting)(qcd_connector_t *this);
 
@@ -118,18 +121,18 @@ struct qcd_connector_t {
 	bool (*is_try)(qcd_connector_t *this, uint32_t unique_id);
 
 	/**
-	 * Note why the last try fails, unless a reason was noted before. May be called
-	 * in a listener.
+	 * Note why the last try fails, unless a reason was noted before. May be
+	 * called in a listener.
 	 *
-	 * @param failure		kind of the failure
-	 * @param reason		reason for people, cloned
+	 * @param failure		kind of failure
+	 * @param reason		reason in words, cloned
 	 */
 	void (*note_failure)(qcd_connector_t *this, enum qcd_failure failure,
 						 const char *reason);
 
 	/**
-	 * Note that the peer does not know an IKE_SA that is being established, or
-	 * so somebody says. May be called in a listener.
+	 * Note the claim that the peer does not know an IKE_SA that is being
+	 * established. May be called in a listener.
 	 *
 	 * @param unique_id		unique ID of the IKE_SA
 	 */
@@ -138,19 +141,19 @@ struct qcd_connector_t {
 	/**
 	 * Add members about the tries to an object. May be called by any thread.
 	 *
-	 * @param json			lines, an object is open
+	 * @param json			lines, with an open object
 	 */
 	void (*describe)(qcd_connector_t *this, qcd_json_t *json);
 
 	/**
-	 * Repeat the request that an IKE_SA waits for an answer to, if that is due.
+	 * Repeat the unanswered request of an IKE_SA, if that is due.
 	 *
 	 * @param unique_id		unique ID of the IKE_SA
 	 */
 	void (*repeat_request)(qcd_connector_t *this, uint32_t unique_id);
 
 	/**
-	 * Destroy a qcd_connector_t, not the IKE_SAs.
+	 * Destroy a qcd_connector_t, but not the IKE_SAs.
 	 */
 	void (*destroy)(qcd_connector_t *this);
 };
@@ -158,9 +161,9 @@ struct qcd_connector_t {
 /**
  * Create a qcd_connector_t. The first try is due now.
  *
- * @param events		events, outlive it
- * @param pending		IKE_SAs that we initiate, outlive it
- * @param wanted		what has to be up, outlives it
+ * @param events		events, must outlive the instance
+ * @param pending		IKE_SAs that we initiate, must outlive the instance
+ * @param wanted		what has to be up, must outlive the instance
  * @return				instance
  */
 qcd_connector_t *qcd_connector_create(qcd_events_t *events,

@@ -36,7 +36,7 @@ struct private_qcd_control_t {
 };
 
 /**
- * Add the first object of an answer
+ * Add the first object of a response
  */
 static void add_result(qcd_json_t *json, char *error)
 {
@@ -49,7 +49,7 @@ static void add_result(qcd_json_t *json, char *error)
 }
 
 /**
- * Add what concerns the gateway as a whole
+ * Add the object about the gateway as a whole
  */
 static void add_gateway(private_qcd_control_t *this, qcd_json_t *json)
 {
@@ -64,8 +64,8 @@ static void add_gateway(private_qcd_control_t *this, qcd_json_t *json)
 }
 
 /**
- * Number of a connection's IKE_SAs. The name is cloned: the SA may be gone, and
- * its connection unloaded, when it is looked up.
+ * Number of IKE_SAs of a connection. The name is cloned, because the SA may be
+ * destroyed and its connection unloaded before the name is used.
  */
 typedef struct {
 	char *name;
@@ -90,7 +90,7 @@ static void count_sa(hashtable_t *counts, char *name)
 }
 
 /**
- * Add an IKE_SA, count it for its connection
+ * Add an IKE_SA and count it for its connection
  */
 static void add_sa(private_qcd_control_t *this, qcd_json_t *json,
 				   ike_sa_t *ike_sa, hashtable_t *counts)
@@ -133,8 +133,8 @@ static void add_sa(private_qcd_control_t *this, qcd_json_t *json,
 }
 
 /**
- * Add all IKE_SAs. Those that another thread has are waited for: we are in
- * a thread that nobody needs.
+ * Add all IKE_SAs. This waits for IKE_SAs that other threads have checked out,
+ * which is harmless in the socket's own thread.
  */
 static void add_sas(private_qcd_control_t *this, qcd_json_t *json,
 					hashtable_t *counts)
@@ -152,7 +152,7 @@ static void add_sas(private_qcd_control_t *this, qcd_json_t *json,
 }
 
 /**
- * Add all connections, those that are down as well
+ * Add all connections, including those that are down
  */
 static void add_connections(private_qcd_control_t *this, qcd_json_t *json,
 							hashtable_t *counts)
@@ -260,7 +260,7 @@ METHOD(qcd_control_t, execute, chunk_t,
 		}
 		if (commands[i].maker && !this->maker)
 		{
-			add_result(json, "the token maker is off, the log says why");
+			add_result(json, "the token maker is off; the log says why");
 		}
 		else
 		{

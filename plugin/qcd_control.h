@@ -15,7 +15,7 @@
 typedef struct qcd_control_t qcd_control_t;
 
 /**
- * Answers the commands of administrators.
+ * Executes commands of administrators.
  */
 struct qcd_control_t {
 
@@ -23,8 +23,8 @@ struct qcd_control_t {
 	 * Execute a command: status, secret-show or rotate.
 	 *
 	 * @param command		command
-	 * @return				allocated lines of JSON; the first object tells with
-	 *						"ok" and "error" how it went
+	 * @return				allocated lines of JSON; in the first object, "ok"
+	 *						and "error" give the result
 	 */
 	chunk_t (*execute)(qcd_control_t *this, char *command);
 
@@ -37,7 +37,7 @@ struct qcd_control_t {
 /**
  * Create a qcd_control_t.
  *
- * @param events		events, all three outlive it
+ * @param events		events; all objects must outlive the instance
  * @param maker			token maker, NULL if off
  * @param taker			token taker, NULL if off
  * @return				instance

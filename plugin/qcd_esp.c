@@ -26,36 +26,36 @@ struct private_qcd_esp_t {
 	qcd_events_t *events;
 
 	/**
-	 * State of the maker
+	 * Tokens that peers hold
 	 */
 	qcd_promises_t *promises;
 
 	/**
-	 * Answers
+	 * Sends the replies
 	 */
 	qcd_answer_t *answer;
 
 	/**
-	 * What a crash took, and what follows the CHILD_SAs for the next one
+	 * CHILD_SAs that were lost in a crash, and the CHILD_SAs of this run
 	 */
 	qcd_lost_t *lost;
 	qcd_children_t *children;
 
 	/**
-	 * Shows us packets of the lost ones, NULL if nobody does
+	 * Receives packets of lost CHILD_SAs, NULL if unavailable or disabled
 	 */
 	qcd_watcher_t *watcher;
 
 	/**
-	 * Tells peers without being asked, NULL if nobody does
+	 * Announces lost SAs, NULL if disabled
 	 */
 	qcd_announcer_t *announcer;
 };
 
 /**
- * Answer a packet: to where it came from, from where it went. In UDP that is
- * known with the ports (RFC 7296 section 1.5), else IKE's ports are those that
- * the SA had.
+ * Reply to a packet: to its source, from its destination. In UDP, this includes
+ * the ports (RFC 7296 section 1.5). Otherwise the IKE ports are those that the
+ * SA had.
  */
 static void answer_packet(private_qcd_esp_t *this, const qcd_traffic *packet,
 						  const qcd_lost *lost, const qcd_samap_row *row)
@@ -81,7 +81,7 @@ static void answer_packet(private_qcd_esp_t *this, const qcd_traffic *packet,
 }
 
 /**
- * Look at a packet whose SPI seems to be that of a lost CHILD_SA
+ * Handle a packet whose SPI seems to be that of a lost CHILD_SA
  */
 static void handle(private_qcd_esp_t *this, const qcd_traffic *packet)
 {
@@ -99,7 +99,7 @@ static void handle(private_qcd_esp_t *this, const qcd_traffic *packet)
 			answer_packet(this, packet, &lost, &row);
 			break;
 		case QCD_SILENT_TOLD:
-			/* so it is for all packets of a flow but one a second */
+			/* for a flow, that is all its packets except one a second */
 		case QCD_SILENT_LIMIT:
 			this->events->raise(this->events, QCD_EVENT_ESP_PASSED_OVER, NULL,
 								NULL, NULL);
@@ -110,7 +110,7 @@ static void handle(private_qcd_esp_t *this, const qcd_traffic *packet)
 }
 
 /**
- * Job that begins to watch for packets
+ * Job that starts watching for packets
  */
 static job_requeue_t watch(private_qcd_esp_t *this)
 {
@@ -150,8 +150,8 @@ qcd_esp_t *qcd_esp_create(qcd_config_t *config, qcd_events_t *events,
 	private_qcd_esp_t *this;
 	qcd_lost_t *lost;
 
-	/* the map is kept where ESP gets no answer as well: it says whose SA an IKE
-	 * request is about, and how many share an address */
+	/* The map is kept even if ESP gets no reply: it tells whose SA an IKE
+	 * request is about, and how many peers share an address. */
 	if (!config->reply_rate || !config->reply_burst)
 	{
 		return NULL;
@@ -180,7 +180,7 @@ qcd_esp_t *qcd_esp_create(qcd_config_t *config, qcd_events_t *events,
 								(qcd_watcher_packet_t)handle, this);
 	}
 	if (this->watcher)
-	{	/* the kernel takes its time with many SPIs */
+	{	/* the kernel takes long to add many SPIs */
 		lib->processor->queue_job(lib->processor,
 				(job_t*)callback_job_create_with_prio((void*)watch, this, NULL,
 													  NULL, JOB_PRIO_HIGH));

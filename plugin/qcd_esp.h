@@ -17,13 +17,13 @@
 typedef struct qcd_esp_t qcd_esp_t;
 
 /**
- * Tells peers of CHILD_SAs that a crash took, RFC 6290 section 8.2: in answer
- * to their ESP, and, if configured, without being asked.
+ * Tells peers of CHILD_SAs that were lost in a crash (RFC 6290 section 8.2): in
+ * reply to their ESP, and, if configured, by announcements.
  */
 struct qcd_esp_t {
 
 	/**
-	 * Add what is to be known of it to an object.
+	 * Add members about ESP and announcements to an object.
 	 *
 	 * @param json			open object
 	 */
@@ -38,13 +38,13 @@ struct qcd_esp_t {
 /**
  * Create a qcd_esp_t.
  *
- * @param config		settings; all objects outlive it
+ * @param config		settings; all objects must outlive the instance
  * @param events		events
  * @param promises		tokens that peers hold
- * @param answer		answers
- * @param index			receives the IKE_SAs that are lost
- * @return				NULL if nobody is told anything, or if there is no map to be
- *						had (logged)
+ * @param answer		sends the replies
+ * @param index			receives the lost IKE_SAs
+ * @return				NULL if replies are disabled, or if the SA map can't be
+ *						used (logged)
  */
 qcd_esp_t *qcd_esp_create(qcd_config_t *config, qcd_events_t *events,
 						  qcd_promises_t *promises, qcd_answer_t *answer,

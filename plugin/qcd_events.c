@@ -12,7 +12,8 @@
 #include <threading/mutex.h>
 
 /**
- * Events of one kind a second that are logged and passed on
+ * Maximum number of events of one kind that are logged and passed on in a
+ * second
  */
 #define EVENTS_PER_SECOND 5
 
@@ -34,8 +35,9 @@ struct private_qcd_events_t {
 	mutex_t *mutex;
 
 	/**
-	 * Of each kind: how many there were, in this second, and since the last
-	 * one that was logged
+	 * For each kind: its total, the current second, how many were logged in
+	 * that second, and how many were suppressed since the last one that was
+	 * logged
 	 */
 	struct {
 		uint64_t count;
@@ -45,8 +47,8 @@ struct private_qcd_events_t {
 	} counts[QCD_EVENT_MAX];
 
 	/**
-	 * Connections that came back or are expected to, as connection_t by name.
-	 * They are configured, so a stranger can't make them more.
+	 * Connections that recovered or are expected to, as connection_t by name.
+	 * They are configured, so a stranger can't add to them.
 	 */
 	hashtable_t *connections;
 
@@ -58,7 +60,7 @@ struct private_qcd_events_t {
 };
 
 /**
- * A connection that had to recover
+ * A connection that recovered or is expected to
  */
 typedef struct {
 	char *name;
@@ -67,8 +69,8 @@ typedef struct {
 } connection_t;
 
 /**
- * The name of each event, which is that of its counter too, and what the log says
- * of it, NULL if it is just counted
+ * Name of each event, which is also the name of its counter, and text for the
+ * log, NULL if the event is only counted
  */
 static const struct {
 	char *name;
@@ -87,7 +89,7 @@ static const struct {
 	[QCD_EVENT_MISMATCHED] = { "mismatched",
 		"token does not match its IKE_SA, ignored" },
 	[QCD_EVENT_UNKNOWN] = { "unknown",
-		"token for an IKE_SA of which we hold none, ignored" },
+		"token for an IKE_SA for which we hold none, ignored" },
 	[QCD_EVENT_UNCHECKED] = { "unchecked",
 		"token not checked, its source is over the rate limit" },
 	[QCD_EVENT_RETRYING] = { "retrying",
@@ -101,7 +103,7 @@ static const struct {
 };
 
 /**
- * Write an event to the log
+ * Log an event
  */
 static void log_event(qcd_event_t event, const qcd_spis *spis, host_t *peer,
 					  char *name, char *detail, u_int suppressed)
@@ -140,7 +142,7 @@ static void log_event(qcd_event_t event, const qcd_spis *spis, host_t *peer,
 }
 
 /**
- * Write an event as a line of JSON
+ * Describe an event in a line of JSON
  */
 static chunk_t describe(qcd_event_t event, const qcd_spis *spis, host_t *peer,
 						char *name, char *detail, u_int suppressed)
@@ -175,7 +177,7 @@ static chunk_t describe(qcd_event_t event, const qcd_spis *spis, host_t *peer,
 }
 
 /**
- * Count an event, tell if it may be logged
+ * Count an event, and tell whether it may be logged
  */
 static bool count(private_qcd_events_t *this, qcd_event_t event,
 				  u_int *suppressed)
@@ -205,7 +207,7 @@ static bool count(private_qcd_events_t *this, qcd_event_t event,
 }
 
 /**
- * Raise an event, with all that may be said of it
+ * Raise an event with all its details
  */
 static void raise_all(private_qcd_events_t *this, qcd_event_t event,
 					  const qcd_spis *spis, host_t *peer, char *name,
@@ -246,7 +248,7 @@ METHOD(qcd_events_t, raise_detail, void,
 }
 
 /**
- * Get a connection, make it if it is not known yet
+ * Get a connection, creating it if necessary
  */
 static connection_t *get_connection(private_qcd_events_t *this, char *name)
 {

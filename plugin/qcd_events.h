@@ -19,56 +19,57 @@ typedef struct qcd_events_t qcd_events_t;
 typedef enum qcd_event_t qcd_event_t;
 
 /**
- * What happens. The order is that in which an administrator gets the counters.
+ * Kinds of events, in the order in which an administrator gets their counters.
  */
 enum qcd_event_t {
-	/** peer was told that an IKE_SA is lost, by a reply or an announcement */
+	/** the peer was told that an IKE_SA is lost, by reply or announcement */
 	QCD_EVENT_TOLD,
-	/** request for a lost IKE_SA over the rate limits */
+	/** request for a lost IKE_SA, over the rate limits */
 	QCD_EVENT_LIMITED,
-	/** request for an unknown IKE_SA without evidence that it is dead */
+	/** request for an unknown IKE_SA without evidence that it is lost */
 	QCD_EVENT_NO_EVIDENCE,
-	/** request for an IKE_SA that is alive, though there was evidence */
+	/** request for an IKE_SA that is alive in spite of the evidence */
 	QCD_EVENT_ALIVE,
-	/** ESP of a lost CHILD_SA whose peer was told just now, or over the rate
+	/** ESP of a lost CHILD_SA whose peer was told recently, or over the rate
 	 * limits */
 	QCD_EVENT_ESP_PASSED_OVER,
-	/** token that proves an IKE_SA lost */
+	/** token that proves that an IKE_SA is lost */
 	QCD_EVENT_VERIFIED,
 	/** token that does not match */
 	QCD_EVENT_MISMATCHED,
-	/** token for an IKE_SA of which we hold none */
+	/** token for an IKE_SA for which we hold none */
 	QCD_EVENT_UNKNOWN,
-	/** token not checked, its source is over the limit */
+	/** token not checked: its source is over the limit */
 	QCD_EVENT_UNCHECKED,
-	/** a try to bring a connection up again failed, another one follows */
+	/** a try to re-establish a connection failed, another one follows */
 	QCD_EVENT_RETRYING,
-	/** connection is up again after a crash of the peer */
+	/** connection was re-established after a crash of the peer */
 	QCD_EVENT_RECOVERED,
-	/** connection is not brought up again: it was closed, or unloaded */
+	/** connection is not re-established: it was closed or unloaded */
 	QCD_EVENT_ABANDONED,
-	/** new generation of secrets */
+	/** a new generation of secrets was made */
 	QCD_EVENT_ROTATED,
 	/** number of events */
 	QCD_EVENT_MAX,
 };
 
 /**
- * Gets the events as lines of JSON.
+ * Receives events as lines of JSON.
  *
- * @param data			as given
- * @param line			line, with its newline
+ * @param data			as passed to set_receiver()
+ * @param line			line, including its newline
  */
 typedef void (*qcd_events_cb_t)(void *data, chunk_t line);
 
 /**
- * Counts events, logs them, one line each and so many of a kind a second, and
- * passes them on. Thread-safe, may be used in listeners.
+ * Counts events, logs them and passes them on. An event is logged in one line,
+ * and the number of lines a second is limited for each kind. Thread-safe, may
+ * be used in listeners.
  */
 struct qcd_events_t {
 
 	/**
-	 * Implements listener_t interface, sees connections coming back.
+	 * Implements listener_t interface, notes re-established connections.
 	 */
 	listener_t listener;
 
@@ -77,25 +78,25 @@ struct qcd_events_t {
 	 *
 	 * @param event			event
 	 * @param spis			SPIs of the IKE_SA, or NULL
-	 * @param peer			peer, or where a packet came from, or NULL
+	 * @param peer			peer or source of a packet, or NULL
 	 * @param name			name of the connection, or NULL
 	 */
 	void (*raise)(qcd_events_t *this, qcd_event_t event, const qcd_spis *spis,
 				  host_t *peer, char *name);
 
 	/**
-	 * Raise an event with more to be said.
+	 * Raise an event with a detail.
 	 *
 	 * @param event			event
 	 * @param peer			peer
 	 * @param name			name of the connection
-	 * @param detail		what else is to be said
+	 * @param detail		text that is logged with the event
 	 */
 	void (*raise_detail)(qcd_events_t *this, qcd_event_t event, host_t *peer,
 						 char *name, char *detail);
 
 	/**
-	 * Raise QCD_EVENT_RECOVERED, and note when that was.
+	 * Raise QCD_EVENT_RECOVERED and record the time.
 	 *
 	 * @param spis			SPIs of the new IKE_SA
 	 * @param peer			peer
@@ -105,33 +106,33 @@ struct qcd_events_t {
 					  char *name);
 
 	/**
-	 * Note that only the peer can bring a connection back: the next time that it
-	 * is up is QCD_EVENT_RECOVERED.
+	 * Note that only the peer can re-establish a connection. Once it is up
+	 * again, QCD_EVENT_RECOVERED is raised.
 	 *
 	 * @param name			name of the connection, cloned
 	 */
 	void (*expect)(qcd_events_t *this, char *name);
 
 	/**
-	 * Add how many events of each kind there were, by their names.
+	 * Add the number of events of each kind, by their names.
 	 *
 	 * @param json			object to add them to
 	 */
 	void (*describe_counts)(qcd_events_t *this, qcd_json_t *json);
 
 	/**
-	 * Get the time at which a connection recovered last.
+	 * Get the time of a connection's last recovery.
 	 *
 	 * @param name			name of the connection
-	 * @return				time, 0 if it never did
+	 * @return				time, 0 if there was none
 	 */
 	time_t (*get_recovery)(qcd_events_t *this, char *name);
 
 	/**
-	 * Pass events on.
+	 * Pass events on to a receiver.
 	 *
-	 * @param cb			called in any thread, must not wait; NULL to stop
-	 * @param data			to pass to cb
+	 * @param cb			called by any thread, must not block; NULL to stop
+	 * @param data			passed to cb
 	 */
 	void (*set_receiver)(qcd_events_t *this, qcd_events_cb_t cb, void *data);
 

@@ -3,7 +3,7 @@
 #include "qcd_found.h"
 
 /**
- * Tell whether an IKE_SA lacks the virtual IPs that it should have got
+ * Tell whether an IKE_SA lacks the virtual IPs that the configuration requests
  */
 static bool lacks_virtual_ip(peer_cfg_t *peer_cfg, ike_sa_t *ike_sa)
 {
@@ -18,8 +18,8 @@ static bool lacks_virtual_ip(peer_cfg_t *peer_cfg, ike_sa_t *ike_sa)
 }
 
 /**
- * Tell whether CHILD_SAs are being created, or the peer was asked and has not
- * answered
+ * Tell whether CHILD_SAs are being created, or the peer has not yet responded
+ * to a request whether it is alive
  */
 static bool is_busy(ike_sa_t *ike_sa)
 {
@@ -39,8 +39,8 @@ static bool is_busy(ike_sa_t *ike_sa)
 }
 
 /**
- * Tell whether an IKE_SA is closed only to be opened again, without
- * make_before_break: charon begins the new one once the peer has answered
+ * Tell whether an IKE_SA is being closed only to be opened again. Without
+ * make_before_break, charon begins the new one once the peer has responded.
  */
 static bool is_reopened(ike_sa_t *ike_sa)
 {
@@ -49,9 +49,9 @@ static bool is_reopened(ike_sa_t *ike_sa)
 }
 
 /**
- * Look at an IKE_SA that may take the place of the lost one
+ * Examine an IKE_SA that may replace the lost one
  *
- * @return				FALSE if it does not
+ * @return				FALSE if it can't
  */
 static bool look_at(qcd_connector_t *connector, qcd_wanted_t *wanted,
 					peer_cfg_t *peer_cfg, ike_sa_t *ike_sa, qcd_found_t *found)
@@ -144,7 +144,7 @@ bool qcd_found_best(array_t *all, u_int wanted, qcd_found_t *best,
 }
 
 /**
- * Tell whether a unique ID is in an array of them
+ * Tell whether an array contains a unique ID
  */
 static bool has_id(array_t *ids, uint32_t unique_id)
 {

@@ -17,7 +17,7 @@
 typedef struct qcd_found_t qcd_found_t;
 
 /**
- * An established IKE_SA that may take the place of a lost one.
+ * An established IKE_SA that may replace a lost one.
  */
 struct qcd_found_t {
 	qcd_sa_t sa;
@@ -25,23 +25,25 @@ struct qcd_found_t {
 	u_int children;
 	/** whether we initiated it */
 	bool initiator;
-	/** CHILD_SAs are being created, the peer was asked if it lives, or it is closed
-	 * to be opened again */
+	/** CHILD_SAs are being created, the peer was asked whether it is alive, or
+	 * the IKE_SA is being closed to be opened again */
 	bool busy;
-	/** it lacks the virtual IPs that the configuration asks for */
+	/** it lacks the virtual IPs that the configuration requests */
 	bool no_vip;
 };
 
 /**
- * Find the IKE_SAs that may take the place of a lost one, and let wanted look at
- * them. Checks them out, one after the other.
+ * Find the IKE_SAs that may replace a lost one, and let the list of wanted
+ * CHILD_SAs look at them. Checks them out one after the other.
  *
  * @param peers			established IKE_SAs
- * @param connector		how the peer is reached, knows our own tries
+ * @param connector		reaches the peer, knows our own tries
  * @param wanted		what has to be up
  * @param peer_cfg		configuration
- * @param lost			unique ID of the lost one: older ones may be lost, too
- * @param ask			to ask the peer if it has them, NULL not to ask
+ * @param lost			unique ID of the lost IKE_SA; older ones may be lost as
+ *						well
+ * @param ask			used to ask the peer if it has the IKE_SAs; NULL not to
+ *						ask
  * @return				array of qcd_found_t, to destroy
  */
 array_t *qcd_found_create(qcd_peers_t *peers, qcd_connector_t *connector,
@@ -49,26 +51,27 @@ array_t *qcd_found_create(qcd_peers_t *peers, qcd_connector_t *connector,
 						  uint32_t lost, qcd_pending_t *ask);
 
 /**
- * Get the one with most of the CHILD_SAs, the youngest of these, and count those
- * that have all.
+ * Get the IKE_SA with the most CHILD_SAs, the youngest if there are several,
+ * and count the IKE_SAs that have all CHILD_SAs.
  *
  * @param all			array of qcd_found_t
  * @param wanted		number of CHILD_SAs
- * @param best			receives it
- * @param complete		receives the number of those with all CHILD_SAs
- * @return				FALSE if there is none
+ * @param best			receives the IKE_SA
+ * @param complete		receives the number of IKE_SAs with all CHILD_SAs
+ * @return				FALSE if there is no IKE_SA
  */
 bool qcd_found_best(array_t *all, u_int wanted, qcd_found_t *best,
 					u_int *complete);
 
 /**
- * Get those that can be deleted of several that have all CHILD_SAs and whose peer
- * was asked, and has answered. The peer comes to the same result.
+ * Get the IKE_SAs that can be deleted because several have all CHILD_SAs. Only
+ * IKE_SAs are considered whose peer was asked and has answered. The peer
+ * reaches the same result.
  *
  * @param all			array of qcd_found_t
  * @param wanted		number of CHILD_SAs
- * @param before		unique IDs of those that were there before: they stay
- * @return				list of qcd_sa_t, to destroy with destroy_function(free)
+ * @param before		unique IDs of IKE_SAs that existed before: they are kept
+ * @return				list of qcd_sa_t, destroy it with destroy_function(free)
  */
 linked_list_t *qcd_found_surplus(array_t *all, u_int wanted, array_t *before);
 

@@ -6,18 +6,20 @@
 #include <collections/hashtable.h>
 
 /**
- * How long a reply is held
+ * Maximum time for which a reply is held
  */
 #define HELD_MAX_MS 500
 
 /**
- * A request of ours that is younger is on its way, and need not be repeated
+ * Age up to which a request of ours is considered to be on its way, so that it
+ * need not be repeated
  */
 #define YOUNG_MS 20
 
 /**
- * How often a request is repeated at most: a stranger who forges the peer's
- * requests must not make us send it more than he sends us
+ * Minimum time between two repetitions of a request. A stranger who forges
+ * requests of the peer must not make us repeat it more often than he sends
+ * them.
  */
 #define REPEAT_MS 1000
 
@@ -53,7 +55,7 @@ typedef struct {
 } repeat_t;
 
 /**
- * Forget requests that were repeated long enough ago
+ * Forget requests whose last repetition is old enough
  */
 static void forget(private_qcd_hurry_t *this, uint64_t now)
 {
@@ -73,7 +75,7 @@ static void forget(private_qcd_hurry_t *this, uint64_t now)
 }
 
 /**
- * Repeat a request, unless it was sent or repeated just now
+ * Repeat a request, unless it was just sent or repeated
  */
 static void repeat_request(private_qcd_hurry_t *this, qcd_pending_sa_t *sa)
 {
@@ -129,7 +131,7 @@ METHOD(qcd_hurry_t, holds, bool,
 
 	if (manager->get_half_open_count(manager, peer, FALSE) <=
 		manager->get_half_open_count(manager, peer, TRUE))
-	{	/* so it is mostly, and takes no walk */
+	{	/* the usual case, found without walking the list */
 		return FALSE;
 	}
 	forget(this, now);

@@ -13,23 +13,25 @@
 typedef struct qcd_hurry_t qcd_hurry_t;
 
 /**
- * Hurries up our own connecting to a peer that asks about a lost SA: it is there,
- * but may have missed our request. Not thread-safe.
+ * Speeds up our own connection to a peer that asks about a lost SA: the peer is
+ * running, but may have missed our request. Not thread-safe.
  */
 struct qcd_hurry_t {
 
 	/**
 	 * Check if a reply is held because we are connecting to the peer ourselves.
-	 * Then the peer learns by INITIAL_CONTACT that we lost its SA, and two
-	 * tunnels would be one too many. Our request is repeated at once; if it is
-	 * not answered for half a second, the reply is held no more.
+	 * The peer then learns from INITIAL_CONTACT that we lost its SA, and a
+	 * reply would lead to a second tunnel. Our request is repeated at once. If
+	 * the peer does not answer it within half a second, the reply is no longer
+	 * held.
 	 *
-	 * IKE_SAs that others begin don't count, so nobody can keep us from answering.
+	 * IKE_SAs that others initiate don't count, so nobody can suppress our
+	 * replies.
 	 *
 	 * @param peer			peer
-	 * @param name			name of its connection, NULL if it is not certain
-	 * @param held			0 at first, kept with the reply
-	 * @return				TRUE if so
+	 * @param name			name of its connection, NULL if not certain
+	 * @param held			state to keep with the reply, 0 at first
+	 * @return				TRUE if the reply is held
 	 */
 	bool (*holds)(qcd_hurry_t *this, host_t *peer, char *name, uint64_t *held);
 
@@ -42,7 +44,7 @@ struct qcd_hurry_t {
 /**
  * Create a qcd_hurry_t.
  *
- * @param pending		IKE_SAs that we initiate, outlive it
+ * @param pending		IKE_SAs that we initiate, must outlive the instance
  * @return				instance
  */
 qcd_hurry_t *qcd_hurry_create(qcd_pending_t *pending);

@@ -19,7 +19,7 @@ struct private_qcd_json_t {
 	qcd_json_t public;
 
 	/**
-	 * What is written
+	 * Lines written so far
 	 */
 	bio_writer_t *writer;
 
@@ -30,7 +30,7 @@ struct private_qcd_json_t {
 };
 
 /**
- * Write characters as they are
+ * Write characters without escaping
  */
 static void write_raw(private_qcd_json_t *this, char *text)
 {
@@ -38,7 +38,7 @@ static void write_raw(private_qcd_json_t *this, char *text)
 }
 
 /**
- * Write a string with its quotes
+ * Write a string in quotes
  */
 static void write_str(private_qcd_json_t *this, char *value)
 {

@@ -14,15 +14,15 @@
 typedef struct qcd_json_t qcd_json_t;
 
 /**
- * Writes lines of JSON, one object a line, as clients of our socket get them.
- * Strings are escaped, octets that are no ASCII included.
+ * Writes lines of JSON for the clients of our socket, one object on each line.
+ * Strings are escaped, including octets that are not ASCII.
  */
 struct qcd_json_t {
 
 	/**
-	 * Begin an object, end the line of the one before.
+	 * Begin an object, after ending the line of the previous one.
 	 *
-	 * @param type			value of its first member, "type"; NULL for none
+	 * @param type			value of its first member "type", NULL to omit it
 	 */
 	void (*begin)(qcd_json_t *this, char *type);
 
@@ -37,17 +37,17 @@ struct qcd_json_t {
 	void (*add_bool)(qcd_json_t *this, char *key, bool value);
 
 	/**
-	 * Add an address with its port.
+	 * Add an address and its port.
 	 */
 	void (*add_host)(qcd_json_t *this, char *key, host_t *host);
 
 	/**
-	 * Add an SPI of eight octets in network order, in hexadecimal digits.
+	 * Add an SPI of eight octets in network order, as hexadecimal digits.
 	 */
 	void (*add_spi)(qcd_json_t *this, char *key, const void *spi);
 
 	/**
-	 * Get the lines, and destroy the qcd_json_t.
+	 * Get the lines and destroy the qcd_json_t.
 	 *
 	 * @return				allocated lines
 	 */

@@ -8,18 +8,18 @@
 #include <threading/mutex.h>
 
 /**
- * Seconds between two looks for CHILD_SAs whose time is up, and after which
- * a walk through the map that failed is tried again, or to watch for what it
- * finds
+ * Seconds between two checks for expired CHILD_SAs, and seconds after which a
+ * failed walk through the map, or a failed watch for what it found, is repeated
  */
 #define EXPIRY_INTERVAL 600
 #define AGAIN_INTERVAL 1
 #define UNWATCHED_INTERVAL 10
 
 /**
- * A peer that had several IKE_SAs and is back with one may not have been told of
- * the others. What it has been told of, and did not ask about for so long, is
- * replaced; that is looked at so often, and so many milliseconds apart.
+ * A peer that had several IKE_SAs and returns with one may not have been told
+ * of the other ones. An IKE_SA is replaced if the peer was told of it and then
+ * did not ask about it for SILENCE_MS. That is checked RETIRE_TIMES times, at
+ * intervals of RETIRE_MS.
  */
 #define SILENCE_MS 3000
 #define RETIRE_MS 5000
@@ -38,12 +38,12 @@ struct private_qcd_lost_t {
 	qcd_lost_t public;
 
 	/**
-	 * State of the maker
+	 * Tokens that peers hold
 	 */
 	qcd_promises_t *promises;
 
 	/**
-	 * The map
+	 * SA map
 	 */
 	qcd_map_t *map;
 
@@ -53,13 +53,14 @@ struct private_qcd_lost_t {
 	qcd_lost_index_t *index;
 
 	/**
-	 * Mutex of jobs that remove what is lost: one after the other
+	 * Mutex for jobs that remove lost CHILD_SAs, so that only one runs at a
+	 * time
 	 */
 	mutex_t *jobs;
 
 	/**
-	 * Mutex for what follows. Listeners take it while they hold the bus, so
-	 * nobody does more than to look and to count with it.
+	 * Mutex for what follows. Listeners take it while they hold the bus, so it
+	 * is only held to look up and to count.
 	 */
 	mutex_t *mutex;
 
@@ -69,24 +70,25 @@ struct private_qcd_lost_t {
 	u_int lost;
 
 	/**
-	 * Who watches for their packets, or NULL
+	 * Watches for packets of the lost CHILD_SAs, or NULL
 	 */
 	qcd_watcher_t *watcher;
 
 	/**
-	 * Whether nobody knows yet what is lost: the disk was full at the start
+	 * Whether the lost CHILD_SAs are not counted yet: the disk was full at
+	 * startup
 	 */
 	bool uncounted;
 
 	/**
-	 * Whether not all that is lost is watched for: the map could not be read,
-	 * or the kernel did not take the SPIs
+	 * Whether some lost CHILD_SAs are not watched for: the map could not be
+	 * read, or the kernel refused the SPIs
 	 */
 	bool unwatched;
 };
 
 /**
- * Count CHILD_SAs that are lost no more, and get who watches for their packets
+ * Subtract CHILD_SAs that are no longer lost, and get the watcher
  */
 static qcd_watcher_t *count_off(private_qcd_lost_t *this, u_int count)
 {
@@ -100,7 +102,8 @@ static qcd_watcher_t *count_off(private_qcd_lost_t *this, u_int count)
 }
 
 /**
- * CHILD_SAs are lost no more. The kernel may take its time, so not in a listener.
+ * Handle that CHILD_SAs are no longer lost. The kernel may take long, so this
+ * must not be called in a listener.
  */
 static void forget_lost(private_qcd_lost_t *this, const qcd_child_spi *spis,
 						u_int count)
@@ -114,7 +117,8 @@ static void forget_lost(private_qcd_lost_t *this, const qcd_child_spi *spis,
 }
 
 /**
- * Is a CHILD_SA lost? Its IKE_SA must have died with an earlier run.
+ * Tell whether a CHILD_SA is lost: its IKE_SA must have died with an earlier
+ * run
  */
 static bool is_lost(private_qcd_lost_t *this, const qcd_samap_row *row)
 {
@@ -179,18 +183,18 @@ METHOD(qcd_lost_t, remove_, void,
 }
 
 /**
- * A peer that is back
+ * A peer that has returned
  */
 typedef struct {
 	private_qcd_lost_t *this;
 	qcd_peer_id_t id;
 	qcd_address address;
-	/** looks that were taken */
+	/** number of checks so far */
 	u_int times;
 } return_t;
 
 /**
- * Remove a lost CHILD_SA, unless its SPI was taken again meanwhile
+ * Remove a lost CHILD_SA, unless its SPI was reused meanwhile
  */
 static bool remove_lost(private_qcd_lost_t *this, const qcd_child_spi *spi)
 {
@@ -205,7 +209,7 @@ static bool remove_lost(private_qcd_lost_t *this, const qcd_child_spi *spi)
 }
 
 /**
- * Job for a peer that is back: what it had before our crash is replaced
+ * Job for a peer that has returned: removes what it had before our crash
  */
 static job_requeue_t retire(return_t *ret)
 {
@@ -255,7 +259,7 @@ METHOD(qcd_lost_t, note_return, void,
 }
 
 /**
- * Job that forgets lost CHILD_SAs whose time is up
+ * Job that removes expired lost CHILD_SAs
  */
 static job_requeue_t expire(private_qcd_lost_t *this)
 {
@@ -267,7 +271,7 @@ static job_requeue_t expire(private_qcd_lost_t *this)
 		qcd_census_take(&census, this->map, this->promises,
 						this->index, FALSE);
 		this->jobs->unlock(this->jobs);
-		/* what was visited, whether or not all was */
+		/* the result counts even if the walk was incomplete */
 		forget_lost(this, census.expired.spis, census.expired.count);
 		qcd_census_free(&census);
 	}
@@ -275,7 +279,7 @@ static job_requeue_t expire(private_qcd_lost_t *this)
 }
 
 /**
- * Have packets with the SPIs of all lost CHILD_SAs watched for
+ * Watch for packets of all lost CHILD_SAs
  */
 static void watch_all(private_qcd_lost_t *this, qcd_watcher_t *watcher)
 {
@@ -293,7 +297,7 @@ static void watch_all(private_qcd_lost_t *this, qcd_watcher_t *watcher)
 	this->mutex->unlock(this->mutex);
 	if (added)
 	{
-		/* peers have come back meanwhile */
+		/* meanwhile peers may have returned */
 		for (i = 0; i < census.lost.count; i++)
 		{
 			qcd_child_spi *spi = &census.lost.spis[i];
@@ -324,7 +328,7 @@ METHOD(qcd_lost_t, watch, void,
 }
 
 /**
- * Count what is lost, when we have just started
+ * Count the lost CHILD_SAs at startup
  */
 static bool count_all(private_qcd_lost_t *this)
 {
@@ -348,7 +352,7 @@ static bool count_all(private_qcd_lost_t *this)
 }
 
 /**
- * Tell whether not all that is lost is watched for, and get who should
+ * Tell whether some lost CHILD_SAs are not watched for, and get the watcher
  */
 static bool is_unwatched(private_qcd_lost_t *this, qcd_watcher_t **watcher)
 {
@@ -362,14 +366,14 @@ static bool is_unwatched(private_qcd_lost_t *this, qcd_watcher_t **watcher)
 }
 
 /**
- * Job that tries again what the map, or the kernel, did not allow
+ * Job that retries what failed because of the map or the kernel
  */
 static job_requeue_t try_again(private_qcd_lost_t *this)
 {
 	qcd_watcher_t *watcher;
 
 	if (this->uncounted && count_all(this))
-	{	/* there is room again */
+	{	/* the disk has room again */
 		this->uncounted = FALSE;
 		watch(this, this->watcher);
 	}

@@ -31,21 +31,20 @@ struct private_qcd_lost_index_t {
 	hashtable_t *lost;
 
 	/**
-	 * Those that had them, as had_t by themselves
+	 * Their peers, as had_t by themselves
 	 */
 	hashtable_t *peers;
 
 	/**
-	 * The same IKE_SAs in the order in which they were added, NULL in the places
-	 * of those that were removed
+	 * The same IKE_SAs in the order of addition, NULL in place of removed ones
 	 */
 	struct lost_t **order;
 	u_int count, room;
 };
 
 /**
- * A peer and the lost IKE_SAs that it had. Somebody else may have the same name
- * elsewhere.
+ * A peer and its lost IKE_SAs. Another peer with the same name may exist at
+ * another address.
  */
 typedef struct {
 	qcd_peer_id_t id;
@@ -61,9 +60,9 @@ typedef struct lost_t {
 	qcd_lost_peer_t peer;
 	/** its CHILD_SAs, as qcd_child_spi */
 	array_t *children;
-	/** when the peer was told the last time, 0 if never */
+	/** when the peer was last told, 0 if never */
 	uint64_t told;
-	/** its place in the order */
+	/** its position in the order */
 	u_int place;
 } lost_t;
 
@@ -89,7 +88,7 @@ static bool had_equals(const void *key, const void *other)
 }
 
 /**
- * Find what a peer had, with the mutex
+ * Find the entry of a peer, with the mutex held
  */
 static had_t *find_had(private_qcd_lost_index_t *this, const qcd_peer_id_t *id,
 					   const qcd_address *address)
@@ -103,7 +102,7 @@ static had_t *find_had(private_qcd_lost_index_t *this, const qcd_peer_id_t *id,
 }
 
 /**
- * Add an IKE_SA to what its peer had
+ * Add an IKE_SA to its peer
  */
 static void add_had(private_qcd_lost_index_t *this, lost_t *lost)
 {
@@ -123,7 +122,7 @@ static void add_had(private_qcd_lost_index_t *this, lost_t *lost)
 }
 
 /**
- * Take an IKE_SA out of what its peer had
+ * Remove an IKE_SA from its peer
  */
 static void remove_had(private_qcd_lost_index_t *this, lost_t *lost)
 {
@@ -140,7 +139,7 @@ static void remove_had(private_qcd_lost_index_t *this, lost_t *lost)
 }
 
 /**
- * Add an IKE_SA at the end of the order
+ * Append an IKE_SA to the order
  */
 static void add_order(private_qcd_lost_index_t *this, lost_t *lost)
 {
@@ -154,7 +153,7 @@ static void add_order(private_qcd_lost_index_t *this, lost_t *lost)
 }
 
 /**
- * Get an IKE_SA, make it if it is not known yet
+ * Get an IKE_SA, creating it if necessary
  */
 static lost_t *get_lost(private_qcd_lost_index_t *this,
 						const qcd_samap_row *row)
@@ -202,7 +201,7 @@ METHOD(qcd_lost_index_t, add, void,
 }
 
 /**
- * Find a CHILD_SA of an IKE_SA, -1 if it has no such
+ * Find a CHILD_SA of an IKE_SA, -1 if not found
  */
 static int find_child(lost_t *lost, const qcd_child_spi *spi)
 {
@@ -354,7 +353,7 @@ METHOD(qcd_lost_index_t, destroy, void,
 }
 
 /**
- * Take in octets, and how many there are
+ * Add octets and their length to a digest
  */
 static void add_octets(struct sha256_ctx *ctx, chunk_t octets)
 {
@@ -365,8 +364,8 @@ static void add_octets(struct sha256_ctx *ctx, chunk_t octets)
 }
 
 /**
- * Take in an identity. Not as text: a handshake waits for this, and printing
- * one takes longer than all the rest.
+ * Add an identity to a digest. Not as text: a handshake waits for this, and
+ * printing an identity takes longer than everything else.
  */
 static void add_id(struct sha256_ctx *ctx, identification_t *id)
 {

@@ -20,8 +20,9 @@ typedef struct qcd_lost_peer_t qcd_lost_peer_t;
 typedef struct qcd_peer_id_t qcd_peer_id_t;
 
 /**
- * What an SA map has for who a peer is: digests of its connection's name, and of
- * both identities. The latter are zero where they are not certain.
+ * Identifies a peer in the SA map: a digest of its connection's name, and a
+ * digest of both identities. The latter is zero if the identities are not
+ * certain.
  */
 struct qcd_peer_id_t {
 	uint8_t name[QCD_SAMAP_PEER_LEN / 2];
@@ -29,36 +30,36 @@ struct qcd_peer_id_t {
 };
 
 /**
- * Peer of a lost IKE_SA
+ * Peer of a lost IKE_SA.
  */
 struct qcd_lost_peer_t {
-	/** who it is, all zero if the map does not know */
+	/** identifies the peer, all zero if the map does not know it */
 	qcd_peer_id_t id;
-	/** where it was */
+	/** its last address and port */
 	qcd_address address;
 	uint16_t port;
 };
 
 /**
- * The lost IKE_SAs that have rows in the SA map, in memory: IKE requests name no
- * CHILD_SA, and the maker must know at once whom they are about. A peer that is
- * back names neither.
+ * The lost IKE_SAs that have rows in the SA map, in memory. An IKE request
+ * names no CHILD_SA, but the maker must find its peer immediately. A peer that
+ * has returned names neither the IKE_SA nor the CHILD_SA.
  *
- * An IKE_SA is known as long as one of its rows is. So this is bounded by the
- * map, and a stranger can't make it grow. All methods are thread-safe and do no
- * more than to look, so they may be called in listeners.
+ * An IKE_SA is kept as long as one of its rows. The index is thus bounded by
+ * the map, and a stranger can't make it grow. All methods are thread-safe and
+ * only access memory, so they may be called in listeners.
  */
 struct qcd_lost_index_t {
 
 	/**
 	 * Add a row of a lost CHILD_SA.
 	 *
-	 * @param row			row, not added yet
+	 * @param row			row that was not added before
 	 */
 	void (*add)(qcd_lost_index_t *this, const qcd_samap_row *row);
 
 	/**
-	 * Remove a row of a CHILD_SA that is lost no more.
+	 * Remove a row of a CHILD_SA that is no longer lost.
 	 *
 	 * @param row			row, ignored if it was not added
 	 */
@@ -75,30 +76,32 @@ struct qcd_lost_index_t {
 				 qcd_lost_peer_t *peer);
 
 	/**
-	 * Note that a peer is just being told that an IKE_SA is lost.
+	 * Note that the peer of a lost IKE_SA is being told.
 	 *
 	 * @param spis			both SPIs, ignored if not known
 	 */
 	void (*note_told)(qcd_lost_index_t *this, const qcd_spis *spis);
 
 	/**
-	 * Get the next lost IKE_SA, in the order in which they were added.
+	 * Get the next lost IKE_SA, in the order of addition.
 	 *
-	 * @param place			place to go on from, 0 to begin
+	 * @param place			position to continue from, 0 at first
 	 * @param spi			receives the SPI of one of its CHILD_SAs
 	 * @return				FALSE if there are no more
 	 */
 	bool (*next)(qcd_lost_index_t *this, u_int *place, qcd_child_spi *spi);
 
 	/**
-	 * Find what a peer that is back has replaced: all that it had, if that was one
-	 * IKE_SA. Of several it may not have been told yet of the others: those of
-	 * which it was, and about which it did not ask again, are replaced.
+	 * Find the SAs that a returned peer has replaced. If it had one lost
+	 * IKE_SA, that one is replaced. If it had several, it may not have been
+	 * told of all of them. Then those are replaced of which it was told and
+	 * about which it did not ask again.
 	 *
-	 * @param id			who the peer is
-	 * @param address		where it was
-	 * @param silence		milliseconds without a question
-	 * @param others		set if it had others, that are not replaced yet
+	 * @param id			identifies the peer
+	 * @param address		last address of the peer
+	 * @param silence		milliseconds without a request
+	 * @param others		set if the peer had others, which are not replaced
+	 *						yet
 	 * @return				array of qcd_child_spi
 	 */
 	array_t *(*find_replaced)(qcd_lost_index_t *this, const qcd_peer_id_t *id,
@@ -124,23 +127,24 @@ struct qcd_lost_index_t {
 qcd_lost_index_t *qcd_lost_index_create(void);
 
 /**
- * Name a peer by its connection and both identities, so that it is known again
- * when it comes back, and that its connection is.
+ * Identify a peer by its connection and both identities, so that the peer and
+ * its connection can be recognized later.
  *
  * @param name			name of the connection
- * @param my_id			our identity, NULL if it is not certain
- * @param other_id		the peer's, that of EAP where it has one; likewise
- * @param id			receives digests
+ * @param my_id			our identity, NULL if not certain
+ * @param other_id		identity of the peer, its EAP identity if it has one;
+ *						NULL if not certain
+ * @param id			receives the digests
  */
 void qcd_peer_digest(char *name, identification_t *my_id,
 					 identification_t *other_id, qcd_peer_id_t *id);
 
 /**
- * Check if a peer was at a host's address, whatever the port.
+ * Check if a host has the last address of a peer, whatever its port.
  *
  * @param peer			peer
  * @param host			host
- * @return				TRUE if so
+ * @return				TRUE if it has
  */
 bool qcd_lost_peer_is_at(const qcd_lost_peer_t *peer, host_t *host);
 

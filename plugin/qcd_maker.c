@@ -13,12 +13,12 @@
 #include <threading/mutex.h>
 
 /**
- * Pace at which new tokens are sent after a rotation
+ * Interval at which new tokens are sent after a rotation
  */
 #define RENEWAL_INTERVAL_MS 10
 
 /**
- * Seconds between looks at the age of the newest secret
+ * Seconds between checks of the age of the newest secret
  */
 #define ROTATION_CHECK 60
 
@@ -55,17 +55,17 @@ struct private_qcd_maker_t {
 	qcd_promises_t *promises;
 
 	/**
-	 * SPIs
+	 * Mints SPIs
 	 */
 	qcd_spi_source_t *spis;
 
 	/**
-	 * Tokens that are sent again
+	 * Sends new tokens
 	 */
 	qcd_renewals_t *renewals;
 
 	/**
-	 * Mutex for a rotation, held while the disk is waited for
+	 * Mutex for a rotation, held while waiting for the disk
 	 */
 	mutex_t *rotation_mutex;
 
@@ -75,19 +75,19 @@ struct private_qcd_maker_t {
 	qcd_lost_index_t *index;
 
 	/**
-	 * Answers to requests for lost SAs
+	 * Replies to requests for lost SAs
 	 */
 	qcd_answer_t *answer;
 
 	/**
-	 * Answers to ESP of lost SAs, and announcements, NULL if there are none
+	 * Replies to ESP of lost SAs and announcements, NULL if unavailable
 	 */
 	qcd_esp_t *esp;
 };
 
 /**
- * Add the token that is due, if any, to a message. RFC 6290 section 4.2:
- * whether the peer has sent one does not matter.
+ * Add the token that is due, if any, to a message. It does not matter whether
+ * the peer has sent one (RFC 6290 section 4.2).
  */
 static void add_token(private_qcd_maker_t *this, ike_sa_t *ike_sa, qcd_sa_t *sa,
 					  message_t *message, message_t *request)
@@ -100,9 +100,10 @@ static void add_token(private_qcd_maker_t *this, ike_sa_t *ike_sa, qcd_sa_t *sa,
 		return;
 	}
 	if (!this->promises->owns(this->promises, &sa->ike))
-	{	/* without evidence its token could not be shown */
+	{	/* without evidence, its token could not be shown */
 		DBG1(DBG_IKE, "QCD: %H gets no token: our SPI of its IKE_SA is not one "
-			 "that we minted. It gets one once the IKE_SA is rekeyed", taker);
+			 "that we minted. It gets a token once the IKE_SA is rekeyed",
+			 taker);
 	}
 	else if (this->promises->offer(this->promises, sa, taker, request, &token))
 	{
@@ -114,7 +115,7 @@ static void add_token(private_qcd_maker_t *this, ike_sa_t *ike_sa, qcd_sa_t *sa,
 }
 
 /**
- * Add a token to a message that we send, where one belongs
+ * Add a token to a message that we send, if one belongs there
  */
 static void outgoing(private_qcd_maker_t *this, ike_sa_t *ike_sa, qcd_sa_t *sa,
 					 message_t *message)
@@ -125,9 +126,9 @@ static void outgoing(private_qcd_maker_t *this, ike_sa_t *ike_sa, qcd_sa_t *sa,
 	switch ((int)message->get_exchange_type(message))
 	{
 		case IKE_AUTH:
-			/* RFC 6290 section 3: the first request, the final response; a
-			 * token that was given is not due any more, and a responder is
-			 * established with its final response */
+			/* RFC 6290 section 3: the first request and the final response. A
+			 * token that was given is no longer due, and a responder is
+			 * established when it sends the final response. */
 			if (request || ike_sa->get_state(ike_sa) == IKE_ESTABLISHED)
 			{
 				add_token(this, ike_sa, sa, message, NULL);
@@ -172,7 +173,7 @@ METHOD(listener_t, message_hook, bool,
 			 this->promises->answered(this->promises, &sa, message) &&
 			 this->promises->is_due(this->promises, &sa,
 									ike_sa->get_other_host(ike_sa)))
-	{	/* what was sent has become too old on its way */
+	{	/* the token that was sent became too old on its way */
 		this->renewals->queue(this->renewals, &sa, 0);
 	}
 	return TRUE;
@@ -181,9 +182,9 @@ METHOD(listener_t, message_hook, bool,
 METHOD(listener_t, ike_state_change, bool,
 	private_qcd_maker_t *this, ike_sa_t *ike_sa, ike_sa_state_t state)
 {
-	/* by now the manager does not know the SA any more; or it is reset for
-	 * another try, with another SPI of the peer's at least: what the first one
-	 * was is dead */
+	/* By now the manager does not know the SA any more. Or the SA is reset for
+	 * another try, and at least the SPI of the peer changes: the former SA is
+	 * lost. */
 	if (state == IKE_DESTROYING || state == IKE_CREATED)
 	{
 		this->promises->bury(this->promises, ike_sa->get_unique_id(ike_sa));
@@ -208,19 +209,20 @@ METHOD(listener_t, alert_hook, bool,
 
 #ifdef ME
 /**
- * Octets of an IKE header that tell what a message is, RFC 7296 3.1
+ * Offsets of octets in an IKE header that tell what a message is, RFC 7296
+ * section 3.1
  */
 #define FIRST_PAYLOAD 16
 #define EXCHANGE_TYPE 18
 
 /**
- * Answer a fragment of a request for a lost SA, of which charon would tell
- * nobody: built with the mediation extension it takes an INFORMATIONAL for a
- * connectivity check, unless it begins with an Encrypted payload. It gets the
- * packet in any case.
+ * Reply to a fragment of a request for a lost SA, for which charon raises no
+ * alert. With the mediation extension, charon takes an INFORMATIONAL for a
+ * connectivity check, unless it begins with an Encrypted payload. charon gets
+ * the packet in any case.
  *
- * No look-up is needed: without evidence that its SA is dead it is nothing to
- * us.
+ * No lookup is needed: without evidence that its SA is lost, the message is
+ * ignored.
  */
 CALLBACK(answer_fragment, bool,
 	private_qcd_maker_t *this, packet_t *packet, chunk_t data)
@@ -241,7 +243,7 @@ CALLBACK(answer_fragment, bool,
 #endif /* ME */
 
 /**
- * Send new tokens to the peers that hold one of the oldest generation
+ * Send new tokens to peers whose token is of the oldest generation
  */
 static void renew_last(private_qcd_maker_t *this)
 {
@@ -260,8 +262,7 @@ static void renew_last(private_qcd_maker_t *this)
 }
 
 /**
- * Count the peers that a rotation would leave with a token that we can't make
- * any more
+ * Count the peers whose token we could not make any more after a rotation
  */
 static u_int count_last(private_qcd_maker_t *this)
 {
@@ -275,7 +276,7 @@ static u_int count_last(private_qcd_maker_t *this)
 }
 
 /**
- * Make a new generation, with the mutex
+ * Make a new generation, with the mutex held
  */
 static bool make_generation(private_qcd_maker_t *this, char *error, size_t len)
 {
@@ -286,14 +287,14 @@ static bool make_generation(private_qcd_maker_t *this, char *error, size_t len)
 	if (last)
 	{
 		snprintf(error, len, "%u peers hold a token of the oldest secret and "
-				 "are just being sent a new one, try again later", last);
+				 "are being sent a new one; try again later", last);
 		return FALSE;
 	}
 	if (!this->secrets->rotate(this->secrets, &newest, error, len))
 	{
 		return FALSE;
 	}
-	/* what is given meanwhile is of the generation that was the newest */
+	/* a token that is given meanwhile is of the previous generation */
 	this->promises->rotate(this->promises, &newest);
 	qcd_wipe(&newest, sizeof(newest));
 	return TRUE;
@@ -316,7 +317,7 @@ METHOD(qcd_maker_t, rotate, bool,
 }
 
 /**
- * Job that makes a new secret once the newest is old enough
+ * Job that makes a new secret once the newest one is old enough
  */
 static job_requeue_t check_age(private_qcd_maker_t *this)
 {
@@ -388,7 +389,7 @@ METHOD(qcd_maker_t, destroy, void,
 }
 
 /**
- * Begin a run: take the secrets in
+ * Begin a run: read the secrets
  */
 static bool begin_run(private_qcd_maker_t *this)
 {
@@ -404,7 +405,7 @@ static bool begin_run(private_qcd_maker_t *this)
 }
 
 /**
- * Begin to work
+ * Start working
  */
 static void start(private_qcd_maker_t *this, qcd_receiver_t *receiver,
 				  qcd_pending_t *pending)

@@ -20,8 +20,8 @@
 typedef struct qcd_maker_t qcd_maker_t;
 
 /**
- * Token maker, RFC 6290: mints our SPIs, hands tokens to peers, and answers
- * requests for IKE_SAs that were lost.
+ * Token maker, RFC 6290: mints our SPIs, gives tokens to peers and replies to
+ * requests for lost IKE_SAs.
  */
 struct qcd_maker_t {
 
@@ -31,24 +31,24 @@ struct qcd_maker_t {
 	listener_t listener;
 
 	/**
-	 * Make a new generation of secrets, and send new tokens to the peers that
-	 * hold one of the oldest.
+	 * Make a new generation of secrets, and send new tokens to peers whose
+	 * token is of the oldest generation.
 	 *
 	 * @param error			receives a sentence on failure
-	 * @param len			octets at error
+	 * @param len			size of error
 	 * @return				FALSE on failure
 	 */
 	bool (*rotate)(qcd_maker_t *this, char *error, size_t len);
 
 	/**
-	 * Add what is to be known of the maker to an object.
+	 * Add members about the maker to an object.
 	 *
 	 * @param json			open object
 	 */
 	void (*describe)(qcd_maker_t *this, qcd_json_t *json);
 
 	/**
-	 * Add an object for each generation of secrets, without the secrets.
+	 * Add an object for each generation of secrets, but not the secrets.
 	 *
 	 * @param json			lines
 	 */
@@ -58,25 +58,26 @@ struct qcd_maker_t {
 	 * Check if the peer of an IKE_SA holds a token.
 	 *
 	 * @param sa			IKE_SA
-	 * @param generation	receives the number of rotations since it was new
+	 * @param generation	receives the number of rotations since the token was
+	 *						made
 	 * @return				TRUE if so
 	 */
 	bool (*is_given)(qcd_maker_t *this, qcd_sa_t *sa, u_int *generation);
 
 	/**
-	 * Destroy a qcd_maker_t, SPIs are charon's own again.
+	 * Destroy a qcd_maker_t. charon then uses its own SPIs again.
 	 */
 	void (*destroy)(qcd_maker_t *this);
 };
 
 /**
- * Create a token maker and let it mint all IKE SPIs from now on.
+ * Create a token maker. It mints all IKE SPIs from now on.
  *
- * @param config		settings, outlive the maker
- * @param events		events, outlive the maker
+ * @param config		settings, must outlive the maker
+ * @param events		events, must outlive the maker
  * @param receiver		receiver, calls the maker until it is destroyed
- * @param pending		IKE_SAs that we initiate, outlive the maker
- * @return				token maker, NULL if it can't be safe here (logged)
+ * @param pending		IKE_SAs that we initiate, must outlive the maker
+ * @return				token maker, NULL if it would not be safe here (logged)
  */
 qcd_maker_t *qcd_maker_create(qcd_config_t *config, qcd_events_t *events,
 							  qcd_receiver_t *receiver,

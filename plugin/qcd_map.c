@@ -12,7 +12,7 @@
 #define FLUSH_INTERVAL 1
 
 /**
- * Milliseconds without a failure after which the map can be written again
+ * Milliseconds without a failure after which the map counts as writable again
  */
 #define RECOVERED_MS 5000
 
@@ -29,7 +29,7 @@ struct private_qcd_map_t {
 	qcd_map_t public;
 
 	/**
-	 * The map
+	 * SA map
 	 */
 	qcd_samap *map;
 
@@ -39,14 +39,14 @@ struct private_qcd_map_t {
 	mutex_t *mutex;
 
 	/**
-	 * When the map could not be written the last time, 0 if that is over
+	 * When the map last could not be written, 0 if that is over
 	 */
 	uint64_t failed_at;
 };
 
 /**
- * Note how a change went. Log once that the map can't be written, and once that
- * it can be again: where a disk is full, now and then something finds room
+ * Note the result of a change. Log once that the map can't be written, and once
+ * that it can be written again: on a full disk, a change succeeds now and then.
  */
 static bool note_result(private_qcd_map_t *this, enum qcd_store_err err,
 						qcd_store_report *report)
@@ -68,8 +68,8 @@ static bool note_result(private_qcd_map_t *this, enum qcd_store_err err,
 	this->mutex->unlock(this->mutex);
 	if (changed)
 	{
-		DBG1(DBG_CFG, "QCD: the SA map %s%s", failed ? "can't be written, ESP "
-			 "of new CHILD_SAs will not be known after a crash: " :
+		DBG1(DBG_CFG, "QCD: the SA map %s%s", failed ? "can't be written: "
+			 "after a crash, ESP of new CHILD_SAs gets no reply: " :
 			 "can be written again", failed ? report->text : "");
 	}
 	return !failed;
@@ -110,7 +110,7 @@ METHOD(qcd_map_t, walk, bool,
 }
 
 /**
- * Job that makes durable what was written in the last second
+ * Job that makes the changes of the last second durable
  */
 static job_requeue_t flush(private_qcd_map_t *this)
 {
@@ -139,7 +139,7 @@ qcd_map_t *qcd_map_create(char *folder)
 
 	if (qcd_samap_open(&map, &report, folder) != QCD_STORE_OK)
 	{
-		DBG1(DBG_CFG, "QCD: no SA map, ESP of lost CHILD_SAs gets no answer: "
+		DBG1(DBG_CFG, "QCD: no SA map, ESP of lost CHILD_SAs gets no reply: "
 			 "%s", report.text);
 		return NULL;
 	}

@@ -15,11 +15,12 @@
 typedef struct qcd_map_t qcd_map_t;
 
 /**
- * The SA map of this gateway, from inbound SPIs of CHILD_SAs to their IKE_SAs, on
- * disk (RFC 6290 section 8.2). Makes changes durable once a second, and logs
- * when that fails and when it works again.
+ * The SA map of this gateway on disk, from inbound SPIs of CHILD_SAs to their
+ * IKE_SAs (RFC 6290 section 8.2). Changes are made durable once a second. The
+ * map logs when that fails, and when it works again.
  *
- * All methods are thread-safe, and use the disk: not for listeners.
+ * All methods are thread-safe and use the disk, so none may be called in
+ * listeners.
  */
 struct qcd_map_t {
 
@@ -34,7 +35,7 @@ struct qcd_map_t {
 				 qcd_samap_row *row);
 
 	/**
-	 * Add a row, or replace the one with its SPI.
+	 * Add a row, or replace the row with the same SPI.
 	 *
 	 * @param row			row
 	 * @return				FALSE if it could not be written
@@ -42,24 +43,24 @@ struct qcd_map_t {
 	bool (*put)(qcd_map_t *this, const qcd_samap_row *row);
 
 	/**
-	 * Remove a row as it was found.
+	 * Remove a row, if it is unchanged since it was found.
 	 *
-	 * @param row			row
-	 * @return				FALSE if it was replaced meanwhile, or can't be removed
+	 * @param row			row as it was found
+	 * @return				FALSE if it was replaced or can't be removed
 	 */
 	bool (*remove)(qcd_map_t *this, const qcd_samap_row *row);
 
 	/**
 	 * Visit all rows.
 	 *
-	 * @param visit			called for each, tells what becomes of it
-	 * @param user			to pass to visit
-	 * @return				FALSE if not all could be read, or changed
+	 * @param visit			called for each row, returns what to do with it
+	 * @param user			passed to visit
+	 * @return				FALSE if not all rows could be read or changed
 	 */
 	bool (*walk)(qcd_map_t *this, qcd_samap_visit *visit, void *user);
 
 	/**
-	 * Write what was not written, and destroy a qcd_map_t.
+	 * Write the remaining changes and destroy a qcd_map_t.
 	 */
 	void (*destroy)(qcd_map_t *this);
 };
@@ -68,7 +69,7 @@ struct qcd_map_t {
  * Open the map.
  *
  * @param folder		folder of the map, open as a qcd_store
- * @return				NULL if there is no map to be had (logged)
+ * @return				NULL if the map can't be used (logged)
  */
 qcd_map_t *qcd_map_create(char *folder);
 

@@ -5,14 +5,14 @@
 #include <encoding/payloads/notify_payload.h>
 
 /**
- * Type of the first notify that is no error, RFC 7296 section 3.10.1
+ * Type of the first notify that is not an error, RFC 7296 section 3.10.1
  */
 #define STATUS_NOTIFIES 16384
 
 /**
  * Get the type of a notify
  *
- * @return				type, 0 if the payload is no notify of IKEv2
+ * @return				type, 0 if the payload is not an IKEv2 notify
  */
 static notify_type_t get_type(payload_t *payload)
 {
@@ -34,7 +34,7 @@ notify_type_t qcd_notify_get_error(message_t *message)
 	enumerator = message->create_payload_enumerator(message);
 	while (!error && enumerator->enumerate(enumerator, &payload))
 	{
-		/* for another group charon just tries again */
+		/* charon just tries again with another group */
 		if (get_type(payload) < STATUS_NOTIFIES &&
 			get_type(payload) != INVALID_KE_PAYLOAD)
 		{

@@ -4,7 +4,7 @@
  * @defgroup qcd_notify qcd_notify
  * @{ @ingroup qcd
  *
- * Notifies in messages of IKEv2.
+ * Notifies in IKEv2 messages.
  */
 
 #ifndef QCD_NOTIFY_H_
@@ -21,7 +21,7 @@
 notify_type_t qcd_notify_get_error(message_t *message);
 
 /**
- * Remove all notifies of a type from a message that has not been encoded.
+ * Remove all notifies of a type from a message that is not encoded yet.
  *
  * @param message		message
  * @param type			type

@@ -7,16 +7,16 @@
 #include <threading/thread_value.h>
 
 /**
- * Milliseconds for which a message or an alert may be why an IKE_SA ends, in the
- * thread that processes it
+ * Milliseconds for which a message or an alert may be the reason why an IKE_SA
+ * ends in the thread that processes it
  */
 #define CAUSE_MS 2000
 
 typedef struct private_qcd_observer_t private_qcd_observer_t;
 
 /**
- * Listener for changes of routes and addresses. Its methods get a pointer to the
- * listener itself, so that has to come first.
+ * Listener for changes of routes and addresses. Its methods get a pointer to
+ * the listener itself, so that member comes first.
  */
 typedef struct {
 	kernel_listener_t listener;
@@ -34,7 +34,7 @@ struct private_qcd_observer_t {
 	qcd_observer_t public;
 
 	/**
-	 * Sees changes of routes and addresses
+	 * Listens for changes of routes and addresses
 	 */
 	roaming_t roaming;
 
@@ -50,9 +50,9 @@ struct private_qcd_observer_t {
 };
 
 /**
- * A message or an alert of an IKE_SA: if the SA ends now, in the same thread, it
- * fails for that. Not for a message to which we have said something since: it was
- * processed to its end.
+ * A message or an alert of an IKE_SA. If the SA ends now, in the same thread,
+ * this is why it fails. This does not apply to a message after which we have
+ * sent one: it was fully processed.
  */
 typedef struct {
 	uint32_t unique_id;
@@ -79,7 +79,7 @@ static void note_cause(private_qcd_observer_t *this, ike_sa_t *ike_sa,
 }
 
 /**
- * Note that a message of an IKE_SA is sent
+ * Note that we send a message of an IKE_SA
  */
 static void note_sent(private_qcd_observer_t *this, ike_sa_t *ike_sa)
 {
@@ -130,7 +130,7 @@ METHOD(listener_t, ike_state_change, bool,
 }
 
 /**
- * Note what a response says that we have received
+ * Note the error in a response that we have received
  */
 static void note_response(private_qcd_observer_t *this, ike_sa_t *ike_sa,
 						  message_t *message)
@@ -167,8 +167,8 @@ METHOD(listener_t, message_hook, bool,
 	note_sent(this, ike_sa);
 	if (request && message->get_exchange_type(message) == IKE_AUTH &&
 			 this->recoveries->is_one_of_several(this->recoveries, ike_sa))
-	{	/* untrue: the peer would destroy the other connections that are just
-		 * being brought up */
+	{	/* The notify would be untrue: the peer would destroy the other
+		 * connections that are being re-established. */
 		qcd_notify_remove(message, INITIAL_CONTACT);
 	}
 	return TRUE;
@@ -192,7 +192,7 @@ METHOD(listener_t, alert_hook, bool,
 			reason = "we can't authenticate ourselves";
 			break;
 		case ALERT_PEER_AUTH_FAILED:
-			reason = "we don't accept who the peer is";
+			reason = "we could not authenticate the peer";
 			break;
 		case ALERT_RETRANSMIT_SEND_TIMEOUT:
 			failure = QCD_FAILURE_SILENT;

@@ -13,8 +13,8 @@
 typedef struct qcd_observer_t qcd_observer_t;
 
 /**
- * Tells the recoveries what happens: to IKE_SAs and CHILD_SAs, in messages, and
- * to routes and addresses.
+ * Reports to the recoveries what happens to IKE_SAs and CHILD_SAs, in messages,
+ * and to routes and addresses.
  */
 struct qcd_observer_t {
 
@@ -30,9 +30,10 @@ struct qcd_observer_t {
 };
 
 /**
- * Create a qcd_observer_t, and register it with the bus and the kernel interface.
+ * Create a qcd_observer_t and register it with the bus and the kernel
+ * interface.
  *
- * @param recoveries	recoveries, outlive it
+ * @param recoveries	recoveries, must outlive the instance
  * @return				instance
  */
 qcd_observer_t *qcd_observer_create(qcd_recoveries_t *recoveries);

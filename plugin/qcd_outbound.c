@@ -43,7 +43,7 @@ struct child_t {
 };
 
 /**
- * Take out a CHILD_SA, which is the caller's then; NULL if it is not there
+ * Remove a CHILD_SA and pass it to the caller, NULL if not found
  */
 static child_t *take(private_qcd_outbound_t *this, uint32_t spi,
 					 uint32_t unique_id)
@@ -71,7 +71,7 @@ static child_t *take(private_qcd_outbound_t *this, uint32_t spi,
 }
 
 /**
- * Note to which IKE_SA a CHILD_SA belongs now
+ * Note the current IKE_SA of a CHILD_SA
  */
 static void add(private_qcd_outbound_t *this, ike_sa_t *ike_sa,
 				child_sa_t *child_sa)
@@ -130,7 +130,7 @@ METHOD(listener_t, child_state_change, bool,
 }
 
 /**
- * Note to which IKE_SA its CHILD_SAs belong now
+ * Note the current IKE_SA of all its CHILD_SAs
  */
 static void add_all(private_qcd_outbound_t *this, ike_sa_t *ike_sa)
 {
@@ -148,7 +148,7 @@ static void add_all(private_qcd_outbound_t *this, ike_sa_t *ike_sa)
 METHOD(listener_t, ike_rekey, bool,
 	private_qcd_outbound_t *this, ike_sa_t *old, ike_sa_t *new)
 {
-	/* it has the CHILD_SAs by now */
+	/* by now the new IKE_SA has the CHILD_SAs */
 	add_all(this, new);
 	return TRUE;
 }
@@ -158,7 +158,7 @@ METHOD(listener_t, children_migrate, bool,
 	uint32_t unique)
 {
 	if (!new)
-	{	/* they have arrived */
+	{	/* by now the CHILD_SAs have arrived */
 		add_all(this, ike_sa);
 	}
 	return TRUE;

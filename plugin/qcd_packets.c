@@ -28,10 +28,10 @@ linked_list_t *qcd_packets_create(message_t *message)
 }
 
 /**
- * Get the address that packets go out from: theirs, or what the kernel chooses
- * where that one is gone. charon sends them from where it did before.
+ * Get the source address for packets: their own, or one that the kernel chooses
+ * if that address is gone. charon would send them from their former address.
  *
- * @return				address, NULL for theirs
+ * @return				address, NULL for their own
  */
 static host_t *get_source(packet_t *packet)
 {

@@ -14,17 +14,19 @@
 /**
  * Get the packets of a message.
  *
- * @param message		message that was encoded
- * @return				clones, as packet_t: one, or its fragments
+ * @param message		encoded message
+ * @return				list of packet_t, all clones: one packet, or the
+ *						fragments
  */
 linked_list_t *qcd_packets_create(message_t *message);
 
 /**
- * Send packets as they are, again: from where charon sent them before, or from
- * what the kernel chooses where that address is gone. Not for listeners.
+ * Send packets again, unchanged. They go out from their former source address,
+ * or from one that the kernel chooses if that address is gone. Not for
+ * listeners.
  *
- * @param packets		packet_t, all adopted
- * @return				FALSE if there are none
+ * @param packets		list of packet_t, adopted
+ * @return				FALSE if there are no packets
  */
 bool qcd_packets_send(linked_list_t *packets);
 

@@ -29,7 +29,7 @@ struct private_qcd_peers_t {
 	hashtable_t *entries;
 
 	/**
-	 * The same by their connections, as connection_t
+	 * The same IKE_SAs by their connections, as connection_t
 	 */
 	hashtable_t *connections;
 };
@@ -37,7 +37,7 @@ struct private_qcd_peers_t {
 typedef struct entry_t entry_t;
 
 /**
- * The IKE_SAs of a connection, the youngest first
+ * The IKE_SAs of a connection, youngest first
  */
 typedef struct {
 	char *name;
@@ -56,7 +56,7 @@ struct entry_t {
 };
 
 /**
- * Get a connection, make it if it is not known yet
+ * Get a connection, creating it if necessary
  */
 static connection_t *get_connection(private_qcd_peers_t *this, char *name)
 {
@@ -74,7 +74,7 @@ static connection_t *get_connection(private_qcd_peers_t *this, char *name)
 }
 
 /**
- * Take out the entry of an IKE_SA, and its connection if that was the last one
+ * Remove the entry of an IKE_SA, and its connection if that was the last entry
  */
 static void remove_entry(private_qcd_peers_t *this, uint32_t unique_id)
 {
@@ -109,7 +109,7 @@ static void remove_entry(private_qcd_peers_t *this, uint32_t unique_id)
 }
 
 /**
- * Note an IKE_SA, again if it is known
+ * Add an IKE_SA, replacing its entry if there is one
  */
 static void note(private_qcd_peers_t *this, ike_sa_t *ike_sa)
 {
@@ -151,7 +151,7 @@ METHOD(listener_t, ike_state_change, bool,
 			break;
 		case IKE_DELETING:
 			if (ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING))
-			{	/* it is to be opened again, but for make_before_break */
+			{	/* it is to be opened again, without make_before_break */
 				break;
 			}
 			/* fall-through */
@@ -171,7 +171,7 @@ METHOD(listener_t, ike_updown, bool,
 	private_qcd_peers_t *this, ike_sa_t *ike_sa, bool up)
 {
 	if (up)
-	{	/* by now a responder knows which connection it is */
+	{	/* by now a responder knows its connection */
 		note(this, ike_sa);
 	}
 	return TRUE;
@@ -180,7 +180,7 @@ METHOD(listener_t, ike_updown, bool,
 METHOD(listener_t, ike_rekey, bool,
 	private_qcd_peers_t *this, ike_sa_t *old, ike_sa_t *new)
 {
-	/* by now it has its identities */
+	/* by now the new IKE_SA has its identities */
 	note(this, new);
 	return TRUE;
 }

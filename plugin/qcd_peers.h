@@ -16,19 +16,19 @@
 typedef struct qcd_peers_t qcd_peers_t;
 
 /**
- * Picks an IKE_SA.
+ * Selects an IKE_SA.
  *
- * @param data			as given
+ * @param data			as passed to find()
  * @param unique_id		unique ID of the IKE_SA
- * @return				TRUE to pick it
+ * @return				TRUE to select it
  */
 typedef bool (*qcd_peers_pick_t)(void *data, uint32_t unique_id);
 
 /**
- * The established IKE_SAs by their connections and peers. charon's manager finds
- * one by its SPIs only, or looks at all of them.
+ * The established IKE_SAs by connection and peer. charon's manager finds an
+ * IKE_SA only by its SPIs, or by checking all of them.
  *
- * All methods are thread-safe; none of them checks out an IKE_SA.
+ * All methods are thread-safe. None of them checks out an IKE_SA.
  */
 struct qcd_peers_t {
 
@@ -39,14 +39,16 @@ struct qcd_peers_t {
 
 	/**
 	 * Find the IKE_SAs of a connection that may be with a peer, and those that
-	 * somebody else picks. Check the identity once one is checked out.
+	 * a callback selects. The caller must check the identity once it has
+	 * checked one out.
 	 *
 	 * @param name			name of the connection
 	 * @param id			identity of the peer
-	 * @param pick			picks others by their unique IDs, or NULL; called with
-	 *						a mutex held, so it only looks
-	 * @param data			to pass to pick
-	 * @return				list of qcd_sa_t, oldest first; to destroy with
+	 * @param pick			selects others by their unique IDs, or NULL; called
+	 *						with a mutex held, so it must do no more than look
+	 *						up
+	 * @param data			passed to pick
+	 * @return				list of qcd_sa_t, oldest first, destroy it with
 	 *						destroy_function(list, free)
 	 */
 	linked_list_t *(*find)(qcd_peers_t *this, char *name, identification_t *id,

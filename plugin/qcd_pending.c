@@ -9,7 +9,7 @@
 #include <threading/mutex.h>
 
 /**
- * Addresses that are known to have answered lately
+ * Number of addresses whose last response is remembered
  */
 #define ANSWERS_KNOWN 16
 
@@ -27,7 +27,7 @@ struct private_qcd_pending_t {
 
 	/**
 	 * Mutex for what follows. Listeners take it while they hold the bus, so
-	 * nothing that needs the bus is called with it.
+	 * nothing that needs the bus is called while it is held.
 	 */
 	mutex_t *mutex;
 
@@ -37,13 +37,13 @@ struct private_qcd_pending_t {
 	hashtable_t *entries;
 
 	/**
-	 * The same by our SPIs. For a message, charon doesn't always name the IKE_SA
-	 * that it belongs to: while one is replaced, it names the old one.
+	 * The same IKE_SAs by our SPIs. charon does not always pass the IKE_SA that
+	 * a message belongs to: while one is being replaced, it passes the old one.
 	 */
 	hashtable_t *spis;
 
 	/**
-	 * Addresses that answered lately, and the next place among them
+	 * Addresses that responded recently, and the next index to use
 	 */
 	struct {
 		qcd_address address;
@@ -60,9 +60,9 @@ typedef struct {
 	char *name;
 	/** whether it is established */
 	bool established;
-	/** whether we initiate it, so that our SPI is known before the peer's is */
+	/** whether we initiate it: then our SPI is known before the peer's */
 	bool initiated;
-	/** the request without an answer, several packets where it is fragmented */
+	/** the unanswered request, as several packets if it is fragmented */
 	linked_list_t *packets;
 } entry_t;
 
@@ -96,7 +96,7 @@ static bool spi_equals(const void *key, const void *other)
 }
 
 /**
- * Take out an entry, which may not be there
+ * Remove an entry, if there is one
  */
 static entry_t *remove_entry(private_qcd_pending_t *this, uint32_t unique_id)
 {
@@ -113,7 +113,8 @@ static entry_t *remove_entry(private_qcd_pending_t *this, uint32_t unique_id)
 /**
  * Add an IKE_SA
  *
- * @param initiated		TRUE if we begin to initiate it, FALSE if it is established
+ * @param initiated		TRUE if we are about to initiate it, FALSE if it is
+ *						established
  */
 static void add_entry(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 					  bool initiated)
@@ -144,8 +145,8 @@ static void add_entry(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 }
 
 /**
- * Find the entry of the IKE_SA that a message belongs to, with the mutex. Where
- * the peer initiated the SA, it may have chosen an SPI that we have, too.
+ * Find the entry of the IKE_SA that a message belongs to, with the mutex held.
+ * If the peer initiated the SA, its SPI may equal one of ours.
  */
 static entry_t *find_entry(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 						   message_t *message, bool incoming)
@@ -160,7 +161,7 @@ static entry_t *find_entry(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 	spi_r = id->get_responder_spi(id);
 	memcpy(&spis.initiator, &spi_i, sizeof(spi_i));
 	memcpy(&spis.responder, &spi_r, sizeof(spi_r));
-	/* the flag is the sender's */
+	/* the initiator flag describes the sender */
 	if (id->is_initiator(id) != incoming)
 	{
 		entry = this->spis->get(this->spis, &spis.initiator);
@@ -175,7 +176,7 @@ static entry_t *find_entry(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 }
 
 /**
- * Note a request that is being sent
+ * Note a request that is about to be sent
  */
 static void note_request(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 						 message_t *message)
@@ -201,9 +202,9 @@ static void note_request(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 }
 
 /**
- * Find the place of an address among those that answered lately, with the mutex
+ * Find an address among those that responded recently, with the mutex held
  *
- * @return				index, ANSWERS_KNOWN if there is none
+ * @return				index, ANSWERS_KNOWN if not found
  */
 static u_int find_answer(private_qcd_pending_t *this, host_t *peer)
 {
@@ -222,7 +223,7 @@ static u_int find_answer(private_qcd_pending_t *this, host_t *peer)
 }
 
 /**
- * Note that an address has answered, with the mutex
+ * Note that an address has responded, with the mutex held
  */
 static void note_answer(private_qcd_pending_t *this, host_t *peer)
 {
@@ -237,7 +238,7 @@ static void note_answer(private_qcd_pending_t *this, host_t *peer)
 }
 
 /**
- * Note that the peer has answered, and how long that took the first time
+ * Note that the peer has responded, and how long its first response took
  */
 static void note_response(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 						  message_t *message)
@@ -276,7 +277,7 @@ METHOD(listener_t, message_hook, bool,
 }
 
 /**
- * Note that an IKE_SA is established
+ * Note that an IKE_SA has been established
  */
 static void note_established(private_qcd_pending_t *this, ike_sa_t *ike_sa)
 {
@@ -315,7 +316,7 @@ METHOD(listener_t, ike_state_change, bool,
 			note_established(this, ike_sa);
 			break;
 		case IKE_CREATED:
-			/* it was reset for another try, with other SPIs */
+			/* it was reset for another try with other SPIs */
 		case IKE_DESTROYING:
 			this->mutex->lock(this->mutex);
 			entry = remove_entry(this, unique_id);
@@ -329,7 +330,7 @@ METHOD(listener_t, ike_state_change, bool,
 }
 
 /**
- * Clone what is known of an IKE_SA, with the mutex
+ * Clone the data of an IKE_SA, with the mutex held
  */
 static qcd_pending_sa_t *clone_sa(private_qcd_pending_t *this, entry_t *entry)
 {

@@ -17,38 +17,40 @@ typedef struct qcd_pending_t qcd_pending_t;
 typedef struct qcd_pending_sa_t qcd_pending_sa_t;
 
 /**
- * An IKE_SA that we initiate and that is not established yet, or a request of one
- * that is.
+ * An IKE_SA that we initiate and that is not established yet, or the current
+ * request of an established one.
  */
 struct qcd_pending_sa_t {
 	uint32_t unique_id;
-	/** the responder's SPI is zero until the peer has answered */
+	/** the responder's SPI is zero until the peer has replied */
 	qcd_spis spis;
-	/** when it was begun, qcd_now() */
+	/** when it was begun, as qcd_now() */
 	uint64_t begun;
 	/** whether it is a try of a recovery, see claim() */
 	bool claimed;
-	/** where its current request was sent from and to, and when, qcd_now() */
+	/** source and destination of its current request, and when that was sent,
+	 * as qcd_now() */
 	host_t *me;
 	host_t *other;
 	uint64_t since;
-	/** from its first request to the answer in milliseconds, 0 until then */
+	/** milliseconds from its first request to the response, 0 until then */
 	u_int round_trip;
-	/** when the peer's address answered last, on whatever IKE_SA; 0 if unknown */
+	/** when the peer's address last responded, on any IKE_SA; 0 if unknown */
 	uint64_t heard;
 };
 
 /**
- * The IKE_SAs that we initiate, by whatever cause, and what all established ones
- * wait for an answer to.
+ * The IKE_SAs that we initiate, whatever started them, and the unanswered
+ * requests of all established ones.
  *
  * charon repeats a request after four seconds at the earliest. A peer that has
- * just started may have missed it; here it can be repeated at once, octet for
- * octet, without charon's retransmissions being counted up.
+ * just started may have missed it. Here the request can be repeated
+ * immediately, octet for octet, without being counted as one of charon's
+ * retransmissions.
  *
- * Nobody but us initiates, and only peers that were authenticated establish an
- * IKE_SA, so a stranger can't make these more. All methods are
- * thread-safe; none of them checks out an IKE_SA.
+ * Only we initiate IKE_SAs and only authenticated peers establish them, so a
+ * stranger can't add to either. All methods are thread-safe. None of them
+ * checks out an IKE_SA.
  */
 struct qcd_pending_t {
 
@@ -62,52 +64,53 @@ struct qcd_pending_t {
 	 *
 	 * @param name			name of the connection, NULL for all
 	 * @param peer			address of the peer, any port; NULL for all
-	 * @return				list of qcd_pending_sa_t in any order, to destroy with
-	 *						qcd_pending_sa_destroy() for each
+	 * @return				list of qcd_pending_sa_t in any order; destroy each
+	 *						with qcd_pending_sa_destroy()
 	 */
 	linked_list_t *(*find)(qcd_pending_t *this, char *name, host_t *peer);
 
 	/**
-	 * Get the request that an IKE_SA waits for an answer to. It was initiated by
-	 * us, and may be established meanwhile.
+	 * Get the unanswered request of an IKE_SA. We initiated the IKE_SA, and it
+	 * may already be established.
 	 *
 	 * @param unique_id		unique ID of the IKE_SA
-	 * @return				to destroy with qcd_pending_sa_destroy(), NULL if there is
-	 *						no such request
+	 * @return				request, destroy it with qcd_pending_sa_destroy();
+	 *						NULL if there is none
 	 */
 	qcd_pending_sa_t *(*get_request)(qcd_pending_t *this, uint32_t unique_id);
 
 	/**
-	 * Find a pending IKE_SA whose peer has answered by its SPIs.
+	 * Find a pending IKE_SA by its SPIs, once its peer has responded.
 	 *
 	 * @param spis			both SPIs
 	 * @param unique_id		receives its unique ID
-	 * @return				name of its connection, to free; NULL if there is none
+	 * @return				name of its connection, to free; NULL if not found
 	 */
 	char *(*find_answered)(qcd_pending_t *this, const qcd_spis *spis,
 						   uint32_t *unique_id);
 
 	/**
-	 * Send the current request of an IKE_SA again, from and to the addresses
-	 * that it was first sent with. If we don't have ours any more, from the one that
-	 * the kernel chooses: the peer answers to where a request comes from.
+	 * Send the current request of an IKE_SA again, with the same addresses. If
+	 * our address is gone, the kernel chooses another one: the peer responds to
+	 * the source of a request.
 	 *
 	 * @param unique_id		unique ID of the IKE_SA
-	 * @return				FALSE if it waits for no answer any more
+	 * @return				FALSE if it has no unanswered request
 	 */
 	bool (*repeat)(qcd_pending_t *this, uint32_t unique_id);
 
 	/**
-	 * Note that an IKE_SA is a try of a recovery, which no other one takes for its
-	 * own.
+	 * Mark an IKE_SA as a try of a recovery. Other recoveries then don't take
+	 * it for their own.
 	 *
 	 * @param unique_id		unique ID of the IKE_SA, ignored if not pending
 	 */
 	void (*claim)(qcd_pending_t *this, uint32_t unique_id);
 
 	/**
-	 * Ask the peer if it still has an IKE_SA. If not, it shows the token. A request
-	 * that it has not answered yet is repeated: charon sends another one only then.
+	 * Ask the peer if it still has an IKE_SA. If not, it shows the token. An
+	 * unanswered request is repeated, since charon sends another one only after
+	 * its response.
 	 *
 	 * @param ike_sa		IKE_SA, established and checked out
 	 * @return				status for qcd_sa_checkin()
@@ -121,7 +124,7 @@ struct qcd_pending_t {
 };
 
 /**
- * Destroy what find() returned of an IKE_SA.
+ * Destroy a qcd_pending_sa_t.
  *
  * @param sa			IKE_SA, may be NULL
  */

@@ -36,7 +36,7 @@ struct private_qcd_plugin_t {
 	qcd_events_t *events;
 
 	/**
-	 * Shows packets to both roles
+	 * Passes packets to both roles
 	 */
 	qcd_receiver_t *receiver;
 
@@ -61,7 +61,7 @@ struct private_qcd_plugin_t {
 	qcd_control_t *control;
 
 	/**
-	 * Socket that brings them, NULL if there is none
+	 * Socket for these commands, NULL if there is none
 	 */
 	qcd_socket_t *socket;
 };
@@ -73,8 +73,9 @@ METHOD(plugin_t, get_name, char*,
 }
 
 /**
- * Start both roles, as configured. What fails is logged and stays off, charon
- * itself goes on. Without a taker, tokens are passed over (RFC 6290 section 3).
+ * Start both roles, as configured. A role that fails to start is logged and
+ * stays off, while charon continues. Without a taker, tokens are ignored (RFC
+ * 6290 section 3).
  */
 static void start(private_qcd_plugin_t *this)
 {
@@ -124,7 +125,7 @@ static void stop(private_qcd_plugin_t *this)
 
 /**
  * Depends on the managers whose SPIs we mint and on the receiver whose packets
- * we see, so both outlive us.
+ * we see, so that both outlive the plugin.
  */
 static bool plugin_cb(private_qcd_plugin_t *this,
 					  plugin_feature_t *feature, bool reg, void *cb_data)

@@ -27,13 +27,13 @@ struct qcd_plugin_t {
 };
 
 /**
- * Version of strongSwan that the plugin was built for: from 6.0.3 on, charon's
- * plugin loader compares it.
+ * Version of strongSwan that the plugin was built for. charon's plugin loader
+ * checks it since 6.0.3.
  */
 extern const char *qcd_plugin_version __attribute__((visibility("default")));
 
 /**
- * Create the plugin, as charon's plugin loader does.
+ * Create the plugin. Called by charon's plugin loader.
  *
  * @return				plugin, NULL if it does not fit the running charon
  */

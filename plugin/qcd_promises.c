@@ -19,7 +19,7 @@ struct private_qcd_promises_t {
 
 	/**
 	 * Mutex for what follows. Listeners take it while they hold the bus, so
-	 * nothing that needs the bus is called with it.
+	 * nothing that needs the bus is called while it is held.
 	 */
 	mutex_t *mutex;
 
@@ -30,7 +30,7 @@ struct private_qcd_promises_t {
 
 	/**
 	 * Live SAs whose peer holds a token or must be given one, as entry_t by
-	 * its unique ID
+	 * unique ID
 	 */
 	hashtable_t *promised;
 };
@@ -107,7 +107,7 @@ METHOD(qcd_promises_t, is_lost, bool,
 }
 
 /**
- * Find the entry of an IKE_SA, none if it had other SPIs then
+ * Find the entry of an IKE_SA, NULL if its SPIs differ from those of the entry
  */
 static entry_t *find_entry(private_qcd_promises_t *this, qcd_sa_t *sa)
 {
@@ -120,7 +120,7 @@ static entry_t *find_entry(private_qcd_promises_t *this, qcd_sa_t *sa)
 }
 
 /**
- * Take out the entry of an IKE_SA, bury the SA if its peer holds a token
+ * Remove the entry of an IKE_SA, and bury the SA if its peer holds a token
  */
 static entry_t *remove_entry(private_qcd_promises_t *this, uint32_t unique_id)
 {
@@ -135,7 +135,8 @@ static entry_t *remove_entry(private_qcd_promises_t *this, uint32_t unique_id)
 }
 
 /**
- * Get the entry of an IKE_SA, make one if its SPI is one that we can know again
+ * Get the entry of an IKE_SA, creating it if we can recognize its SPI after a
+ * crash
  */
 static entry_t *get_entry(private_qcd_promises_t *this, qcd_sa_t *sa)
 {
@@ -292,7 +293,7 @@ METHOD(qcd_promises_t, judge, enum qcd_judgement,
 }
 
 /**
- * Allocate a built message, and wipe what it was built in
+ * Allocate a copy of a built message, and wipe the original
  */
 static bool take_message(qcd_datagram *built, enum qcd_err err,
 						 chunk_t *message)

@@ -7,29 +7,29 @@
 #include <threading/mutex.h>
 
 /**
- * Loading has settled once nothing has changed for a quarter of the time that it
- * took until then, within these bounds
+ * Loading has settled once nothing has changed for a quarter of the time that
+ * loading took so far, within these bounds
  */
 #define SETTLE_SHARE 4
 #define SETTLE_MIN_MS 250
 #define SETTLE_MAX_MS 2000
 
 /**
- * Time without a change after which a connection that is missing is not expected
- * any more
+ * Time without a change after which a missing connection is no longer expected
  */
 #define MISSING_TIME_MS 10000
 
 /**
- * What is to be started is begun soon after its connection was loaded; a peer
- * that asks about such a connection waits so long to see it
+ * Time for which a peer that asks about a connection with start_action waits
+ * after the connection was loaded. charon initiates such a connection soon
+ * after loading it, and we want to see that first.
  */
 #define START_TIME_MS 100
 
 typedef struct private_qcd_ready_t private_qcd_ready_t;
 
 /**
- * References to connections, in the order in which they are loaded
+ * References to connections, in the order in which they were loaded
  */
 typedef struct {
 	peer_cfg_t **cfgs;
@@ -52,27 +52,28 @@ struct private_qcd_ready_t {
 	snapshot_t last;
 
 	/**
-	 * What we know of them, as conn_t by its peer_cfg_t
+	 * Data of these connections, as conn_t by peer_cfg_t
 	 */
 	hashtable_t *conns;
 
 	/**
-	 * The same, by the digest of their names
+	 * The same connections by the digest of their name
 	 */
 	hashtable_t *by_name;
 
 	/**
-	 * Addresses of peers that are named, as host_t by itself
+	 * Configured addresses of peers, as host_t by itself
 	 */
 	hashtable_t *by_address;
 
 	/**
-	 * Whether a connection has a peer anywhere, in a subnet or with a name
+	 * Whether a connection has a peer that may be anywhere, in a subnet or has
+	 * a name
 	 */
 	bool open;
 
 	/**
-	 * When loading began, when something changed the last time
+	 * When loading began, and when something last changed
 	 */
 	uint64_t began;
 	uint64_t changed;
@@ -88,14 +89,14 @@ struct private_qcd_ready_t {
  * A connection
  */
 typedef struct {
-	/** of the snapshot, which has the reference */
+	/** owned by the snapshot, which holds the reference */
 	peer_cfg_t *cfg;
-	/** who its peer is, as far as that is certain */
+	/** identifies its peer, as far as certain */
 	qcd_peer_id_t id;
-	/** whether we start it ourselves, and when it was first seen */
+	/** whether we initiate it when it is loaded, and when it was first seen */
 	bool started;
 	uint64_t seen;
-	/** addresses of its peer as host_t, and whether it may have others */
+	/** addresses of its peer as host_t, and whether it may have other ones */
 	linked_list_t *addresses;
 	bool open;
 } conn_t;
@@ -115,7 +116,7 @@ static bool name_equals(const void *key, const void *other)
 }
 
 /**
- * Check if something in a digest is known
+ * Check if a digest is known
  */
 static bool is_known(const uint8_t *digest, size_t len)
 {
@@ -126,8 +127,8 @@ static bool is_known(const uint8_t *digest, size_t len)
 }
 
 /**
- * Get the identity of one side that authenticates once, and not with EAP; NULL
- * if it may be another one in the IKE_SA
+ * Get the identity of a side that authenticates once and not with EAP; NULL if
+ * it may be another one in the IKE_SA
  */
 static identification_t *get_id(peer_cfg_t *cfg, bool local)
 {
@@ -153,7 +154,7 @@ static identification_t *get_id(peer_cfg_t *cfg, bool local)
 }
 
 /**
- * Check if there is anything in a connection that is started when it is loaded
+ * Check if a connection has a CHILD_SA that is started when it is loaded
  */
 static bool is_started(peer_cfg_t *cfg)
 {
@@ -171,8 +172,8 @@ static bool is_started(peer_cfg_t *cfg)
 }
 
 /**
- * Note the addresses of a connection's peer. Names are not looked up: nobody
- * may wait for a DNS server here.
+ * Note the addresses of a connection's peer. Names are not looked up: this must
+ * not wait for a DNS server.
  */
 static void note_addresses(conn_t *conn, char *addresses)
 {
@@ -183,7 +184,7 @@ static void note_addresses(conn_t *conn, char *addresses)
 	enumerator = enumerator_create_token(addresses, ",", " ");
 	while (enumerator->enumerate(enumerator, &word))
 	{
-		/* a subnet, a range, %any or a name may be anybody */
+		/* a subnet, a range, %any or a name may match anybody */
 		host = host_create_from_string(word, 0);
 		if (!host || host->is_anyaddr(host))
 		{
@@ -197,7 +198,7 @@ static void note_addresses(conn_t *conn, char *addresses)
 }
 
 /**
- * Learn what there is to know of a connection
+ * Collect the data of a connection
  */
 static conn_t *conn_create(peer_cfg_t *cfg)
 {
@@ -254,7 +255,7 @@ static void release(snapshot_t *snapshot)
 }
 
 /**
- * Get the connections that are loaded
+ * Get the loaded connections
  */
 static snapshot_t get_loaded()
 {
@@ -276,8 +277,8 @@ static snapshot_t get_loaded()
 }
 
 /**
- * Check if two snapshots are the same. Both hold references, so the same pointer
- * is the same connection.
+ * Check if two snapshots are equal. Both hold references, so equal pointers are
+ * the same connection.
  */
 static bool is_same(snapshot_t *a, snapshot_t *b)
 {
@@ -287,7 +288,7 @@ static bool is_same(snapshot_t *a, snapshot_t *b)
 }
 
 /**
- * Forget all connections that are left in a table
+ * Destroy a table and the connections in it
  */
 static void destroy_conns(hashtable_t *conns)
 {
@@ -304,7 +305,7 @@ static void destroy_conns(hashtable_t *conns)
 }
 
 /**
- * Add a connection to what peers are looked up in
+ * Add a connection to the tables
  */
 static void add_conn(private_qcd_ready_t *this, conn_t *conn)
 {
@@ -323,7 +324,7 @@ static void add_conn(private_qcd_ready_t *this, conn_t *conn)
 }
 
 /**
- * Replace the last snapshot, in which most connections are known already
+ * Replace the last snapshot, keeping the data of known connections
  */
 static void replace(private_qcd_ready_t *this, snapshot_t *loaded)
 {
@@ -352,7 +353,7 @@ static void replace(private_qcd_ready_t *this, snapshot_t *loaded)
 }
 
 /**
- * Note whether loading goes on
+ * Note whether something has changed, and update whether loading has settled
  */
 static void note_change(private_qcd_ready_t *this, bool changed)
 {
@@ -419,7 +420,7 @@ static conn_t *find_conn(private_qcd_ready_t *this, const qcd_peer_id_t *id)
 }
 
 /**
- * Check if nothing has changed for long enough to miss a connection
+ * Check if nothing has changed for long enough to consider a connection missing
  */
 static bool is_missing(private_qcd_ready_t *this)
 {

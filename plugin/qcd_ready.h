@@ -15,48 +15,48 @@
 typedef struct qcd_ready_t qcd_ready_t;
 
 /**
- * Tells whether the daemon would accept a peer if it reconnected now.
+ * Tells whether the daemon would accept a peer that reconnects now.
  *
- * A daemon that starts opens its sockets before it knows its connections, and
- * then loads them one after the other. A peer that was told too early would be
- * refused, and until it is told the kernel's old SAs may still carry its
- * traffic.
+ * A daemon opens its sockets at startup, before it knows its connections, and
+ * then loads them one after the other. A peer that is told too early would be
+ * refused. Until it is told, the kernel's old SAs may still carry its traffic.
  *
- * - A connection whose name is that of the lost SA's: accepted, unless its
- *   identities are certain and are others.
- * - Else a connection that names the peer's address, once loading has settled:
- *   before, the peer's own may follow. One that has its peer anywhere, in
- *   a subnet or with a name says little of a peer whose own connection we know
- *   and miss: then nothing must have changed for ten seconds.
- * - Else nobody accepts it, however long we have been running. The connection
- *   may have been unloaded on purpose; stock charon says nothing either, and RFC
- *   6290 lets a maker be silent.
+ * - A loaded connection has the name of the lost SA's connection: accepted,
+ *   unless its identities are certain and differ.
+ * - Otherwise, a loaded connection names the peer's address: accepted once
+ *   loading has settled. Before that, the peer's own connection may still be
+ *   loaded. A connection may also give its peer as anywhere, as a subnet or by
+ *   name. It says little about a peer whose own connection we know and miss. In
+ *   that case nothing must have changed for ten seconds.
+ * - Otherwise the peer is not accepted, however long the daemon has been
+ *   running. The connection may have been unloaded on purpose. Stock charon
+ *   does not reply either, and RFC 6290 allows a maker to be silent.
  *
- * look() takes one snapshot, for all peers that are judged then. With vici's lock
+ * look() takes one snapshot, by which all peers are judged. With vici's lock
  * held it only takes references. Not thread-safe, except for is_settled().
  */
 struct qcd_ready_t {
 
 	/**
-	 * Take a snapshot of the connections that are loaded.
+	 * Take a snapshot of the loaded connections.
 	 */
 	void (*look)(qcd_ready_t *this);
 
 	/**
-	 * Judge by the last snapshot if a peer would be accepted.
+	 * Tell from the last snapshot whether a peer would be accepted.
 	 *
 	 * @param peer			peer
-	 * @param id			who it is, NULL if not known
+	 * @param id			identifies the peer, NULL if not known
 	 * @param name			receives the name of its connection, valid until the
-	 *						next look(), or NULL if it is not certain which it is
-	 * @return				FALSE if not, or not yet
+	 *						next look(); NULL if the connection is not certain
+	 * @return				FALSE if it would not, or not yet
 	 */
 	bool (*judge)(qcd_ready_t *this, host_t *peer, const qcd_peer_id_t *id,
 				  char **name);
 
 	/**
-	 * Check by the last snapshot if loading has settled: connections are
-	 * loaded, and have not changed for a while.
+	 * Check in the last snapshot if loading has settled: connections are loaded
+	 * and have not changed for a while.
 	 */
 	bool (*is_settled)(qcd_ready_t *this);
 

@@ -5,12 +5,12 @@
 #include <daemon.h>
 
 /**
- * Octets that tell IKE from ESP where neither port is 500, RFC 7296 2.23
+ * Octets that tell IKE from ESP if neither port is 500, RFC 7296 section 2.23
  */
 #define NON_ESP_MARKER_LEN 4
 
 /**
- * Functions that may look at packets
+ * Maximum number of callbacks
  */
 #define CALLBACKS_MAX 2
 
@@ -27,7 +27,7 @@ struct private_qcd_receiver_t {
 	qcd_receiver_t public;
 
 	/**
-	 * Functions that look at packets, constant once packets are received
+	 * Callbacks that inspect packets, constant once packets are received
 	 */
 	struct {
 		qcd_receiver_cb_t cb;
@@ -35,24 +35,24 @@ struct private_qcd_receiver_t {
 	} callbacks[CALLBACKS_MAX];
 
 	/**
-	 * Number of these
+	 * Number of callbacks
 	 */
 	int count;
 
 	/**
-	 * charon's own receive method, which ours has replaced
+	 * charon's own receive method, which ours replaces
 	 */
 	status_t (*receive)(socket_manager_t *sockets, packet_t **packet);
 };
 
 /**
- * The instance that receives: charon's receive method has no place for more
- * than the socket manager itself
+ * The active instance: charon's receive method has no argument besides the
+ * socket manager
  */
 static private_qcd_receiver_t *receiving;
 
 /**
- * Get the IKE message in a packet as it came from the socket
+ * Get the IKE message in a packet from the socket
  */
 static chunk_t get_message(packet_t *packet)
 {
@@ -77,7 +77,7 @@ static chunk_t get_message(packet_t *packet)
 }
 
 /**
- * Show a packet to all that look at packets
+ * Pass a packet to all callbacks, and tell whether one of them consumed it
  */
 static bool is_consumed(private_qcd_receiver_t *this, packet_t *packet)
 {

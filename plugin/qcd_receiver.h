@@ -13,37 +13,38 @@
 typedef struct qcd_receiver_t qcd_receiver_t;
 
 /**
- * Looks at an IKE message before charon does.
+ * Inspects an IKE message before charon does.
  *
- * @param data			as given to add()
- * @param packet		packet as it came from the socket
- * @param message		IKE message in it, behind a non-ESP marker
- * @return				TRUE to keep the packet from charon
+ * @param data			as passed to add()
+ * @param packet		packet from the socket
+ * @param message		IKE message in it, after any non-ESP marker
+ * @return				TRUE to hide the packet from charon
  */
 typedef bool (*qcd_receiver_cb_t)(void *data, packet_t *packet,
 								  chunk_t message);
 
 /**
- * Stands between charon's sockets and its receiver.
+ * Receives all packets between charon's sockets and its receiver.
  */
 struct qcd_receiver_t {
 
 	/**
-	 * Have a function look at all IKE messages. No thread receives packets yet.
+	 * Have a callback inspect all IKE messages. Call this before any thread
+	 * receives packets.
 	 *
-	 * @param cb			function, called by the thread that receives
-	 * @param data			data to pass to it
+	 * @param cb			callback, called by the receiving thread
+	 * @param data			passed to cb
 	 */
 	void (*add)(qcd_receiver_t *this, qcd_receiver_cb_t cb, void *data);
 
 	/**
-	 * Destroy a qcd_receiver_t. No thread receives packets any more.
+	 * Destroy a qcd_receiver_t. No thread may receive packets any more.
 	 */
 	void (*destroy)(qcd_receiver_t *this);
 };
 
 /**
- * Create a qcd_receiver_t and put it before charon's.
+ * Create a qcd_receiver_t and put it in front of charon's receiver.
  *
  * @return				instance
  */

@@ -9,12 +9,12 @@
 #include <threading/thread.h>
 
 /**
- * Milliseconds between two look-ups of a peer's name
+ * Milliseconds between two lookups of a peer's name
  */
 #define RESOLVE_MS 30000
 
 /**
- * Milliseconds for which another hint about a recovery is ignored
+ * Milliseconds after a hint about a recovery for which other hints are ignored
  */
 #define HINT_MS 250
 
@@ -36,7 +36,7 @@ struct private_qcd_recoveries_t {
 	qcd_events_t *events;
 
 	/**
-	 * IKE_SAs that we initiate, and those that are established
+	 * IKE_SAs that we initiate, and established IKE_SAs
 	 */
 	qcd_pending_t *pending;
 	qcd_peers_t *peers;
@@ -47,8 +47,8 @@ struct private_qcd_recoveries_t {
 	qcd_resolver_t *resolver;
 
 	/**
-	 * Mutex for what follows. Listeners take it while they hold the bus, so
-	 * nothing that needs the bus is called while it is held, no IKE_SA is checked
+	 * Mutex for what follows. Listeners take it while they hold the bus. While
+	 * it is held, nothing that needs the bus is called, no IKE_SA is checked
 	 * out, and no name is resolved.
 	 */
 	mutex_t *mutex;
@@ -59,13 +59,14 @@ struct private_qcd_recoveries_t {
 	qcd_slots_t *slots;
 
 	/**
-	 * Numbers of the recoveries that wait for others to end their tries
+	 * Numbers of the recoveries that wait for other recoveries to end their
+	 * tries
 	 */
 	linked_list_t *waiting;
 };
 
 /**
- * Job that runs a step: for which recovery, and when it was due
+ * Job that runs a step: its recovery, and when it was due
  */
 typedef struct {
 	private_qcd_recoveries_t *this;
@@ -76,8 +77,8 @@ typedef struct {
 static job_requeue_t step_job(step_t *step);
 
 /**
- * Run a step at a time, or as soon as the one has ended that is under way; with
- * the mutex
+ * Run a step at a given time, or after the current step has ended; with the
+ * mutex held
  */
 static void wake_slot(private_qcd_recoveries_t *this, qcd_slot_t *slot,
 					  uint64_t due)
@@ -114,7 +115,7 @@ static void wake_slot(private_qcd_recoveries_t *this, qcd_slot_t *slot,
 }
 
 /**
- * Wake the next recovery that waits for others, with the mutex
+ * Wake the next recovery that waits for others, with the mutex held
  */
 static void wake_waiting(private_qcd_recoveries_t *this)
 {
@@ -134,7 +135,7 @@ static void wake_waiting(private_qcd_recoveries_t *this)
 }
 
 /**
- * Take the address that the name of a recovery's peer stands for
+ * Receives the address that the name of a recovery's peer resolved to
  */
 CALLBACK(resolved, void,
 	private_qcd_recoveries_t *this, uintptr_t number, host_t *host)
@@ -155,7 +156,7 @@ CALLBACK(resolved, void,
 }
 
 /**
- * Look up the name of a recovery's peer now and then, with the mutex
+ * Look up the name of a recovery's peer at intervals, with the mutex held
  */
 static void look_up(private_qcd_recoveries_t *this, qcd_slot_t *slot)
 {
@@ -195,9 +196,10 @@ static void tell(private_qcd_recoveries_t *this, qcd_slot_t *slot)
 }
 
 /**
- * Begin a step, with the mutex
+ * Begin a step, with the mutex held
  *
- * @return				NULL if the step is not due any more: another job runs it
+ * @return				NULL if the step is not due any more, because another
+ *						job runs it
  */
 static qcd_slot_t *begin_step(private_qcd_recoveries_t *this, step_t *step)
 {
@@ -215,10 +217,11 @@ static qcd_slot_t *begin_step(private_qcd_recoveries_t *this, step_t *step)
 }
 
 /**
- * End a step, with the mutex
+ * End a step, with the mutex held
  *
- * @param due			when the next one is due, 0 if the recovery is over
- * @return				FALSE if the recovery is over, its slot is removed then
+ * @param due			when the next one is due, 0 if the recovery has ended
+ * @return				FALSE if the recovery has ended, and its slot was
+ *						removed
  */
 static bool end_step(private_qcd_recoveries_t *this, qcd_slot_t *slot,
 					 uint64_t due)
@@ -339,7 +342,7 @@ METHOD(qcd_recoveries_t, hint, void,
 }
 
 /**
- * Wake all recoveries, with the mutex
+ * Wake all recoveries, with the mutex held
  */
 static void wake_all(private_qcd_recoveries_t *this)
 {

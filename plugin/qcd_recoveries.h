@@ -18,27 +18,29 @@ typedef struct qcd_recoveries_t qcd_recoveries_t;
 
 /**
  * All recoveries, one for each connection and peer. Runs their steps in jobs:
- * when a recovery asks for it, and as soon as something happens that concerns it.
+ * when a recovery asks for it, and as soon as something happens that concerns
+ * it.
  *
- * All methods are thread-safe, return at once, and check out no IKE_SA. Those
- * that may be called in a listener say so.
+ * All methods are thread-safe, return immediately and check out no IKE_SA.
+ * Methods that may be called in a listener say so.
  */
 struct qcd_recoveries_t {
 
 	/**
-	 * Begin a recovery. If there is one already for the connection and the peer,
-	 * that one goes on.
+	 * Begin a recovery. If the connection and the peer already have one, that
+	 * one is continued.
 	 *
 	 * @param ike_sa		IKE_SA of the connection with the peer, checked out
 	 * @param wanted		what has to be up, adopted
-	 * @param unique_id		unique ID of the IKE_SA if the peer has lost it, or 0
+	 * @param unique_id		unique ID of the IKE_SA if the peer has lost it,
+	 *						otherwise 0
 	 */
 	void (*begin)(qcd_recoveries_t *this, ike_sa_t *ike_sa,
 				  qcd_wanted_t *wanted, uint32_t unique_id);
 
 	/**
-	 * Somebody says, without proof, that an IKE_SA is not known. If it is a try
-	 * that is under way, another try may be begun beside it. Nothing is dropped
+	 * Handle the unproved claim that an IKE_SA is not known to its peer. If it
+	 * is the current try, another try may begin beside it. Nothing is dropped
 	 * (RFC 7296 section 2.4).
 	 *
 	 * @param spis			SPIs of the IKE_SA
@@ -46,10 +48,10 @@ struct qcd_recoveries_t {
 	void (*hint)(qcd_recoveries_t *this, const qcd_spis *spis);
 
 	/**
-	 * Something has happened: run the next step of recoveries now. May be called
-	 * in a listener.
+	 * Run the next step of recoveries now, because something has happened. May
+	 * be called in a listener.
 	 *
-	 * @param ike_sa		IKE_SA that it happened to, NULL to wake all
+	 * @param ike_sa		IKE_SA that is affected, NULL to wake all
 	 */
 	void (*wake)(qcd_recoveries_t *this, ike_sa_t *ike_sa);
 
@@ -58,41 +60,41 @@ struct qcd_recoveries_t {
 	 *
 	 * @param ike_sa		IKE_SA, not yet in that state
 	 * @param state			new state
-	 * @param failing		whether the IKE_SA fails if it ends now; if not,
-	 *						somebody closes it
+	 * @param failing		TRUE if an end of the IKE_SA now is a failure, FALSE
+	 *						if somebody closes it
 	 */
 	void (*note_state)(qcd_recoveries_t *this, ike_sa_t *ike_sa,
 					   ike_sa_state_t state, bool failing);
 
 	/**
-	 * Note why an IKE_SA, or what is requested on it, fails. May be called in a
+	 * Note why an IKE_SA, or a request on it, fails. May be called in a
 	 * listener.
 	 *
 	 * @param ike_sa		IKE_SA
-	 * @param failure		kind of the failure
-	 * @param reason		reason for people, cloned
+	 * @param failure		kind of failure
+	 * @param reason		reason in words, cloned
 	 */
 	void (*note_failure)(qcd_recoveries_t *this, ike_sa_t *ike_sa,
 						 enum qcd_failure failure, char *reason);
 
 	/**
-	 * Tell whether an IKE_SA is a try, while other connections between the same
-	 * identities recover, too. May be called in a listener.
+	 * Tell whether an IKE_SA is a try while other connections between the same
+	 * identities recover as well. May be called in a listener.
 	 *
 	 * @param ike_sa		IKE_SA
-	 * @return				TRUE if so
+	 * @return				TRUE if it is
 	 */
 	bool (*is_one_of_several)(qcd_recoveries_t *this, ike_sa_t *ike_sa);
 
 	/**
-	 * Add an object for each recovery that is under way.
+	 * Add an object for each current recovery.
 	 *
 	 * @param json			lines
 	 */
 	void (*describe)(qcd_recoveries_t *this, qcd_json_t *json);
 
 	/**
-	 * Destroy a qcd_recoveries_t. Its jobs have ended.
+	 * Destroy a qcd_recoveries_t. All jobs must have ended.
 	 */
 	void (*destroy)(qcd_recoveries_t *this);
 };
@@ -100,9 +102,9 @@ struct qcd_recoveries_t {
 /**
  * Create a qcd_recoveries_t.
  *
- * @param events		events, outlive it
- * @param pending		IKE_SAs that we initiate, outlive it
- * @param peers			IKE_SAs that are established, outlive it
+ * @param events		events, must outlive the instance
+ * @param pending		IKE_SAs that we initiate, must outlive the instance
+ * @param peers			established IKE_SAs, must outlive the instance
  * @return				instance
  */
 qcd_recoveries_t *qcd_recoveries_create(qcd_events_t *events,

@@ -7,17 +7,17 @@
 #include <threading/mutex.h>
 
 /**
- * In milliseconds: after which a look is taken at what nobody announces; that the
- * peer has to bring up the CHILD_SAs of its own IKE_SA; after which a connection
- * that is not loaded is given up
+ * In milliseconds: interval between checks for changes that nothing reports;
+ * time that the peer has to establish the CHILD_SAs of its own IKE_SA; time
+ * after which a connection that is not loaded is given up
  */
 #define LOOK_MS 250
 #define PEERS_TIME_MS 1000
 #define UNLOADED_MS 30000
 
 /**
- * Milliseconds, once all is up, after which tries that are left over go, and
- * after which the recovery is over
+ * Milliseconds after everything is up: until remaining tries are dropped, and
+ * until the recovery ends
  */
 #define LEFT_OVER_MS 5000
 #define OVER_MS 30000
@@ -40,7 +40,7 @@ struct private_qcd_recovery_t {
 	qcd_events_t *events;
 
 	/**
-	 * IKE_SAs that we initiate, and those that are established
+	 * IKE_SAs that we initiate, and established IKE_SAs
 	 */
 	qcd_pending_t *pending;
 	qcd_peers_t *peers;
@@ -51,28 +51,29 @@ struct private_qcd_recovery_t {
 	qcd_wanted_t *wanted;
 
 	/**
-	 * How the peer is reached
+	 * Reaches the peer
 	 */
 	qcd_connector_t *connector;
 
 	/**
-	 * Ends up with one IKE_SA where there are several
+	 * Reduces several IKE_SAs to one
 	 */
 	qcd_surplus_t *surplus;
 
 	/**
-	 * The youngest IKE_SA that was lost: younger ones may take its place
+	 * The youngest lost IKE_SA: only younger ones may replace it
 	 */
 	uint32_t lost;
 
 	/**
-	 * Whether a crash was proved, so that its end is worth an event
+	 * Whether a crash was proved, so that the end of the recovery raises an
+	 * event
 	 */
 	bool proved;
 
 	/**
-	 * Since when all is up, since when there is an IKE_SA without all of its
-	 * CHILD_SAs, and since when the connection is not loaded; 0 if that is not so
+	 * Since when everything is up, since when there is an IKE_SA without all of
+	 * its CHILD_SAs, and since when the connection is not loaded; 0 if not so
 	 */
 	uint64_t up_since;
 	uint64_t incomplete_since;
@@ -84,12 +85,13 @@ struct private_qcd_recovery_t {
 	bool asked;
 
 	/**
-	 * Whether the first step is done: IKE_SAs from before may be lost as well
+	 * Whether the first step is done: IKE_SAs from before it may be lost as
+	 * well
 	 */
 	bool begun;
 
 	/**
-	 * How many closings did not end the connection
+	 * Number of closings that did not end the connection
 	 */
 	u_int ignored;
 
@@ -105,13 +107,13 @@ struct private_qcd_recovery_t {
 	uint32_t deleted;
 
 	/**
-	 * How often an IKE_SA was closed on purpose
+	 * Number of IKE_SAs that were closed on purpose
 	 */
 	u_int closings;
 
 	/**
-	 * What is shown of it: where the peer is, when the next step is due, and
-	 * whether there is nothing left to bring up
+	 * What describe() shows: where the peer is, when the next step is due, and
+	 * whether nothing is left to bring up
 	 */
 	struct {
 		host_t *peer;
@@ -159,9 +161,10 @@ static void ask_children(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 }
 
 /**
- * There is an IKE_SA without all of its CHILD_SAs: request the others
+ * Handle that there is an IKE_SA without all of its CHILD_SAs: request the
+ * missing ones
  *
- * @return				when to look again
+ * @return				when to check again
  */
 static uint64_t complete(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 						 qcd_found_t *best)
@@ -191,7 +194,7 @@ static uint64_t complete(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 		return due;
 	}
 	if (best->no_vip)
-	{	/* they are asked for with the IKE_SA only */
+	{	/* virtual IPs can only be requested with the IKE_SA */
 		delete_sa(this, &best->sa);
 	}
 	else
@@ -202,8 +205,8 @@ static uint64_t complete(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 }
 
 /**
- * Take what is up on an IKE_SA for what has to be up on the peer's, too: what it
- * asks for may have changed
+ * Expect, also on IKE_SAs of the peer, the traffic selectors that an IKE_SA now
+ * has: what the peer requests may have changed
  */
 static void learn(private_qcd_recovery_t *this, qcd_sa_t *sa)
 {
@@ -218,9 +221,9 @@ static void learn(private_qcd_recovery_t *this, qcd_sa_t *sa)
 }
 
 /**
- * All is up: clean up behind us
+ * Handle that everything is up: clean up
  *
- * @return				when to look again, 0 if it is over
+ * @return				when to check again, 0 if the recovery has ended
  */
 static uint64_t settle(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 					   qcd_found_t *best, u_int complete)
@@ -244,12 +247,13 @@ static uint64_t settle(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 		}
 		learn(this, &best->sa);
 	}
-	/* the peer may still complete a try that it has answered, and delete the other
-	 * IKE_SA for it, so such a try has its time; it may have done both */
+	/* The peer may still complete a try that it has answered, and delete the
+	 * other IKE_SA for it. Such a try therefore gets some time. The peer may
+	 * have done both already. */
 	if (this->connector->settle(this->connector,
 								now - this->up_since >= LEFT_OVER_MS,
 								this->up_since))
-	{	/* has the peer deleted this one for such a try? */
+	{	/* check if the peer has deleted this one for such a try */
 		ike_sa = qcd_sa_checkout_same(&best->sa);
 		if (ike_sa)
 		{
@@ -270,7 +274,7 @@ static uint64_t settle(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 }
 
 /**
- * End the recovery before all is up
+ * End the recovery before everything is up
  */
 static uint64_t give_up(private_qcd_recovery_t *this, char *why)
 {
@@ -297,7 +301,7 @@ static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 	uint64_t due;
 	bool found, up;
 
-	/* first of all: what is closed from here on is for the next step */
+	/* first of all: what is closed from now on concerns the next step */
 	this->mutex->lock(this->mutex);
 	closings = this->closings;
 	this->mutex->unlock(this->mutex);
@@ -314,13 +318,13 @@ static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 	found = qcd_found_best(all, wanted, &best, &num_complete);
 	array_destroy(all);
 	if (!found && !sa)
-	{	/* one that was found may just have been replaced by charon */
+	{	/* charon may just have replaced the one that was found */
 		sa = this->connector->get_try(this->connector);
 	}
-	/* what is closed after all was up stays closed */
+	/* what is closed after everything was up stays closed */
 	up = found && (this->up_since || !missing);
 	if (found || sa)
-	{	/* one was only replaced: who closes the connection ends these, too */
+	{	/* one was only replaced: closing the connection ends these as well */
 		this->ignored = closings;
 	}
 	if (up)
@@ -340,7 +344,7 @@ static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 		due = complete(this, peer_cfg, &best);
 	}
 	else if (!this->proved)
-	{	/* the peer came and went */
+	{	/* the peer initiated an IKE_SA, which is gone again */
 		due = 0;
 	}
 	else
@@ -357,7 +361,7 @@ static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 }
 
 /**
- * Show where we are
+ * Update what describe() shows
  */
 static void show(private_qcd_recovery_t *this, uint64_t due)
 {
@@ -405,7 +409,7 @@ METHOD(qcd_recovery_t, go_on, void,
 
 	if (this->up_since && now - this->up_since < QCD_STABLE_MS &&
 		unique_id > this->lost)
-	{	/* what was just brought up */
+	{	/* the IKE_SA that was just established */
 		this->connector->fail(this->connector,
 							  wanted->was_used(wanted) ? QCD_FAILURE_LOST
 													   : QCD_FAILURE_CRASHED,

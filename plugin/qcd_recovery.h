@@ -18,55 +18,59 @@
 typedef struct qcd_recovery_t qcd_recovery_t;
 
 /**
- * The recovery of a connection with one peer. It goes on until all that is wanted
- * is up, whoever brings it up, and ends soon after that.
+ * The recovery of a connection with one peer. It continues until everything
+ * wanted is up, whoever establishes it, and ends soon after.
  *
- * Methods are called by one thread at a time, except for those that say otherwise.
- * These take no lock but those of the recovery and its connector.
+ * Unless stated otherwise, only one thread at a time may call methods. Methods
+ * that any thread or a listener may call only take the locks of the recovery
+ * and its connector.
  */
 struct qcd_recovery_t {
 
 	/**
-	 * The peer has lost another IKE_SA, or the one that was just brought up.
+	 * Handle that the peer has lost another IKE_SA, or the one that was just
+	 * established.
 	 *
-	 * @param wanted		what was on it, adopted
+	 * @param wanted		what was on that IKE_SA, adopted
 	 * @param unique_id		unique ID of that IKE_SA
 	 */
 	void (*go_on)(qcd_recovery_t *this, qcd_wanted_t *wanted,
 				  uint32_t unique_id);
 
 	/**
-	 * Look at what is up, and do what is due. Checks out IKE_SAs.
+	 * Check what is up and do what is due. Checks out IKE_SAs.
 	 *
-	 * @return				when to call again, qcd_now(); 0 if the recovery is over
+	 * @return				when to call again, as qcd_now(); 0 if the recovery
+	 *						has ended
 	 */
 	uint64_t (*step)(qcd_recovery_t *this);
 
 	/**
-	 * Tell whether all that is wanted was up in the last step.
+	 * Tell whether everything wanted was up in the last step.
 	 */
 	bool (*is_up)(qcd_recovery_t *this);
 
 	/**
-	 * Get what connects the peer. May be called by any thread.
+	 * Get the connector for the peer. May be called by any thread.
 	 *
 	 * @return				internal connector
 	 */
 	qcd_connector_t *(*get_connector)(qcd_recovery_t *this);
 
 	/**
-	 * Note that an IKE_SA is closed on purpose. May be called in a listener.
+	 * Note that an IKE_SA is being closed on purpose. May be called in a
+	 * listener.
 	 *
 	 * @param unique_id		unique ID of the IKE_SA
-	 * @param by_peer		whether it is the peer that deletes it. As long as not
-	 *						all is up, that is no reason to give up: it may just be
-	 *						started again
+	 * @param by_peer		TRUE if the peer deletes it. Unless everything is
+	 *						up, that is no reason to give up: the peer may just
+	 *						be restarting
 	 */
 	void (*note_closed)(qcd_recovery_t *this, uint32_t unique_id, bool by_peer);
 
 	/**
-	 * Add an object with what is under way, if anything is. May be called by any
-	 * thread.
+	 * Add an object about the recovery, unless nothing is in progress. May be
+	 * called by any thread.
 	 *
 	 * @param json			lines
 	 */
@@ -83,7 +87,7 @@ struct qcd_recovery_t {
  *
  * @param events		events
  * @param pending		IKE_SAs that we initiate
- * @param peers			IKE_SAs that are established
+ * @param peers			established IKE_SAs
  * @param wanted		what has to be up, adopted
  * @param unique_id		unique ID of the IKE_SA that the peer has lost, 0 if the
  *						peer has just initiated one itself

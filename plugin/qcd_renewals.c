@@ -37,28 +37,28 @@ struct private_qcd_renewals_t {
 	mutex_t *mutex;
 
 	/**
-	 * SAs that are being rekeyed by their peers, or were, until they are gone:
-	 * rekeying_t by unique ID
+	 * SAs that their peers are rekeying or have rekeyed, until they are
+	 * destroyed; rekeying_t by unique ID
 	 */
 	hashtable_t *rekeyings;
 };
 
 /**
- * What replaces an IKE_SA
+ * The SAs that replace an IKE_SA
  */
 typedef struct {
 	uint32_t unique_id;
-	/** made by the peer, its token goes out with our response */
+	/** created by the peer, its token is sent with our response */
 	qcd_sa_t new;
 	bool answered;
-	/** made by ourselves at the same time, its token waits until this SA is
-	 * gone: before, the peer may not know the new one */
+	/** created by us at the same time, its token waits until the old SA is
+	 * gone: before that, the peer may not know the new one */
 	qcd_sa_t ours;
 	bool renew;
 } rekeying_t;
 
 /**
- * An IKE_SA to send a new token on
+ * An IKE_SA on which to send a new token
  */
 typedef struct {
 	private_qcd_renewals_t *this;
@@ -66,8 +66,8 @@ typedef struct {
 } renewal_t;
 
 /**
- * Job that sends an INFORMATIONAL on an IKE_SA if a token is due there, to
- * which the maker's listener then adds it
+ * Job that sends an INFORMATIONAL on an IKE_SA if a token is due there. The
+ * listener of the maker adds the token.
  */
 static job_requeue_t renew(renewal_t *renewal)
 {
@@ -80,7 +80,7 @@ static job_requeue_t renew(renewal_t *renewal)
 
 	ike_sa = qcd_sa_checkout(sa);
 	if (!ike_sa)
-	{	/* whatever was noted of it, it is gone */
+	{	/* it is gone, whatever was noted about it */
 		promises->bury(promises, sa->unique_id);
 		return JOB_REQUEUE_NONE;
 	}
@@ -95,7 +95,7 @@ static job_requeue_t renew(renewal_t *renewal)
 	}
 	qcd_sa_checkin(ike_sa, status);
 	if (busy)
-	{	/* if that fails, the SA goes on with the token that it has */
+	{	/* if the rekeying fails, the SA keeps its token */
 		return JOB_RESCHEDULE(1);
 	}
 	return JOB_REQUEUE_NONE;
@@ -166,7 +166,7 @@ METHOD(listener_t, ike_keys, bool,
 }
 
 /**
- * Have our token for a new SA wait until the old one is gone, if the peer
+ * Let our token for a new SA wait until the old one is gone, if the peer
  * rekeyed the old one at the same time
  */
 static bool wait_for_old(private_qcd_renewals_t *this, qcd_sa_t *old,
@@ -192,7 +192,8 @@ METHOD(listener_t, ike_rekey, bool,
 	qcd_sa_t old_sa, sa;
 
 	/* RFC 6290 section 4.3: the initiator of a rekeying sends its token right
-	 * after; the responder's is in its response, so nothing is due then */
+	 * after it. The token of the responder is in its response, so nothing is
+	 * due then. */
 	if (qcd_sa_identify(old, &old_sa) && qcd_sa_identify(new, &sa) &&
 		sa.ike.role == QCD_INITIATOR &&
 		this->config->makes_for(this->config, new))
@@ -212,8 +213,8 @@ METHOD(listener_t, ike_update, bool,
 {
 	qcd_sa_t sa;
 
-	/* RFC 6290 section 5.2: the token follows the address; the job finds
-	 * nothing to do where the exchange that moves it carries it already */
+	/* RFC 6290 section 5.2: the token follows the address. The job does nothing
+	 * if the exchange that changes the address already carries the token. */
 	if (this->config->bind_address && qcd_sa_identify(ike_sa, &sa))
 	{
 		queue(this, &sa, 0);

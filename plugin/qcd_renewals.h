@@ -17,8 +17,9 @@ typedef struct qcd_renewals_t qcd_renewals_t;
 
 /**
  * Sends the tokens that no other message would carry: for an SA that replaces
- * another, for another address, and for a secret that goes (RFC 6290 sections 4.3,
- * 4.4, 5.1 and 5.2). All methods are thread-safe, and may be called in listeners.
+ * another one, for another address, and for an expiring secret (RFC 6290
+ * sections 4.3, 4.4, 5.1 and 5.2). All methods are thread-safe and may be
+ * called in listeners.
  */
 struct qcd_renewals_t {
 
@@ -28,7 +29,8 @@ struct qcd_renewals_t {
 	listener_t listener;
 
 	/**
-	 * Send an INFORMATIONAL on an IKE_SA if a token is due there by then.
+	 * Send an INFORMATIONAL on an IKE_SA, unless no token is due there any more
+	 * by that time.
 	 *
 	 * @param sa			IKE_SA
 	 * @param delay			milliseconds from now
@@ -36,18 +38,18 @@ struct qcd_renewals_t {
 	void (*queue)(qcd_renewals_t *this, qcd_sa_t *sa, u_int delay);
 
 	/**
-	 * Get the SA by which the peer replaces an IKE_SA, when we answer: its token
-	 * goes out with that.
+	 * Get the SA with which the peer replaces an IKE_SA when we are the
+	 * responder. Its token is sent with our response.
 	 *
 	 * @param old			IKE_SA
 	 * @param new			receives the SA that replaces it
-	 * @return				FALSE if there is none, or if it was got already
+	 * @return				FALSE if there is none, or if it was returned before
 	 */
 	bool (*get_successor)(qcd_renewals_t *this, qcd_sa_t *old, qcd_sa_t *new);
 
 	/**
-	 * Destroy a qcd_renewals_t, which is no listener any more. There are no jobs
-	 * any more.
+	 * Destroy a qcd_renewals_t. Its listener must not be registered any more,
+	 * and all jobs must have ended.
 	 */
 	void (*destroy)(qcd_renewals_t *this);
 };
@@ -55,7 +57,7 @@ struct qcd_renewals_t {
 /**
  * Create a qcd_renewals_t.
  *
- * @param config		settings; all objects outlive it
+ * @param config		settings; all objects must outlive the instance
  * @param promises		tokens that peers hold
  * @return				instance
  */

@@ -21,7 +21,7 @@ struct private_qcd_resolver_t {
 	qcd_resolver_t public;
 
 	/**
-	 * Callback that receives addresses, and its data
+	 * Receives addresses, and its argument
 	 */
 	qcd_resolver_cb_t cb;
 	void *data;
@@ -32,18 +32,18 @@ struct private_qcd_resolver_t {
 	mutex_t *mutex;
 
 	/**
-	 * Look-ups that have not begun, as look_up_t
+	 * Lookups that have not begun, as look_up_t
 	 */
 	linked_list_t *queue;
 
 	/**
-	 * Whether a job works on the queue
+	 * Whether a job processes the queue
 	 */
 	bool running;
 };
 
 /**
- * A look-up
+ * A lookup
  */
 typedef struct {
 	char *name;
@@ -60,8 +60,8 @@ static void look_up_destroy(look_up_t *look_up)
 }
 
 /**
- * Resolve the name of a connection's peer. A resolver may take long to answer, so
- * no lock is held.
+ * Resolve the name of a connection's peer. DNS may take long, so no lock is
+ * held.
  */
 static host_t *resolve(char *name)
 {
@@ -83,7 +83,7 @@ static host_t *resolve(char *name)
 }
 
 /**
- * Job that works on the queue until it is empty
+ * Job that processes the queue until it is empty
  */
 static job_requeue_t resolve_job(private_qcd_resolver_t *this)
 {
@@ -109,8 +109,8 @@ static job_requeue_t resolve_job(private_qcd_resolver_t *this)
 }
 
 /**
- * Queue a look-up unless it is queued already: where the resolver is slower than
- * the callers, the queue must not grow
+ * Queue a lookup unless it is queued already: the queue must not grow if DNS is
+ * slower than the callers
  */
 static void enqueue(private_qcd_resolver_t *this, char *name, uintptr_t number)
 {

@@ -14,27 +14,27 @@
 typedef struct qcd_resolver_t qcd_resolver_t;
 
 /**
- * Callback that receives an address. The resolver holds no lock when it calls it.
+ * Receives an address. The resolver holds no lock when it calls this.
  *
- * @param data			data of the callback
+ * @param data			as passed to qcd_resolver_create()
  * @param number		number that was passed to look_up()
  * @param host			address of the peer, adopted
  */
 typedef void (*qcd_resolver_cb_t)(void *data, uintptr_t number, host_t *host);
 
 /**
- * Looks up names of peers, one after the other in one job: a resolver that does
- * not answer blocks one thread, not all of them.
+ * Looks up the names of peers, one after the other in one job. A DNS server
+ * that does not respond thus blocks only one thread.
  *
- * All methods are thread-safe and return at once. They may be called with a lock
- * that the callback takes.
+ * All methods are thread-safe and return immediately. The caller may hold a
+ * lock that the callback takes.
  */
 struct qcd_resolver_t {
 
 	/**
 	 * Look up the name of a connection's peer. The callback is not called if
-	 * the connection has no name for its peer, or if the look-up fails. A look-up
-	 * with that number that has not begun serves this call as well.
+	 * the connection has no name for its peer or if the lookup fails. If a
+	 * lookup with the same number is waiting, it serves this call as well.
 	 *
 	 * @param name			name of the connection, cloned
 	 * @param number		passed to the callback
@@ -42,14 +42,14 @@ struct qcd_resolver_t {
 	void (*look_up)(qcd_resolver_t *this, char *name, uintptr_t number);
 
 	/**
-	 * Drop the look-up with a number. If it is under way, it still calls back.
+	 * Drop the lookup with a number. A lookup in progress still calls back.
 	 *
 	 * @param number		number that was passed to look_up()
 	 */
 	void (*cancel)(qcd_resolver_t *this, uintptr_t number);
 
 	/**
-	 * Destroy a qcd_resolver_t. Its job has ended.
+	 * Destroy a qcd_resolver_t. All jobs must have ended.
 	 */
 	void (*destroy)(qcd_resolver_t *this);
 };
@@ -57,8 +57,8 @@ struct qcd_resolver_t {
 /**
  * Create a qcd_resolver_t.
  *
- * @param cb			callback that receives addresses
- * @param data			data of the callback
+ * @param cb			receives addresses
+ * @param data			passed to cb
  * @return				instance
  */
 qcd_resolver_t *qcd_resolver_create(qcd_resolver_cb_t cb, void *data);

@@ -6,7 +6,8 @@
 #include <processing/jobs/callback_job.h>
 
 /**
- * Older IKE_SAs that a peer is asked about when it has initiated another one
+ * Maximum number of older IKE_SAs that a peer is asked about when it initiates
+ * one
  */
 #define ASKED_MAX 4
 
@@ -28,7 +29,7 @@ struct private_qcd_returns_t {
 	qcd_config_t *config;
 
 	/**
-	 * IKE_SAs that we initiate, and those that are established
+	 * IKE_SAs that we initiate, and established IKE_SAs
 	 */
 	qcd_pending_t *pending;
 	qcd_peers_t *peers;
@@ -53,8 +54,9 @@ typedef struct {
 } return_t;
 
 /**
- * Ask the peer about an IKE_SA, unless the SA ends anyway, or is one of somebody
- * else with the same name: who is asleep can't answer, and would lose it
+ * Ask the peer about an IKE_SA. Not if the SA ends anyway, or belongs to
+ * another client with the same identity: a client that is asleep can't respond
+ * and would lose its SA.
  */
 static void ask(private_qcd_returns_t *this, ike_sa_t *ike_sa, host_t *peer)
 {
@@ -70,11 +72,11 @@ static void ask(private_qcd_returns_t *this, ike_sa_t *ike_sa, host_t *peer)
 }
 
 /**
- * Ask the peer about older IKE_SAs of a connection: it may have lost them in a
- * crash, and would never tell, since nothing is sent on them any more
+ * Ask the peer about older IKE_SAs of a connection. It may have lost them in a
+ * crash, and would never tell us, because nothing is sent on them any more.
  *
  * @param sas			list of qcd_sa_t, emptied
- * @param peer			where the peer is
+ * @param peer			current address of the peer
  * @param unique_id		unique ID of the new IKE_SA
  */
 static void ask_older(private_qcd_returns_t *this, linked_list_t *sas,
@@ -123,7 +125,7 @@ static job_requeue_t return_job(return_t *returned)
 	sas = this->peers->find(this->peers, name,
 							ike_sa->get_other_eap_id(ike_sa), NULL, NULL);
 	pending = this->pending->find(this->pending, name, peer);
-	/* ours is one too many, but it may ask for more than the peer's */
+	/* our own IKE_SA is one too many, but may request more than the peer's */
 	wanted = !pending->get_count(pending) ? NULL :
 			 qcd_wanted_create_started(this->config, ike_sa);
 	if (wanted)

@@ -17,10 +17,11 @@
 typedef struct qcd_returns_t qcd_returns_t;
 
 /**
- * Peers that initiate an IKE_SA may have come back from a crash. They are asked
- * about older IKE_SAs. If we initiate one ourselves, a recovery makes one of both.
+ * Handles peers that may have returned from a crash. When a peer initiates an
+ * IKE_SA, it is asked about its older IKE_SAs. If we are initiating one
+ * ourselves, a recovery ends one of the two.
  *
- * Only peers count that have given us a token.
+ * This only applies to peers that have given us a token.
  */
 struct qcd_returns_t {
 
@@ -30,7 +31,7 @@ struct qcd_returns_t {
 	listener_t listener;
 
 	/**
-	 * Destroy a qcd_returns_t. Its jobs have ended.
+	 * Destroy a qcd_returns_t. All jobs must have ended.
 	 */
 	void (*destroy)(qcd_returns_t *this);
 };
@@ -38,11 +39,11 @@ struct qcd_returns_t {
 /**
  * Create a qcd_returns_t and register it with the bus.
  *
- * @param config		settings, outlive it
- * @param pending		IKE_SAs that we initiate, outlive it
- * @param peers			IKE_SAs that are established, outlive it
- * @param tokens		tokens of peers, outlive it
- * @param recoveries	recoveries, outlive it
+ * @param config		settings, must outlive the instance
+ * @param pending		IKE_SAs that we initiate, must outlive the instance
+ * @param peers			established IKE_SAs, must outlive the instance
+ * @param tokens		tokens of peers, must outlive the instance
+ * @param recoveries	recoveries, must outlive the instance
  * @return				instance
  */
 qcd_returns_t *qcd_returns_create(qcd_config_t *config, qcd_pending_t *pending,

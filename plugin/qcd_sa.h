@@ -16,8 +16,8 @@
 typedef struct qcd_sa_t qcd_sa_t;
 
 /**
- * What names an IKE_SA for libqcd, and for charon: an ID that stays the same where
- * a new try of an SA that is being established gets other SPIs.
+ * Identifies an IKE_SA for libqcd and for charon. The unique ID stays the same
+ * when an SA that is being established gets other SPIs for a new try.
  */
 struct qcd_sa_t {
 	qcd_ike_sa ike;
@@ -25,25 +25,26 @@ struct qcd_sa_t {
 };
 
 /**
- * Get the name of an IKE_SA.
+ * Get the identity of an IKE_SA.
  *
  * @param ike_sa		IKE_SA, checked out or passed to a listener
- * @param sa			receives its SPIs and our role
- * @return				FALSE if it is no IKEv2 SA, or has just one SPI yet
+ * @param sa			receives its SPIs, our role and its unique ID
+ * @return				FALSE if it is not an IKEv2 SA, or has only one SPI yet
  */
 bool qcd_sa_identify(ike_sa_t *ike_sa, qcd_sa_t *sa);
 
 /**
- * Check out an IKE_SA by its name. Waits until no other thread has it, so never
+ * Check out an IKE_SA by its SPIs. Waits until no other thread has it, so never
  * call it in a listener.
  *
  * @param sa			SPIs and role
- * @return				IKE_SA to check in again, NULL if there is none
+ * @return				IKE_SA to check in again, NULL if not found
  */
 ike_sa_t *qcd_sa_checkout(qcd_sa_t *sa);
 
 /**
- * Check out an IKE_SA by its name, unless another one has it now. Waits likewise.
+ * Check out an IKE_SA by its SPIs, if it still has the same unique ID. Waits
+ * like qcd_sa_checkout().
  *
  * @param sa			SPIs, role and unique ID
  * @return				IKE_SA to check in again, NULL if it is gone
@@ -51,7 +52,7 @@ ike_sa_t *qcd_sa_checkout(qcd_sa_t *sa);
 ike_sa_t *qcd_sa_checkout_same(qcd_sa_t *sa);
 
 /**
- * Check in an IKE_SA, or destroy it if that is what it asks for.
+ * Check in an IKE_SA, or destroy it if the status says so.
  *
  * @param ike_sa		IKE_SA, checked out
  * @param status		DESTROY_ME to destroy it
@@ -59,19 +60,19 @@ ike_sa_t *qcd_sa_checkout_same(qcd_sa_t *sa);
 void qcd_sa_checkin(ike_sa_t *ike_sa, status_t status);
 
 /**
- * Delete an IKE_SA and tell its peer, if it is still the same.
+ * Delete an IKE_SA, if it is still the same one, and notify its peer.
  *
  * @param sa			IKE_SA, not checked out
  */
 void qcd_sa_delete(qcd_sa_t *sa);
 
 /**
- * Tell whether an IKE_SA has a task of a type.
+ * Tell whether an IKE_SA has a task of a given type.
  *
  * @param ike_sa		IKE_SA, checked out
- * @param queue			queue to look at
+ * @param queue			queue to search
  * @param type			type of task
- * @return				TRUE if there is one
+ * @return				TRUE if it has
  */
 bool qcd_sa_has_task(ike_sa_t *ike_sa, task_queue_t queue, task_type_t type);
 
@@ -79,17 +80,17 @@ bool qcd_sa_has_task(ike_sa_t *ike_sa, task_queue_t queue, task_type_t type);
  * Tell whether an IKE_SA has a virtual IP.
  *
  * @param ike_sa		IKE_SA, checked out
- * @param local			TRUE for one of ours, FALSE for one of the peer's
- * @return				TRUE if there is one
+ * @param local			TRUE for ours, FALSE for the peer's
+ * @return				TRUE if it has
  */
 bool qcd_sa_has_virtual_ip(ike_sa_t *ike_sa, bool local);
 
 /**
- * Tell whether we can be the initiator of an IKE_SA with the same peer: where it
- * got a virtual IP from us or authenticated with EAP, only the peer can.
+ * Tell whether we can initiate an IKE_SA with the same peer. If the peer got a
+ * virtual IP from us or authenticated with EAP, only the peer can.
  *
  * @param ike_sa		IKE_SA, checked out
- * @return				TRUE if so
+ * @return				TRUE if we can
  */
 bool qcd_sa_is_symmetric(ike_sa_t *ike_sa);
 
@@ -97,28 +98,28 @@ bool qcd_sa_is_symmetric(ike_sa_t *ike_sa);
  * Tell whether the daemon has an IKE_SA with these SPIs, in either role. Waits
  * until no other thread has it, so never call it in a listener.
  *
- * That is the second wall before a token is shown: once there is evidence that the
- * SA is dead, it never should (RFC 6290 section 9.2).
+ * This is the second wall before a token is shown: the daemon should never have
+ * it once there is evidence that the SA is lost (RFC 6290 section 9.2).
  *
  * @param spis			both SPIs
- * @return				TRUE if so
+ * @return				TRUE if it has
  */
 bool qcd_sa_is_alive(const qcd_spis *spis);
 
 /**
- * Hash and compare qcd_spis, to use as keys of a hashtable_t.
+ * Hash and compare qcd_spis, for use as keys of a hashtable_t.
  */
 u_int qcd_spis_hash(const void *key);
 bool qcd_spis_equals(const void *key, const void *other);
 
 /**
- * Hash and compare the addresses of host_t, to use as keys of a hashtable_t.
+ * Hash and compare the addresses of host_t, for use as keys of a hashtable_t.
  */
 u_int qcd_host_hash(const void *key);
 bool qcd_host_equals(const void *key, const void *other);
 
 /**
- * Convert an IP address.
+ * Convert a host_t to an IP address of libqcd.
  *
  * @param host			host, its port is ignored
  * @param address		receives address
@@ -126,25 +127,25 @@ bool qcd_host_equals(const void *key, const void *other);
 void qcd_address_from_host(host_t *host, qcd_address *address);
 
 /**
- * Convert an IP address.
+ * Convert an IP address of libqcd to a host_t.
  *
  * @param address		address
  * @param port			port
- * @return				host, NULL if the address is none
+ * @return				host, NULL if the address is invalid
  */
 host_t *qcd_address_to_host(const qcd_address *address, uint16_t port);
 
 /**
  * Get strong random octets.
  *
- * @param out			receives octets
+ * @param out			receives the octets
  * @param len			number of octets
- * @return				FALSE if there are none to be had
+ * @return				FALSE if the random number generator failed
  */
 bool qcd_random(uint8_t *out, size_t len);
 
 /**
- * Milliseconds of a monotonic clock
+ * Get the time of a monotonic clock in milliseconds.
  */
 uint64_t qcd_now(void);
 

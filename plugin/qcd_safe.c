@@ -5,8 +5,9 @@
 #include <daemon.h>
 
 /**
- * charon.spi_mask and spi_label overwrite bits of our SPIs, which then don't
- * open any more. RFC 6290 section 8.1: off where it is not safe.
+ * Check that no setting changes our SPIs. charon.spi_mask and spi_label
+ * overwrite some of their bits, which breaks the seal. The maker is off where
+ * it is not safe (RFC 6290 section 8.1).
  */
 static bool spis_are_ours()
 {
@@ -28,9 +29,10 @@ static bool spis_are_ours()
 }
 
 /**
- * With the ha plugin, two nodes share SAs that carry one node's SPIs: what one
- * takes for dead may live on the other (RFC 6290 section 9.2). Debian loads the
- * plugin always, it is at work once it is configured.
+ * Check that no other node shares our SAs. With the ha plugin, two nodes share
+ * SAs that have the SPIs of one node. An SA that one node takes for lost may be
+ * alive on the other one (RFC 6290 section 9.2). Debian always loads the
+ * plugin, but it only works once it is configured.
  */
 static bool sas_are_ours()
 {

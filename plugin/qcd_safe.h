@@ -11,10 +11,10 @@
 #include <utils/utils.h>
 
 /**
- * Check if charon is configured so that a token maker can tell which IKE_SAs are
- * its own (RFC 6290 sections 8.1 and 9.2).
+ * Check if the configuration of charon lets a token maker tell which IKE_SAs
+ * are its own (RFC 6290 sections 8.1 and 9.2).
  *
- * @return				FALSE if not (logged)
+ * @return				FALSE if it does not (logged)
  */
 bool qcd_maker_is_safe(void);
 

@@ -33,8 +33,9 @@ struct private_qcd_secrets_t {
 	qcd_store *store;
 
 	/**
-	 * Age of the newest secret in seconds, at that time of the monotonic clock:
-	 * steps of the other one neither hasten nor delay a rotation
+	 * Age of the newest secret in seconds, and the time of the monotonic clock
+	 * at which it had that age: steps of the wall clock neither hasten nor
+	 * delay a rotation
 	 */
 	uint64_t age_offset;
 	uint64_t age_since;
@@ -116,7 +117,7 @@ METHOD(qcd_secrets_t, destroy, void,
 }
 
 /**
- * Log what an administrator should know of the open store
+ * Log what an administrator should know about the open store
  */
 static void log_store(private_qcd_secrets_t *this, qcd_config_t *config,
 					  qcd_store_identity *identity, qcd_store_report *report)
@@ -128,19 +129,19 @@ static void log_store(private_qcd_secrets_t *this, qcd_config_t *config,
 	if (qcd_store_is_volatile(this->store))
 	{
 		DBG1(DBG_CFG, "QCD: %s is in memory (tmpfs): after a reboot, peers of "
-			 "earlier SAs get no answer. Set state_dir to a folder on a disk",
+			 "earlier SAs get no reply. Set state_dir to a folder on a disk",
 			 config->state_dir);
 	}
 	if (!identity->len && !identity->product_len)
 	{
-		DBG1(DBG_CFG, "QCD: this machine has no %s: if a clone of its disk ran "
-			 "elsewhere, nobody would notice, and tokens of live SAs would be "
-			 "shown", QCD_STORE_MACHINE_ID);
+		DBG1(DBG_CFG, "QCD: this machine has no %s: a clone of its disk that "
+			 "runs elsewhere would not be detected, and tokens of live SAs "
+			 "would be shown", QCD_STORE_MACHINE_ID);
 	}
 }
 
 /**
- * Open the store. Its files belong to the user that charon will be once it has
+ * Open the store. Its files belong to the user that charon runs as after it has
  * dropped its privileges.
  */
 static bool open_store(private_qcd_secrets_t *this, qcd_config_t *config)
@@ -173,7 +174,7 @@ static bool open_store(private_qcd_secrets_t *this, qcd_config_t *config)
 }
 
 /**
- * Get what a maker begins with
+ * Get the state that a maker starts with
  */
 static bool get_state(private_qcd_secrets_t *this, qcd_maker_state *state)
 {

@@ -15,8 +15,8 @@
 typedef struct qcd_secrets_t qcd_secrets_t;
 
 /**
- * What a token maker finds again after a crash: its secrets, and the number of
- * its run.
+ * What a token maker recovers after a crash: its secrets and the number of its
+ * run.
  *
  * All methods are thread-safe and wait for the disk, so none may be called in
  * listeners.
@@ -24,20 +24,20 @@ typedef struct qcd_secrets_t qcd_secrets_t;
 struct qcd_secrets_t {
 
 	/**
-	 * Begin another run, as one has used up its SPIs.
+	 * Begin another run, because the current one has used up its SPIs.
 	 *
 	 * @param error			receives a sentence on failure
-	 * @param len			octets at error
+	 * @param len			size of error
 	 * @return				number of the run, 0 if it could not be made durable
 	 */
 	uint16_t (*next_run)(qcd_secrets_t *this, char *error, size_t len);
 
 	/**
-	 * Make a new generation.
+	 * Make a new generation of secrets.
 	 *
 	 * @param newest		receives its secret, to be wiped
 	 * @param error			receives a sentence on failure
-	 * @param len			octets at error
+	 * @param len			size of error
 	 * @return				FALSE if it could not be made durable
 	 */
 	bool (*rotate)(qcd_secrets_t *this, qcd_secret *newest, char *error,
@@ -49,7 +49,7 @@ struct qcd_secrets_t {
 	uint64_t (*get_age)(qcd_secrets_t *this);
 
 	/**
-	 * Get when each generation was made, the newest first.
+	 * Get the times at which the generations were made, newest first.
 	 *
 	 * @param made_at		receives seconds since 1970
 	 * @return				number of generations
@@ -64,11 +64,12 @@ struct qcd_secrets_t {
 };
 
 /**
- * Open the folder of the state and start a run.
+ * Open the state folder and start a run.
  *
  * @param config		settings
- * @param state			receives what a maker begins with, to be wiped
- * @return				instance, NULL if a maker can't be safe here (logged)
+ * @param state			receives the state that a maker starts with, to be wiped
+ * @return				instance, NULL if a maker would not be safe here
+ *						(logged)
  */
 qcd_secrets_t *qcd_secrets_create(qcd_config_t *config, qcd_maker_state *state);
 

@@ -125,7 +125,7 @@ static bool parse_nodes(char *value, qcd_takeover *out)
 }
 
 /**
- * Parse an IP address, or none
+ * Parse an IP address, or an empty value
  */
 static bool parse_address(char *value, qcd_address *out)
 {
@@ -146,7 +146,7 @@ static bool parse_address(char *value, qcd_address *out)
 }
 
 /**
- * Find the index of a word
+ * Find a word among the choices, and get its index
  */
 static bool parse_choice(char *value, const qcd_setting_t *setting, u_int *out)
 {

@@ -4,7 +4,7 @@
  * @defgroup qcd_setting qcd_setting
  * @{ @ingroup qcd
  *
- * Values of settings, as they are written in strongswan.conf.
+ * Values of settings, as written in strongswan.conf.
  */
 
 #ifndef QCD_SETTING_H_
@@ -13,7 +13,7 @@
 #include "qcd_config.h"
 
 /**
- * Roles that a setting concerns
+ * Roles that need a setting
  */
 typedef enum {
 	QCD_MAKER = (1<<0),
@@ -35,8 +35,8 @@ typedef enum {
 } qcd_kind_t;
 
 /**
- * A setting: its key, where its value goes, its default as it would be written
- * in strongswan.conf, and what is allowed
+ * A setting: its key, where its value is stored, its default as written in
+ * strongswan.conf, and the allowed values
  */
 typedef struct {
 	char *key;
@@ -46,23 +46,23 @@ typedef struct {
 	char *def;
 	/** for numbers */
 	uint32_t min, max;
-	/** for choices, in the order of their values from 0 */
+	/** for choices, in the order of their numeric values, which begin at 0 */
 	char *choices[5];
-	/** whether it can be changed while the daemon runs */
+	/** whether it can be changed at runtime */
 	bool live;
 } qcd_setting_t;
 
 /**
- * Parse a boolean, in the words that strongswan.conf knows.
+ * Parse a boolean, using the words that strongswan.conf knows.
  *
  * @param value			value
- * @param out			boolean, untouched on failure
- * @return				FALSE if it is none
+ * @param out			boolean, unchanged on failure
+ * @return				FALSE if the value is not a boolean
  */
 bool qcd_setting_parse_bool(char *value, bool *out);
 
 /**
- * Parse a value and put it to its place. Strings are not cloned.
+ * Parse a value and store it. Strings are not cloned.
  *
  * @param config		settings
  * @param setting		setting
@@ -73,11 +73,11 @@ bool qcd_setting_parse(qcd_config_t *config, const qcd_setting_t *setting,
 					   char *value);
 
 /**
- * Describe the values that a setting may have.
+ * Describe the allowed values of a setting.
  *
  * @param setting		setting
- * @param buf			text to write
- * @param len			room in it
+ * @param buf			buffer for the text
+ * @param len			size of buf
  */
 void qcd_setting_describe(const qcd_setting_t *setting, char *buf, size_t len);
 

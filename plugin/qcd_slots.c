@@ -28,12 +28,12 @@ struct private_qcd_slots_t {
 	hashtable_t *names;
 
 	/**
-	 * How many slots are between the same identities, by a hash of these
+	 * Number of slots between the same identities, by a hash of these
 	 */
 	hashtable_t *identities;
 
 	/**
-	 * Number of the slot that was added last
+	 * Number of the last slot that was added
 	 */
 	uintptr_t last;
 };
@@ -50,7 +50,7 @@ static uintptr_t hash_identities(ike_sa_t *ike_sa)
 }
 
 /**
- * Change the number of slots between identities
+ * Change the number of slots between two identities
  */
 static void change_count(private_qcd_slots_t *this, uintptr_t identities,
 						 int change)

@@ -14,37 +14,40 @@ typedef struct qcd_slot_t qcd_slot_t;
 typedef struct qcd_slots_t qcd_slots_t;
 
 /**
- * A recovery, the state of its jobs, and what it has to be told.
+ * A recovery, the state of its jobs, and what it is to be told.
  */
 struct qcd_slot_t {
-	/** names it in jobs, which may outlive it */
+	/** identifies it in jobs, which may outlive it */
 	uintptr_t number;
 	qcd_recovery_t *recovery;
-	/** its connection, and the next slot of that */
+	/** its connection, and the next slot of the same connection */
 	char *name;
 	qcd_slot_t *next;
-	/** a hash of the identities of both peers, and where the peer was: several
-	 * clients may have the same identity */
+	/** hash of the identities of both peers, and last address of the peer:
+	 * several clients may have the same identity */
 	uintptr_t identities;
 	host_t *peer;
-	/** a step is under way, in that thread; another one is due after it */
+	/** whether a step is running, its thread, and whether another one is due
+	 * after it */
 	bool running;
 	u_int thread;
 	bool again;
 	/** when the next step is due, UINT64_MAX if no job is queued */
 	uint64_t due;
-	/** what the next step tells the recovery: qcd_lost_sa_t, address of the peer */
+	/** what the next step tells the recovery: lost IKE_SAs as qcd_lost_sa_t,
+	 * and the address of the peer */
 	linked_list_t *lost;
 	host_t *resolved;
 	/** whether it waits for other recoveries to end their tries */
 	bool waiting;
-	/** when the peer's name was looked up, and when a hint was heeded */
+	/** when the peer's name was last looked up, and when a hint was last
+	 * followed */
 	uint64_t resolved_at;
 	uint64_t hinted_at;
 };
 
 /**
- * An IKE_SA that the peer of a recovery has lost, too.
+ * Another IKE_SA that the peer of a recovery has lost.
  */
 typedef struct {
 	qcd_wanted_t *wanted;
@@ -52,17 +55,17 @@ typedef struct {
 } qcd_lost_sa_t;
 
 /**
- * The recoveries that are under way: one slot for each connection and peer. Not
+ * The current recoveries: one slot for each connection and peer. Not
  * thread-safe.
  */
 struct qcd_slots_t {
 
 	/**
-	 * Add a slot. There must be none yet for connection and peer.
+	 * Add a slot. Its connection and peer must not have one yet.
 	 *
 	 * @param ike_sa		IKE_SA with the peer
 	 * @param recovery		recovery, adopted
-	 * @return				slot, to remove and destroy
+	 * @return				slot, to be removed and destroyed
 	 */
 	qcd_slot_t *(*add)(qcd_slots_t *this, ike_sa_t *ike_sa,
 					   qcd_recovery_t *recovery);
@@ -70,7 +73,7 @@ struct qcd_slots_t {
 	/**
 	 * Get a slot by its number.
 	 *
-	 * @return				NULL if there is none any more
+	 * @return				NULL if it does not exist any more
 	 */
 	qcd_slot_t *(*get)(qcd_slots_t *this, uintptr_t number);
 
@@ -89,7 +92,8 @@ struct qcd_slots_t {
 	qcd_slot_t *(*find_try)(qcd_slots_t *this, ike_sa_t *ike_sa);
 
 	/**
-	 * Get the first slot of a connection. Its member next leads to the others.
+	 * Get the first slot of a connection. The member next leads to the other
+	 * ones.
 	 *
 	 * @param name			name of the connection
 	 * @return				NULL if there is none
@@ -97,10 +101,10 @@ struct qcd_slots_t {
 	qcd_slot_t *(*get_first)(qcd_slots_t *this, char *name);
 
 	/**
-	 * Count the slots between the same identities, of any connection.
+	 * Count the slots between the same identities, of all connections.
 	 *
 	 * @param slot			one of them
-	 * @return				number of slots, 1 at least
+	 * @return				number of slots, at least 1
 	 */
 	u_int (*count_same)(qcd_slots_t *this, qcd_slot_t *slot);
 
@@ -112,7 +116,7 @@ struct qcd_slots_t {
 	enumerator_t *(*create_enumerator)(qcd_slots_t *this);
 
 	/**
-	 * Remove a slot, which is not destroyed.
+	 * Remove a slot without destroying it.
 	 */
 	void (*remove)(qcd_slots_t *this, qcd_slot_t *slot);
 
@@ -130,24 +134,24 @@ struct qcd_slots_t {
 qcd_slots_t *qcd_slots_create(void);
 
 /**
- * Tell whether an IKE_SA of the same connection may be about a recovery: it is one
- * of its tries, or between the same identities.
+ * Tell whether an IKE_SA of the same connection may concern a recovery: it is
+ * one of its tries, or it is between the same identities.
  *
  * @param slot			recovery
  * @param ike_sa		IKE_SA
- * @return				TRUE if so
+ * @return				TRUE if it may
  */
 bool qcd_slot_is_about(qcd_slot_t *slot, ike_sa_t *ike_sa);
 
 /**
- * Tell whether an IKE_SA ends because somebody wants it to: not by a failure, and
- * not by a step of the recovery.
+ * Tell whether an IKE_SA ends because somebody closes it, and not because of a
+ * failure or a step of the recovery.
  *
  * @param slot			slot
  * @param ike_sa		IKE_SA
  * @param state			state that the IKE_SA enters
- * @param failing		whether the IKE_SA fails if it ends now
- * @return				TRUE if so
+ * @param failing		TRUE if an end of the IKE_SA now is a failure
+ * @return				TRUE if somebody closes it
  */
 bool qcd_slot_is_closing(qcd_slot_t *slot, ike_sa_t *ike_sa,
 						 ike_sa_state_t state, bool failing);
@@ -155,7 +159,7 @@ bool qcd_slot_is_closing(qcd_slot_t *slot, ike_sa_t *ike_sa,
 /**
  * Destroy a slot and its recovery.
  *
- * @param slot			slot, removed
+ * @param slot			slot, already removed
  */
 void qcd_slot_destroy(qcd_slot_t *slot);
 

@@ -17,8 +17,9 @@
 #include <threading/thread.h>
 
 /**
- * Clients at once, octets of a command, milliseconds to send it, octets that a
- * client of events may leave unread
+ * Maximum number of clients; maximum length of a command in octets;
+ * milliseconds to send it; maximum number of octets that a client of events may
+ * leave unread
  */
 #define CLIENTS_MAX 16
 #define COMMAND_MAX 32
@@ -28,15 +29,15 @@
 typedef struct private_qcd_socket_t private_qcd_socket_t;
 
 /**
- * What a client is at
+ * State of a client
  */
 typedef enum {
 	FREE,
 	/** sending its command */
 	ASKING,
-	/** getting its answer */
+	/** receiving its response */
 	ANSWERED,
-	/** getting events */
+	/** receiving events */
 	LISTENING,
 } phase_t;
 
@@ -46,11 +47,11 @@ typedef enum {
 typedef struct {
 	phase_t phase;
 	int fd;
-	/** command as far as it has come, and when it has to be there */
+	/** command received so far, and the time by which it must be complete */
 	char command[COMMAND_MAX + 1];
 	size_t len;
 	uint64_t deadline;
-	/** what is still to be written */
+	/** octets to write */
 	chunk_t out;
 } client_t;
 
@@ -80,23 +81,24 @@ struct private_qcd_socket_t {
 	qcd_events_t *events;
 
 	/**
-	 * Listening socket, and the event that wakes our thread
+	 * Listening socket, and the eventfd that wakes our thread
 	 */
 	int fd, wake;
 
 	/**
-	 * Our thread, which alone has the clients
+	 * Our thread, the only one that accesses the clients
 	 */
 	thread_t *thread;
 	client_t clients[CLIENTS_MAX];
 
 	/**
-	 * Mutex for what follows, held for no longer than it takes to append a line
+	 * Mutex for what follows, held only for as long as it takes to append a
+	 * line
 	 */
 	mutex_t *mutex;
 
 	/**
-	 * Events that were not yet given to clients
+	 * Events that were not passed to clients yet
 	 */
 	chunk_t pending;
 
@@ -113,12 +115,12 @@ static void wake(private_qcd_socket_t *this)
 {
 	uint64_t one = 1;
 
-	/* fails only where the counter is full, then the thread is awake */
+	/* fails only if the counter is full, and then the thread is awake */
 	ignore_result(write(this->wake, &one, sizeof(one)));
 }
 
 /**
- * Take an event, in whatever thread it happens
+ * Receive an event, in whatever thread it is raised
  */
 static void take_event(private_qcd_socket_t *this, chunk_t line)
 {
@@ -142,7 +144,7 @@ static void close_client(client_t *client)
 }
 
 /**
- * Write what a client has to get, as far as it takes it
+ * Write as much of a client's output as the client accepts
  */
 static void write_client(client_t *client)
 {
@@ -195,7 +197,7 @@ static void execute(private_qcd_socket_t *this, client_t *client)
 }
 
 /**
- * Read the command of a client, or see that it left
+ * Read the command of a client, or notice that it has disconnected
  */
 static void read_client(private_qcd_socket_t *this, client_t *client)
 {
@@ -261,7 +263,7 @@ static void accept_client(private_qcd_socket_t *this)
 }
 
 /**
- * Give pending events to the clients that listen
+ * Pass pending events to the clients that listen
  */
 static void distribute(private_qcd_socket_t *this)
 {
@@ -295,9 +297,10 @@ static void distribute(private_qcd_socket_t *this)
 }
 
 /**
- * Close clients that don't send their command, or don't read its answer
+ * Disconnect clients that don't send their command or don't read their response
  *
- * @return				milliseconds until the next may have to be closed
+ * @return				milliseconds until the next client may have to be
+ *						disconnected
  */
 static int expire(private_qcd_socket_t *this)
 {
@@ -325,7 +328,7 @@ static int expire(private_qcd_socket_t *this)
 }
 
 /**
- * Serve those clients for which something happened
+ * Serve the clients whose sockets are ready
  */
 static void serve(private_qcd_socket_t *this, struct pollfd *fds)
 {
@@ -349,7 +352,7 @@ static void serve(private_qcd_socket_t *this, struct pollfd *fds)
 }
 
 /**
- * Our thread
+ * Main function of our thread
  */
 static void *run(private_qcd_socket_t *this)
 {
@@ -365,7 +368,7 @@ static void *run(private_qcd_socket_t *this)
 			client_t *client = &this->clients[i];
 
 			fds[i].fd = client->phase == FREE ? -1 : client->fd;
-			/* one that has asked may close its side, and still gets all */
+			/* a client may close its sending side after its command */
 			fds[i].events = client->phase == ANSWERED ? POLLOUT :
 							client->out.len ? POLLIN | POLLOUT : POLLIN;
 			fds[i].revents = 0;
@@ -400,9 +403,9 @@ static void *run(private_qcd_socket_t *this)
 /**
  * Start our thread with the signals blocked that charon's main thread handles.
  *
- * charon blocks them only after the plugins were created. A thread from before
- * would take a signal that comes while the main thread is busy with another one,
- * and the default action of each of them ends the daemon.
+ * charon blocks them only after it has created the plugins. A thread started
+ * before that could receive a signal while the main thread handles another one.
+ * The default action of each of these signals terminates the daemon.
  */
 static thread_t *start_thread(private_qcd_socket_t *this)
 {

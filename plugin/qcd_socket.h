@@ -14,17 +14,19 @@
 typedef struct qcd_socket_t qcd_socket_t;
 
 /**
- * UNIX socket that serves the qcd command, for root and our own user only.
+ * UNIX socket for the qcd command. Only root and the daemon's own user may
+ * connect.
  *
- * A client sends one line, gets lines of JSON, and is closed; one that sends
- * "events" gets a line for each event until it leaves. A thread of our own
- * serves them all and waits for none of them, so a slow, broken or hostile
- * client holds up nobody, and one that does not read is closed.
+ * A client sends one line, receives lines of JSON, and is disconnected. A
+ * client that sends "events" receives a line for each event until it
+ * disconnects. One thread of the plugin serves all clients and waits for none
+ * of them. A slow, broken or hostile client thus delays nobody. A client that
+ * does not read is disconnected.
  */
 struct qcd_socket_t {
 
 	/**
-	 * Destroy a qcd_socket_t, close all clients.
+	 * Destroy a qcd_socket_t and disconnect all clients.
 	 */
 	void (*destroy)(qcd_socket_t *this);
 };
@@ -33,9 +35,9 @@ struct qcd_socket_t {
  * Create a qcd_socket_t.
  *
  * @param path			path of the socket
- * @param control		commands, outlive the socket
- * @param events		events, outlive the socket
- * @return				instance, NULL if there can be no such socket (logged)
+ * @param control		commands, must outlive the socket
+ * @param events		events, must outlive the socket
+ * @return				instance, NULL if the socket can't be created (logged)
  */
 qcd_socket_t *qcd_socket_create(char *path, qcd_control_t *control,
 								qcd_events_t *events);

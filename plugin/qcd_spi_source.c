@@ -6,8 +6,8 @@
 #include <threading/mutex.h>
 
 /**
- * Largest table of IKE_SAs for which SPIs are searched, a search costs about
- * ten milliseconds then
+ * Largest table of IKE_SAs for which SPIs are searched. A search then takes
+ * about ten milliseconds.
  */
 #define IKESA_TABLE_MAX 65536
 
@@ -29,34 +29,35 @@ struct private_qcd_spi_source_t {
 	qcd_promises_t *promises;
 
 	/**
-	 * Runs
+	 * Provides runs
 	 */
 	qcd_secrets_t *secrets;
 
 	/**
-	 * Mutex for a new run, held while the disk is waited for, and set when its
-	 * number can't be made durable any more
+	 * Mutex for a new run, held while waiting for the disk, and whether the
+	 * number of a run can't be made durable any more
 	 */
 	mutex_t *run_mutex;
 	bool failed;
 
 	/**
-	 * Bits of an IKE_SA's SPI that charon keeps when the SA gets a new one for
+	 * Bits of an IKE_SA's SPI that charon keeps when the SA gets a new SPI for
 	 * another try, constant
 	 */
 	uint64_t kept_bits;
 
 	/**
-	 * SPIs that were minted in search of one with certain kept bits, by their
-	 * own, 0 where there is none; NULL if no SPIs are searched. And their mutex
+	 * Spare SPIs, indexed by their kept bits, which were minted while searching
+	 * for other kept bits. 0 for none; NULL if SPIs are not searched. And their
+	 * mutex.
 	 */
 	uint64_t *spares;
 	mutex_t *mutex;
 };
 
 /**
- * Mint an SPI with a new run number, as the current run has used up its own,
- * unless another thread was faster
+ * Mint an SPI in a new run, because the current run has used up its SPIs.
+ * Another thread may already have begun the new run.
  */
 static bool mint_in_new_run(private_qcd_spi_source_t *this, qcd_spi *spi)
 {
@@ -77,8 +78,8 @@ static bool mint_in_new_run(private_qcd_spi_source_t *this, qcd_spi *spi)
 		else
 		{
 			this->failed = TRUE;
-			DBG1(DBG_IKE, "QCD: no more IKE_SAs with a token until the next "
-				 "start: %s", error);
+			DBG1(DBG_IKE, "QCD: new IKE_SAs get no token until the daemon "
+				 "restarts: %s", error);
 		}
 	}
 	this->run_mutex->unlock(this->run_mutex);
@@ -86,7 +87,7 @@ static bool mint_in_new_run(private_qcd_spi_source_t *this, qcd_spi *spi)
 }
 
 /**
- * Mint an SPI, in a new run where necessary
+ * Mint an SPI, in a new run if necessary
  */
 static bool mint(private_qcd_spi_source_t *this, uint64_t *out)
 {
@@ -102,7 +103,7 @@ static bool mint(private_qcd_spi_source_t *this, uint64_t *out)
 }
 
 /**
- * Exchange the spare SPI that has certain kept bits
+ * Replace the spare SPI that has certain kept bits, and get the old one
  */
 static uint64_t swap_spare(private_qcd_spi_source_t *this, uint64_t bits,
 						   uint64_t spi)
@@ -117,8 +118,8 @@ static uint64_t swap_spare(private_qcd_spi_source_t *this, uint64_t bits,
 }
 
 /**
- * Mint an SPI that has the kept bits of another one. What is minted on the way
- * serves later searches, so that they are short where they are many.
+ * Mint an SPI that has the kept bits of another one. SPIs that are minted on
+ * the way serve later searches, so searches are short where many are needed.
  */
 static bool mint_like(private_qcd_spi_source_t *this, uint64_t old,
 					  uint64_t *out)
@@ -142,7 +143,7 @@ static bool mint_like(private_qcd_spi_source_t *this, uint64_t old,
 }
 
 /**
- * Get a random SPI that nobody takes for one of ours, also once charon has
+ * Get a random SPI that nobody takes for one of ours, even after charon has
  * merged bits of the old one into it
  */
 static uint64_t random_spi(private_qcd_spi_source_t *this, uint64_t old)
@@ -174,9 +175,9 @@ CALLBACK(get_spi, uint64_t,
 	uint64_t old = 0, spi;
 	bool minted;
 
-	/* charon replaces the SPI only of an SA that this thread has checked out
+	/* charon only replaces the SPI of an SA that this thread has checked out
 	 * and that is connecting, see new_initiator_spi() of its manager. A new SA
-	 * that is made meanwhile may look like that one, it does no harm. */
+	 * that is created meanwhile may look like that one, which is harmless. */
 	if (ike_sa && ike_sa->get_state(ike_sa) == IKE_CONNECTING)
 	{
 		id = ike_sa->get_id(ike_sa);
@@ -204,8 +205,9 @@ METHOD(qcd_spi_source_t, destroy, void,
 }
 
 /**
- * Find out which bits of an SPI charon keeps when an IKE_SA is tried again: so
- * many as its table of IKE_SAs has rows (new_initiator_spi() of its manager)
+ * Determine which bits of an SPI charon keeps when it retries an IKE_SA: as
+ * many as index the rows of its table of IKE_SAs (new_initiator_spi() of its
+ * manager)
  */
 static void init_spares(private_qcd_spi_source_t *this)
 {
@@ -222,7 +224,7 @@ static void init_spares(private_qcd_spi_source_t *this)
 	if (rows > IKESA_TABLE_MAX)
 	{
 		DBG1(DBG_CFG, "QCD: %s.ikesa_table_size is above %d: an IKE_SA that "
-			 "charon tries again gets no token. Set it to %d or less", lib->ns,
+			 "charon retries gets no token. Set it to %d or less", lib->ns,
 			 IKESA_TABLE_MAX, IKESA_TABLE_MAX);
 	}
 	else if (rows > 1)

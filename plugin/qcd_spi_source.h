@@ -14,21 +14,21 @@
 typedef struct qcd_spi_source_t qcd_spi_source_t;
 
 /**
- * Gives charon its IKE SPIs, all of which are sealed.
+ * Provides charon's IKE SPIs, all of which are sealed.
  */
 struct qcd_spi_source_t {
 
 	/**
-	 * Destroy a qcd_spi_source_t, SPIs are charon's own again.
+	 * Destroy a qcd_spi_source_t. charon then uses its own SPIs again.
 	 */
 	void (*destroy)(qcd_spi_source_t *this);
 };
 
 /**
- * Let all IKE SPIs be sealed from now on.
+ * Provide charon with sealed IKE SPIs from now on.
  *
- * @param promises		mints them; both outlive it
- * @param secrets		runs
+ * @param promises		mints the SPIs; both objects must outlive the instance
+ * @param secrets		provides the runs
  * @return				instance
  */
 qcd_spi_source_t *qcd_spi_source_create(qcd_promises_t *promises,

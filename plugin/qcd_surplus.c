@@ -4,7 +4,7 @@
 #include "qcd_found.h"
 
 /**
- * Milliseconds that the peer has to answer on one of several IKE_SAs
+ * Milliseconds that the peer has to respond on one of several IKE_SAs
  */
 #define PEERS_TIME_MS 1000
 
@@ -21,13 +21,13 @@ struct private_qcd_surplus_t {
 	qcd_surplus_t public;
 
 	/**
-	 * IKE_SAs that we initiate, and those that are established
+	 * IKE_SAs that we initiate, and established IKE_SAs
 	 */
 	qcd_pending_t *pending;
 	qcd_peers_t *peers;
 
 	/**
-	 * How the peer is reached
+	 * Reaches the peer
 	 */
 	qcd_connector_t *connector;
 
@@ -37,12 +37,12 @@ struct private_qcd_surplus_t {
 	qcd_wanted_t *wanted;
 
 	/**
-	 * IKE_SAs that were there when the recovery began, as uint32_t
+	 * IKE_SAs that existed when the recovery began, as uint32_t
 	 */
 	array_t *before;
 
 	/**
-	 * When the peer was asked which IKE_SAs it has, 0 if it was not
+	 * When the peer was asked which IKE_SAs it has, 0 if it was not asked
 	 */
 	uint64_t asked;
 };
@@ -70,7 +70,7 @@ METHOD(qcd_surplus_t, note_before, void,
 }
 
 /**
- * Delete the IKE_SAs that the peer has, too, except for one
+ * Delete the IKE_SAs that the peer has as well, except for one
  *
  * @param all			array of qcd_found_t
  */

@@ -17,32 +17,34 @@
 typedef struct qcd_surplus_t qcd_surplus_t;
 
 /**
- * Ends up with one IKE_SA where a recovery finds several that have all CHILD_SAs,
- * as where both peers initiated one. Called by one thread at a time.
+ * Reduces several IKE_SAs with all CHILD_SAs to one. A recovery finds several
+ * if, for example, both peers initiated one. Only one thread at a time may call
+ * methods.
  */
 struct qcd_surplus_t {
 
 	/**
-	 * Note which IKE_SAs were there when the recovery began: they stay.
+	 * Note which IKE_SAs existed when the recovery began: they are kept.
 	 *
 	 * @param all			array of qcd_found_t
-	 * @param proved		FALSE if the peer has just initiated the youngest one, which
-	 *						counts like those to come
+	 * @param proved		FALSE if the peer has just initiated the youngest
+	 *						one, which is then treated like later ones
 	 */
 	void (*note_before)(qcd_surplus_t *this, array_t *all, bool proved);
 
 	/**
-	 * There are several: ask the peer which of them it has as well, and delete all
-	 * of these but one. Both peers keep the same one. Checks out IKE_SAs.
+	 * Handle that there are several IKE_SAs: ask the peer which of them it has
+	 * as well, and delete all of these but one. Both peers keep the same one.
+	 * Checks out IKE_SAs.
 	 *
 	 * @param peer_cfg		current configuration
 	 * @param lost			unique ID of the lost IKE_SA
-	 * @return				when to call again, qcd_now()
+	 * @return				when to call again, as qcd_now()
 	 */
 	uint64_t (*tidy)(qcd_surplus_t *this, peer_cfg_t *peer_cfg, uint32_t lost);
 
 	/**
-	 * There is only one.
+	 * Handle that there is only one IKE_SA.
 	 */
 	void (*reset)(qcd_surplus_t *this);
 
@@ -55,10 +57,10 @@ struct qcd_surplus_t {
 /**
  * Create a qcd_surplus_t.
  *
- * @param pending		IKE_SAs that we initiate, outlive it
- * @param peers			IKE_SAs that are established, outlive it
- * @param connector		how the peer is reached, outlives it
- * @param wanted		what has to be up, outlives it
+ * @param pending		IKE_SAs that we initiate, must outlive the instance
+ * @param peers			established IKE_SAs, must outlive the instance
+ * @param connector		reaches the peer, must outlive the instance
+ * @param wanted		what has to be up, must outlive the instance
  * @return				instance
  */
 qcd_surplus_t *qcd_surplus_create(qcd_pending_t *pending,

@@ -38,24 +38,24 @@ struct private_qcd_taker_t {
 	qcd_tokens_t *tokens;
 
 	/**
-	 * IKE_SAs that are established
+	 * Established IKE_SAs
 	 */
 	qcd_peers_t *peers;
 
 	/**
-	 * Recoveries, and what tells them what happens
+	 * Recoveries, and the listener that reports to them
 	 */
 	qcd_recoveries_t *recoveries;
 	qcd_observer_t *observer;
 
 	/**
-	 * Sees peers that initiate an IKE_SA
+	 * Handles peers that initiate an IKE_SA
 	 */
 	qcd_returns_t *returns;
 };
 
 /**
- * Job that drops an IKE_SA: which one, and where its token came from
+ * Job that drops an IKE_SA: the SA, and the source of its token
  */
 typedef struct {
 	private_qcd_taker_t *this;
@@ -73,7 +73,7 @@ static void drop_destroy(drop_t *drop)
 }
 
 /**
- * Tell whether an IKE_SA is one that should be up
+ * Tell whether an IKE_SA should be up
  */
 static bool should_be_up(ike_sa_t *ike_sa)
 {
@@ -83,7 +83,7 @@ static bool should_be_up(ike_sa_t *ike_sa)
 		case IKE_REKEYING:
 			return TRUE;
 		case IKE_DELETING:
-			/* where it is closed only to be opened again */
+			/* if it is closed only to be opened again */
 			return ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING) &&
 				   !lib->settings->get_bool(lib->settings,
 								"%s.make_before_break", QCD_MAKE_BEFORE_BREAK,
@@ -94,7 +94,7 @@ static bool should_be_up(ike_sa_t *ike_sa)
 }
 
 /**
- * Begin to bring up again what was on an IKE_SA, as configured
+ * Begin to re-establish what was on an IKE_SA, as configured
  */
 static void replace(private_qcd_taker_t *this, ike_sa_t *ike_sa)
 {
@@ -110,7 +110,7 @@ static void replace(private_qcd_taker_t *this, ike_sa_t *ike_sa)
 #ifdef ME
 	if (peer_cfg->is_mediation(peer_cfg) &&
 		!qcd_sa_has_task(ike_sa, TASK_QUEUE_QUEUED, TASK_IKE_DELETE))
-	{	/* has no children, charon knows how to keep it up */
+	{	/* it has no CHILD_SAs, and charon knows how to keep it up */
 		ike_sa->reestablish(ike_sa);
 		return;
 	}
@@ -128,7 +128,7 @@ static void replace(private_qcd_taker_t *this, ike_sa_t *ike_sa)
 }
 
 /**
- * Drop an IKE_SA that its peer has lost, and begin to bring up again what was on
+ * Drop an IKE_SA that its peer has lost, and begin to re-establish what was on
  * it. Nothing is sent on the IKE_SA (RFC 6290 sections 3 and 4.5).
  */
 static void drop_sa(private_qcd_taker_t *this, ike_sa_t *ike_sa, qcd_spis *spis,
@@ -139,7 +139,7 @@ static void drop_sa(private_qcd_taker_t *this, ike_sa_t *ike_sa, qcd_spis *spis,
 	this->events->raise(this->events, QCD_EVENT_VERIFIED, spis, src,
 						ike_sa->get_name(ike_sa));
 	replace(this, ike_sa);
-	/* as charon does where an SA is given up after retransmissions */
+	/* as charon does if it gives up an SA after retransmissions */
 	if (state != IKE_CONNECTING && state != IKE_REKEYED)
 	{
 		charon->bus->ike_updown(charon->bus, ike_sa, FALSE);
@@ -173,10 +173,11 @@ static job_requeue_t drop_job(drop_t *drop)
 }
 
 /**
- * Drop an IKE_SA in a job: the receiver's thread must not wait for the SA
+ * Drop an IKE_SA in a job, because the receiver's thread must not wait for the
+ * SA
  *
  * @param sa			IKE_SA whose token was verified
- * @param src			where the token came from
+ * @param src			source of the token
  */
 static void queue_drop(private_qcd_taker_t *this, qcd_sa_t *sa, host_t *src)
 {
@@ -202,9 +203,9 @@ static void queue_drop(private_qcd_taker_t *this, qcd_sa_t *sa, host_t *src)
 }
 
 /**
- * Handle a message with tokens. Whatever it brings, it gets no response, and
- * without a token that matches no SA changes its state (RFC 6290 sections 4.5
- * and 8.2, RFC 7296 sections 1.5 and 2.21.4).
+ * Handle a message with tokens. It gets no response, whatever it contains.
+ * Without a matching token, no SA changes its state (RFC 6290 sections 4.5 and
+ * 8.2, RFC 7296 sections 1.5 and 2.21.4).
  */
 static void handle(private_qcd_taker_t *this, packet_t *packet,
 				   qcd_message *message)
@@ -231,9 +232,9 @@ static void handle(private_qcd_taker_t *this, packet_t *packet,
 }
 
 /**
- * Take a packet that shows tokens, and only that. It would reach neither an
- * IKE_SA nor a listener, with the mediation extension charon takes it for a
- * connectivity check.
+ * Consume a packet that shows tokens and contains nothing else. It would reach
+ * neither an IKE_SA nor a listener. With the mediation extension, charon would
+ * take it for a connectivity check.
  */
 CALLBACK(consume, bool,
 	private_qcd_taker_t *this, packet_t *packet, chunk_t data)
@@ -304,7 +305,7 @@ qcd_taker_t *qcd_taker_create(qcd_config_t *config, qcd_events_t *events,
 		.tokens = tokens,
 		.peers = qcd_peers_create(),
 	);
-	/* the bus calls them in this order: a step is to find what peers knows */
+	/* the bus calls them in this order: a step must find what peers knows */
 	this->recoveries = qcd_recoveries_create(events, pending, this->peers);
 	this->observer = qcd_observer_create(this->recoveries);
 	this->returns = qcd_returns_create(config, pending, this->peers, tokens,

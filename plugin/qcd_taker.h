@@ -18,28 +18,28 @@
 typedef struct qcd_taker_t qcd_taker_t;
 
 /**
- * Token taker, RFC 6290: keeps the tokens of peers, sees them in unprotected
- * messages, and recovers the IKE_SAs that they prove lost.
+ * Token taker, RFC 6290: keeps the tokens of peers, checks the tokens in
+ * unprotected messages, and recovers the IKE_SAs that they prove lost.
  */
 struct qcd_taker_t {
 
 	/**
-	 * Tell whether we hold a token of an IKE_SA's peer.
+	 * Tell whether we hold a token of the peer of an IKE_SA.
 	 *
 	 * @param sa			IKE_SA
-	 * @return				TRUE if so
+	 * @return				TRUE if we do
 	 */
 	bool (*holds_token)(qcd_taker_t *this, qcd_sa_t *sa);
 
 	/**
-	 * Add an object for each recovery that is under way.
+	 * Add an object for each current recovery.
 	 *
 	 * @param json			lines
 	 */
 	void (*describe)(qcd_taker_t *this, qcd_json_t *json);
 
 	/**
-	 * Destroy a qcd_taker_t. No thread receives packets any more.
+	 * Destroy a qcd_taker_t. No thread may receive packets any more.
 	 */
 	void (*destroy)(qcd_taker_t *this);
 };
@@ -47,10 +47,10 @@ struct qcd_taker_t {
 /**
  * Create a token taker.
  *
- * @param config		settings, outlive the taker
- * @param events		events, outlive the taker
+ * @param config		settings, must outlive the taker
+ * @param events		events, must outlive the taker
  * @param receiver		receiver, calls the taker until it is destroyed
- * @param pending		IKE_SAs that we initiate, outlive the taker
+ * @param pending		IKE_SAs that we initiate, must outlive the taker
  * @return				token taker, NULL on failure (logged)
  */
 qcd_taker_t *qcd_taker_create(qcd_config_t *config, qcd_events_t *events,

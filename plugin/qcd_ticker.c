@@ -9,7 +9,7 @@
 #include <threading/mutex.h>
 
 /**
- * So many times what the work took is the rest after it
+ * The rest after the work, as a multiple of the time that the work took
  */
 #define REST_SHARE 40
 
@@ -26,13 +26,13 @@ struct private_qcd_ticker_t {
 	qcd_ticker_t public;
 
 	/**
-	 * Work, and what it works with
+	 * Does the work, and its argument
 	 */
 	qcd_ticker_work_t work;
 	void *user;
 
 	/**
-	 * Mutex of the work. No listener takes it.
+	 * Mutex for the work. No listener takes it.
 	 */
 	mutex_t *working;
 
@@ -48,13 +48,13 @@ struct private_qcd_ticker_t {
 	uint64_t due;
 
 	/**
-	 * Until when we rest
+	 * When the current rest ends
 	 */
 	uint64_t rested;
 };
 
 /**
- * A job that works at a time, unless another one is due earlier
+ * A job that works at a given time, unless another job is due earlier
  */
 typedef struct {
 	private_qcd_ticker_t *this;
@@ -62,8 +62,8 @@ typedef struct {
 } shift_t;
 
 /**
- * Microseconds that this thread has used the processor for. What it waits for a
- * lock is no load.
+ * Get the processor time of this thread in microseconds. Time spent waiting for
+ * a lock does not count.
  */
 static uint64_t used()
 {
@@ -76,7 +76,7 @@ static uint64_t used()
 static void work_at(private_qcd_ticker_t *this, uint64_t at);
 
 /**
- * Work, and see to it that it is done again
+ * Work, and schedule the next run
  */
 static void work_now(private_qcd_ticker_t *this)
 {
@@ -99,7 +99,7 @@ static void work_now(private_qcd_ticker_t *this)
 }
 
 /**
- * Job that works
+ * Job that does the work
  */
 static job_requeue_t execute(shift_t *shift)
 {
@@ -121,8 +121,8 @@ static job_requeue_t execute(shift_t *shift)
 }
 
 /**
- * Queue or schedule a job that works at a time. What comes at once is as urgent
- * as the message that asks for it.
+ * Queue or schedule a job that works at a given time. Work without a delay is
+ * as urgent as the message that requests it.
  */
 static void schedule(private_qcd_ticker_t *this, uint64_t at, u_int delay)
 {
@@ -146,7 +146,7 @@ static void schedule(private_qcd_ticker_t *this, uint64_t at, u_int delay)
 }
 
 /**
- * Have the work done at a time, if it is not done earlier anyway
+ * Have the work done at a given time, unless it is done earlier anyway
  */
 static void work_at(private_qcd_ticker_t *this, uint64_t at)
 {

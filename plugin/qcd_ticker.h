@@ -13,29 +13,30 @@
 typedef struct qcd_ticker_t qcd_ticker_t;
 
 /**
- * Work that is done each time.
+ * Does the work once.
  *
- * @param user			what it works with
- * @return				milliseconds until it is to be done again, 0 if it need not
+ * @param user			what was passed to qcd_ticker_create()
+ * @return				milliseconds until it has to be done again, 0 if it need
+ *						not be
  */
 typedef u_int (*qcd_ticker_work_t)(void *user);
 
 /**
- * Does work when it is asked to, and again as long as there is some. Never twice
- * at the same time, and never for more than a few per cent of a processor: after
- * it has worked it rests for so many times what that took.
+ * Does work on request, and repeats it as long as there is any. The work never
+ * runs twice at the same time, and it uses only a few per cent of a processor:
+ * after each run the ticker rests for a multiple of the time that the run took.
  */
 struct qcd_ticker_t {
 
 	/**
-	 * Have the work done soon. May be called in a listener.
+	 * Request the work. May be called in a listener.
 	 *
 	 * @param delay			milliseconds from now
 	 */
 	void (*work)(qcd_ticker_t *this, u_int delay);
 
 	/**
-	 * Destroy a qcd_ticker_t. There are no jobs any more.
+	 * Destroy a qcd_ticker_t. All jobs must have ended.
 	 */
 	void (*destroy)(qcd_ticker_t *this);
 };
@@ -43,8 +44,8 @@ struct qcd_ticker_t {
 /**
  * Create a qcd_ticker_t.
  *
- * @param work			work
- * @param user			passed to it
+ * @param work			does the work
+ * @param user			passed to work
  * @return				instance
  */
 qcd_ticker_t *qcd_ticker_create(qcd_ticker_work_t work, void *user);

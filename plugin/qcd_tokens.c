@@ -11,7 +11,7 @@
 #include <threading/mutex.h>
 
 /**
- * Octets of a notify payload before its SPI and its data, RFC 7296 3.10
+ * Octets of a notify payload before its SPI and data, RFC 7296 section 3.10
  */
 #define NOTIFY_HEADER_LEN 8
 
@@ -29,12 +29,12 @@ struct private_qcd_tokens_t {
 
 	/**
 	 * Mutex for what follows. Listeners take it while they hold the bus, so
-	 * nothing that needs the bus is called with it.
+	 * nothing that needs the bus is called while it is held.
 	 */
 	mutex_t *mutex;
 
 	/**
-	 * SAs whose peer gave us a token, as entry_t by its spis
+	 * SAs whose peer gave us a token, as entry_t by SPIs
 	 */
 	hashtable_t *held;
 
@@ -44,23 +44,24 @@ struct private_qcd_tokens_t {
 	qcd_taker *taker;
 
 	/**
-	 * IKE_SAs by the SPIs that their CHILD_SAs send to
+	 * IKE_SAs by the SPIs to which their CHILD_SAs send
 	 */
 	qcd_outbound_t *outbound;
 };
 
 /**
- * An IKE_SA and what we hold of its peer's tokens
+ * An IKE_SA, and the tokens of its peer that we hold
  */
 typedef struct {
 	qcd_sa_t sa;
 	qcd_held held;
-	/** tokens for the SA that replaces this one, until that has its name */
+	/** tokens for the SA that replaces this one, until the SPIs of that are
+	 * known */
 	qcd_held next;
 } entry_t;
 
 /**
- * Get the entry of an IKE_SA, make one if there is none
+ * Get the entry of an IKE_SA, creating it if necessary
  */
 static entry_t *get_entry(private_qcd_tokens_t *this, qcd_sa_t *sa)
 {
@@ -90,7 +91,7 @@ static void entry_destroy(entry_t *entry)
 }
 
 /**
- * Store a token with its IKE_SA, or keep it for the one that replaces that
+ * Store a token with its IKE_SA, or with the one that is about to replace it
  */
 static void store(private_qcd_tokens_t *this, qcd_sa_t *sa, qcd_token *token,
 				  bool next)
@@ -104,7 +105,7 @@ static void store(private_qcd_tokens_t *this, qcd_sa_t *sa, qcd_token *token,
 }
 
 /**
- * Forget tokens for the next SA, they came with a rekeying that failed
+ * Forget the tokens for the next SA, which came with a rekeying that failed
  */
 static void forget_next(private_qcd_tokens_t *this, qcd_sa_t *sa)
 {
@@ -143,11 +144,11 @@ static void store_all(private_qcd_tokens_t *this, ike_sa_t *ike_sa, qcd_sa_t *sa
 		}
 		left--;
 		data = notify->get_notification_data(notify);
-		/* RFC 6290 section 4.1: the SPI size MUST be zero. charon tells just
-		 * the SPIs that it expects, but how long the whole is. */
+		/* RFC 6290 section 4.1: the SPI size MUST be zero. charon only returns
+		 * SPIs that it expects, but also the length of the whole payload. */
 		if (payload->get_length(payload) != NOTIFY_HEADER_LEN + data.len)
 		{
-			DBG1(DBG_IKE, "QCD: ignoring token of %H, it has an SPI",
+			DBG1(DBG_IKE, "QCD: ignoring token of %H, its notify has an SPI",
 				 ike_sa->get_other_host(ike_sa));
 		}
 		else if (qcd_token_read(&token, data.ptr, data.len) == QCD_OK)
@@ -167,7 +168,7 @@ static void store_all(private_qcd_tokens_t *this, ike_sa_t *ike_sa, qcd_sa_t *sa
 }
 
 /**
- * Does a CREATE_CHILD_SA message replace the IKE_SA?
+ * Tell whether a CREATE_CHILD_SA message rekeys the IKE_SA
  */
 static bool is_ike_rekeying(message_t *message)
 {
@@ -191,7 +192,7 @@ static bool is_ike_rekeying(message_t *message)
 
 /**
  * Store the tokens of a protected message with the SA that they belong to.
- * charon refuses notifies of these exchanges that were not encrypted before it
+ * charon rejects notifies of these exchanges that were not encrypted before it
  * calls us.
  */
 static void store_incoming(private_qcd_tokens_t *this, ike_sa_t *ike_sa,
@@ -201,8 +202,8 @@ static void store_incoming(private_qcd_tokens_t *this, ike_sa_t *ike_sa,
 
 	if (type == CREATE_CHILD_SA && is_ike_rekeying(message))
 	{
-		/* RFC 6290 section 4.3: the responder's, for the new SA; the initiator
-		 * can't have one for it yet */
+		/* RFC 6290 section 4.3: the token of the responder, for the new SA. The
+		 * initiator can't have a token for that SA yet. */
 		if (!message->get_request(message))
 		{
 			forget_next(this, sa);
@@ -211,7 +212,7 @@ static void store_incoming(private_qcd_tokens_t *this, ike_sa_t *ike_sa,
 	}
 	else if ((int)type == QCD_IKE_FOLLOWUP_KE)
 	{
-		/* ends a rekeying that took several key exchanges */
+		/* it ends a rekeying with several key exchanges */
 		store_all(this, ike_sa, sa, message, TRUE);
 	}
 	else if (type == IKE_AUTH || type == CREATE_CHILD_SA ||
@@ -247,7 +248,7 @@ METHOD(listener_t, ike_keys, bool,
 	{
 		return TRUE;
 	}
-	/* the SA that replaces the old one has got its name */
+	/* the SPIs of the SA that replaces the old one are now known */
 	this->mutex->lock(this->mutex);
 	entry = this->held->get(this->held, &old.ike.spis);
 	if (entry && entry->next.num)
@@ -261,7 +262,7 @@ METHOD(listener_t, ike_keys, bool,
 }
 
 /**
- * Remove all that belongs to an IKE_SA, also under SPIs that it had before
+ * Remove all entries of an IKE_SA, including those under its former SPIs
  */
 static void remove_all(private_qcd_tokens_t *this, uint32_t unique_id)
 {
@@ -289,10 +290,10 @@ METHOD(listener_t, ike_state_change, bool,
 	qcd_sa_t sa;
 
 	if (state == IKE_CREATED)
-	{	/* reset for another try; that is rare, so look at all of them */
+	{	/* reset for another try; that is rare, so search all entries */
 		remove_all(this, ike_sa->get_unique_id(ike_sa));
 	}
-	/* RFC 6290 section 5.3: the token goes with its SA */
+	/* RFC 6290 section 5.3: the token is deleted with its SA */
 	else if (state == IKE_DESTROYING && qcd_sa_identify(ike_sa, &sa))
 	{
 		this->mutex->lock(this->mutex);
@@ -304,9 +305,9 @@ METHOD(listener_t, ike_state_change, bool,
 }
 
 /**
- * Find the SAs that a message may be about: the one of its IKE SPIs or, where
- * there is none and it tells of an ESP SPI, those that send to that (RFC 6290
- * section 8.2)
+ * Find the SAs that a message may be about. That is the SA with its IKE SPIs.
+ * If there is none and the message names an ESP SPI, these are the SAs that
+ * send to that SPI (RFC 6290 section 8.2).
  */
 static u_int find_entries(private_qcd_tokens_t *this, qcd_message *message,
 						  entry_t *entries[QCD_OUTBOUND_MAX])
@@ -333,7 +334,7 @@ static u_int find_entries(private_qcd_tokens_t *this, qcd_message *message,
 }
 
 /**
- * Look for the one of some SAs whose peer gave us a token of a message
+ * Find the SA, out of several, whose peer gave us a token of a message
  */
 static qcd_event_t check(private_qcd_tokens_t *this, qcd_message *message,
 						 entry_t **entries, u_int count, qcd_sa_t *sa)
@@ -364,9 +365,9 @@ METHOD(qcd_tokens_t, verify, qcd_event_t,
 	qcd_address source;
 	u_int count;
 
-	/* RFC 6290 section 3: from any address, it is just a part of the limit's
-	 * key; messages about SAs that we don't have are none of its business
-	 * (RFC 6290 sections 8.1 and 8.2, RFC 7296 section 2.4) */
+	/* RFC 6290 section 3: the token may come from any address, which is only a
+	 * part of the limit's key. Messages about SAs that we don't have are not
+	 * limited (RFC 6290 sections 8.1 and 8.2, RFC 7296 section 2.4). */
 	qcd_address_from_host(src, &source);
 
 	this->mutex->lock(this->mutex);
@@ -433,7 +434,7 @@ METHOD(qcd_tokens_t, destroy, void,
 }
 
 /**
- * Begin with fresh keys
+ * Initialize the taker with fresh keys
  */
 static bool init_taker(private_qcd_tokens_t *this, qcd_config_t *config)
 {
@@ -447,7 +448,7 @@ static bool init_taker(private_qcd_tokens_t *this, qcd_config_t *config)
 	}
 	else
 	{
-		DBG1(DBG_CFG, "QCD: no random numbers to be had: the token taker is "
+		DBG1(DBG_CFG, "QCD: no random numbers available: the token taker is "
 			 "off");
 	}
 	qcd_wipe(random, sizeof(random));

@@ -17,7 +17,7 @@
 typedef struct qcd_tokens_t qcd_tokens_t;
 
 /**
- * Tokens of peers, as digests with the IKE_SAs that they belong to.
+ * Tokens of peers, kept as digests together with their IKE_SAs.
  */
 struct qcd_tokens_t {
 
@@ -31,33 +31,33 @@ struct qcd_tokens_t {
 	 * for its SA. Thread-safe.
 	 *
 	 * @param message		message
-	 * @param src			where it came from
+	 * @param src			its source
 	 * @param sa			receives the SA if the peer has lost it
 	 * @return				QCD_EVENT_VERIFIED if the peer has lost the SA,
-	 *						QCD_EVENT_MAX if that was known before, or else
+	 *						QCD_EVENT_MAX if that was known before, otherwise
 	 *						QCD_EVENT_REFUSED, _UNCHECKED or _UNKNOWN
 	 */
 	qcd_event_t (*verify)(qcd_tokens_t *this, qcd_message *message,
 						  host_t *src, qcd_sa_t *sa);
 
 	/**
-	 * Get how long the recovery of an SA is to be put off, so that those of many
-	 * don't all come at once.
+	 * Get the delay for the recovery of an SA, so that many recoveries don't
+	 * begin at the same time.
 	 *
-	 * @return				milliseconds, 0 for a single one
+	 * @return				milliseconds, 0 for a single recovery
 	 */
 	u_int (*get_delay)(qcd_tokens_t *this);
 
 	/**
-	 * Check if we hold a token of an IKE_SA's peer.
+	 * Check if we hold a token of the peer of an IKE_SA.
 	 *
 	 * @param sa			IKE_SA
-	 * @return				TRUE if so
+	 * @return				TRUE if we do
 	 */
 	bool (*holds)(qcd_tokens_t *this, qcd_sa_t *sa);
 
 	/**
-	 * Destroy a qcd_tokens_t. Its listener is not registered any more.
+	 * Destroy a qcd_tokens_t. Its listener must not be registered any more.
 	 */
 	void (*destroy)(qcd_tokens_t *this);
 };
@@ -65,8 +65,9 @@ struct qcd_tokens_t {
 /**
  * Create a qcd_tokens_t.
  *
- * @param config		settings, outlive it
- * @return				instance, NULL if there is no randomness (logged)
+ * @param config		settings, must outlive the instance
+ * @return				instance, NULL if the random number generator failed
+ *						(logged)
  */
 qcd_tokens_t *qcd_tokens_create(qcd_config_t *config);
 

@@ -7,32 +7,33 @@
 #include <threading/mutex.h>
 
 /**
- * Tries at once with one address. charon's peers take five by default
- * (block_threshold), but ask for cookies once three are half open, and a cookie
- * costs a round trip.
+ * Maximum number of simultaneous tries with one address. charon's peers accept
+ * five by default (block_threshold). They request cookies once three are half
+ * open, and a cookie costs a round trip.
  */
 #define AT_ONCE_MAX 3
 
 /**
- * Milliseconds for which a try counts among these
+ * Milliseconds for which a try counts towards this maximum
  */
 #define ANSWERED_COUNTS_MS 2000
 #define UNANSWERED_COUNTS_MS 10000
 
 /**
- * Tries that are known as ours: older ones are gone
+ * Maximum number of tries that are known as ours: older ones are gone
  */
 #define KNOWN_MAX 16
 
 /**
- * Milliseconds after which a request without an answer is repeated at most. Until
- * then, the gap is a share of the time since the request was first sent.
+ * Maximum interval in milliseconds between repetitions of an unanswered
+ * request. Up to that, the interval is a share of the time since the request
+ * was first sent.
  */
 #define REPEAT_MAX_MS 30000
 
 /**
- * The least such gap where the peer has answered others since: it is busy, and has
- * our request most likely
+ * Minimum interval if the peer has answered others since: it is busy, and most
+ * likely has our request
  */
 #define REPEAT_BUSY_MS 2000
 #define REPEAT_SHARE 8
@@ -55,7 +56,7 @@ struct private_qcd_tries_t {
 	qcd_pending_t *pending;
 
 	/**
-	 * When a request was sent or repeated the last time
+	 * When a request was last sent or repeated
 	 */
 	uint64_t repeated;
 
@@ -101,7 +102,7 @@ METHOD(qcd_tries_t, begin, uint32_t,
 	}
 	this->repeated = qcd_now();
 	unique_id = ike_sa->get_unique_id(ike_sa);
-	/* listeners have to know it before anything happens to it */
+	/* listeners must know it before anything happens to it */
 	this->mutex->lock(this->mutex);
 	array_insert(this->known, ARRAY_TAIL, &unique_id);
 	if (array_count(this->known) > KNOWN_MAX)
@@ -118,7 +119,7 @@ METHOD(qcd_tries_t, begin, uint32_t,
 }
 
 /**
- * Find the tries that are under way
+ * Find the current tries
  *
  * @return				list of qcd_pending_sa_t
  */
@@ -218,7 +219,7 @@ METHOD(qcd_tries_t, repeat_request, void,
 }
 
 /**
- * Drop a try, unless it is established meanwhile
+ * Drop a try, unless it has been established meanwhile
  *
  * @return				TRUE if it was dropped
  */
@@ -253,7 +254,7 @@ METHOD(qcd_tries_t, drop, bool,
 
 	list = find(this, wanted);
 	while (list->remove_first(list, (void**)&sa) == SUCCESS)
-	{	/* what somebody began since then is for something else */
+	{	/* what others began after that time serves another purpose */
 		if ((has(this, sa->unique_id) || sa->begun <= since) &&
 			(answered || !sa->round_trip) && drop_one(sa))
 		{

@@ -12,18 +12,17 @@
 #include "qcd_wanted.h"
 
 /**
- * Milliseconds after which a request without an answer is repeated for the first
- * time
+ * Milliseconds after which an unanswered request is repeated for the first time
  */
 #define QCD_REPEAT_MIN_MS 500
 
 typedef struct qcd_tries_t qcd_tries_t;
 
 /**
- * The tries of a recovery: IKE_SAs that it began, and those that somebody else
+ * The tries of a recovery: IKE_SAs that it began, and those that something else
  * began with the same peer and that serve it as well.
  *
- * Methods are called by one thread at a time, but for has().
+ * Except for has(), only one thread at a time may call methods.
  */
 struct qcd_tries_t {
 
@@ -40,59 +39,61 @@ struct qcd_tries_t {
 					  peer_cfg_t *peer_cfg, host_t *me, host_t *other);
 
 	/**
-	 * Tell whether an IKE_SA was begun by begin(). May be called in a listener.
+	 * Tell whether begin() began an IKE_SA. May be called in a listener.
 	 *
 	 * @param unique_id		unique ID of the IKE_SA
 	 */
 	bool (*has)(qcd_tries_t *this, uint32_t unique_id);
 
 	/**
-	 * Get the youngest try that is under way.
+	 * Get the youngest current try.
 	 *
 	 * @param wanted		what has to be up
-	 * @return				to destroy with qcd_pending_sa_destroy(), NULL if none
+	 * @return				try, destroy it with qcd_pending_sa_destroy(); NULL
+	 *						if there is none
 	 */
 	qcd_pending_sa_t *(*get_youngest)(qcd_tries_t *this, qcd_wanted_t *wanted);
 
 	/**
 	 * Repeat the request of a try, if that is due.
 	 *
-	 * @param sa			try, not answered yet
-	 * @param at_once		whether it is due in any case
-	 * @return				when to call again, qcd_now()
+	 * @param sa			unanswered try
+	 * @param at_once		TRUE to repeat it even if it is not due
+	 * @return				when to call again, as qcd_now()
 	 */
 	uint64_t (*repeat)(qcd_tries_t *this, qcd_pending_sa_t *sa, bool at_once);
 
 	/**
-	 * Tell whether as many tries as may be, of whomever, are under way with an
-	 * address. Those that take long don't count: some never end.
+	 * Tell whether an address has the maximum number of current tries, of all
+	 * recoveries. Tries that take long don't count: some never end.
 	 *
 	 * @param peer			address
 	 */
 	bool (*are_enough)(qcd_tries_t *this, host_t *peer);
 
 	/**
-	 * Repeat the request that an IKE_SA, established or not, waits for an answer
-	 * to, if that is due.
+	 * Repeat the unanswered request of an IKE_SA, established or not, if that
+	 * is due.
 	 *
 	 * @param unique_id		unique ID of the IKE_SA
 	 */
 	void (*repeat_request)(qcd_tries_t *this, uint32_t unique_id);
 
 	/**
-	 * Drop tries, without a word to the peer.
+	 * Drop tries without notifying the peer.
 	 *
 	 * @param wanted		what has to be up
-	 * @param answered		whether also those that the peer has answered
-	 * @param since			those that somebody else began later are left alone,
-	 *						qcd_now()
-	 * @return				TRUE if one was dropped that the peer had answered
+	 * @param answered		TRUE to drop also the tries that the peer has
+	 *						answered
+	 * @param since			tries that something else began after this time are
+	 *						kept, as qcd_now()
+	 * @return				TRUE if a try was dropped that the peer had answered
 	 */
 	bool (*drop)(qcd_tries_t *this, qcd_wanted_t *wanted, bool answered,
 				 uint64_t since);
 
 	/**
-	 * Destroy a qcd_tries_t, not the IKE_SAs.
+	 * Destroy a qcd_tries_t, but not the IKE_SAs.
 	 */
 	void (*destroy)(qcd_tries_t *this);
 };

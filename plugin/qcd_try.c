@@ -3,28 +3,28 @@
 #include "qcd_try.h"
 
 /**
- * What stands in a list of addresses
+ * Contents of a list of addresses
  */
 typedef struct {
 	/** the first IP address */
 	host_t *literal;
-	/** whether a host is among its IP addresses */
+	/** whether a given host is among its IP addresses */
 	bool has_host;
-	/** whether there is a name */
+	/** whether it contains a name */
 	bool named;
-	/** whether there is a subnet, a range or %any */
+	/** whether it contains a subnet, a range or %any */
 	bool open;
 } addresses_t;
 
 /**
- * Tell whether a word is a name, not an address, a range, a subnet or %any
+ * Tell whether a word is a name, and not an address, a range, a subnet or %any
  */
 static bool is_name(char *word)
 {
 	char first[64] = "";
 	host_t *host;
 
-	/* what stands before a hyphen is an address in a range only */
+	/* only in a range, the part before a hyphen is an address */
 	snprintf(first, sizeof(first), "%.*s", (int)strcspn(word, "-"), word);
 	host = host_create_from_string(first, 0);
 	DESTROY_IF(host);
@@ -32,7 +32,7 @@ static bool is_name(char *word)
 }
 
 /**
- * Read a list of addresses, with nothing to be looked up
+ * Read a list of addresses, without lookups
  */
 static void read_addresses(char *list, host_t *host, addresses_t *out)
 {
@@ -78,7 +78,7 @@ bool qcd_try_is_named(ike_cfg_t *ike_cfg)
 }
 
 /**
- * Add an address to those that are tried, unless it is among them
+ * Add an address to those to try, unless it is one of them
  */
 static void add_peer(host_t *peers[], u_int *count, host_t *host)
 {
@@ -110,7 +110,7 @@ host_t *qcd_try_get_peer(ike_cfg_t *ike_cfg, host_t *known, host_t *resolved,
 	read_addresses(ike_cfg->get_other_addr(ike_cfg), known, &addresses);
 	*count = 0;
 	if (!addresses.has_host)
-	{	/* where it is configured to be, even if it came from elsewhere */
+	{	/* the configured address, even if the peer came from another one */
 		add_peer(peers, count, addresses.literal);
 	}
 	if (addresses.has_host || addresses.open || addresses.named ||

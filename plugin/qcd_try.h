@@ -11,7 +11,7 @@
 #include "qcd_wanted.h"
 
 /**
- * Tell whether a connection names its peer, so that a resolver has to be asked.
+ * Tell whether a connection gives its peer by name, so that DNS is needed.
  *
  * @param ike_cfg		configuration
  * @return				TRUE if one of the peer's addresses is a name
@@ -19,12 +19,13 @@
 bool qcd_try_is_named(ike_cfg_t *ike_cfg);
 
 /**
- * Get an address to try to reach a peer at, without asking a resolver: where it
- * is configured to be, where it was, and what its name stands for, by turns.
+ * Get an address at which to try to reach a peer, without DNS. The tries
+ * alternate between the configured address, the last known one, and the one
+ * that the name resolved to.
  *
  * @param ike_cfg		configuration
- * @param known			where the peer was
- * @param resolved		what its name stands for, NULL if that is not known
+ * @param known			last known address of the peer
+ * @param resolved		address that its name resolved to, NULL if not known
  * @param turn			number of the try
  * @param count			receives the number of addresses to try
  * @return				address, with the configured port
@@ -33,8 +34,8 @@ host_t *qcd_try_get_peer(ike_cfg_t *ike_cfg, host_t *known, host_t *resolved,
 						 u_int turn, u_int *count);
 
 /**
- * Get the address to reach a peer from: the one that is configured, or what the
- * kernel chooses now.
+ * Get the address from which to reach a peer: the configured one, or the one
+ * that the kernel chooses now.
  *
  * @param ike_cfg		configuration
  * @param peer			address of the peer
@@ -44,7 +45,7 @@ host_t *qcd_try_get_peer(ike_cfg_t *ike_cfg, host_t *known, host_t *resolved,
 host_t *qcd_try_get_source(ike_cfg_t *ike_cfg, host_t *peer);
 
 /**
- * Create an IKE_SA that asks for all that is wanted, not initiated yet.
+ * Create an IKE_SA that requests everything wanted, without initiating it.
  *
  * @param wanted		what has to be up
  * @param peer_cfg		configuration
@@ -56,15 +57,16 @@ ike_sa_t *qcd_try_create(qcd_wanted_t *wanted, peer_cfg_t *peer_cfg, host_t *me,
 						 host_t *other);
 
 /**
- * Initiate an IKE_SA, and check it in.
+ * Initiate an IKE_SA and check it in.
  *
- * ike_sa_t.reestablish() initiates a new SA first and checks it in then. On
- * a fast network the response to IKE_SA_INIT is here before that, the manager
- * knows no such SA and drops it, and all wait four seconds for a retransmission.
- * Here, the thread that got the response waits until the SA is checked in.
+ * ike_sa_t.reestablish() first initiates a new SA and then checks it in. On a
+ * fast network the IKE_SA_INIT response arrives before that. The manager does
+ * not know the SA and drops the response, and both peers wait four seconds for
+ * a retransmission. Here, the thread that receives the response waits until the
+ * SA is checked in.
  *
  * @param ike_sa		IKE_SA
- * @return				FALSE if it can't be initiated, it is destroyed then
+ * @return				FALSE if it can't be initiated and was destroyed
  */
 bool qcd_try_initiate(ike_sa_t *ike_sa);
 

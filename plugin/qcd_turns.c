@@ -9,16 +9,17 @@
 #include <threading/mutex.h>
 
 /**
- * Time after which a peer that was told is not waited for any more: it may not
- * come back, or may have more to do first. Where it usually takes others of its
- * address longer to come, so many times that, within a bound.
+ * Time after which the turn of a peer ends that was told but has not begun a
+ * handshake: it may not return, or may have more to do first. If peers at its
+ * address usually take longer, this is a multiple of the usual time, up to a
+ * bound.
  */
 #define TURN_TIME_MS 300
 #define TURN_TIME_MAX_MS 2000
 #define TURN_SHARE 3
 
 /**
- * How much the last one counts in what is usual
+ * Weight of the last peer in the usual time, as a divisor
  */
 #define USUAL_SHARE 4
 
@@ -41,7 +42,8 @@ struct private_qcd_turns_t {
 	qcd_turns_t public;
 
 	/**
-	 * Handshakes with one address at once, 0 if there is no limit
+	 * Maximum number of simultaneous handshakes with one address, 0 for no
+	 * limit
 	 */
 	u_int limit;
 
@@ -51,20 +53,20 @@ struct private_qcd_turns_t {
 	mutex_t *mutex;
 
 	/**
-	 * Addresses with turns, as place_t by its address. Each has one at least,
-	 * and these are bounded by the rate of replies.
+	 * Addresses with turns, as place_t by address. Each has at least one turn,
+	 * so the rate of replies limits their number.
 	 */
 	hashtable_t *places;
 };
 
 /**
- * An address where peers were told
+ * An address at which peers were told
  */
 typedef struct {
 	host_t *address;
-	/** when each of them was, the oldest first, as uint64_t */
+	/** when each of them was told, oldest first, as uint64_t */
 	array_t *told;
-	/** how long it usually takes them to come, in milliseconds */
+	/** how long peers usually take to begin a handshake, in milliseconds */
 	u_int usual;
 } place_t;
 
@@ -79,7 +81,7 @@ static void place_destroy(place_t *place)
 }
 
 /**
- * Get the place of a peer, make one if there is none
+ * Get the place of a peer, creating it if necessary
  */
 static place_t *get_place(private_qcd_turns_t *this, host_t *peer)
 {
@@ -144,7 +146,7 @@ METHOD(qcd_turns_t, came, void,
 }
 
 /**
- * Get the time after which a turn at a place is over
+ * Get the time after which a turn at a place ends
  */
 static u_int turn_time(place_t *place)
 {
@@ -195,9 +197,9 @@ METHOD(qcd_turns_t, destroy, void,
 }
 
 /**
- * Get how many handshakes charon accepts from one address, less one in reserve
- * for a peer that nobody told; 0 if there is no limit. charon raises a block
- * threshold, 0 as well, that is not above that of cookies.
+ * Get the number of handshakes that charon accepts from one address, less one
+ * in reserve for a peer that was not told; 0 if there is no limit. If the block
+ * threshold, even one of 0, is not above that for cookies, charon raises it.
  */
 static u_int get_limit()
 {
@@ -213,7 +215,8 @@ static u_int get_limit()
 	cookie = lib->settings->get_int(lib->settings, "%s.cookie_threshold_ip",
 									COOKIE_THRESHOLD_IP, lib->ns);
 	block = max(block, cookie + 1);
-	/* a cookie costs a round trip, and then all of them for ten seconds */
+	/* a cookie costs a round trip, and then charon requests one for each
+	 * handshake for ten seconds */
 	return max(1, min(block - 1, cookie ?: block));
 }
 

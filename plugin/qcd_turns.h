@@ -13,30 +13,32 @@
 typedef struct qcd_turns_t qcd_turns_t;
 
 /**
- * As many peers of one address are told at once as may handshake with us.
+ * Limits how many peers at one address are told at the same time, to as many as
+ * may have a handshake with us.
  *
- * charon drops an IKE_SA_INIT if block_threshold IKE_SAs are half open with its
- * source, and the peer repeats it after four seconds; from cookie_threshold_ip on
- * it asks for cookies. Peers behind one NAT that all came at once would run into
- * that. So a peer that was told has a turn: until its handshake begins, when
- * charon counts it, or a few round trips have passed.
+ * charon drops an IKE_SA_INIT if its source has block_threshold half-open
+ * IKE_SAs, and the peer repeats it after four seconds. From cookie_threshold_ip
+ * on, charon requests cookies. Peers behind one NAT that all reconnected at the
+ * same time would exceed these limits. Therefore a peer that is told takes a
+ * turn. The turn ends when its handshake begins, since charon counts it from
+ * then on, or after a few round trips.
  *
- * Each address is counted by itself, so a stranger holds up nobody but where he
- * pretends to be, and there those come first who are told where they were.
- * Thread-safe.
+ * Each address is counted separately. A stranger thus delays only peers at the
+ * address that it pretends to have. At that address, peers come first that are
+ * told at their last known address. Thread-safe.
  */
 struct qcd_turns_t {
 
 	/**
-	 * Take a turn for a peer that is told now.
+	 * Take a turn for a peer that is to be told now.
 	 *
 	 * @param peer			peer, its port is ignored
-	 * @return				FALSE if there is none now
+	 * @return				FALSE if no turn is available now
 	 */
 	bool (*take)(qcd_turns_t *this, host_t *peer);
 
 	/**
-	 * Note that a peer has begun a handshake. Does no more than to look, so it
+	 * Note that a peer has begun a handshake. It only accesses memory, so it
 	 * may be called in a listener.
 	 *
 	 * @param peer			peer, its port is ignored
@@ -44,7 +46,7 @@ struct qcd_turns_t {
 	void (*came)(qcd_turns_t *this, host_t *peer);
 
 	/**
-	 * Take back the turns whose time is up.
+	 * Release expired turns.
 	 */
 	void (*expire)(qcd_turns_t *this);
 

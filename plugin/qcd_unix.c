@@ -12,7 +12,7 @@
 #include <library.h>
 
 /**
- * Remove the socket that a crash has left, unless somebody answers there
+ * Remove a socket that a crash has left, unless somebody serves it
  */
 static bool remove_stale(struct sockaddr_un *addr)
 {
@@ -46,7 +46,7 @@ static bool remove_stale(struct sockaddr_un *addr)
 }
 
 /**
- * Bind a socket to its address, and listen
+ * Bind a socket to its address and listen
  */
 static bool bind_socket(int fd, struct sockaddr_un *addr, int backlog)
 {
@@ -56,7 +56,7 @@ static bool bind_socket(int fd, struct sockaddr_un *addr, int backlog)
 	old = umask(S_IXUSR | S_IRWXG | S_IRWXO);
 	bound = bind(fd, (struct sockaddr*)addr, sizeof(*addr)) == 0;
 	umask(old);
-	/* it belongs to the user that charon will be, as vici's does */
+	/* it belongs to the user that charon runs as later, like vici's socket */
 	return bound &&
 		   lchown(addr->sun_path, lib->caps->get_uid(lib->caps),
 				  lib->caps->get_gid(lib->caps)) == 0 &&

@@ -11,21 +11,22 @@
 #include <utils/utils.h>
 
 /**
- * Listen on a UNIX socket that only root and the user that charon will be may
- * use. A socket that a crash left is replaced, one that somebody serves is not.
+ * Listen on a UNIX socket that only root and the user of charon may use. A
+ * stale socket that a crash left is replaced. A socket that somebody serves is
+ * not.
  *
  * @param path			path of the socket
- * @param backlog		clients that may wait to be accepted
- * @return				socket that doesn't block, -1 on an error, as errno says
+ * @param backlog		number of clients that may wait to be accepted
+ * @return				non-blocking socket, -1 on an error, with errno set
  */
 int qcd_unix_listen(char *path, int backlog);
 
 /**
- * Check that a client is root or our own user. The mode of the socket says so,
- * this says it again.
+ * Check that a client is root or our own user. The mode of the socket already
+ * ensures that, this is a second check.
  *
- * @param fd			connection with the client
- * @return				TRUE if it may ask
+ * @param fd			connection to the client
+ * @return				TRUE if the client is allowed
  */
 bool qcd_unix_is_allowed(int fd);
 

@@ -6,19 +6,20 @@
 #include <threading/mutex.h>
 
 /**
- * How long a peer's retransmissions go on by charon's default settings: nobody
- * waits for a reply any longer
+ * How long the retransmissions of a peer last with charon's default settings:
+ * after that, nobody waits for a reply
  */
 #define WAITING_TIME_MS 165000
 
 /**
- * Replies about one SA, and those of them that don't go where its peer was
+ * Maximum number of replies about one SA, and of those not to its peer's last
+ * known address
  */
 #define SAME_MAX 4
 #define SAME_STRANGERS_MAX 3
 
 /**
- * Replies of each rank
+ * Maximum number of replies of each rank
  */
 static const u_int rank_max[QCD_RANKS] = { 4096, 1024, 256 };
 
@@ -40,17 +41,17 @@ struct private_qcd_waiting_t {
 	mutex_t *mutex;
 
 	/**
-	 * The replies, by themselves, in the order in which they came
+	 * The replies, by themselves, in order of arrival
 	 */
 	hashtable_t *replies;
 
 	/**
-	 * How many there are about each SA, as same_t by its SPIs
+	 * Number of replies about each SA, as same_t by its SPIs
 	 */
 	hashtable_t *sas;
 
 	/**
-	 * How many there are of each rank
+	 * Number of replies of each rank
 	 */
 	u_int ranks[QCD_RANKS];
 };
@@ -64,9 +65,9 @@ typedef struct {
 } same_t;
 
 /**
- * Replies are the same that tell the same peer of the same SA; whoever else asks
- * about it must not keep the peer from being told. Nor must an announcement keep
- * a peer from being answered.
+ * Two replies are the same if they tell the same peer of the same SA. Others
+ * who ask about the SA must not keep the peer from being told. Nor must an
+ * announcement keep a peer from getting a reply.
  */
 static u_int reply_hash(const void *key)
 {
@@ -85,7 +86,7 @@ static bool reply_equals(const void *key, const void *other)
 }
 
 /**
- * Get the numbers of an SA
+ * Get the numbers of an SA, creating them if necessary
  */
 static same_t *get_same(private_qcd_waiting_t *this, qcd_reply_t *reply)
 {
@@ -103,7 +104,7 @@ static same_t *get_same(private_qcd_waiting_t *this, qcd_reply_t *reply)
 }
 
 /**
- * Give the numbers of an SA back, if it has no replies
+ * Free the numbers of an SA that has no replies
  */
 static void release_same(private_qcd_waiting_t *this, same_t *same)
 {
@@ -115,8 +116,8 @@ static void release_same(private_qcd_waiting_t *this, same_t *same)
 }
 
 /**
- * Check if there is a place for a reply. An announcement takes none of its SA:
- * there is one, and the peer may ask meanwhile.
+ * Check if there is a place for a reply. An announcement uses none of the
+ * places of its SA: there is only one, and the peer may ask meanwhile.
  */
 static bool has_place(private_qcd_waiting_t *this, qcd_reply_t *reply,
 					  same_t *same)
@@ -129,7 +130,7 @@ static bool has_place(private_qcd_waiting_t *this, qcd_reply_t *reply,
 }
 
 /**
- * Count a reply on or off
+ * Count a reply, by 1 or -1
  */
 static void count(private_qcd_waiting_t *this, qcd_reply_t *reply, same_t *same,
 				  int by)
@@ -150,7 +151,7 @@ static void count(private_qcd_waiting_t *this, qcd_reply_t *reply, same_t *same,
 }
 
 /**
- * Add a reply that is not there yet
+ * Add a new reply
  */
 static bool add_new(private_qcd_waiting_t *this, qcd_reply_t *reply)
 {
@@ -168,7 +169,7 @@ static bool add_new(private_qcd_waiting_t *this, qcd_reply_t *reply)
 }
 
 /**
- * Take over what a repeated request has that is new
+ * Update a reply from a repeated request
  */
 static void renew(qcd_reply_t *reply, qcd_reply_t *again)
 {
@@ -202,7 +203,7 @@ METHOD(qcd_waiting_t, add, bool,
 }
 
 /**
- * Take out a reply and count it off
+ * Remove a reply from all tables and counts
  */
 static void take_out(private_qcd_waiting_t *this, qcd_reply_t *reply)
 {

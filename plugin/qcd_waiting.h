@@ -17,81 +17,83 @@ typedef struct qcd_reply_t qcd_reply_t;
 typedef struct qcd_waiting_t qcd_waiting_t;
 
 /**
- * Whom a reply goes to, the most trusted first: each has a number of places of
- * its own, so that no stranger waits in the place of a peer.
+ * Destination of a reply, the most trusted first. Each rank has its own number
+ * of places, so that a stranger can't take the place of a peer.
  */
 enum qcd_rank_t {
-	/** to where the peer was, so that it is told whoever asked */
+	/** last known address of the peer: it is told, whoever asked */
 	QCD_RANK_HOME,
-	/** about an SA in the map, but to somewhere else: a peer that has moved, or
-	 * somebody who has seen its SPIs */
+	/** another address, about an SA in the map: the peer has moved, or somebody
+	 * has seen its SPIs */
 	QCD_RANK_ELSEWHERE,
-	/** about an SA that the map does not have */
+	/** about an SA that is not in the map */
 	QCD_RANK_UNKNOWN,
 };
 
 #define QCD_RANKS (QCD_RANK_UNKNOWN + 1)
 
 /**
- * A reply, or an announcement
+ * A reply, or an announcement.
  */
 struct qcd_reply_t {
 	qcd_spis spis;
-	/** who is told, and at which of our addresses it asked */
+	/** who is told, and our address that it asked */
 	host_t *src;
 	host_t *dst;
-	/** not asked for */
+	/** whether it is an announcement */
 	bool unasked;
 	qcd_rank_t rank;
-	/** to a request... */
+	/** the request to reply to... */
 	qcd_header request;
-	/** ...or to a packet of a lost CHILD_SA, or to nothing at all */
+	/** ...or the lost CHILD_SA, and the packet to reply to, if any */
 	bool is_lost;
 	qcd_lost lost;
 	qcd_traffic packet;
-	/** when it was asked for the last time, qcd_now() */
+	/** when it was last asked for, as qcd_now() */
 	uint64_t asked;
-	/** when it was first held since we are connecting to the peer, or 0 */
+	/** when it was first held because we are connecting to the peer, or 0 */
 	uint64_t held;
 };
 
 /**
- * The replies that wait, in bounded memory.
+ * The waiting replies, in bounded memory.
  *
- * One is added, and repeated, by those who ask; removed by the one job that
- * looks at all of them. A reply is found by the SA and by where it goes. Of one
- * SA only four wait, of which one is kept for where the map has the peer: who
- * has seen its SPIs can take no more places, and not that one. Thread-safe.
+ * Whoever asks adds a reply, or repeats one that waits. One job looks at all of
+ * them and removes them. A reply is identified by its SA and its destination.
+ * At most four wait for one SA, of which one is reserved for the peer's address
+ * in the map. Somebody who has seen its SPIs can take no more places, and not
+ * that one. Thread-safe.
  */
 struct qcd_waiting_t {
 
 	/**
-	 * Have a reply wait, as long as a peer repeats its request. If the same one
-	 * waits already, it takes over what is new in this.
+	 * Keep a reply waiting for as long as a peer repeats its request. If the
+	 * same reply is waiting already, it is updated from this one.
 	 *
-	 * @param reply			reply, which is adopted
-	 * @return				FALSE if there was no place, and it was destroyed
+	 * @param reply			reply, adopted
+	 * @return				FALSE if there was no place and the reply was
+	 *						destroyed
 	 */
 	bool (*add)(qcd_waiting_t *this, qcd_reply_t *reply);
 
 	/**
-	 * Get all replies, those to where peers were first, else in the order in
-	 * which they came. Those whose time is up are removed.
+	 * Get all replies: first those to last known addresses of peers, then the
+	 * others in order of arrival. Expired replies are removed.
 	 *
-	 * @return				list of qcd_reply_t; their addresses, SPIs and rank may be
-	 *						read until they are removed, all else belongs to us
+	 * @return				list of qcd_reply_t. Until it removes a reply, the
+	 *						caller may only read its addresses, SPIs and rank
 	 */
 	linked_list_t *(*get_all)(qcd_waiting_t *this);
 
 	/**
-	 * Take a reply out.
+	 * Remove a reply, without destroying it.
 	 *
-	 * @param reply			reply, now the caller's
+	 * @param reply			reply, then owned by the caller
 	 */
 	void (*remove)(qcd_waiting_t *this, qcd_reply_t *reply);
 
 	/**
-	 * Tell whether replies of a rank take more than half of its places.
+	 * Tell whether the replies of a rank use more than half of its places.
 	 *
 	 * @param rank			rank
 	 * @return				TRUE if they do
@@ -113,8 +115,8 @@ struct qcd_waiting_t {
  * Create a reply.
  *
  * @param spis			SPIs of its IKE_SA
- * @param src			where it goes, cloned
- * @param dst			where it comes from, cloned
+ * @param src			destination of the reply, cloned
+ * @param dst			source of the reply, cloned
  * @return				reply
  */
 qcd_reply_t *qcd_reply_create(const qcd_spis *spis, host_t *src, host_t *dst);

@@ -18,24 +18,24 @@ struct private_qcd_wanted_t {
 	qcd_wanted_t public;
 
 	/**
-	 * What the settings said when the IKE_SA was lost
+	 * Value of the setting when the IKE_SA was lost
 	 */
 	qcd_recover_t recover;
 
 	/**
-	 * Whether we were the initiator of the IKE_SA, and whether it was just
-	 * authenticated anew
+	 * Whether we initiated the IKE_SA, and whether it was being reauthenticated
 	 */
 	bool initiator;
 	bool reauth;
 
 	/**
-	 * Whether anything came in on its CHILD_SAs
+	 * Whether its CHILD_SAs had received any packet
 	 */
 	bool used;
 
 	/**
-	 * Configuration that the IKE_SA had, and whether it was loaded then
+	 * Configuration of the IKE_SA, and whether a connection of its name was
+	 * ever loaded
 	 */
 	peer_cfg_t *peer_cfg;
 	bool was_loaded;
@@ -47,7 +47,7 @@ struct private_qcd_wanted_t {
 	identification_t *other_id;
 
 	/**
-	 * Where the peer was
+	 * Last known address of the peer
 	 */
 	host_t *peer;
 
@@ -68,7 +68,7 @@ struct private_qcd_wanted_t {
 };
 
 /**
- * Get what has to be done for a CHILD_SA
+ * Get the action for a CHILD_SA
  *
  * @param dpd			its dpd_action
  * @param close			its close_action
@@ -79,7 +79,7 @@ static action_t get_action(private_qcd_wanted_t *this, child_cfg_t *cfg,
 	action_t action = dpd;
 
 	if (this->reauth)
-	{	/* it was to be established anew anyway */
+	{	/* it was to be established again anyway */
 		return ACTION_START;
 	}
 	switch (this->recover)
@@ -151,7 +151,8 @@ METHOD(qcd_wanted_t, is_with, bool,
 }
 
 /**
- * Want what may have come in place of a CHILD_SA that has another name now
+ * Want the configured CHILD_SAs, because one may have replaced a CHILD_SA whose
+ * name is gone
  */
 static void add_configured(private_qcd_wanted_t *this, peer_cfg_t *peer_cfg)
 {
@@ -267,14 +268,14 @@ METHOD(qcd_wanted_t, merge, void,
 		this->tasks->insert_last(this->tasks, task);
 	}
 	this->children->merge(this->children, other->children);
-	/* what is newer is known of that one */
+	/* the other instance has the newer address */
 	this->peer->destroy(this->peer);
 	this->peer = other->peer->clone(other->peer);
 	destroy(other);
 }
 
 /**
- * Create an instance that wants no CHILD_SA yet
+ * Create an instance without CHILD_SAs
  */
 static private_qcd_wanted_t *create_empty(qcd_config_t *config,
 										  ike_sa_t *ike_sa)
@@ -332,7 +333,7 @@ static void keep_virtual_ips(private_qcd_wanted_t *this, ike_sa_t *ike_sa)
 }
 
 /**
- * Install a trap policy for a CHILD_SA, by the current configuration
+ * Install a trap policy for a CHILD_SA, using the current configuration
  */
 static void install_trap(peer_cfg_t *current, child_sa_t *child_sa)
 {
@@ -345,7 +346,7 @@ static void install_trap(peer_cfg_t *current, child_sa_t *child_sa)
 }
 
 /**
- * Tell whether we are just closing a CHILD_SA, and not because it was rekeyed
+ * Tell whether we are closing a CHILD_SA, for another reason than a rekeying
  */
 static bool is_closed(ike_sa_t *ike_sa, child_sa_t *child_sa)
 {
@@ -354,8 +355,8 @@ static bool is_closed(ike_sa_t *ike_sa, child_sa_t *child_sa)
 }
 
 /**
- * Want the CHILD_SAs of an IKE_SA that have to be up, install trap policies for
- * those that have to wait for traffic
+ * Want the CHILD_SAs of an IKE_SA that have to be up, and install trap policies
+ * for those that have to wait for traffic
  */
 static void add_children(private_qcd_wanted_t *this, ike_sa_t *ike_sa)
 {
@@ -367,7 +368,7 @@ static void add_children(private_qcd_wanted_t *this, ike_sa_t *ike_sa)
 	enumerator = ike_sa->create_child_sa_enumerator(ike_sa);
 	while (enumerator->enumerate(enumerator, &child_sa))
 	{
-		/* one that was just rekeyed, too */
+		/* including one that was just rekeyed */
 		this->used |= qcd_child_is_used(child_sa);
 		if (!qcd_child_should_be_up(child_sa) || is_closed(ike_sa, child_sa))
 		{
@@ -391,11 +392,12 @@ static void add_children(private_qcd_wanted_t *this, ike_sa_t *ike_sa)
 }
 
 /**
- * Want the CHILD_SAs that were just being created: by name where there is one
- * yet, else the task itself, which alone knows what it creates
+ * Want the CHILD_SAs that were being created. A CHILD_SA is kept by name if it
+ * has one already. Otherwise its task is kept, which alone knows what it
+ * creates.
  *
- * @param closing		TRUE for those only that were requested after the IKE_SA was
- *						to be closed
+ * @param closing		TRUE to include only those that were requested after the
+ *						IKE_SA was to be closed
  */
 static void add_created(private_qcd_wanted_t *this, ike_sa_t *ike_sa,
 						task_queue_t queue, bool closing)

@@ -17,11 +17,11 @@
 typedef struct qcd_wanted_t qcd_wanted_t;
 
 /**
- * What has to be up again after a crash of the peer: a connection with one peer,
- * and CHILD_SAs of it. It outlives the IKE_SA that was lost.
+ * What has to be up again after a crash of the peer: a connection with one
+ * peer, and CHILD_SAs of it. It outlives the lost IKE_SA.
  *
- * The configuration may change meanwhile. Connection and CHILD_SAs are known by
- * their names, so the current one counts. Not thread-safe.
+ * The configuration may change meanwhile. Connection and CHILD_SAs are
+ * identified by name, and the current configuration applies. Not thread-safe.
  */
 struct qcd_wanted_t {
 
@@ -31,7 +31,7 @@ struct qcd_wanted_t {
 	char *(*get_name)(qcd_wanted_t *this);
 
 	/**
-	 * Get the address where the peer was.
+	 * Get the last known address of the peer.
 	 *
 	 * @return				internal host
 	 */
@@ -46,19 +46,21 @@ struct qcd_wanted_t {
 
 	/**
 	 * Tell whether an IKE_SA is with the same peer, by the same connection. The
-	 * identities alone don't say: several clients may have the same one, and be
-	 * behind the same address.
+	 * identities alone are not enough: several clients may have the same one
+	 * and be behind the same address.
 	 *
 	 * @param peer_cfg		current configuration
-	 * @param ike_sa		IKE_SA, checked out; none that we began for this
-	 * @return				TRUE if it has the same identities, and the CHILD_SAs that
-	 *						were lost, or the same address where it has none of these
+	 * @param ike_sa		IKE_SA, checked out; not one of our tries
+	 * @return				TRUE if it has the same identities, and either the
+	 *						CHILD_SAs that were lost, or none of these but the
+	 *						same address
 	 */
 	bool (*is_with)(qcd_wanted_t *this, peer_cfg_t *peer_cfg, ike_sa_t *ike_sa);
 
 	/**
-	 * Get the current configuration of the connection. Where it is not loaded
-	 * any more, and never was by that name, that is the lost IKE_SA's own.
+	 * Get the current configuration of the connection. If no connection of that
+	 * name is loaded and none ever was, this is the configuration of the lost
+	 * IKE_SA.
 	 *
 	 * @return				reference, NULL if the connection is not loaded
 	 */
@@ -72,43 +74,43 @@ struct qcd_wanted_t {
 	qcd_child_list_t *(*get_children)(qcd_wanted_t *this);
 
 	/**
-	 * Queue tasks that create the CHILD_SAs that were not up in the last look.
+	 * Queue tasks that create the CHILD_SAs that were not up at the last look.
 	 *
 	 * @param peer_cfg		current configuration
-	 * @param ike_sa		IKE_SA, checked out; new, or established
+	 * @param ike_sa		IKE_SA, checked out, new or established
 	 */
 	void (*queue_missing)(qcd_wanted_t *this, peer_cfg_t *peer_cfg,
 						  ike_sa_t *ike_sa);
 
 	/**
-	 * Tell whether all CHILD_SAs that were wanted are not configured any more.
+	 * Tell whether none of the wanted CHILD_SAs is configured any more.
 	 *
 	 * @param peer_cfg		current configuration
 	 */
 	bool (*is_obsolete)(qcd_wanted_t *this, peer_cfg_t *peer_cfg);
 
 	/**
-	 * Tell whether there are tasks of the lost IKE_SA, which create CHILD_SAs that
-	 * nobody can name.
+	 * Tell whether tasks of the lost IKE_SA exist that create CHILD_SAs whose
+	 * names can't be determined.
 	 */
 	bool (*has_tasks)(qcd_wanted_t *this);
 
 	/**
-	 * Let a new IKE_SA ask for the virtual IPs that the lost one had.
+	 * Let a new IKE_SA request the virtual IPs that the lost one had.
 	 *
 	 * @param ike_sa		IKE_SA
 	 */
 	void (*add_virtual_ips)(qcd_wanted_t *this, ike_sa_t *ike_sa);
 
 	/**
-	 * Tell whether anything had come in on the lost IKE_SA's CHILD_SAs.
+	 * Tell whether the CHILD_SAs of the lost IKE_SA had received any packet.
 	 */
 	bool (*was_used)(qcd_wanted_t *this);
 
 	/**
-	 * Take in what is wanted of another IKE_SA with the same peer.
+	 * Merge what is wanted of another IKE_SA with the same peer.
 	 *
-	 * @param other			destroyed
+	 * @param other			merged and destroyed
 	 */
 	void (*merge)(qcd_wanted_t *this, qcd_wanted_t *other);
 
@@ -119,22 +121,23 @@ struct qcd_wanted_t {
 };
 
 /**
- * Find out what has to be up again in place of an IKE_SA that its peer has lost.
- * Installs trap policies where the settings want these. Of one that is about to be
- * closed, only what was requested since then has to be.
+ * Determine what has to be up again in place of an IKE_SA that its peer has
+ * lost. Installs trap policies if the settings say so. If the IKE_SA was about
+ * to be closed, only what was requested since then has to be up.
  *
  * @param config		settings
  * @param ike_sa		IKE_SA, checked out
  * @return				NULL if nothing has to be done, or if only the peer can
+ *						do it
  */
 qcd_wanted_t *qcd_wanted_create(qcd_config_t *config, ike_sa_t *ike_sa);
 
 /**
- * Find out what has to be up of a connection that is started when it is loaded,
- * where the peer was faster: all CHILD_SAs whose start_action says so.
+ * Determine what has to be up of a connection that we start when it is loaded,
+ * if the peer was faster: all CHILD_SAs whose start_action says so.
  *
  * @param config		settings
- * @param ike_sa		IKE_SA of the peer, checked out
+ * @param ike_sa		IKE_SA that the peer initiated, checked out
  * @return				NULL if nothing is started
  */
 qcd_wanted_t *qcd_wanted_create_started(qcd_config_t *config,

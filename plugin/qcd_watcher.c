@@ -8,7 +8,8 @@
 #include <threading/mutex.h>
 
 /**
- * Packets that are taken at a time, so that the thread gets to something else
+ * Maximum number of packets that are read at a time, so that the thread can do
+ * other work
  */
 #define PACKETS_AT_ONCE 64
 
@@ -25,7 +26,7 @@ struct private_qcd_watcher_t {
 	qcd_watcher_t public;
 
 	/**
-	 * Who gets the packets
+	 * Receives the packets, and its argument
 	 */
 	qcd_watcher_packet_t packet;
 	void *user;
@@ -47,7 +48,7 @@ struct private_qcd_watcher_t {
 };
 
 /**
- * Log once what failed, and that it works again
+ * Log an error once, and once that the watch works again
  */
 static bool check(private_qcd_watcher_t *this, enum qcd_watch_err err,
 				  qcd_watch_report *report)
@@ -127,7 +128,7 @@ qcd_watcher_t *qcd_watcher_create(u_int rate, qcd_watcher_packet_t packet,
 		.nat_port = charon->socket->get_port(charon->socket, TRUE),
 	};
 
-	/* also when charon runs as another user later */
+	/* also if charon changes its user later */
 	if (!lib->caps->keep(lib->caps, CAP_NET_ADMIN))
 	{
 		DBG1(DBG_CFG, "QCD: not allowed to use nftables: ESP of lost SAs is not "

@@ -15,30 +15,32 @@
 typedef struct qcd_watcher_t qcd_watcher_t;
 
 /**
- * Called with a packet whose SPI is among the watched ones.
+ * Receives a packet with one of the watched SPIs.
  *
- * @param user			what qcd_watcher_create() was given
+ * @param user			what was passed to qcd_watcher_create()
  * @param packet		packet
  */
 typedef void (*qcd_watcher_packet_t)(void *user, const qcd_traffic *packet);
 
 /**
- * Watches for packets of lost CHILD_SAs. All methods are thread-safe; the kernel
- * may take its time.
+ * Watches for packets of lost CHILD_SAs. All methods are thread-safe. They may
+ * take long, because the kernel may.
  */
 struct qcd_watcher_t {
 
 	/**
-	 * Watch for packets with these SPIs, too.
+	 * Watch for packets with more SPIs.
 	 *
 	 * @param spis			SPIs
 	 * @param count			number of SPIs
-	 * @return				FALSE if the kernel refused (logged); none is added
+	 * @return				FALSE if the kernel refused (logged) and no SPI was
+	 *						added
 	 */
 	bool (*add)(qcd_watcher_t *this, const qcd_child_spi *spis, u_int count);
 
 	/**
-	 * Watch for packets with these SPIs no more; some may not be watched.
+	 * Stop watching for packets with these SPIs. SPIs that are not watched are
+	 * ignored.
 	 *
 	 * @param spis			SPIs
 	 * @param count			number of SPIs
@@ -46,7 +48,7 @@ struct qcd_watcher_t {
 	void (*remove)(qcd_watcher_t *this, const qcd_child_spi *spis, u_int count);
 
 	/**
-	 * Destroy a qcd_watcher_t. No packet is brought any more once this returns.
+	 * Destroy a qcd_watcher_t. It delivers no packet after this returns.
 	 */
 	void (*destroy)(qcd_watcher_t *this);
 };
@@ -54,8 +56,8 @@ struct qcd_watcher_t {
 /**
  * Prepare to watch.
  *
- * @param rate			packets a second that are brought at most, all together
- * @param packet		called with each packet, by one thread at a time
+ * @param rate			maximum number of packets a second, of all SPIs together
+ * @param packet		called for each packet, by one thread at a time
  * @param user			passed to packet
  * @return				NULL if nftables or NFLOG can't be used here (logged,
  *						with what to do)
