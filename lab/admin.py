@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Asking a gateway's plugin over its own socket, as the qcd command does."""
+"""Queries to a gateway's plugin over its own socket, as the qcd command makes them."""
 
 import json
 import socket
@@ -14,7 +14,7 @@ TIMEOUT = 10.0
 
 
 def connect(gateway: Gateway) -> socket.socket:
-    """A connection to the plugin's socket, with a bound on all that it does."""
+    """Return a connection to the plugin's socket, with a timeout on all operations."""
     sock = socket.socket(socket.AF_UNIX)
     sock.settimeout(TIMEOUT)
     sock.connect(str(gateway.places.qcd_socket))
@@ -22,7 +22,7 @@ def connect(gateway: Gateway) -> socket.socket:
 
 
 def ask(gateway: Gateway, command: str) -> list[Row]:
-    """All objects of the answer, the first says how it went."""
+    """Return all objects of the response; the first one gives the result."""
     with connect(gateway) as sock:
         sock.sendall(command.encode() + b"\n")
         with sock.makefile("r", encoding="utf-8") as lines:
@@ -30,23 +30,23 @@ def ask(gateway: Gateway, command: str) -> list[Row]:
 
 
 def rows(gateway: Gateway, kind: str) -> list[Row]:
-    """The objects of one type in the gateway's status."""
+    """Return the objects of one type in the gateway's status."""
     return [row for row in ask(gateway, "status") if row.get("type") == kind]
 
 
 def counters(gateway: Gateway) -> Row:
-    """What concerns the gateway as a whole."""
+    """Return the object about the gateway as a whole."""
     return rows(gateway, "gateway")[0]
 
 
 def sa_rows(gateway: Gateway) -> dict[tuple[str, str], Row]:
-    """The rows of IKE SAs by their SPIs."""
+    """Return the rows of IKE SAs by their SPIs."""
     return {(row["spi_i"], row["spi_r"]): row for row in rows(gateway, "sa")}
 
 
 @contextmanager
 def events(gateway: Gateway) -> Iterator[Iterator[Row]]:
-    """The gateway's events while in a `with`; waiting for one has a bound."""
+    """Yield the gateway's events while in a `with`; waiting for one has a timeout."""
     with connect(gateway) as sock:
         sock.sendall(b"events\n")
         with sock.makefile("r", encoding="utf-8") as lines:

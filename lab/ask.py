@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A stranger who asks a gateway about SAs, each time from another address."""
+"""A stranger that asks a gateway about SAs, each time from another address."""
 
 import itertools
 from collections.abc import Iterable
@@ -15,10 +15,10 @@ Spis = tuple[bytes, bytes]
 
 
 class Asker:
-    """Sends a gateway what it is told to, and sees everything that it says.
+    """Sends messages to a gateway and sees everything that it sends.
 
-    Use it in a `with`. The addresses are all the stranger's: what is sent to
-    them ends there.
+    Use it in a `with`. All the addresses are the stranger's: packets to them end at its
+    host.
     """
 
     def __init__(self, stranger: Host, gateway: Gateway) -> None:
@@ -36,7 +36,7 @@ class Asker:
         self._forger.close()
 
     def source(self, port: int = 4500) -> Address:
-        """An address that was not used before, since limits are per source."""
+        """Return an address that was not used before, since limits are per source."""
         number = next(self._numbers)
         return f"198.18.{number >> 8 & 255}.{number & 255}", port
 
@@ -46,7 +46,7 @@ class Asker:
         port: int = 4500,
         source: Address | None = None,
     ) -> Address:
-        """Send it to that port of the gateway; returns from where."""
+        """Send a message to a port of the gateway; return the source address."""
         start = source or self.source(port)
         self._forger.send(message, (self.gateway.host.address, port), start)
         return start
@@ -56,7 +56,7 @@ class Asker:
         messages: Iterable[tuple[ike.Message | bytes, int, Address | None]],
         at_once: int = 100,
     ) -> int:
-        """Send many, as fast as the gateway takes them: none is lost on the way."""
+        """Send many messages, as fast as the gateway takes them without loss."""
         before = self._drops()
         count = 0
         for message, port, source in messages:
@@ -83,7 +83,7 @@ class Asker:
         )
 
     def ask(self, request: ike.Message, port: int = 4500) -> Packet:
-        """Send a request and return the answer to it."""
+        """Send a request and return the reply."""
         since = self.wire.count
         source = self.send(request, port)
         return self.wire.wait(
@@ -91,15 +91,15 @@ class Asker:
         )
 
     def tokens(self, spis: Spis, *, to_responder: bool = True) -> list[bytes]:
-        """The tokens that the gateway shows for a dead SA with these SPIs."""
+        """Return the tokens that the gateway shows for a dead SA with these SPIs."""
         flags = ike.FLAG_I if to_responder else 0
         return self.ask(ike.protected_request(spis, flags=flags)).message.tokens()
 
     def settle(self) -> None:
-        """Return when the gateway has dealt with everything that it was sent.
+        """Return when the gateway has handled everything that it was sent.
 
-        The receiver answers a message of another major version by itself, in
-        its turn; then no job may be left.
+        charon's receiver itself responds to a message of another major version, in
+        order. After that, no job may be left.
         """
         future = ike.Message(b"v" * 8, bytes(8), ike.INFORMATIONAL, version=0x30)
         for port in (500, 4500):
@@ -108,7 +108,7 @@ class Asker:
         self.gateway.wait_idle()
 
     def replies(self) -> list[Packet]:
-        """What the gateway said in the clear that names a lost SA or a token."""
+        """Return the gateway's cleartext messages that name a lost SA or a token."""
         kinds = (ike.INVALID_IKE_SPI, ike.INVALID_SPI, ike.QCD_TOKEN)
         return self.wire.find(
             lambda p: any(item.kind in kinds for item in p.message.notifies())

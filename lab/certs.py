@@ -10,16 +10,16 @@ _CURVE = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
 
 @dataclass(frozen=True)
 class Identity:
-    """A gateway's key and certificate, and the authority's certificate (PEM)."""
+    """A gateway's key and certificate, and the certificate of the authority (PEM)."""
 
     key: bytes
     cert: bytes
     ca_cert: bytes
-    between: tuple[bytes, ...] = ()  # certificates of authorities in between
+    between: tuple[bytes, ...] = ()  # certificates of intermediate authorities
 
     @property
     def certs(self) -> tuple[bytes, ...]:
-        """All but the authority's: the gateway's own, and those in between."""
+        """Return the gateway's own certificate and the intermediate ones."""
         return self.cert, *self.between
 
 
@@ -51,7 +51,7 @@ class Authority:
         )
 
     def issue_chain(self, name: str) -> Identity:
-        """The same with an authority in between, one for each gateway."""
+        """Make a key and a certificate, with a separate intermediate authority."""
         below = Authority(self._folder / name)
         signer = ("-CA", str(self._ca), "-CAkey", str(self._ca_key))
         self._make(f"qcd lab for {name}", below._ca_key, below._ca, *signer)

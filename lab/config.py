@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a gateway loads and how it is configured: the one place that says so."""
+"""What a gateway loads and how it is configured, in one place."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,8 +9,8 @@ from lab.certs import Identity
 from lab.control import Section
 from lab.net import Host
 
-# kernel-libipsec stands before kernel-netlink: ESP is then done in user space,
-# since many kernels of build machines have none. Without it the kernel does it.
+# kernel-libipsec comes before kernel-netlink: ESP is then done in user space, since the
+# kernels of many build machines have none. Without it, the kernel does ESP.
 USER_ESP = "kernel-libipsec"
 PLUGINS = (
     "nonce openssl kdf pem pkcs1 pkcs8 x509 pubkey constraints revocation random "
@@ -28,7 +28,7 @@ Settings = dict[str, Any]
 class Config:
     """How a gateway is set up; the defaults are those of the demo's tunnel."""
 
-    auth: str = "psk"  # or "cert", or "chain": with an authority in between
+    auth: str = "psk"  # or "cert", or "chain": with an intermediate authority
     qcd: bool = True
     qcd_options: Settings = field(default_factory=dict)
     dpd_delay: str = "0s"
@@ -36,52 +36,52 @@ class Config:
     close_action: str = "none"
     start_action: str = "none"
     children: int = 1  # of each connection
-    # Connections with each peer, between the same two addresses: their children
-    # are numbered on, and each has identities of its own.
+    # Number of connections to each peer, all between the same two addresses. Their
+    # children are numbered consecutively, and each has its own identities.
     tunnels: int = 1
-    same_ids: bool = False  # all of them have the same identities instead
-    anywhere: bool = False  # takes its peers from any address
+    same_ids: bool = False  # all connections have the same identities
+    anywhere: bool = False  # accepts peers from any address
     ike_options: Section = field(default_factory=dict)
     child_options: Section = field(default_factory=dict)
-    # what single connections have beside ike_options, by their names
+    # additional options of single connections beside ike_options, by name
     connection_options: dict[str, Section] = field(default_factory=dict)
-    # vici commands before the connections: credentials, pools
+    # vici commands to run before loading the connections: credentials, pools
     before: tuple[tuple[str, Section], ...] = ()
-    plugins: tuple[str, ...] = ()  # of strongSwan, beside PLUGINS
+    plugins: tuple[str, ...] = ()  # additional plugins of strongSwan, beside PLUGINS
     charon: Settings = field(default_factory=dict)
     log: dict[str, int] = field(default_factory=lambda: {"ike": 2})
     asan: bool = False
     tsan: bool = False
-    leaks: bool = False  # count what is leaked at a clean end; with asan
-    # Octets of a file system of its own for the state_dir, which goes with charon.
+    leaks: bool = False  # count leaks at a clean end; with asan
+    # Size in octets of a separate file system for the state_dir, unmounted with charon.
     state_room: int | None = None
-    # The image that its state_dir comes from, as a container's; what it changes
-    # there stands in folders of its own.
+    # Image that its state_dir is based on, like a container's. Changes are stored in
+    # separate folders.
     state_image: Path | None = None
-    machine_id: str | None = None  # its /etc/machine-id; None: this machine's
-    nameserver: str | None = None  # all of its /etc/resolv.conf; None: the machine's
-    hosts: str | None = None  # its /etc/hosts; None: this machine's
-    updown: bool = False  # children have a script that writes down what it is told
-    legacy: bool = False  # the daemon without systemd, which ipsec.conf goes with
-    product_uuid: str | None = None  # of its board; None: this machine's, if any
-    kernel_esp: bool = False  # the kernel has to be able to: see lab/kernel
-    # Answer ESP of lost SAs, as is qcd's default: off here, since most scenarios
-    # are about IKE and let traffic flow to see when it is back.
+    machine_id: str | None = None  # its /etc/machine-id; None: that of this machine
+    nameserver: str | None = None  # contents of /etc/resolv.conf; None: this machine's
+    hosts: str | None = None  # its /etc/hosts; None: that of this machine
+    updown: bool = False  # children have a script that records how it is called
+    legacy: bool = False  # the daemon without systemd, which belongs to ipsec.conf
+    product_uuid: str | None = None  # UUID of its board; None: this machine's, if any
+    kernel_esp: bool = False  # the kernel must support it: see lab/kernel
+    # Reply to ESP of lost SAs, which is qcd's default. It is off here: most scenarios
+    # are about IKE, and use traffic only to see when the tunnel works again.
     esp: bool = False
-    encap: bool = True  # ESP in UDP even where no NAT asks for it
-    # Octets of room in charon's UDP sockets; None: the machine's default, about
-    # 270 packets. Administrators of big gateways raise net.core.rmem_default,
-    # which is the whole machine's and thus not for a lab to touch.
+    encap: bool = True  # ESP in UDP even if there is no NAT
+    # Octets of buffer in charon's UDP sockets; None: the machine's default, about 270
+    # packets. Administrators of big gateways raise net.core.rmem_default, which affects
+    # the whole machine, so a lab must not change it.
     socket_room: int | None = None
 
     def but(self, **changes: Any) -> "Config":
-        """The same with some changes."""
+        """Return a copy with some changes."""
         return replace(self, **changes)
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where the files of one gateway are; they outlive its crashes."""
+    """Paths of the files of one gateway; they outlive its crashes."""
 
     folder: Path
 
@@ -99,47 +99,47 @@ class Places:
 
     @property
     def output(self) -> Path:
-        """What charon and the programs before it wrote on the terminal."""
+        """Return the path of the output of charon and the programs that start it."""
         return self.folder / "output"
 
     @property
     def state(self) -> Path:
-        """Our plugin's state_dir."""
+        """Return the path of the plugin's state_dir."""
         return self.folder / "state"
 
     @property
     def machine_id(self) -> Path:
-        """What the gateway has for /etc/machine-id, if it has one of its own."""
+        """Return the path of the gateway's /etc/machine-id, if it has its own."""
         return self.folder / "machine-id"
 
     @property
     def resolv_conf(self) -> Path:
-        """What the gateway has for /etc/resolv.conf, if it has one of its own."""
+        """Return the path of the gateway's /etc/resolv.conf, if it has its own."""
         return self.folder / "resolv.conf"
 
     @property
     def hosts(self) -> Path:
-        """What the gateway has for /etc/hosts, if it has one of its own."""
+        """Return the path of the gateway's /etc/hosts, if it has its own."""
         return self.folder / "hosts"
 
     @property
     def updown(self) -> Path:
-        """The script of its children, if they have one."""
+        """Return the path of the updown script of its children, if they have one."""
         return self.folder / "updown"
 
     @property
     def updown_log(self) -> Path:
-        """What that script was told: a verb, a connection and a remote network."""
+        """Return the path of that script's records: verb, child and remote network."""
         return self.folder / "updown.log"
 
     @property
     def layer(self) -> Path:
-        """What the gateway changed in the image of its state_dir."""
+        """Return the path of the gateway's changes to the image of its state_dir."""
         return self.folder / "layer"
 
     @property
     def asan(self) -> Path:
-        """AddressSanitizer's reports begin with this path."""
+        """Return the prefix of the paths of AddressSanitizer's reports."""
         return self.folder / "asan"
 
     @property
@@ -175,7 +175,7 @@ def _merged(base: Settings, extra: Settings) -> Settings:
 
 
 def strongswan_conf(config: Config, places: Places) -> str:
-    """The text of strongswan.conf."""
+    """Return the text of strongswan.conf."""
     plugins: Settings = {"vici": {"socket": f"unix://{places.vici}"}}
     load = [name for name in PLUGINS if not (config.kernel_esp and name == USER_ESP)]
     load += config.plugins + (("updown",) if config.updown else ())
@@ -209,7 +209,7 @@ def strongswan_conf(config: Config, places: Places) -> str:
 def connection(
     config: Config, me: Host, peer: Host, identity: Identity | None, tunnel: int = 0
 ) -> Section:
-    """One connection of swanctl.conf, as load-conn takes it."""
+    """Return a connection of swanctl.conf, as load-conn accepts it."""
     own = 0 if config.same_ids else tunnel
     local: Section = {"id": identity_name(me, own), "auth": "psk"}
     remote: Section = {"id": identity_name(peer, own), "auth": "psk"}
@@ -222,7 +222,7 @@ def connection(
         "local_addrs": [me.address],
         "remote_addrs": [peer.address] + (["%any"] if config.anywhere else []),
         "encap": "yes" if config.encap else "no",
-        # An address list after the handshake is a request that nobody asked for.
+        # An address list after the handshake would be an additional request.
         "mobike": "no",
         "proposals": [PROPOSAL],
         "dpd_delay": config.dpd_delay,
@@ -247,22 +247,22 @@ def connection(
 
 
 def child_name(number: int = 0) -> str:
-    """The name of a connection's child with that number."""
+    """Return the name of a connection's child with that number."""
     return f"net{number}"
 
 
 def connection_name(peer: str, tunnel: int = 0) -> str:
-    """The name of the connection with that number to a peer."""
+    """Return the name of the connection with that number to a peer."""
     return f"{peer}-{tunnel}" if tunnel else peer
 
 
 def identity_name(host: Host, tunnel: int = 0) -> str:
-    """The identity of a host in its connection with that number."""
+    """Return the identity of a host in its connection with that number."""
     return f"{connection_name(host.name, tunnel)}.lab"
 
 
 def shared_secret(me: Host, peer: Host, tunnel: int = 0) -> Section:
-    """The pre-shared key of a connection, as load-shared takes it."""
+    """Return the pre-shared key of a connection, as load-shared accepts it."""
     return {
         "id": f"{me.name}-{connection_name(peer.name, tunnel)}",
         "type": "IKE",

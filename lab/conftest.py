@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Fixtures: a lab for a test, checked and cleaned up behind it."""
+"""Fixtures: a lab for a test, which is checked and cleaned up afterwards."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -21,9 +21,9 @@ def root() -> None:
 
 @pytest.fixture
 def new_lab() -> Iterator[Callable[..., Lab]]:
-    """A function that makes a lab, `new_lab(Config(...))`.
+    """Return a function that makes a lab, `new_lab(Config(...))`.
 
-    At the end each is checked (no daemon died by itself, nothing from
+    At the end each lab is checked (no daemon died by itself, no report of
     AddressSanitizer) and closed.
     """
     labs: list[Lab] = []
@@ -42,7 +42,7 @@ def new_lab() -> Iterator[Callable[..., Lab]]:
 
 @pytest.fixture
 def lab(new_lab: Callable[..., Lab]) -> Lab:
-    """Gateway a alone; the peer stands at the host of gateway b."""
+    """Return a lab in which only gateway a runs; the peer uses host b."""
     made = new_lab(Config())
     made.a.start()
     return made
@@ -56,13 +56,13 @@ def peer(lab: Lab) -> Iterator[Peer]:
 
 @pytest.fixture
 def asan_plugin() -> None:
-    """For tests that need the plugin built with AddressSanitizer."""
+    """Skip the test unless the plugin was built with AddressSanitizer."""
     if not plugin_path(asan=True).is_file():
         pytest.skip(f"no plugin built with AddressSanitizer: {plugin_path(True)}")
 
 
 @pytest.fixture
 def tsan_plugin() -> None:
-    """For tests that need the plugin built with ThreadSanitizer."""
+    """Skip the test unless the plugin was built with ThreadSanitizer."""
     if not plugin_path(tsan=True).is_file():
         pytest.skip(f"no plugin built with ThreadSanitizer: {plugin_path(tsan=True)}")

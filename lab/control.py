@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Talking to charon over its vici socket, with a bound on every answer.
+"""Commands to charon over its vici socket, with a timeout on every response.
 
 The client is strongSwan's own, from its source tarball.
 """
@@ -38,7 +38,7 @@ __all__ = ["REPO", "CommandException", "Control", "Section"]
 
 
 def _plain(value: Any) -> Any:
-    """The same tree with text in place of octets."""
+    """Return the same tree with text in place of octets."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     if isinstance(value, dict):
@@ -49,7 +49,7 @@ def _plain(value: Any) -> Any:
 
 
 class Control:
-    """One vici connection for commands; waits for events open their own."""
+    """A vici connection for commands; waiting for events opens separate ones."""
 
     def __init__(self, path: Path, timeout: float = 10.0) -> None:
         self._path = path
@@ -63,7 +63,7 @@ class Control:
         return vici.Session(sock)
 
     def command(self, name: str, message: Section | None = None) -> Section:
-        """Run a command and return its answer; CommandException if it failed."""
+        """Run a command and return its response; CommandException if it failed."""
         try:
             return _plain(self._session.request(name, message))
         except TimeoutError:
@@ -74,14 +74,14 @@ class Control:
     def stream(
         self, name: str, event: str, message: Section, timeout: float | None = None
     ) -> list[Section]:
-        """Run a command that answers in a stream of events."""
+        """Run a command that responds with a stream of events."""
         bound = self._timeout if timeout is None else timeout
         self._session.transport.socket.settimeout(bound)
         try:
             found = self._session.streamed_request(name, event, message)
             return [_plain(item) for item in found]
         except (TimeoutError, SessionException):
-            # What still comes belongs to this command, not to the next one.
+            # What still arrives belongs to this command, not to the next one.
             self.close()
             self._session = self._connect()
             raise LabTimeout(
@@ -91,7 +91,7 @@ class Control:
             self._session.transport.socket.settimeout(self._timeout)
 
     def sas(self) -> list[Section]:
-        """All IKE SAs; each has its connection's name under `name`."""
+        """Return all IKE SAs; each has the name of its connection under `name`."""
         found = []
         for item in self.stream("list-sas", "list-sa", {}):
             for name, sa in item.items():
@@ -105,7 +105,7 @@ class Control:
         events: tuple[str, ...],
         timeout: float,
     ) -> T:
-        """Call check now and after each of these events until it is true."""
+        """Call check now and after each of these events until it returns true."""
         until = deadline(timeout)
         with self._listening(events) as session:
             while True:
@@ -127,7 +127,7 @@ class Control:
         try:
             for event in events:
                 session.transport.send(Packet.register_event(event))
-            # Events may come before the last one is confirmed.
+            # Events may arrive before the last registration is confirmed.
             confirmed = 0
             while confirmed < len(events):
                 answer = Packet.parse(session.transport.receive()).response_type
@@ -139,7 +139,7 @@ class Control:
 
     @contextmanager
     def events(self, *names: str) -> Iterator[Callable[[float], tuple[str, Section]]]:
-        """Yield a function that returns the next of these events within a bound."""
+        """Yield a function that returns the next of these events, with a timeout."""
         with self._listening(names) as session:
 
             def following(timeout: float) -> tuple[str, Section]:

@@ -13,7 +13,7 @@ from lab.wait import LabTimeout
 from lab.wire import Packet, Sniffer
 
 
-# What a recovery took, in seconds; all else in it is a point in time.
+# Durations in a recovery, in seconds; everything else in it is a point in time.
 DERIVED = (
     "dead",
     "dead_after_restart",
@@ -27,27 +27,27 @@ DERIVED = (
 
 @dataclass
 class Recovery:
-    """When each step happened, in seconds since the epoch; None: it didn't."""
+    """When each step happened, in seconds since the epoch; None if it didn't."""
 
     killed: float
     last_answer: float | None  # the last one before the kill
-    restarted: float = 0.0  # vici answers, the connections are loaded
-    first_request: float | None = None  # the first of the peer on a dead SA
+    restarted: float = 0.0  # vici responds, the connections are loaded
+    first_request: float | None = None  # the first one of the peer on a dead SA
     token_reply: float | None = None
     sa_init: float | None = None  # the peer's
-    ike_auth: float | None = None  # our response, the tunnel stands
-    first_lost: float | None = None  # the first packet after the restart that is
+    ike_auth: float | None = None  # our response, the tunnel is up
+    first_lost: float | None = None  # the first lost packet after the restart
     first_answer: float | None = None
-    messages: int = 0  # of IKE, since the crash
+    messages: int = 0  # IKE messages since the crash
     retransmitted: int = 0  # messages of the new handshake sent twice
-    requests: list[float] = field(default_factory=list)  # all of the peer's on dead SAs
+    requests: list[float] = field(default_factory=list)  # the peer's on dead SAs
 
     def _from(self, start: float | None, end: float | None) -> float | None:
         return None if start is None or end is None else end - start
 
     @property
     def dead(self) -> float | None:
-        """From the last answer before the crash to the first one after it."""
+        """Return the time between the last answer before the crash and the next one."""
         return self._from(self.last_answer, self.first_answer)
 
     @property
@@ -56,28 +56,33 @@ class Recovery:
 
     @property
     def detect(self) -> float | None:
-        """From the restart to the moment at which the peer drops the dead SA.
+        """Return the time from the restart until the peer drops the dead SA.
 
-        It drops it and sends IKE_SA_INIT in one go, so that is what is counted.
+        The peer drops the SA and sends IKE_SA_INIT without a pause, so IKE_SA_INIT is
+        measured.
         """
         return self._from(self.restarted, self.sa_init)
 
     @property
     def reconnect(self) -> float | None:
-        """From IKE_SA_INIT to the first answer."""
+        """Return the time from IKE_SA_INIT to the first answer."""
         return self._from(self.sa_init, self.first_answer)
 
     @property
     def request_to_answer(self) -> float | None:
-        """From the peer's first IKE request after the restart to the first answer."""
+        """Return the time from the peer's first IKE request to the first answer.
+
+        The first request after the restart counts.
+        """
         return self._from(self.first_request, self.first_answer)
 
     @property
     def lost_to_answer(self) -> float | None:
-        """From the first packet lost after the restart to the first answer.
+        """Return the time from the first lost packet to the first answer.
 
-        The gateway may answer before we know that it has restarted. Where no
-        packet was lost from then on, the restart is what is counted from.
+        The first packet lost after the restart counts. The gateway may answer before we
+        know that it has restarted. If no packet was lost after the restart, the time is
+        measured from the restart.
         """
         start = self.restarted if self.first_lost is None else self.first_lost
         spent = self._from(start, self.first_answer)
@@ -85,7 +90,7 @@ class Recovery:
 
     @property
     def restart_to_up(self) -> float | None:
-        """From the restart to the IKE_AUTH response: the tunnel stands again."""
+        """Return the time from the restart to the IKE_AUTH response, which ends it."""
         spent = self._from(self.restarted, self.ike_auth)
         return None if spent is None else max(spent, 0.0)
 
@@ -101,7 +106,7 @@ def _incoming_request(packet: Packet) -> bool:
 
 
 def repeated(packets: list[Packet]) -> list[Packet]:
-    """The packets whose message was sent before, octet for octet."""
+    """Return the packets whose message was sent before, octet for octet."""
     seen: set[tuple[bool, bytes]] = set()
     found = []
     for packet in packets:
@@ -113,7 +118,7 @@ def repeated(packets: list[Packet]) -> list[Packet]:
 
 
 class Crash:
-    """Crashes a gateway and watches it come back.
+    """Crashes a gateway and watches its recovery.
 
         with Crash(lab.b, lab.a, probe) as crash:
             crash.kill()
@@ -121,7 +126,7 @@ class Crash:
             lab.a.nudge()
             recovery = crash.wait()
 
-    Without a probe nothing flows, and `wait_up` is what there is to wait for.
+    Without a probe there is no traffic: use `wait_up` instead of `wait`.
     """
 
     def __init__(
@@ -147,7 +152,8 @@ class Crash:
         """Make the victim lose its SAs, which the peer keeps."""
         self.old = tuple(self.peer.sas())
         how()
-        # Only now are they gone: what is sent from here on gets no old answer.
+        # Only now are they lost: packets sent from here on get no answer from the old
+        # run.
         now = time.time()
         answer = self.probe.last_answer(now) if self.probe else None
         self.recovery = Recovery(now, answer, restarted=now)
@@ -157,7 +163,7 @@ class Crash:
         self.recovery.restarted = time.time()
 
     def wait(self, timeout: float = 10.0) -> Recovery:
-        """Wait for traffic, and return what happened when."""
+        """Wait for traffic, and return when each step happened."""
         assert self.probe, "without a probe there is no traffic"
         start = self.recovery.killed
         try:
@@ -168,11 +174,11 @@ class Crash:
                 f"{error}\n{self.look()}\n--- wire of {self.victim.name}:\n{seen}\n"
                 f"{self.peer.tail()}\n{self.victim.tail()}"
             ) from None
-        # The answer may be here before the sniffer has got to the handshake.
+        # The answer may arrive before the sniffer has recorded the handshake.
         return self.wait_up()
 
     def wait_up(self, timeout: float = 5.0) -> Recovery:
-        """Wait for the new tunnel, whether anything flows or not."""
+        """Wait for the new tunnel, with or without traffic."""
         start = self.recovery.killed
         self.sniffer.wait(
             "the new IKE_AUTH response",
@@ -184,7 +190,7 @@ class Crash:
         return self.look()
 
     def look(self) -> Recovery:
-        """Return what happened until now."""
+        """Return the steps that happened until now."""
         self._read(self.sniffer.packets)
         recovery = self.recovery
         if self.probe:
@@ -218,9 +224,9 @@ class Crash:
         recovery.retransmitted = len(repeated(handshake))
 
     def _first_request(self) -> float | None:
-        """The first one after the restart, or the one that was answered even before.
+        """Return the first request after the restart, or one answered before that.
 
-        A daemon that comes up hears requests before its connections are loaded.
+        A starting daemon receives requests before its connections are loaded.
         """
         recovery = self.recovery
         reply = recovery.token_reply
@@ -241,13 +247,13 @@ def crash(
 ) -> Recovery:
     """Kill the victim, restart it after `down` seconds, wait for traffic.
 
-    With nudge the peer is made to send an IKE request then; without, it speaks
-    when its DPD says so.
+    With nudge, the peer is then made to send an IKE request. Without it, the peer sends
+    one when its DPD says so.
     """
     with Crash(victim, peer, probe) as running:
         running.kill()
         if down:
-            time.sleep(down)  # the outage that was asked for
+            time.sleep(down)  # the outage that the caller wants
         running.restart()
         if nudge:
             peer.nudge(running.old[0])

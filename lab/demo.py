@@ -30,19 +30,19 @@ QUIET_EVERY = 15.0
 
 
 class DemoFailed(Exception):
-    """The demo could not be run, or shows less than it must."""
+    """The demo could not be run, or its results are worse than required."""
 
 
 class Lane:
-    """One of the processes, and what it has told."""
+    """One of the processes, and the messages it has sent."""
 
     def __init__(self, kind: str, situation: str, quick: bool) -> None:
         self.kind = kind
         self.situation = situation
         self.name = f"{kind}, {situation}"
         self.state = "starting"
-        self.telling = True  # it runs, or not all of what it told is read
-        self.watching = False  # all that it does from now on is to wait
+        self.telling = True  # it runs, or some of its messages are unread
+        self.watching = False  # from now on it only waits
         self.version = ""
         self.crashes: list[Crash] = []
         argv = [sys.executable, "-m", "lab.lane", kind, situation]
@@ -57,7 +57,7 @@ class Lane:
         self.errors: list[str] = []
 
     def follow(self, news: "queue.Queue[Lane]") -> None:
-        """Read what it tells, in threads of their own."""
+        """Read its messages in separate threads."""
         for work in (self._read, self._read_errors):
             threading.Thread(target=work, args=(news,), daemon=True).start()
 
@@ -80,7 +80,7 @@ class Lane:
         self.errors += self.process.stderr.readlines()
 
     def end(self) -> None:
-        """End the process, and with it its gateways."""
+        """End the process and with it its gateways."""
         if self.process.poll() is None:
             self.process.terminate()
         try:
@@ -91,12 +91,12 @@ class Lane:
 
 
 class Progress:
-    """Lines that are refreshed on a terminal, plain ones elsewhere."""
+    """Lines that are refreshed on a terminal and plain elsewhere."""
 
     def __init__(self) -> None:
         self._tty = sys.stdout.isatty()
         self._lines = 0
-        self._shown: dict[str, tuple[str, float]] = {}  # what was said, and when
+        self._shown: dict[str, tuple[str, float]] = {}  # the text and its time
 
     def show(self, lanes: list[Lane]) -> None:
         if self._tty:
@@ -117,10 +117,10 @@ class Progress:
 
 
 class Lanes:
-    """All lanes: the stock ones together, then ours one after the other.
+    """All lanes: the stock ones in parallel, then ours one after the other.
 
-    The stock ones have nothing to do but wait, which leaves the machine to
-    ours. Two of ours at a time would lengthen each other's handshakes.
+    The stock lanes only wait, which leaves the machine to ours. Two of ours in parallel
+    would prolong each other's handshakes.
     """
 
     def __init__(self, quick: bool) -> None:
@@ -141,7 +141,7 @@ class Lanes:
             self._start("qcd", self._to_come.pop(0))
 
     def run(self) -> None:
-        """Run them to their ends; DemoFailed if one fails."""
+        """Run all lanes to their ends; DemoFailed if one fails."""
         progress = Progress()
         try:
             for situation in SITUATIONS:
@@ -168,7 +168,7 @@ class Lanes:
             )
 
     def told(self) -> dict[str, dict[str, list[Crash]]]:
-        """All crashes, by situation and lane."""
+        """Return all crashes, by situation and lane."""
         found: dict[str, dict[str, list[Crash]]] = {key: {} for key in SITUATIONS}
         for lane in self.all:
             if len(lane.crashes) != (CRASHES if lane.kind == "qcd" else 1):

@@ -16,12 +16,12 @@ from lab.net import Host
 from lab.wire import Address
 
 BATCH = 32
-# A flood comes evenly: what a busy machine did not let us send in time is not
-# made up for in one burst, which would say more about buffers than about rates.
+# A flood is steady: packets that a busy machine delays are not sent later in one burst,
+# which would test buffers and not rates.
 LATEST = 0.005
 PRIORITY = -10
 PR_SET_PDEATHSIG = 1
-_TOLD = struct.Struct("Qd")  # packets sent, in so many seconds
+_TOLD = struct.Struct("Qd")  # packets sent, in this many seconds
 _IOVEC = struct.Struct("QQ")
 # name, its length, iovec, count, control, its length, flags; octets sent.
 _MMSGHDR = struct.Struct("QI4xQQQQi4xI4x")
@@ -31,11 +31,11 @@ AUTOGROUP = Path("/proc/self/autogroup")
 
 @contextmanager
 def before_others(autogroup: Path = AUTOGROUP) -> Iterator[None]:
-    """What this thread starts meanwhile gets the processors before what others started.
+    """Give what this thread starts meanwhile priority over what others started.
 
-    The kernel shares them out among sessions first, and a niceness counts within
-    one. A process in no such group (its line is empty, as under an init that
-    opened no session) competes by its own niceness.
+    The kernel first divides the processors between sessions, and a nice value counts
+    within a session. A process outside such a group (its line is empty, as under an
+    init that opened no session) competes by its own nice value.
     """
     line = autogroup.read_text().split() if autogroup.exists() else []
     if line:
@@ -57,7 +57,7 @@ def before_others(autogroup: Path = AUTOGROUP) -> Iterator[None]:
 
 
 class Burst:
-    """Prepared IP packets to one target, in the form that sendmmsg wants."""
+    """Prepared IP packets to one target, in the form that sendmmsg needs."""
 
     def __init__(self, packets: Iterable[bytes], target: Address) -> None:
         chosen = list(packets)
@@ -80,7 +80,7 @@ class Burst:
             place += len(packet)
 
     def send(self, sock: socket.socket, begin: int, end: int) -> None:
-        """Send packets number begin to end."""
+        """Send the packets from number begin to end."""
         while begin < end:
             at = ctypes.addressof(self._headers) + begin * _MMSGHDR.size
             done = _libc.sendmmsg(sock.fileno(), ctypes.c_void_p(at), end - begin, 0)
@@ -91,11 +91,10 @@ class Burst:
 
 
 class Flood:
-    """Sends a burst over and over at a rate while in a `with`.
+    """Sends a burst repeatedly at a rate while in a `with`.
 
-    A process of its own does it, before all others, so that what the test does
-    meanwhile doesn't slow it down. `sent`, `seconds` and `rate` say what it
-    really achieved.
+    It runs in a separate process with priority over others, so that the test does not
+    slow it down. `sent`, `seconds` and `rate` give what it achieved.
     """
 
     def __init__(self, host: Host, burst: Burst, rate: float) -> None:
@@ -106,14 +105,14 @@ class Flood:
         self._pid = 0
 
     def _run(self) -> None:
-        """What the process does until it is killed."""
+        """Run in the process until it is killed."""
         os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
         begin = following = time.monotonic()
         place = sent = 0
         while True:
             now = time.monotonic()
             if following > now:
-                time.sleep(following - now)  # this is the pace
+                time.sleep(following - now)  # the pace of the flood
             following = max(following, now - LATEST) + BATCH / self._rate
             end = min(place + BATCH, self._burst.count)
             self._burst.send(self._sock, place, end)

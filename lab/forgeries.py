@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Forged notifications, by the thousand: all that is near to a real token."""
+"""Thousands of forged notifications: everything that is close to a real token."""
 
 import itertools
 import random
@@ -31,7 +31,7 @@ def _any_token(chance: random.Random) -> bytes:
 
 
 def headers(spis: Spis, chance: random.Random) -> Iterator[Message]:
-    """A wrong token under every header."""
+    """Yield a wrong token with every header."""
     flipped = bytes(byte ^ 0x80 for byte in spis[0]), spis[1]
     pairs = (spis, spis[::-1], flipped, (spis[0], ike.ZERO_SPI), (ike.ZERO_SPI,) * 2)
     for pair, exchange, flags, number in itertools.product(
@@ -47,7 +47,7 @@ def headers(spis: Spis, chance: random.Random) -> Iterator[Message]:
 
 
 def lengths(spis: Spis, chance: random.Random) -> Iterator[Message]:
-    """Tokens of every length, one and many, before, behind and without the error."""
+    """Yield tokens of all lengths and numbers, with and without the error."""
     first = (Notify(ike.INVALID_IKE_SPI), Notify(ike.INVALID_SPI, b"\1\2\3\4"), None)
     for length, error in itertools.product(range(260), first):
         yield ike.token_message(spis, [chance.randbytes(length)], first=error)
@@ -58,7 +58,7 @@ def lengths(spis: Spis, chance: random.Random) -> Iterator[Message]:
 
 
 def notifies(spis: Spis, chance: random.Random) -> Iterator[Message]:
-    """The fields of the notify itself, set to what they never are."""
+    """Yield notifies whose fields have invalid values."""
     token = chance.randbytes(32)
     for protocol in (0, 1, 2, 3, 4, 255):
         for size in (0, 1, 4, 8, 31, 32, 33, 255):
@@ -75,7 +75,7 @@ def notifies(spis: Spis, chance: random.Random) -> Iterator[Message]:
 
 
 def cut(spis: Spis, chance: random.Random) -> Iterator[bytes | Message]:
-    """Cut at every octet, with an honest length and with the old one; and longer."""
+    """Yield messages cut at every octet, with true and old length, and longer ones."""
     whole = ike.token_message(spis, [chance.randbytes(32), chance.randbytes(32)])
     packed = whole.pack()
     for size in range(len(packed)):
@@ -93,7 +93,7 @@ def cut(spis: Spis, chance: random.Random) -> Iterator[bytes | Message]:
 
 
 def mangled(spis: Spis, chance: random.Random, count: int) -> Iterator[bytes]:
-    """Octets changed at random behind the SPIs."""
+    """Yield messages with random octets changed after the SPIs."""
     whole = ike.token_message(spis, [chance.randbytes(32)]).pack()
     for _ in range(count):
         octets = bytearray(whole)
@@ -106,10 +106,10 @@ def mangled(spis: Spis, chance: random.Random, count: int) -> Iterator[bytes]:
 def all_of_them(
     spis: Spis, chance: random.Random, count: int
 ) -> list[Message | bytes]:
-    """At least that many, in random order.
+    """Return at least this many forgeries, in random order.
 
-    A message without any payload is not among them: charon takes it for a
-    genuine one, protected or not.
+    Messages without any payload are not included: charon takes them for genuine,
+    protected or not.
     """
     found: list[Message | bytes] = []
     for kind in (headers, lengths, notifies, cut):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A gateway: charon on a host, to be started, killed, asked and made to speak."""
+"""A gateway: charon on a host, to be started, killed, queried and made to send."""
 
 import os
 import re
@@ -30,7 +30,7 @@ CARRYING = ("INSTALLED", "REKEYING")
 UPDOWN_SCRIPT = """#!/bin/sh
 echo "$PLUTO_VERB $PLUTO_CONNECTION $PLUTO_PEER_CLIENT" >>{log}
 """
-# In the order in which they are loaded.
+# In the order of loading.
 PARTS = ("certs", "ca", "key", "before", "secrets", "connections")
 UPDOWN = ("ike-updown", "child-updown", "ike-rekey", "child-rekey")
 
@@ -65,12 +65,12 @@ class Sa:
 
     @property
     def installed(self) -> int:
-        """How many children carry traffic."""
+        """Return the number of children that carry traffic."""
         return sum(child["state"] in CARRYING for child in self.children)
 
 
 class Gateway:
-    """charon on one host; everything about it stands in a folder of its own."""
+    """charon on one host, with all files in a separate folder."""
 
     def __init__(
         self,
@@ -124,7 +124,8 @@ class Gateway:
     def load(self, *parts: str) -> None:
         """Load the credentials and the connections to all peers.
 
-        Or only those parts of PARTS, for a gateway whose files come one by one.
+        With arguments, load only these of PARTS, for a gateway whose files arrive one
+        by one.
         """
         for part in PARTS:
             if not parts or part in parts:
@@ -160,12 +161,12 @@ class Gateway:
             self.load_connection(peer, tunnel)
 
     def tunnels(self) -> list[tuple[Host, int]]:
-        """Each connection: its peer and its number among those to that peer."""
+        """Return each connection: its peer and its number among those to that peer."""
         numbers = range(self.config.tunnels)
         return [(peer, number) for peer in self.peers for number in numbers]
 
     def load_connection(self, peer: Host, tunnel: int = 0) -> None:
-        """Load one connection, or load it again as it is configured by now."""
+        """Load one connection, or load it again with the current configuration."""
         identity = self._identity
         section = connection(self.config, self.host, peer, identity, tunnel)
         if self.config.updown:
@@ -174,15 +175,15 @@ class Gateway:
         self.command("load-conn", {connection_name(peer.name, tunnel): section})
 
     def kill(self) -> None:
-        """Crash it: SIGKILL, nothing is written, sent or closed in order."""
+        """Crash it with SIGKILL: nothing is written, sent or closed."""
         self._end(signal.SIGKILL)
 
     def stop(self, timeout: float = 10.0) -> None:
-        """End it in order; it tells its peers."""
+        """Stop it cleanly; it notifies its peers."""
         self._end(signal.SIGTERM, timeout)
 
     def end_again(self, signum: int, timeout: float = 10.0) -> int:
-        """Repeat the signal until it ends; what it exits with."""
+        """Repeat the signal until it ends; return its exit status."""
         if not self._charon:
             raise RuntimeError(f"gateway {self.name} does not run")
         charon = self._charon
@@ -230,11 +231,11 @@ class Gateway:
         return self._charon.process.pid
 
     def close(self) -> None:
-        """End it in whatever state it is."""
+        """End it in any state."""
         self._close_charon()
 
     def check(self) -> None:
-        """Fail if charon has died, or if AddressSanitizer has reported anything."""
+        """Fail if charon has died or AddressSanitizer has reported anything."""
         reports = sorted(self.places.folder.glob(f"{self.places.asan.name}.*"))
         if reports:
             text = reports[0].read_text(errors="replace")
@@ -254,7 +255,7 @@ class Gateway:
         return self._control
 
     def command(self, name: str, message: Section | None = None) -> Section:
-        """A vici command; an error shows charon's log."""
+        """Run a vici command; an error shows charon's log."""
         try:
             return self.control.command(name, message)
         except (CommandException, LabTimeout, OSError) as error:
@@ -266,7 +267,7 @@ class Gateway:
         return [Sa.parse(item) for item in self.control.sas()]
 
     def established(self, peer: str | None = None) -> list[Sa]:
-        """Its working SAs: established, with all children installed."""
+        """Return its working SAs: established, with all children installed."""
         wanted = self.config.children
         return [
             sa
@@ -294,7 +295,7 @@ class Gateway:
         other_than: tuple[Sa, ...] = (),
         timeout: float = 10.0,
     ) -> Sa:
-        """Wait for a working SA that isn't one of those, and return it."""
+        """Wait for a working SA that isn't one of the given ones, and return it."""
         old = {sa.spis for sa in other_than}
         found: list[Sa] = []
 
@@ -306,7 +307,7 @@ class Gateway:
         return found[0]
 
     def wait_idle(self, timeout: float = 10.0) -> None:
-        """Return when charon has, twice in a row, no job waiting and none urgent."""
+        """Return when charon twice in a row has no queued and no critical job."""
         seen = 0
 
         def idle() -> bool:
@@ -324,7 +325,7 @@ class Gateway:
     def initiate(
         self, peer: str | None = None, child: int | None = 0, timeout: float = 10.0
     ) -> None:
-        """Bring up a child, and its IKE SA if there is none; or that one alone."""
+        """Bring up a child, and its IKE SA if there is none; or only the IKE SA."""
         message = {
             **({} if child is None else {"child": child_name(child)}),
             "ike": peer or self.peers[0].name,
@@ -334,29 +335,29 @@ class Gateway:
         self._streamed("initiate", message)
 
     def begin(self, peer: str | None = None, child: int = 0) -> None:
-        """Begin to bring up a child, and don't wait for what becomes of it."""
+        """Start to bring up a child without waiting for the result."""
         ike = peer or self.peers[0].name
         message = {"child": child_name(child), "ike": ike, "timeout": -1}
         self._streamed("initiate", message)
 
     def terminate(self, sa: Sa, timeout: float = 10.0, *, wait: bool = True) -> None:
-        """Delete an IKE SA in order, and wait until the peer has agreed."""
+        """Delete an IKE SA cleanly, and wait until the peer has agreed."""
         message: Section = {"ike-id": sa.unique_id, "loglevel": -1}
         message["timeout"] = int(timeout * 1000) if wait else -1
         self._streamed("terminate", message)
 
     def terminate_child(self, child: int) -> None:
-        """Delete a child in order, and wait until the peer has agreed."""
+        """Delete a child cleanly, and wait until the peer has agreed."""
         message = {"child": child_name(child), "timeout": 10000, "loglevel": -1}
         self._streamed("terminate", message)
 
     def forget(self, sa: Sa) -> None:
-        """Delete an IKE SA at once: one DELETE is sent, no answer awaited."""
+        """Delete an IKE SA immediately: one DELETE is sent, no response awaited."""
         message = {"ike-id": sa.unique_id, "force": "yes", "timeout": -1}
         self._streamed("terminate", message)
 
     def _streamed(self, name: str, message: Section) -> None:
-        # charon itself ends the command after its timeout.
+        # charon itself ends the command after this timeout.
         timeout = int(message["timeout"])
         if timeout > 0:
             message = {**message, "timeout": int(timeout * PATIENCE)}
@@ -371,14 +372,14 @@ class Gateway:
     def nudge(self, sa: Sa | None = None) -> None:
         """Make it send an IKE request to its (dead) peer now.
 
-        charon speaks to an idle peer only for DPD, whose delay is in whole
-        seconds and which traffic puts off. Rekeying a child asks for a
-        CREATE_CHILD_SA at once. Of all commands this leaves the least behind:
-        it ends with the SA (`reestablish` carries over only tasks that create
-        children, not those that rekey them), the IKE SA stays ESTABLISHED and
-        the child carries traffic meanwhile. Where the peer lives, it rekeys.
+        charon only sends to an idle peer for DPD, whose delay is in whole seconds and
+        which traffic postpones. Rekeying a child requires a CREATE_CHILD_SA
+        immediately. Of all commands, this has the fewest effects later: the task ends
+        with the SA (`reestablish` only keeps tasks that create children, not those that
+        rekey them), the IKE SA stays ESTABLISHED, and the child carries traffic
+        meanwhile. If the peer is alive, the child is rekeyed.
 
-        A gateway whose own request is on its way repeats that one, in time.
+        A gateway with an unanswered request repeats that one, when due.
         """
         target = self._now(sa) if sa else self.established()[0]
         for child in target.children:
@@ -394,14 +395,14 @@ class Gateway:
         raise AssertionError(f"gateway {self.name} has lost {sa}\n{self.tail()}")
 
     def tool(self, *arguments: str) -> str:
-        """What the qcd command says on its machine; fails as that does."""
+        """Run the qcd command on its machine; return the output, or fail as it does."""
         argv = [*on_machine(self.config, self.places), str(TOOL), *arguments]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"qcd {' '.join(arguments)}:\n{done.stderr}"
         return done.stdout
 
     def updowns(self) -> list[tuple[str, ...]]:
-        """What its updown script was told: verb, child, the peer's network."""
+        """Return the calls of its updown script: verb, child, the peer's network."""
         path = self.places.updown_log
         lines = path.read_text().splitlines() if path.exists() else []
         return [tuple(line.split()) for line in lines]
@@ -412,7 +413,7 @@ class Gateway:
         return self.places.log.stat().st_size if self.places.log.exists() else 0
 
     def log(self, *, everything: bool = False) -> str:
-        """charon's log since its last start, or all of it."""
+        """Return charon's log since its last start, or all of it."""
         if not self.places.log.exists():
             return ""
         with self.places.log.open("rb") as file:
@@ -420,13 +421,13 @@ class Gateway:
             return file.read().decode("utf-8", "replace")
 
     def mark(self) -> int:
-        """The place in the log where the next line will stand."""
+        """Return the position in the log of the next line."""
         return self._log_size()
 
     def wait_log(
         self, pattern: str, timeout: float = 5.0, since: int | None = None
     ) -> "re.Match[str]":
-        """Wait for a line of this run's log, or of the log since a mark."""
+        """Wait for a line in the log of this run, or in the log since a mark."""
         regex = re.compile(pattern)
 
         def found() -> "re.Match[str] | None":
@@ -438,7 +439,7 @@ class Gateway:
         return wait_until(what, found, timeout, self.tail)
 
     def tail(self, lines: int = TAIL) -> str:
-        """The end of what charon logged and wrote, for an error's text."""
+        """Return the end of charon's log and output, for the text of an error."""
         shown = self.log(everything=True).splitlines()[-lines:]
         output = self.places.output
         extra = output.read_text(errors="replace") if output.exists() else ""
@@ -448,6 +449,6 @@ class Gateway:
         )
 
     def memory(self) -> int:
-        """The octets of memory that charon occupies."""
+        """Return charon's memory use in octets."""
         with open(f"/proc/{self.pid}/statm", encoding="ascii") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""libqcd-watch without a daemon: test/watch_harness.c, driven line by line."""
+"""libqcd-watch without a daemon: test/watch_harness.c, controlled line by line."""
 
 import queue
 import subprocess
@@ -16,7 +16,7 @@ NAT_PORT = 4500
 
 @dataclass(frozen=True)
 class Done:
-    """What came of a command: whether it was done, how many SPIs there are now."""
+    """Result of a command: whether it succeeded, and the number of SPIs after it."""
 
     ok: bool
     count: int
@@ -24,7 +24,7 @@ class Done:
 
 
 class Harness:
-    """One run of it in a namespace. Log lines are kept, packets wait to be taken."""
+    """A run of the harness in a namespace. Log lines are kept, packets are queued."""
 
     def __init__(
         self,
@@ -86,14 +86,14 @@ class Harness:
         return self._command("remove", first, count)
 
     def packet(self, timeout: float = 5.0) -> bytes:
-        """The next packet that was brought."""
+        """Return the next packet that it delivered."""
         try:
             return self._packets.get(timeout=timeout)
         except queue.Empty:
             raise LabTimeout(f"waited {timeout:g} s for a packet") from None
 
     def packets(self) -> list[bytes]:
-        """Those that wait to be taken."""
+        """Return the queued packets."""
         taken = []
         while not self._packets.empty():
             taken.append(self._packets.get())
@@ -104,7 +104,7 @@ class Harness:
         self._end()
 
     def close(self) -> int:
-        """Let it end by itself; its exit status."""
+        """Let it end by itself; return its exit status."""
         if self.process.stdin and self.process.poll() is None:
             self.process.stdin.close()
         return self._end()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""IKE messages, to be read and to be forged: every field of the header can be set."""
+"""IKE messages to read and to forge: every field of the header can be set."""
 
 import os
 import struct
@@ -27,7 +27,7 @@ class Notify:
     data: bytes = b""
     protocol: int = PROTO_NONE
     spi: bytes = b""
-    spi_size: int | None = None  # another than the real one, to forge
+    spi_size: int | None = None  # forged value, if not the real one
     critical: bool = False
 
     def body(self) -> bytes:
@@ -44,7 +44,7 @@ class Notify:
 
 @dataclass(frozen=True)
 class Message:
-    """An IKE message; `body` is everything behind the header."""
+    """An IKE message; `body` is everything after the header."""
 
     spi_i: bytes
     spi_r: bytes
@@ -54,7 +54,7 @@ class Message:
     next_payload: int = NO_PAYLOAD
     body: bytes = b""
     version: int = VERSION
-    length: int | None = None  # another than the real one, to forge
+    length: int | None = None  # forged value, if not the real one
 
     def pack(self) -> bytes:
         length = HEADER_LENGTH + len(self.body) if self.length is None else self.length
@@ -102,7 +102,7 @@ class Message:
         )
 
     def but(self, **changes: object) -> "Message":
-        """The same with some fields changed."""
+        """Return a copy with some fields changed."""
         return replace(self, **changes)  # type: ignore[arg-type]
 
     @property
@@ -118,7 +118,7 @@ class Message:
         return self.next_payload in (SK, SKF)
 
     def payloads(self) -> list[tuple[int, bool, bytes]]:
-        """The cleartext payloads: type, critical bit, body; ValueError if malformed."""
+        """Return the cleartext payloads: type, critical bit, body; else ValueError."""
         found = []
         kind, rest = self.next_payload, self.body
         while kind != NO_PAYLOAD:
@@ -136,7 +136,7 @@ class Message:
         return found
 
     def notifies(self) -> list[Notify]:
-        """The notifies in the clear; none if the message is protected or malformed."""
+        """Return the cleartext notifies; none if protected or malformed."""
         try:
             return [
                 Notify.parse(body, critical)
@@ -147,12 +147,12 @@ class Message:
             return []
 
     def tokens(self) -> list[bytes]:
-        """The QCD tokens that it shows in the clear."""
+        """Return the QCD tokens that the message shows in cleartext."""
         return [item.data for item in self.notifies() if item.kind == QCD_TOKEN]
 
 
 def notify_chain(notifies: list[Notify]) -> bytes:
-    """The octets of notify payloads, one after the other."""
+    """Return the octets of notify payloads, one after the other."""
     chain = b""
     for number, item in enumerate(notifies):
         following = NOTIFY if number + 1 < len(notifies) else NO_PAYLOAD
@@ -170,7 +170,7 @@ def unprotected(
     flags: int = FLAG_R,
     message_id: int = 0,
 ) -> Message:
-    """A message with nothing but notifies in the clear."""
+    """Return a cleartext message that contains only notifies."""
     return Message(
         *spis,
         exchange=exchange,
@@ -190,7 +190,7 @@ def token_message(
     flags: int = FLAG_R,
     message_id: int = 0,
 ) -> Message:
-    """What a token maker answers: INVALID_IKE_SPI, then tokens."""
+    """Return the reply of a token maker: INVALID_IKE_SPI, then tokens."""
     notifies = [first] if first else []
     notifies += [Notify(QCD_TOKEN, token) for token in tokens]
     return unprotected(
@@ -207,7 +207,7 @@ def protected_request(
     payload: int = SK,
     size: int = 80,
 ) -> Message:
-    """A request that looks protected and has that many octets in all."""
+    """Return a request of that many octets that looks protected."""
     inner = size - HEADER_LENGTH - 4
     if inner < 0:
         raise ValueError(f"a protected request has no room in {size} octets")

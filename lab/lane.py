@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One lane of the demo, a process of its own: crashes a gateway and tells what happens.
+"""One lane of the demo, in its own process: crashes a gateway and reports what happens.
 
-Writes one JSON object a line: {"say": text} while it runs, {"watching": true}
-once its last gateway is back, {"crash": {...}} for each recovery, with times in
-seconds since the crash.
+Writes one JSON object a line: {"say": text} while it runs, {"watching": true} once its
+last gateway has restarted, {"crash": {...}} for each recovery, with times in seconds
+since the crash.
 """
 
 import argparse
@@ -32,15 +32,15 @@ EVERY = 0.2
 
 @dataclass(frozen=True)
 class Situation:
-    """What the peer does while it does not know of the crash, and the settings."""
+    """What the peer does until it knows of the crash, and the settings."""
 
     config: Config
-    flows: bool = True  # the peer sends, and a probe sees what is answered
-    dpd: bool = False  # the peer asks by itself some day
+    flows: bool = True  # the peer sends traffic, and a probe records the answers
+    dpd: bool = False  # the peer's DPD will ask at some time
 
 
 SITUATIONS = {
-    # Traffic flows only to see when it is back: qcd's answer to it is switched off.
+    # Traffic only shows when the tunnel works again: qcd's reply to it is off.
     "dpd": Situation(
         Config(esp=False, dpd_delay=f"{DPD_DELAY}s", dpd_action="restart"), dpd=True
     ),
@@ -57,7 +57,7 @@ def say(**what: object) -> None:
 
 
 def relative(recovery: Recovery) -> dict[str, object]:
-    """The recovery with its times counted from the crash."""
+    """Return the recovery with its times relative to the crash."""
     begin = recovery.killed
     result: dict[str, object] = {}
     for key, value in recovery.as_dict().items():
@@ -71,7 +71,7 @@ def relative(recovery: Recovery) -> dict[str, object]:
 
 
 class Lane:
-    """A lab in one situation, and how long one of its crashes may last."""
+    """A lab in one situation, and the maximum duration of one of its crashes."""
 
     def __init__(
         self, lab: Lab, situation: Situation, bound: float, give_up: bool
@@ -79,10 +79,10 @@ class Lane:
         self.lab = lab
         self.situation = situation
         self.bound = bound
-        self.give_up = give_up  # it is no error when the tunnel does not come back
+        self.give_up = give_up  # the tunnel need not be restored
 
     def crash(self, name: str, *, nudge: bool, last: bool) -> None:
-        """Crash the gateway, and tell what came of it."""
+        """Crash the gateway and report the recovery."""
         with ExitStack() as stack:
             probe = None
             if self.situation.flows:
@@ -91,7 +91,7 @@ class Lane:
             crash = stack.enter_context(Crash(self.lab.b, self.lab.a, probe))
             crash.kill()
             say(say=f"{name}: gateway killed")
-            time.sleep(DOWN)  # the outage that is shown
+            time.sleep(DOWN)  # the outage that the demo shows
             crash.restart()
             say(say=f"{name}: gateway is back", watching=last)
             if nudge:
@@ -111,7 +111,7 @@ class Lane:
             say(crash={"ended": ended, "nudged": nudge, "watched": seen, **told})
 
     def _follow(self, crash: Crash, name: str) -> bool:
-        """Tell how long the tunnel has been dead until it is back."""
+        """Report how long the tunnel has been dead until it is restored."""
         killed = crash.recovery.killed
         wait = crash.wait if self.situation.flows else crash.wait_up
         while time.time() - killed < self.bound:
@@ -128,9 +128,9 @@ class Lane:
         return False
 
     def _ping(self, old: tuple[Sa, ...], ended: bool) -> float | None:
-        """Where nothing flowed: ping until there is an answer; None if there is none.
+        """Without traffic before: ping until there is an answer; None if there is none.
 
-        Without a tunnel that is tried for a second.
+        Without a tunnel, this is tried for a second.
         """
         if ended:
             self.lab.a.wait_established(other_than=old)
@@ -146,7 +146,7 @@ class Lane:
 def run(
     kind: str, situation: Situation, quick: bool, crashes: int, bound: float | None
 ) -> None:
-    """All crashes of a lane."""
+    """Run all crashes of a lane."""
     with Lab(situation.config.but(qcd=kind == "qcd")) as lab:
         lab.up()
         say(version=lab.b.command("version")["version"])
@@ -155,7 +155,7 @@ def run(
         for number in range(1, crashes + 1):
             lane.crash(
                 f"crash {number} of {crashes}" if crashes > 1 else "crash",
-                # In a full run the first crash is found by DPD, in both lanes.
+                # In a full run, DPD detects the first crash, in both lanes.
                 nudge=situation.dpd and (quick or number > 1),
                 last=number == crashes,
             )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A gateway that lost many SAs, without the peers: its map is made by a program."""
+"""A gateway that lost many SAs, without the peers: a program makes its map."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ from lab.peer import Sa as PeerSa
 from lab.wire import Forger, Packet
 
 MAKE_LOST = Path(os.environ.get("QCD_MAKE_LOST", REPO / "build" / "test" / "make_lost"))
-# Nobody has these addresses, so what is sent to them ends at the stranger.
+# Nobody has these addresses, so packets to them end at the stranger.
 FIRST_PEER = "198.18.0.1"
 
 
@@ -31,13 +31,13 @@ class Lost:
     peer: str
 
     def packet(self, gateway: Gateway, source: str | None = None) -> bytes:
-        """ESP of it, in UDP, from the peer or from somewhere else."""
+        """Return a packet of its ESP in UDP, from the peer or from another address."""
         target = (gateway.host.address, 4500)
         return esp.in_udp(self.spi, (source or self.peer, 4500), target)
 
 
 def lose_many(gateway: Gateway, count: int) -> list[Lost]:
-    """The gateway, which must be down, has lost an SA with each of so many peers."""
+    """Let the gateway, which must be down, lose an SA with each of this many peers."""
     assert not gateway.alive
     argv = [MAKE_LOST, gateway.places.state, "0", gateway.host.address, FIRST_PEER]
     done = subprocess.run(
@@ -52,7 +52,7 @@ def lose_many(gateway: Gateway, count: int) -> list[Lost]:
 
 
 def child_of(packet: Packet) -> bytes:
-    """The SPI of the child SA that a message tells of."""
+    """Return the SPI of the child SA that a message tells of."""
     for item in packet.message.notifies():
         if item.kind == ike.INVALID_SPI:
             return item.data
@@ -60,7 +60,7 @@ def child_of(packet: Packet) -> bytes:
 
 
 def most_within(packets: Iterable[Packet], seconds: float) -> int:
-    """The most packets in any time of that length."""
+    """Return the maximum number of packets in any period of that length."""
     times = [packet.time for packet in packets]
     first = most = 0
     for last, when in enumerate(times):
@@ -71,7 +71,7 @@ def most_within(packets: Iterable[Packet], seconds: float) -> int:
 
 
 def begin_handshakes(gateway: Gateway, forger: Forger, count: int) -> None:
-    """Half-open SAs: IKE_SA_INIT from so many addresses, and nothing after it."""
+    """Make half-open SAs: IKE_SA_INIT from this many addresses, nothing after it."""
     sa = PeerSa(os.urandom(8))
     begin = ike.Message(*sa.spis, ike.IKE_SA_INIT, ike.FLAG_I)
     octets = Peer.init_message(sa, X25519PrivateKey.generate(), begin)
@@ -83,5 +83,5 @@ def begin_handshakes(gateway: Gateway, forger: Forger, count: int) -> None:
 
 
 def half_open(gateway: Gateway) -> int:
-    """How many SAs are half open there."""
+    """Return the number of half-open SAs of the gateway."""
     return int(gateway.command("stats")["ikesas"]["half-open"])

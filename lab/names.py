@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A name server inside a gateway's namespace: it answers, is slow, or says nothing."""
+"""A name server inside a gateway's namespace, which responds, is slow, or is silent."""
 
 import select
 import socket
@@ -14,13 +14,13 @@ PORT = 53
 HEADER = struct.Struct("!HHHHHH")
 TYPE_A = 1
 ANSWER = struct.Struct("!HHHIH")
-POINTER = 0xC00C  # to the question's name, which stands behind the header
+POINTER = 0xC00C  # to the name in the question, which follows the header
 
 
 class Resolver(Reader):
-    """Answers what a gateway asks for while in a `with`.
+    """Responds to the queries of a gateway while in a `with`.
 
-    `records` and `delay` may be changed at any time; a delay of None is silence.
+    `records` and `delay` may be changed at any time; a delay of None means silence.
     """
 
     def __init__(

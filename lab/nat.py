@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The router as a NAT whose mappings change, as those of cheap ones do."""
+"""The router as a NAT whose mappings change, as cheap ones do."""
 
 from lab.net import Host, Router
 
@@ -9,8 +9,8 @@ _CHAIN = ("ip", "qcd_nat", "leaving")
 class Nat:
     """Hides hosts behind the router's address on the other host's cable.
 
-    Masquerading is what it is, since that forgets its mappings when the cable
-    is pulled; what is plugged in again gets other ports.
+    It masquerades, because the mappings are then forgotten when the cable is pulled:
+    after it is plugged in again, a host gets other ports.
     """
 
     def __init__(self, router: Router, hidden: Host | list[Host], other: Host) -> None:
@@ -22,20 +22,20 @@ class Nat:
 
     @property
     def address(self) -> str:
-        """Where the hidden hosts seem to be."""
+        """Return the address that the hidden hosts seem to have."""
         return self._other.gateway
 
     def _nft(self, text: str) -> None:
         self._router.ns.run("/usr/sbin/nft", "-f", "-", text=text + "\n")
 
     def use_ports(self, first: int, last: int) -> None:
-        """Forget all mappings, and take ports from this range for new ones."""
+        """Forget all mappings, and use ports from this range for new ones."""
         self._masquerade(f"to :{first}-{last}")
         cable = f"to-{self._other.name}"
         self._router.ns.ip(f"link set {cable} down", f"link set {cable} up")
 
     def use_any_ports(self) -> None:
-        """Keep a host's port where no other one has it."""
+        """Keep the port of a host unless another one uses it."""
         self._masquerade("")
 
     def _masquerade(self, ports: str) -> None:

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Network namespaces: gateways and a stranger around a router that can drop packets.
 
-The namespaces have no names. Each lives only as long as a file descriptor of
-this process or a process inside it, so nothing is left behind, whatever ends
-the lab: the kernel cleans up.
+The namespaces have no names. Each exists only as long as a file descriptor of this
+process or a process inside it. However the lab ends, nothing is left behind: the kernel
+cleans up.
 
     a 10.0.1.1 ---.
                   router ---- stranger 10.0.99.1 (may send from any address)
     b 10.0.2.1 ---'
 
-Inside a gateway stands the network that the tunnel connects: 10.1.N.0/24,
-with the address 10.1.N.1 on its loopback device.
+Each gateway contains the network that the tunnel connects: 10.1.N.0/24, with the
+address 10.1.N.1 on its loopback device.
 """
 
 import ctypes
@@ -27,7 +27,7 @@ from pathlib import Path
 CLONE_NEWNET = 0x40000000
 STRANGER = "stranger"
 STRANGER_NUMBER = 99
-CHILDREN = 4  # a host has the addresses for so many at least
+CHILDREN = 4  # a host has addresses for at least this many
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -65,12 +65,12 @@ class Netns:
 
     @property
     def path(self) -> str:
-        """A path of the namespace that other processes may open."""
+        """Return a path of the namespace that other processes can open."""
         return f"/proc/{os.getpid()}/fd/{self.fd}"
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """The calling thread, and what it starts, is inside the namespace."""
+        """Run the calling thread, and processes that it starts, in the namespace."""
         before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         try:
             _call("setns", self.fd, CLONE_NEWNET)
@@ -82,12 +82,12 @@ class Netns:
             os.close(before)
 
     def socket(self, family: int, kind: int, proto: int = 0) -> socket.socket:
-        """A socket that belongs to the namespace, usable from anywhere."""
+        """Return a socket that belongs to the namespace and can be used anywhere."""
         with self.entered():
             return socket.socket(family, kind, proto)
 
     def run(self, *argv: str, text: str | None = None) -> str:
-        """Run a program inside and return its output; an error names both."""
+        """Run a program inside and return its output; an error gives both."""
         with self.entered():
             done = subprocess.run(
                 argv, input=text, capture_output=True, text=True, check=False
@@ -100,7 +100,7 @@ class Netns:
         return done.stdout
 
     def ip(self, *commands: str) -> None:
-        """Run commands of ip(8), one string each."""
+        """Run commands of ip(8), one for each string."""
         self.run("/sbin/ip", "-batch", "-", text="\n".join(commands) + "\n")
 
     def sysctl(self, key: str, value: int) -> None:
@@ -108,23 +108,23 @@ class Netns:
             Path("/proc/sys", *key.split(".")).write_text(str(value))
 
     def _udp_sockets(self, port: int) -> list[list[str]]:
-        """The lines of /proc/net/udp about that port, in fields."""
+        """Return the lines of /proc/net/udp about that port, split into fields."""
         with self.entered():
             lines = Path("/proc/thread-self/net/udp").read_text().splitlines()
         sockets = [line.split() for line in lines[1:]]
         return [s for s in sockets if int(s[1].split(":")[1], 16) == port]
 
     def udp_drops(self, port: int) -> int:
-        """Datagrams that the sockets of that port lost for want of room."""
+        """Return the number of datagrams dropped by full sockets of that port."""
         return sum(int(fields[-1]) for fields in self._udp_sockets(port))
 
     def udp_waiting(self, port: int) -> int:
-        """Octets that wait in the sockets of that port."""
+        """Return the number of octets queued in the sockets of that port."""
         waiting = (fields[4].split(":")[1] for fields in self._udp_sockets(port))
         return sum(int(octets, 16) for octets in waiting)
 
     def received(self, device: str = "eth0") -> int:
-        """Packets that the device received."""
+        """Return the number of packets that the device received."""
         with self.entered():
             lines = Path("/proc/thread-self/net/dev").read_text().splitlines()
         fields = {line.split(":")[0].strip(): line.split(":")[1] for line in lines[2:]}
@@ -138,7 +138,7 @@ class Netns:
 
 @dataclass(frozen=True)
 class Host:
-    """A machine of the network: where it is and what lies behind it."""
+    """A machine of the network: its address and what lies behind it."""
 
     name: str
     number: int
@@ -155,7 +155,7 @@ class Host:
 
     @property
     def inside(self) -> str:
-        """The address that speaks through the tunnel."""
+        """Return the address that sends through the tunnel."""
         return self.inside_of(0)
 
     def inside_of(self, child: int) -> str:
@@ -165,20 +165,20 @@ class Host:
         return f"10.{child + 1}.{self.number}.0/24"
 
     def unplug(self) -> None:
-        """Take its link down: its routes go, its addresses stay."""
+        """Take its link down: its routes are removed, its addresses stay."""
         self.ns.ip(f"link set {self.device} down")
 
     def plug(self) -> None:
-        """Bring its link up again, with the route to the others."""
+        """Bring its link up again, with the route to the other hosts."""
         self.ns.ip(
             f"link set {self.device} up",
             f"route replace default via {self.gateway}",
         )
 
     def roam(self, number: int) -> str:
-        """Have another address of the same cable instead, which is returned.
+        """Change to another address on the same cable; return it.
 
-        The old one and its routes are gone before the new one is there.
+        The old address and its routes are removed before the new one is added.
         """
         address = f"10.0.{self.number}.{number}"
         self.ns.ip(f"addr flush dev {self.device}")
@@ -190,7 +190,7 @@ class Host:
 
 
 class Drop:
-    """A rule of the router's that drops packets, until removed."""
+    """A rule of the router that drops packets, until removed."""
 
     def __init__(self, router: "Router", match: str, handle: int) -> None:
         self._router = router
@@ -199,7 +199,7 @@ class Drop:
 
     @property
     def count(self) -> int:
-        """How many packets it dropped so far."""
+        """Return the number of packets dropped so far."""
         listing = self._router.ns.run("/usr/sbin/nft", "-a", "list", "chain", *CHAIN)
         for line in listing.splitlines():
             if line.endswith(f"# handle {self._handle}"):
@@ -237,7 +237,7 @@ class Router:
         )
 
     def attach(self, host: Host) -> None:
-        """Lay a cable between the host and the router."""
+        """Connect the host to the router with a cable."""
         port = f"to-{host.name}"
         self.ns.ip(
             f"link add {port} type veth peer name {host.device} netns {host.ns.path}",
@@ -253,7 +253,7 @@ class Router:
     def drop(self, match: str, count: int | None = None) -> Drop:
         """Drop passing packets that match an nftables expression.
 
-        With a count only the next so many are dropped, then the rule is spent.
+        With a count, only that many packets are dropped.
         """
         limit = f"limit rate {count}/week burst {count} packets " if count else ""
         made = self.ns.run(
@@ -277,10 +277,10 @@ class Router:
         response: bool | None = None,
         count: int | None = None,
     ) -> Drop:
-        """Drop IKE packets from source to target, ESP in UDP passes.
+        """Drop IKE packets from source to target; ESP in UDP passes.
 
-        They may be narrowed to an exchange type and to requests or responses.
-        Only port 4500 is looked at then: there IKE goes after IKE_SA_INIT.
+        The packets may be limited to an exchange type and to requests or responses.
+        Only packets to port 4500 are then considered: there IKE goes after IKE_SA_INIT.
         """
         match = f"ip saddr {source.address} ip daddr {target.address} "
         if exchange is None and response is None:
@@ -293,12 +293,12 @@ class Router:
         return self.drop(match, count)
 
     def drop_all(self, source: Host, target: Host) -> Drop:
-        """Drop everything from source to target, as a cut cable does."""
+        """Drop everything from source to target, like a cut cable."""
         return self.drop(f"ip saddr {source.address} ip daddr {target.address}")
 
 
 class Network:
-    """The router with its hosts; a stranger is always among them."""
+    """The router with its hosts, which always include a stranger."""
 
     def __init__(
         self, names: tuple[str, ...] = ("a", "b"), children: int = CHILDREN
@@ -309,7 +309,7 @@ class Network:
             for number, name in enumerate(names, start=1):
                 self._add(name, number, children)
             self._add(STRANGER, STRANGER_NUMBER, 0)
-            # Whatever goes to an address that nobody has ends at the stranger.
+            # Packets to an address that nobody has end at the stranger.
             self.router.ns.ip(f"route add default via {self.stranger.address}")
         except BaseException:
             self.close()
@@ -322,7 +322,7 @@ class Network:
         for child in range(children):
             host.ns.ip(
                 f"addr add {host.inside_of(child)}/32 dev lo",
-                # Nothing for the other side's network leaves in the clear.
+                # Nothing for the other side's network leaves in cleartext.
                 f"route add blackhole 10.{child + 1}.0.0/16",
             )
 

@@ -32,7 +32,7 @@ def server(node: int, takes_over: int) -> Config:
 
 
 def share(lab: Lab, source: Gateway, target: Gateway) -> None:
-    """Give the secrets of one that runs to one that does not."""
+    """Copy the secrets from a running gateway to one that is stopped."""
     phrase = lab.folder / "passphrase"
     phrase.write_text("correct horse battery staple\n")
     phrase.chmod(0o600)
@@ -44,7 +44,7 @@ def share(lab: Lab, source: Gateway, target: Gateway) -> None:
 
 
 def hold(lab: Lab, holder: Gateway) -> None:
-    """Move the shared address to a gateway, as VRRP or a script of its owner does."""
+    """Move the shared address to a gateway, as VRRP or its owner's script does."""
     for name in ("b", "c"):
         host = lab[name].host
         lose = f"ip addr del {SHARED}/32 dev {host.device} || true"

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A peer that is not charon: just enough IKEv2 to be given tokens and to give any.
+"""A peer that is not charon: just enough IKEv2 to get and give tokens.
 
-It knows IKE_SA_INIT, IKE_AUTH with the lab's pre-shared key and one child, and
-INFORMATIONAL; AES-128-CBC, HMAC-SHA-256 and X25519, as the lab's gateways have
-them. It moves no traffic, and of what the other side says it checks the integrity
-and nothing more: for the lab only.
+It supports IKE_SA_INIT, IKE_AUTH with the lab's pre-shared key and one child, and
+INFORMATIONAL, with AES-128-CBC, HMAC-SHA-256 and X25519, like the lab's gateways. It
+transports no traffic. It only checks the integrity of what it receives, and nothing
+else: for the lab only.
 """
 
 import hmac
@@ -49,7 +49,7 @@ def prf(key: bytes, data: bytes) -> bytes:
 
 
 def prf_plus(key: bytes, seed: bytes, size: int) -> bytes:
-    """RFC 7296 section 2.13."""
+    """Compute prf+ of RFC 7296 section 2.13."""
     out = block = b""
     while len(out) < size:
         block = prf(key, block + seed + bytes([len(out) // 32 + 1]))
@@ -58,7 +58,7 @@ def prf_plus(key: bytes, seed: bytes, size: int) -> bytes:
 
 
 def chain(payloads: list[Payload]) -> tuple[int, bytes]:
-    """The type of the first payload and the octets of all."""
+    """Return the type of the first payload and the octets of all payloads."""
     octets = b""
     kinds = [kind for kind, _ in payloads] + [ike.NO_PAYLOAD]
     for (_, body), following in zip(payloads, kinds[1:]):
@@ -67,7 +67,7 @@ def chain(payloads: list[Payload]) -> tuple[int, bytes]:
 
 
 def proposal(protocol: int, spi: bytes, transforms: list[Transform]) -> bytes:
-    """The body of an SA payload with one proposal."""
+    """Return the body of an SA payload with one proposal."""
     octets = b""
     for number, (kind, value, attribute) in enumerate(transforms, start=1):
         more = 3 if number < len(transforms) else 0
@@ -79,14 +79,14 @@ def proposal(protocol: int, spi: bytes, transforms: list[Transform]) -> bytes:
 
 
 def selector(host: Host) -> bytes:
-    """The body of a TS payload: the network inside."""
+    """Return the body of a TS payload for the network inside."""
     net = socket.inet_aton(host.inside)[:3]
     ends = struct.pack("!HH", 0, 65535) + net + b"\0" + net + b"\xff"
     return struct.pack("!B3xBBH", 1, TS_IPV4, 0, 4 + len(ends)) + ends
 
 
 def identity(name: str) -> bytes:
-    """The body of an ID payload."""
+    """Return the body of an ID payload."""
     return struct.pack("!B3x", ID_FQDN) + f"{name}.lab".encode()
 
 
@@ -96,12 +96,12 @@ def notify_payloads(notifies: list[Notify]) -> list[Payload]:
 
 @dataclass
 class Sa:
-    """An IKE SA of the peer's; `theirs` is what the gateway said in IKE_AUTH."""
+    """An IKE SA of the peer; `theirs` is what the gateway sent in IKE_AUTH."""
 
     spi_i: bytes
     spi_r: bytes = ike.ZERO_SPI
-    initiator: bool = True  # is the peer the initiator?
-    first: dict[bool, bytes] = field(default_factory=dict)  # IKE_SA_INIT, ours and not
+    initiator: bool = True  # whether the peer is the initiator
+    first: dict[bool, bytes] = field(default_factory=dict)  # by "is ours"
     nonces: dict[bool, bytes] = field(default_factory=dict)
     keys: dict[str, bytes] = field(default_factory=dict)
     next_id: int = 1
@@ -116,7 +116,7 @@ class Sa:
         return ike.FLAG_I if self.initiator else 0
 
     def derive(self, shared: bytes) -> None:
-        """RFC 7296 section 2.14."""
+        """Derive the keys, RFC 7296 section 2.14."""
         nonces = self.nonces[self.initiator] + self.nonces[not self.initiator]
         octets = prf_plus(prf(nonces, shared), nonces + b"".join(self.spis), 224)
         for name, size in (
@@ -129,12 +129,12 @@ class Sa:
         return self.keys[kind + ("i" if self.initiator is ours else "r")]
 
     def auth(self, ident: bytes) -> bytes:
-        """The body of our AUTH payload, RFC 7296 section 2.15."""
+        """Return the body of our AUTH payload, RFC 7296 section 2.15."""
         signed = self.first[True] + self.nonces[False] + prf(self.key("p"), ident)
         return struct.pack("!B3x", PSK) + prf(prf(SECRET.encode(), PAD), signed)
 
     def seal(self, message: Message, payloads: list[Payload]) -> bytes:
-        """The message with these payloads protected."""
+        """Return the message with these payloads protected."""
         kind, plain = chain(payloads)
         pad = -(len(plain) + 1) % BLOCK
         plain += bytes(pad) + bytes([pad])
@@ -146,7 +146,7 @@ class Sa:
         return whole[:-ICV] + prf(self.key("a"), whole[:-ICV])[:ICV]
 
     def open(self, message: Message) -> list[Payload]:
-        """The payloads of a protected message."""
+        """Return the payloads of a protected message."""
         whole = message.pack()
         code = prf(self.key("a", False), whole[:-ICV])[:ICV]
         assert hmac.compare_digest(code, whole[-ICV:]), f"bad integrity: {message}"
@@ -159,13 +159,13 @@ class Sa:
 
 
 def tokens(payloads: list[Payload]) -> list[Notify]:
-    """The QCD_TOKEN notifies among payloads."""
+    """Return the QCD_TOKEN notifies among payloads."""
     found = [Notify.parse(body) for kind, body in payloads if kind == ike.NOTIFY]
     return [item for item in found if item.kind == ike.QCD_TOKEN]
 
 
 class Peer:
-    """Stands at a host in place of its gateway; use it in a `with`.
+    """Runs at a host in place of its gateway; use it in a `with`.
 
         with Peer(lab.b.host, lab.a) as peer:
             sa = peer.connect([Notify(ike.QCD_TOKEN, token)])
@@ -197,7 +197,7 @@ class Peer:
         self._sockets[port].sendto(marker + octets, (self.gateway.host.address, port))
 
     def receive(self, what: str, match: Match, timeout: float = 5.0) -> Message:
-        """Wait for an IKE message that matches; others are passed over."""
+        """Wait for an IKE message that matches; ignore others."""
         until = deadline(timeout)
         while left(until) > 0:
             ready, _, _ = select.select(self._sockets.values(), [], [], left(until))
@@ -219,7 +219,7 @@ class Peer:
         return Message.parse(data)
 
     def request_of(self, sa: Sa, exchange: int | None = None) -> Message:
-        """Wait for a request of the gateway's on that SA."""
+        """Wait for a request from the gateway on that SA."""
         return self.receive(
             "a request of the gateway's",
             lambda m: (m.spi_i, m.spi_r) == sa.spis
@@ -228,7 +228,7 @@ class Peer:
         )
 
     def request(self, sa: Sa, exchange: int, payloads: list[Payload]) -> list[Payload]:
-        """A protected request; returns what the response to it holds."""
+        """Send a protected request; return the payloads of the response."""
         number, sa.next_id = sa.next_id, sa.next_id + 1
         message = Message(*sa.spis, exchange, sa.flag, number)
         self.send(sa.seal(message, payloads))
@@ -243,13 +243,13 @@ class Peer:
         self.send(sa.seal(answer, payloads))
 
     def inform(self, sa: Sa, notifies: list[Notify]) -> list[Payload]:
-        """A protected INFORMATIONAL with these notifies."""
+        """Send a protected INFORMATIONAL with these notifies."""
         return self.request(sa, ike.INFORMATIONAL, notify_payloads(notifies))
 
     def show(
         self, sa: Sa, notifies: list[Notify], request: Message | None = None
     ) -> None:
-        """Say these in the clear, as who has lost the SA: to a request, or unasked."""
+        """Send these in cleartext, as a reply or an announcement of a lost SA."""
         asked = request or Message(*sa.spis, ike.INFORMATIONAL)
         self.send(
             ike.unprotected(
@@ -264,7 +264,7 @@ class Peer:
     # --- an SA ------------------------------------------------------------
 
     def connect(self, notifies: list[Notify] | None = None) -> Sa:
-        """Establish an SA as its initiator; the notifies stand behind AUTH."""
+        """Establish an SA as its initiator; the notifies follow AUTH."""
         sa = Sa(os.urandom(8))
         private = X25519PrivateKey.generate()
         begin = Message(*sa.spis, ike.IKE_SA_INIT, ike.FLAG_I)
@@ -281,7 +281,7 @@ class Peer:
         return sa
 
     def accept_init(self) -> Sa:
-        """Answer the gateway's IKE_SA_INIT."""
+        """Respond to the gateway's IKE_SA_INIT."""
         asked = self.receive(
             "IKE_SA_INIT",
             lambda m: m.exchange == ike.IKE_SA_INIT and not m.is_response,
@@ -295,7 +295,7 @@ class Peer:
         return sa
 
     def accept(self, notifies: list[Notify] | None = None) -> Sa:
-        """Take the gateway's SA as its responder."""
+        """Accept the gateway's SA as its responder."""
         sa = self.accept_init()
         asked = self.request_of(sa, ike.IKE_AUTH)
         sa.theirs = sa.open(asked)
@@ -303,12 +303,12 @@ class Peer:
         return sa
 
     def answer_to(self, sa: Sa, notifies: list[Notify]) -> list[Payload]:
-        """What we answer to the IKE_AUTH of the gateway's SA."""
+        """Return our response to the IKE_AUTH of the gateway's SA."""
         return self._auth(sa, notifies)
 
     @staticmethod
     def init_message(sa: Sa, private: X25519PrivateKey, message: Message) -> bytes:
-        """Our IKE_SA_INIT. The NAT hashes are random: both sides use port 4500 then."""
+        """Return our IKE_SA_INIT, with random NAT hashes: both use port 4500 then."""
         public = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         sa.nonces[True] = os.urandom(32)
         kind, body = chain(
@@ -325,14 +325,14 @@ class Peer:
 
     @staticmethod
     def _agree(sa: Sa, private: X25519PrivateKey, theirs: Message) -> None:
-        """Derive the keys with what the other's IKE_SA_INIT brings."""
+        """Derive the keys from the other side's IKE_SA_INIT."""
         sa.first[False] = theirs.pack()
         bodies = {kind: body for kind, _, body in theirs.payloads()}
         sa.nonces[False] = bodies[NONCE]
         sa.derive(private.exchange(X25519PublicKey.from_public_bytes(bodies[KE][4:])))
 
     def _auth(self, sa: Sa, notifies: list[Notify]) -> list[Payload]:
-        """Our IKE_AUTH."""
+        """Return our IKE_AUTH."""
         ident = identity(self.host.name)
         ends = [self.host, self.gateway.host]
         if not sa.initiator:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Running charon in namespaces of its own, with the lab's folder of plugins."""
+"""Running charon in separate namespaces, with the lab's folder of plugins."""
 
 import ctypes
 import os
@@ -20,7 +20,7 @@ CHARON = "/usr/sbin/charon-systemd"
 STOCK = Path("/usr/lib/ipsec")
 STOCK_PLUGINS = STOCK / "plugins"
 LEGACY_CHARON = STOCK / "charon"
-# What the packages of the legacy daemon have: it can't be installed beside
+# Contents of the packages of the legacy daemon, which can't be installed beside
 # charon-systemd on every release.
 LEGACY = REPO / ".cache" / "legacy" / "usr/lib/ipsec"
 GCC_ASAN = "libasan.so.8"
@@ -34,13 +34,13 @@ TSAN_IGNORED = Path(__file__).parent / "tsan.supp"
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
-# charon dies with the thread that started it (PR_SET_PDEATHSIG): this one lives
-# until the lab itself ends, in whatever way.
+# charon dies with the thread that started it (PR_SET_PDEATHSIG). This thread lives
+# until the lab itself ends, however that happens.
 _launcher = ThreadPoolExecutor(max_workers=1, thread_name_prefix="launcher")
 
 
 def plugin_path(asan: bool = False, tsan: bool = False) -> Path:
-    """Where the plugin under test is; it may not have been built."""
+    """Return the path of the plugin under test; it may not have been built."""
     name, folder = "QCD_PLUGIN", "build"
     if asan:
         name, folder = "QCD_PLUGIN_ASAN", "build-asan"
@@ -50,10 +50,10 @@ def plugin_path(asan: bool = False, tsan: bool = False) -> Path:
 
 
 def _asan_runtime() -> str:
-    """The runtime that goes with the compiler of the sanitized plugin.
+    """Return the runtime of the compiler that built the sanitized plugin.
 
-    It has to be loaded before everything else. gcc's is among the libraries
-    that the plugin asks for; clang names none in a shared object.
+    It must be loaded before everything else. gcc lists it among the libraries of the
+    plugin; clang lists none in a shared object.
     """
     if GCC_ASAN.encode() in plugin_path(asan=True).read_bytes():
         return GCC_ASAN
@@ -64,7 +64,7 @@ def _asan_runtime() -> str:
 
 
 def _plugins_for(config: Config, shared: Path) -> Path:
-    """A folder with all stock plugins, and ours where the configuration wants it."""
+    """Return a folder with all stock plugins, and ours if it is configured."""
     kind = "asan" if config.asan else "tsan" if config.tsan else "qcd"
     plugin = plugin_path(config.asan, config.tsan)
     name = f"plugins-{kind}" if config.qcd else "plugins"
@@ -82,7 +82,7 @@ def _plugins_for(config: Config, shared: Path) -> Path:
 
 
 def _legacy_folder(shared: Path) -> Path:
-    """What the legacy daemon and its starter need at /usr/lib/ipsec."""
+    """Return what the legacy daemon and its starter need at /usr/lib/ipsec."""
     folder = shared / "ipsec"
     if folder.is_dir():
         return folder
@@ -94,7 +94,7 @@ def _legacy_folder(shared: Path) -> Path:
 
 
 def mounts(config: Config, shared: Path) -> str:
-    """Shell commands: a /run of the daemon's own, and its plugins."""
+    """Return shell commands that give the daemon a separate /run and its plugins."""
     places = {STOCK_PLUGINS: _plugins_for(config, shared)}
     if config.legacy:
         places = {STOCK: _legacy_folder(shared), **places}
@@ -104,7 +104,7 @@ def mounts(config: Config, shared: Path) -> str:
 
 
 def on_machine(config: Config, places: Places) -> list[str]:
-    """What runs a program on the gateway's machine, in mounts of its own."""
+    """Return a command prefix for the gateway's machine, in separate mounts."""
     argv = ["unshare", "--mount"]
     if config.state_room is not None:
         places.state.mkdir(mode=0o700, exist_ok=True)
@@ -119,7 +119,7 @@ def on_machine(config: Config, places: Places) -> list[str]:
         script = 'mount -t overlay -o "$0" overlay "$1" && shift && exec "$@"'
         argv += ["sh", "-c", script, layers, str(places.state)]
     if config.product_uuid is not None:
-        # Not every machine has this folder, and nobody may make it in sysfs.
+        # Not every machine has this folder, and it can't be created in sysfs.
         script = (
             "mount -t tmpfs tmpfs /sys/class && mkdir -p /sys/class/dmi/id && "
             'echo "$0" >/sys/class/dmi/id/product_uuid && exec "$@"'
@@ -147,7 +147,7 @@ def _resolv_conf(config: Config) -> str | None:
 
 
 def vici_answers(places: Places) -> bool:
-    """Whether charon answers a command."""
+    """Tell whether charon responds to a command."""
     try:
         control = Control(places.vici)
     except (FileNotFoundError, ConnectionRefusedError):
@@ -159,7 +159,7 @@ def vici_answers(places: Places) -> bool:
 
 
 class Charon:
-    """One run of the daemon, from its start to its death."""
+    """A run of the daemon, from its start to its death."""
 
     def __init__(self, ns: Netns, config: Config, places: Places, shared: Path) -> None:
         self._places = places
@@ -173,7 +173,7 @@ class Charon:
         self._leaks = config.leaks
         argv = ["setpriv", "--pdeathsig", "KILL", *on_machine(config, places)]
         if config.tsan:
-            # ThreadSanitizer's shadow has its places, where nothing else may be.
+            # ThreadSanitizer's shadow memory has fixed addresses, which must be free.
             argv = ["setarch", "--addr-no-randomize", *argv]
         argv += ["sh", "-c", script, "charon", preload]
         self._notify = self._notify_socket()
@@ -184,13 +184,13 @@ class Charon:
         self._places.ready.unlink(missing_ok=True)
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         sock.bind(str(self._places.ready))
-        self._places.ready.chmod(0o777)  # as systemd's: charon may be anybody
+        self._places.ready.chmod(0o777)  # like systemd's: charon may run as any user
         return sock
 
     def _launch(self, ns: Netns, argv: list[str]) -> "subprocess.Popen[bytes]":
         places = self._places
-        # A daemon that is killed has no end at which leaks could be counted.
-        # charon's own format specifiers are none that it knows.
+        # A daemon that is killed never gets to the check for leaks. The sanitizer does
+        # not know charon's own format specifiers.
         leaks = int(self._leaks)
         options = f"detect_leaks={leaks}:check_printf=0:log_path={places.asan}"
         environment = {
@@ -214,7 +214,7 @@ class Charon:
             )
 
     def wait_ready(self, timeout: float) -> None:
-        """Return when charon says that it is ready; LabTimeout otherwise."""
+        """Return when charon reports that it is ready; LabTimeout otherwise."""
         if self._legacy:
             self._wait_vici(timeout)
             return
@@ -233,7 +233,7 @@ class Charon:
                 raise LabTimeout(f"waited {timeout:g} s for charon to become ready")
 
     def _wait_vici(self, timeout: float) -> None:
-        """The legacy daemon tells nobody that it is ready: vici takes clients."""
+        """Wait until vici accepts clients: the legacy daemon reports no readiness."""
 
         def ready() -> bool:
             if not self.alive:
@@ -245,7 +245,7 @@ class Charon:
         wait_until("charon to become ready", ready, timeout)
 
     def give_room(self, octets: int) -> None:
-        """Give its UDP sockets so much room for what waits."""
+        """Set the receive buffer of its UDP sockets."""
         for name in os.listdir(f"/proc/{self.process.pid}/fd"):
             fd = _libc.syscall(SYS_PIDFD_GETFD, self._pidfd, int(name), 0)
             if fd < 0:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A socket that a thread of its own reads."""
+"""A socket with a separate thread that reads it."""
 
 import os
 import socket
@@ -8,9 +8,9 @@ from typing import Self
 
 
 class Reader:
-    """Runs `_read` in a thread while in a `with`, and closes the socket behind it.
+    """Runs `_read` in a thread while in a `with`, and closes the socket afterwards.
 
-    `_read` has to return once `_wake` is readable.
+    `_read` must return once `_wake` is readable.
     """
 
     def __init__(self, sock: socket.socket) -> None:

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A long way between two hosts: a relay that delays, loses, doubles and reorders.
+"""A long path between two hosts: a relay that delays, loses, duplicates and reorders.
 
-The kernel here has no netem. So the router hands what passes between the hosts
-to a TUN device, and a process of its own (no thread of the lab's keeps it from
-being in time) writes it back when its time has come. What the router drops, it
-drops before.
+The kernel here has no netem. The router therefore passes the packets between the hosts
+to a TUN device. A separate process, which no thread of the lab can delay, writes each
+packet back when it is due. Packets that the router drops are dropped before that.
 
     with Relay(lab.network.router, lab.a.host, lab.b.host, Way(delay=0.02)):
         ...
@@ -29,23 +28,23 @@ from lab.net import Host, Router
 TUNSETIFF = 0x400454CA
 IFF_TUN_NO_PI = 0x1001
 LARGEST = 65536
-SOURCE = slice(12, 16)  # of an IPv4 packet
+SOURCE = slice(12, 16)  # in an IPv4 packet
 
 
 @dataclass(frozen=True)
 class Way:
-    """What happens to the packets, in either direction; chances are 0 to 1."""
+    """What happens to the packets, in both directions; chances are from 0 to 1."""
 
     delay: float = 0.0  # seconds
     loss: float = 0.0
     double: float = 0.0
-    late: float = 0.0  # by `behind`, so that others overtake it
+    late: float = 0.0  # chance to be late by `behind`, so that others overtake it
     behind: float = 0.005
     seed: int = 0
 
 
 class Relay:
-    """Stands between two hosts while in a `with`. Its way may be changed."""
+    """Runs between two hosts while in a `with`. Its way may be changed."""
 
     _count = 0
 
@@ -72,7 +71,7 @@ class Relay:
             raise
 
     def set(self, way: Way) -> None:
-        """Change the way; what is under way already goes as before."""
+        """Change the way; packets already on their way are not affected."""
         assert self._process.stdin and self._process.stdout
         self._process.stdin.write(json.dumps(asdict(way)) + "\n")
         self._process.stdin.flush()
@@ -99,7 +98,7 @@ class Relay:
         self.remove()
 
     def remove(self) -> None:
-        """Packets go straight again; those under way are lost."""
+        """Packets take the direct path again; those on their way are lost."""
         self._router.ns.ip(*self._rules("del"))
         self.close()
 
@@ -121,7 +120,7 @@ class _Work:
         self._waiting: list[tuple[float, int, bytes]] = []
         self._number = 0
         self._way = Way()
-        # One for each source, so that answers don't change the requests' fate.
+        # One generator for each source, so that responses don't affect requests.
         self._chances: dict[bytes, random.Random] = {}
 
     def run(self) -> None:

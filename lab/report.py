@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the demo has measured: its table, its notes, its verdict, its picture."""
+"""The results of the demo: its table, notes, verdict and picture."""
 
 import statistics
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ CRASHES = 5
 STOCK_WATCHED = 195.0
 QUICK_BOUND = 12.0
 Crash = dict[str, Any]
-Told = dict[str, list[Crash]]  # what the lanes "stock" and "qcd" have told
+Told = dict[str, list[Crash]]  # the reports of the lanes "stock" and "qcd"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table: a time, and from what to what it is counted."""
+    """A row of the table: a duration, and its start and end."""
 
     key: str
     name: str
     start: str
     end: str
-    since: str | None = None  # what stock is counted from where no end ever comes
+    since: str | None = None  # start for stock, if the end never happens
     goal: float | None = None  # for the median with qcd
 
     @property
@@ -37,10 +37,10 @@ class Section:
     """A situation: the rows of the table and the lanes of the picture."""
 
     title: str
-    means: str  # what tells the peer
+    means: str  # what tells the peer of the crash
     rows: tuple[Row, ...]
     back: str  # the moment at which the tunnel works again
-    steps: tuple[tuple[str, str], ...]  # what is magnified, from its first step on
+    steps: tuple[tuple[str, str], ...]  # the magnified part, from its first step on
 
     @property
     def measured(self) -> Row:
@@ -150,7 +150,7 @@ def median(crashes: list[Crash], key: str) -> float | None:
 
 
 def measured(row: Row, crash: Crash) -> str:
-    """A cell: how long it took, or how long it was watched without coming."""
+    """Return a cell: the duration, or how long stock was watched without success."""
     since = crash[row.since] if row.since else None
     if crash[row.key] is None and since is not None:
         return f"> {int(crash['watched'] - since)} s"
@@ -158,7 +158,7 @@ def measured(row: Row, crash: Crash) -> str:
 
 
 def table(report: Crash) -> str:
-    """What is printed at the end."""
+    """Return what is printed at the end."""
     lines = [
         ("", "stock", "with qcd", f"median of {CRASHES}", "counted from -> to"),
     ]
@@ -183,7 +183,7 @@ def table(report: Crash) -> str:
 
 
 def notes(quick: bool) -> list[str]:
-    """What has to be known to read the table and the picture."""
+    """Return the notes that are needed to read the table and the picture."""
     watched = QUICK_BOUND if quick else STOCK_WATCHED
     found = [
         f"Everywhere: the gateway is away for {DOWN:g} s, dpd_action = restart. What "
@@ -210,7 +210,7 @@ def notes(quick: bool) -> list[str]:
 
 
 def problems(key: str, crashes: list[Crash]) -> list[str]:
-    """Where the lane with qcd shows less than it must."""
+    """Return where the lane with qcd is worse than required."""
     section = SECTIONS[key]
     row = section.measured
     reached = median(crashes, row.key)
@@ -230,7 +230,7 @@ def problems(key: str, crashes: list[Crash]) -> list[str]:
 
 
 def build_report(told: dict[str, Told], version: str, quick: bool) -> Crash:
-    """Everything that was measured, with the verdict."""
+    """Return all measurements, with the verdict."""
     shown = {}
     wrong = []
     for key, section in SECTIONS.items():

@@ -19,23 +19,23 @@ FOLDER = "qcdlab-"
 
 
 def _lock(folder: Path, wait: bool) -> int | None:
-    """Lock a folder, as the lab does whose it is; None if that can't be."""
+    """Lock a folder like the lab that owns it; None if that is not possible."""
     try:
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:
-        return None  # gone meanwhile, or not a lab's
+        return None  # removed meanwhile, or not a lab's
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         if os.path.samestat(os.fstat(fd), os.lstat(folder)):
             return fd
     except OSError:
-        pass  # another has it, or has cleared it away
+        pass  # another lab has it, or has removed it
     os.close(fd)
     return None
 
 
 def _clear(folders: Iterable[Path]) -> None:
-    """Clear away the folders that no lab holds."""
+    """Remove the folders that no lab holds."""
     for old in folders:
         fd = _lock(old, wait=False)
         if fd is not None:
@@ -44,16 +44,16 @@ def _clear(folders: Iterable[Path]) -> None:
 
 
 def _new_folder() -> tuple[Path, int]:
-    """A folder of our own and its lock; those of killed labs are cleared away.
+    """Return a new folder and its lock; folders of killed labs are removed.
 
-    It stands in /tmp because its path has to fit into a socket's address. Labs
-    beside ours may have process IDs of their own, so a lock tells who lives.
+    It is in /tmp because its path must fit into the address of a socket. Other labs may
+    run in other PID namespaces, so a lock tells which labs are alive.
     """
     _clear(Path("/tmp").glob(f"{FOLDER}*"))
     while True:
         folder = Path(tempfile.mkdtemp(prefix=FOLDER, dir="/tmp"))
         fd = _lock(folder, wait=True)
-        if fd is not None:  # else another cleared it before we had the lock
+        if fd is not None:  # otherwise another lab removed it before we had the lock
             return folder, fd
 
 
@@ -64,8 +64,8 @@ class Lab:
             lab.up()
             lab.b.kill()
 
-    `configs` names what differs for single gateways. Every gateway has a
-    connection to the first one (`a`), and `a` to all of them.
+    `configs` gives the differences of single gateways. Every gateway has a connection
+    to the first one (`a`), and `a` to all of them.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class Lab:
         return self.network.stranger
 
     def up(self) -> Sa:
-        """Start all gateways; `a` connects to the others. The SA of the last.
+        """Start all gateways; `a` connects to the others. Return the last SA.
 
         Gateways whose start_action says so connect by themselves.
         """
@@ -142,13 +142,13 @@ class Lab:
         return self.a.wait_established(self.a.peers[-1].name)
 
     def initiate_all(self, peer: str) -> None:
-        """Bring up all that `a` has with a peer."""
+        """Bring up all connections of `a` with a peer."""
         config = self.a.config
         for child in range(config.tunnels * config.children):
             self.a.initiate(connection_name(peer, child // config.children), child)
 
     def check(self) -> None:
-        """Fail if a gateway has died or AddressSanitizer has complained."""
+        """Fail if a gateway has died or AddressSanitizer has reported anything."""
         for gateway in self.gateways.values():
             gateway.check()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A gateway as it was before swanctl: ipsec.conf, and starter, which minds charon."""
+"""A gateway as before swanctl: ipsec.conf, and starter, which monitors charon."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ from lab.wait import wait_until
 
 IPSEC = LEGACY.parents[1] / "sbin" / "ipsec"
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-RESTART = 5  # seconds that starter waits before it starts charon again
+RESTART = 5  # seconds until starter restarts charon
 
 
 def _children(pid: int) -> list[int]:
@@ -29,14 +29,14 @@ def _children(pid: int) -> list[int]:
 
 
 class Starter:
-    """Runs a gateway's charon in the place of the gateway itself; use it in a `with`."""
+    """Runs a gateway's charon in place of the gateway itself; use it in a `with`."""
 
     def __init__(self, gateway: Gateway, shared: Path) -> None:
         self._gateway = gateway
         self._shared = shared
 
     def _write(self) -> Config:
-        """Write its files, and return the configuration with what they need."""
+        """Write its files, and return the configuration that needs them."""
         me, peer = self._gateway.host, self._gateway.peers[0]
         folder = self._gateway.places.folder
         (folder / "ipsec.secrets").write_text(
@@ -65,7 +65,7 @@ class Starter:
             f"{mounts(config, self._shared)} && "
             f'exec {STOCK}/starter --daemon charon --nofork --conf "$1"'
         )
-        # With a namespace of their own for processes, all of them end with it.
+        # In a separate PID namespace, all processes end with it.
         argv = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
         argv += ["sh", "-c", script, "starter", str(places.folder / "ipsec.conf")]
         with self._gateway.host.ns.entered(), places.output.open("ab") as output:
@@ -86,17 +86,17 @@ class Starter:
 
     @property
     def _pid(self) -> int:
-        """starter's process."""
+        """Return the process ID of starter."""
         return _children(self._process.pid)[0]
 
     @property
     def charon(self) -> int | None:
-        """charon's process, None while there is none."""
+        """Return the process ID of charon, None if there is none."""
         found = _children(self._pid)
         return found[0] if found else None
 
     def wait_ready(self) -> None:
-        """Return when charon answers and has its connection."""
+        """Return when charon responds and has loaded its connection."""
         places = self._gateway.places
         wait_until(
             "starter to start charon",
@@ -123,7 +123,7 @@ class Starter:
             control.close()
 
     def crash(self) -> None:
-        """Kill charon, and wait until starter has started the next one."""
+        """Kill charon, and wait until starter has restarted it."""
         old = self.charon
         assert old is not None, f"no charon\n{self.tail()}"
         os.kill(old, signal.SIGKILL)
@@ -136,8 +136,8 @@ class Starter:
         self.wait_ready()
 
     def stop(self) -> int:
-        """What `ipsec stop` does; starter's status."""
+        """Do what `ipsec stop` does; return starter's status."""
         argv = ["nsenter", "--target", str(self._pid), "--mount", "--pid", "--root"]
-        # starter is its namespace's first process: as it ends, so does the command
+        # starter is the first process of its namespace: the command ends with it
         subprocess.run([*argv, str(IPSEC), "stop"], check=False, env=ENVIRONMENT)
         return self._process.wait(15)

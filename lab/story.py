@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What happens between a stock gateway and another one, written down so that it compares.
+"""Exchanges between a stock gateway and another one, recorded in a form to compare.
 
-A story is played twice: between two stock gateways, and with our plugin at the
-other end. `a` is the stock one in both, and all is as `a` saw it.
+A story is played twice: between two stock gateways, and with our plugin at the other
+end. `a` is stock in both, and everything is recorded from the view of `a`.
 """
 
 import re
@@ -24,15 +24,15 @@ EXCHANGES = {
     ike.CREATE_CHILD_SA: "CREATE_CHILD_SA",
     ike.INFORMATIONAL: "INFORMATIONAL",
 }
-# A line of charon's log about a message: SA, way, exchange, kind, ID, payloads.
+# A line of charon's log about a message: SA, direction, exchange, kind, ID, payloads.
 MESSAGE = re.compile(
     r"<(?:[^|>]*\|)?(\d+)> (generating|parsed) (\w+) (request|response) (\d+) \[(.*)\]"
 )
 UNDER_WAY = ("active", "queued", "passive")
 TOKEN = " N(CRASH_DET)"
-# A replaced child, which is kept for packets that are late.
+# State of a replaced child, which is kept for late packets.
 GONE = "DELETED"
-# What a line of charon's log has before its text, and what is random in it.
+# The start of a line in charon's log before its text, and random parts of the text.
 _START = re.compile(r"^\S+ \d+(\[\w+\]) (?:<[^>]*> )?")
 _RANDOM = re.compile(
     r"0x[0-9A-F]+|\b[0-9a-f]{8,}(?:_[io])?\b|(?:[0-9a-f]{2}:){7,}[0-9a-f]{2}|\d+"
@@ -40,7 +40,7 @@ _RANDOM = re.compile(
 
 
 class Said(NamedTuple):
-    """A message: who sent it, of what exchange, and what was in it."""
+    """A message: its sender, its exchange and its contents."""
 
     who: str
     exchange: str
@@ -50,14 +50,14 @@ class Said(NamedTuple):
 
     @property
     def follows_up(self) -> bool:
-        """Is it the exchange in which a token comes alone (RFC 6290 section 4.3)?"""
+        """Tell whether the exchange carries only a token (RFC 6290 section 4.3)."""
         return self.exchange == "INFORMATIONAL" and self.payloads.strip() == TOKEN.strip()
 
 
 def by_wire(packets: Iterable[Packet]) -> list[list[Said]]:
-    """The messages of each SA, first sent ones only, SAs as they appeared.
+    """Return the messages of each SA without retransmissions, first SA first.
 
-    The fragments of a message are one: our token may make it one more.
+    The fragments of a message count as one: our token may require one more.
     """
     packets = list(packets)
     again = {id(packet) for packet in repeated(packets)}
@@ -79,7 +79,7 @@ def by_wire(packets: Iterable[Packet]) -> list[list[Said]]:
 
 
 def by_log(text: str) -> list[list[Said]]:
-    """The messages of each SA with their payloads, as charon tells of them."""
+    """Return the messages of each SA with their payloads, from charon's log."""
     found: dict[str, list[Said]] = {}
     seen = set()
     begins: list[Said] = []
@@ -88,7 +88,7 @@ def by_log(text: str) -> list[list[Said]]:
         who = "a" if way == "generating" else "b"
         said = Said(who, exchange, kind, int(number), payloads)
         if said[:3] == ("a", "IKE_SA_INIT", "request") and len(found.get(sa, [])) > 1:
-            begins = [said]  # while the old SA is at hand, of which the line tells
+            begins = [said]  # while the old SA, which the line names, is checked out
             continue
         if entry.group() in seen or " EF(" in payloads:
             continue  # a retransmission, a fragment
@@ -104,7 +104,7 @@ def without_payloads(sas: list[list[Said]]) -> list[list[Said]]:
 
 
 def without_follow_up(messages: list[Said]) -> list[Said]:
-    """Take out an exchange with a token alone; what comes later counts from there."""
+    """Remove an exchange that carries only a token; renumber what follows."""
     found = [said for said in messages if said.follows_up]
     if not found:
         return messages
@@ -124,7 +124,7 @@ def without_follow_up(messages: list[Said]) -> list[Said]:
 
 
 def lines(text: str) -> set[str]:
-    """What a log has to say, without what differs from one run to the next."""
+    """Return the lines of a log, without what differs between runs."""
     found = set()
     for line in text.splitlines():
         line = _START.sub(r"\1 ", line.replace(TOKEN, ""))
@@ -133,7 +133,7 @@ def lines(text: str) -> set[str]:
 
 
 def results(gateway: Gateway) -> list[object]:
-    """What a gateway says of its SAs, without what is random."""
+    """Return a gateway's view of its SAs, without random values."""
     keys = ("encr-alg", "integ-alg", "prf-alg", "dh-group", "state", "remote-id")
     ends = ("initiator", "local-host", "remote-host", "local-vips", "remote-vips")
     child = ("name", "mode", "protocol", "encr-alg", "encr-keysize", "encap", "state")
@@ -152,7 +152,7 @@ def results(gateway: Gateway) -> list[object]:
 
 @dataclass
 class Story:
-    """What was seen of a life with a peer."""
+    """The record of a life with a peer."""
 
     said: list[list[Said]] = field(default_factory=list)
     results: dict[str, object] = field(default_factory=dict)
@@ -163,7 +163,7 @@ class Story:
         return sum(said.follows_up for messages in self.said for said in messages)
 
     def plain(self) -> list[list[Said]]:
-        """The messages as they are without our token."""
+        """Return the messages as they would be without our token."""
         told = [
             [
                 said._replace(payloads=said.payloads.replace(TOKEN, ""))
@@ -175,7 +175,7 @@ class Story:
 
 
 class Teller:
-    """Plays a story's steps, and writes down what `a` saw."""
+    """Plays the steps of a story, and records the view of `a`."""
 
     def __init__(self, lab: Lab, wire: Sniffer) -> None:
         self.lab, self.wire = lab, wire
@@ -190,9 +190,9 @@ class Teller:
         ike_sas: int = 1,
         new: str | None = None,
     ) -> None:
-        """One step; it ends when both sides have so many SAs, and are quiet.
+        """Play a step; it ends when both sides have this number of SAs and are quiet.
 
-        What is `new`, "ike" or "child", has other SPIs then.
+        `new` names what gets other SPIs in the step, "ike" or "child".
         """
         before = self.spis()
         act()
@@ -204,14 +204,14 @@ class Teller:
         self.settle(name, ike_sas)
 
     def settle(self, name: str, ike_sas: int = 1) -> None:
-        """Wait until both have so many SAs, and nothing to say; keep the result."""
+        """Wait until both have this number of SAs and are quiet; keep the result."""
         self.wait(f"{ike_sas} SAs: {name}", lambda: self.settled(ike_sas))
         for gateway in self.both:
             gateway.wait_idle()
         self.story.results[name] = [results(gateway) for gateway in self.both]
 
     def settled(self, ike_sas: int) -> bool:
-        """Has each so many SAs, with their children, and no exchange on its way?"""
+        """Tell whether both have this number of SAs, with children, and are idle."""
         for gateway in self.both:
             sas = gateway.control.sas()
             if len(sas) != ike_sas:
@@ -228,7 +228,7 @@ class Teller:
     def wait(
         self, what: str, check: Callable[[], object], timeout: float = 15.0
     ) -> None:
-        # charon doesn't announce every change, and asking it is work for it.
+        # charon does not announce every change, and queries are work for it.
         wait_until(what, check, timeout, self.explain, 0.02)
 
     def explain(self) -> str:
@@ -237,7 +237,7 @@ class Teller:
         return "\n".join([packets, *(gateway.tail() for gateway in self.both), *sas])
 
     def spis(self) -> dict[str, set[str]]:
-        """The SPIs of a's IKE SAs, and of what comes in by its children."""
+        """Return the SPIs of a's IKE SAs, and the inbound SPIs of its children."""
         sas = self.lab.a.control.sas()
         children = [child for sa in sas for child in sa.get("child-sas", {}).values()]
         return {
@@ -246,7 +246,7 @@ class Teller:
         }
 
     def pings(self) -> None:
-        """Traffic passes, both ways, through each child."""
+        """Check that traffic passes through each child, both ways."""
         ends = self.lab.a.host, self.lab.b.host
         for child in range(self.children):
             for source, target in (ends, ends[::-1]):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The plugin's socket: what it tells, and that no client holds charon up."""
+"""The plugin's socket: what it reports, and that no client blocks charon."""
 
 import json
 import os
@@ -63,7 +63,7 @@ def test_no_secret_is_told(new_lab: NewLab) -> None:
     told += lab.b.log(everything=True) + lab.a.log(everything=True)
     for start in range(0, len(secrets) - 8):
         octets = secrets[start : start + 8]
-        if len(set(octets)) > 4:  # not a number with zeroes before it
+        if len(set(octets)) > 4:  # not a number with leading zeroes
             assert octets.hex() not in told.lower()
 
 
@@ -116,7 +116,7 @@ def test_hostile_client(new_lab: NewLab, name: str, octets: bytes) -> None:
 
 
 def test_client_that_closes_its_side(new_lab: NewLab) -> None:
-    """As a program does that has nothing more to ask: it still gets its answer."""
+    """A client with nothing more to ask closes its side, and gets its response."""
     lab = new_lab(Config())
     lab.b.start()
     with connect(lab.b) as sock:
@@ -128,7 +128,7 @@ def test_client_that_closes_its_side(new_lab: NewLab) -> None:
 
 
 def test_clients_that_say_nothing_are_closed(new_lab: NewLab) -> None:
-    """All places are taken by clients that are silent; after seconds they're free."""
+    """Silent clients use all places; after some seconds the places are free again."""
     lab = new_lab(Config())
     lab.b.start()
     silent = [connect(lab.b) for _ in range(CLIENTS)]
@@ -145,7 +145,7 @@ def test_clients_that_say_nothing_are_closed(new_lab: NewLab) -> None:
 
 
 def test_listener_that_does_not_read(new_lab: NewLab) -> None:
-    """Events pile up for it, and it is closed; charon goes on."""
+    """Events queue up for it, and it is disconnected; charon continues."""
     lab = new_lab(Config())
     lab.b.start()
     with connect(lab.b) as lazy:

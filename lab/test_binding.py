@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Tokens that are bound to the taker's address, RFC 6290 section 5.2, and MOBIKE."""
+"""Tokens bound to the taker's address, RFC 6290 section 5.2, and MOBIKE."""
 
 import re
 import time
@@ -20,8 +20,8 @@ from lab.wire import Forger
 
 NewLab = Callable[..., Lab]
 SOON = 1.0
-QCD = "N(CRASH_DET)"  # as charon names a QCD_TOKEN in short
-# Gateways that move: they speak from any of their addresses.
+QCD = "N(CRASH_DET)"  # charon's short name of a QCD_TOKEN
+# Gateways that move: they send from any of their addresses.
 MOBILE = Config(anywhere=True, ike_options={"mobike": "yes", "local_addrs": ["%any"]})
 
 
@@ -34,7 +34,7 @@ def other(lab: Lab, gateway: Gateway) -> Gateway:
 
 
 def tokens_given(gateway: Gateway) -> list[str]:
-    """The addresses for which it gave tokens, in this run."""
+    """Return the addresses for which it gave tokens in this run."""
     words = "QCD: giving token to "
     lines = [line for line in gateway.log().splitlines() if words in line]
     return [line.split(words)[1] for line in lines]
@@ -45,9 +45,9 @@ def new_address(gateway: Gateway) -> str:
 
 
 def change_address(gateway: Gateway) -> None:
-    """Give its device another address in place of the one that it has."""
+    """Replace the address of its device with another one."""
     host = gateway.host
-    # Else the kernel takes the new address away with the old one.
+    # Otherwise the kernel removes the new address together with the old one.
     host.ns.sysctl(f"net.ipv4.conf.{host.device}.promote_secondaries", 1)
     host.ns.ip(
         f"addr add {new_address(gateway)}/24 dev {host.device}",
@@ -56,17 +56,17 @@ def change_address(gateway: Gateway) -> None:
 
 
 def is_busy(gateway: Gateway) -> bool:
-    """Has it an exchange on its way, or will it have one?"""
+    """Tell whether it has an exchange in progress, or will begin one."""
     kinds = ("tasks-active", "tasks-queued")
     return any(sa.get(kind) for sa in gateway.control.sas() for kind in kinds)
 
 
 def wait_moved(lab: Lab, mover: Gateway, mark: int) -> None:
-    """Wait until MOBIKE is through, and what it causes.
+    """Wait until MOBIKE and its consequences are complete.
 
-    User space ESP can't move a child, so both sides rekey it. Where they do it at
-    the same time charon may lose a response to a request with the same Message ID
-    ("already processing"), with or without the plugin: a retransmission more.
+    User space ESP can't move a child, so both sides rekey it. If they do so at the same
+    time, charon may lose a response to a request with the same Message ID ("already
+    processing"), with or without the plugin. That costs one more retransmission.
     """
     other(lab, mover).wait_log("remote endpoint changed from", since=mark)
     both = (lab.a, lab.b)
@@ -82,13 +82,13 @@ def move(lab: Lab, mover: Gateway) -> None:
 
 
 def informational(gateway: Gateway, kind: str) -> list[tuple[str, str]]:
-    """The INFORMATIONAL messages that it sent in this run: ID and payloads."""
+    """Return the INFORMATIONAL messages that it sent in this run: ID and payloads."""
     line = rf"generating INFORMATIONAL {kind} (\d+) \[ (.*)\]"
     return [(number, rest.strip()) for number, rest in re.findall(line, gateway.log())]
 
 
 def assert_recovers(lab: Lab, victim: Gateway) -> None:
-    """A restarted gateway's peer is back within a round trip after it spoke."""
+    """The peer of a restarted gateway is back within a round trip after its request."""
     peer = other(lab, victim)
     old = tuple(peer.established())
     mark = peer.mark()
@@ -104,13 +104,13 @@ def assert_recovers(lab: Lab, victim: Gateway) -> None:
     assert b"retransmit" not in since, peer.tail()
 
 
-# What moves an address: the initiator's update, the responder's list.
+# What announces another address: the initiator's update, the responder's list.
 MOVES = {"a": "N(UPD_SA_ADDR)", "b": "N(NO_ADD_ADDR)"}
 
 
 @pytest.mark.parametrize("name", MOVES)
 def test_token_follows_the_address(new_lab: NewLab, name: str) -> None:
-    """RFC 6290 section 5.2: piggybacked on the exchange that moves the address."""
+    """RFC 6290 section 5.2: the exchange that changes the address carries the token."""
     lab = new_lab(bound(MOBILE))
     lab.up()
     mover, maker = lab[name], other(lab, lab[name])
@@ -130,7 +130,7 @@ def test_token_follows_the_address(new_lab: NewLab, name: str) -> None:
 
 
 def test_mover_crashes(new_lab: NewLab) -> None:
-    """Its own token is bound to the other's address, and still good."""
+    """Its own token is bound to the other side's address, and still valid."""
     options = {**MOBILE.ike_options, "remote_addrs": ["%any"]}
     lab = new_lab(bound(MOBILE), b=bound(MOBILE.but(ike_options=options)))
     lab.up()
@@ -151,7 +151,7 @@ def test_nothing_is_sent_where_tokens_are_not_bound(new_lab: NewLab, name: str) 
 
 
 def test_moved_back_and_forth(new_lab: NewLab) -> None:
-    """Each move brings a token; the last one counts."""
+    """Each change brings a token; the last one counts."""
     lab = new_lab(bound(MOBILE))
     lab.up()
     move(lab, lab.a)
@@ -168,14 +168,14 @@ def test_moved_back_and_forth(new_lab: NewLab) -> None:
 
 
 def wait_refused(taker: Gateway) -> None:
-    """Wait until it was shown a token that is not the right one."""
+    """Wait until it was shown a token that does not match."""
     wait_until(
         "the refusal", lambda: counters(taker)["mismatched"] == 1, 5.0, taker.tail
     )
 
 
 def test_asked_from_another_address(new_lab: NewLab) -> None:
-    """Whoever asks from elsewhere gets a token that is of no use to him."""
+    """A request from another address gets a token that is useless to its sender."""
     lab = new_lab(bound(Config(anywhere=True)))
     old = lab.up()
     lab.b.restart()
@@ -192,14 +192,14 @@ def test_asked_from_another_address(new_lab: NewLab) -> None:
 
 
 def nat_after(lab: Lab) -> Nat:
-    """From now on `a` seems to be at the router's address, for whoever it speaks to."""
+    """From now on `a` seems to be at the router's address."""
     nat = Nat(lab.network.router, lab.a.host, lab.b.host)
     nat.use_ports(20000, 20999)
     return nat
 
 
 def test_address_changed_by_a_nat(new_lab: NewLab) -> None:
-    """Without MOBIKE: the maker learns it from the next request, and gives a token."""
+    """Without MOBIKE, the maker learns it from the next request, and gives a token."""
     lab = new_lab(bound(Config(anywhere=True)))
     lab.up()
     nat = nat_after(lab)
@@ -214,9 +214,9 @@ def test_address_changed_by_a_nat(new_lab: NewLab) -> None:
 
 
 def test_crash_before_the_token_followed(new_lab: NewLab) -> None:
-    """Nobody told the maker of the new address: its answer is refused, no more.
+    """The maker does not know the new address, so its reply does not match.
 
-    The taker goes on as without QCD: that is the price of binding.
+    The taker continues as without QCD: that is the price of binding.
     """
     lab = new_lab(bound(Config(anywhere=True)))
     old: Sa = lab.up()

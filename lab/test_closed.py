@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What somebody closes stays closed after a recovery, and nothing else does."""
+"""Only what was closed on purpose stays closed after a recovery."""
 
 from collections.abc import Callable
 
@@ -13,13 +13,13 @@ from lab.wait import LabTimeout
 
 NewLab = Callable[..., Lab]
 A_WHILE = 3.0
-RETRANSMITTED = 10.0  # the first time after 4 s
+RETRANSMITTED = 10.0  # charon's first retransmission is after 4 s
 INACTIVITY = 1
 ELSEWHERE: Section = {"local_ts": ["10.99.0.0/24"], "remote_ts": ["10.98.0.0/24"]}
 
 
 def recovered(lab: Lab) -> None:
-    """b crashes, and a's tunnel is up again."""
+    """b crashes, and a's tunnel is re-established."""
     old = lab.up()
     lab.b.restart()
     lab.a.nudge(old)
@@ -49,7 +49,7 @@ def test_child_is_closed(new_lab: NewLab, closer: str) -> None:
 
 
 def close_child(gateway: Gateway) -> None:
-    """Close the second child, and wait for nothing."""
+    """Close the second child without waiting."""
     message = {"child": child_name(1), "timeout": -1, "loglevel": -1}
     gateway.control.stream("terminate", "control-log", message)
 
@@ -80,7 +80,7 @@ def test_connection_is_loaded_again_while_peer_is_down(new_lab: NewLab) -> None:
 
 
 def test_inactive_child(new_lab: NewLab) -> None:
-    """charon closes it by itself, and again each time that it is brought up."""
+    """charon closes it by itself, each time that it is brought up."""
     lab = new_lab(Config(child_options={"inactivity": f"{INACTIVITY}s"}))
     recovered(lab)
     lab.a.wait_for("no child", lambda: not children(lab.a))
@@ -89,7 +89,7 @@ def test_inactive_child(new_lab: NewLab) -> None:
 
 @pytest.mark.parametrize("close_action", ["none", "start"])
 def test_peer_is_restarted_in_order(new_lab: NewLab, close_action: str) -> None:
-    """b refuses a's child; its administrator mends that, and restarts it."""
+    """b rejects a's child; its administrator fixes that and restarts it."""
     lab = new_lab(Config(close_action=close_action))
     old = lab.up()
     good = lab.b.config
@@ -105,9 +105,9 @@ def test_peer_is_restarted_in_order(new_lab: NewLab, close_action: str) -> None:
 
 
 def test_duplicate_is_deleted(new_lab: NewLab) -> None:
-    """charon deletes one of two IKE SAs, as `unique` says, ten seconds later.
+    """charon deletes one of two IKE SAs ten seconds later, as `unique` says.
 
-    Nobody has closed the connection: its second child comes when b has it.
+    Nobody has closed the connection: its second child comes up once b has loaded it.
     """
     single = Config(charon={"reuse_ikesa": False})
     unique = {"unique": "replace"}
@@ -127,7 +127,7 @@ def test_duplicate_is_deleted(new_lab: NewLab) -> None:
 
 @pytest.mark.parametrize("by", ["a", "b"])
 def test_rekeyed_while_incomplete(new_lab: NewLab, by: str) -> None:
-    """The old IKE SA is deleted once it is rekeyed, and nobody has closed any."""
+    """The old IKE SA is deleted after its rekeying; nobody has closed anything."""
     lab = new_lab(Config(children=2))
     old = lab.up()
     good = lab.b.config

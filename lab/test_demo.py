@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The demo: what it counts and shows, from made-up figures; and lanes without DPD."""
+"""The demo: its figures and output, from made-up crashes; and lanes without DPD."""
 
 import json
 import subprocess
@@ -33,9 +33,9 @@ Crash = dict[str, Any]
     ("answered", "after", "before", "lost"),
     [
         ({4}, 1.5, 9.0, 2.0),
-        ({4}, 2.0, 9.0, 2.0),  # sent at that very moment
+        ({4}, 2.0, 9.0, 2.0),  # sent at exactly that time
         ({0, 1, 2, 3}, 1.5, 9.0, None),
-        ({1}, 1.5, 9.0, None),  # what comes behind it may be on its way
+        ({1}, 1.5, 9.0, None),  # answers to later packets may be on their way
         ({4}, 4.5, 5.0, None),  # nothing was sent before that
         (set(), 1.5, 9.0, 2.0),
         (set(), 7.0, 9.0, None),
@@ -52,7 +52,7 @@ def test_first_lost(
     ("lost", "answer", "spent"),
     [
         (11.5, 12.0, 0.5),
-        (None, 12.0, 1.0),  # none was lost, so from the restart
+        (None, 12.0, 1.0),  # no packet was lost, so from the restart
         (None, 10.75, 0.0),  # answered before we knew of the restart
         (11.5, None, None),
         (None, None, None),
@@ -76,7 +76,7 @@ def test_restart_to_up(up: float | None, spent: float | None) -> None:
 
 
 def crash(watched: float = 30.5, **times: float) -> Crash:
-    """As a lane tells it: killed at 0, back after a second."""
+    """Return a crash as a lane reports it: killed at 0, restarted after a second."""
     recovery = Recovery(100.0, 99.99, restarted=101.0)
     for name, value in times.items():
         setattr(recovery, name, 100.0 + value)
@@ -84,7 +84,7 @@ def crash(watched: float = 30.5, **times: float) -> Crash:
 
 
 def handshake(begin: float, **more: float) -> Crash:
-    """A recovery whose token is shown then; traffic 16 ms later."""
+    """Return a recovery whose token is shown at `begin`; traffic 16 ms later."""
     return crash(
         token_reply=begin,
         sa_init=begin + 0.002,
@@ -107,7 +107,7 @@ QCD = {
 
 
 def report(quick: bool = False, **changes: Crash) -> Crash:
-    """Of a run in which all crashes of a lane with qcd were the same."""
+    """Return the report of a run in which all crashes of a lane with qcd are equal."""
     found = {**QCD, **changes}
     told = {
         key: {"stock": [STOCK[key]], "qcd": [found[key]] * CRASHES} for key in found
@@ -192,14 +192,14 @@ PICTURES: dict[str, Crash] = {
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_picture(name: str) -> None:
-    """It is XML, and all that has a place is between the edges."""
+    """It is XML, and everything with a position is between the edges."""
     root = ElementTree.fromstring(picture(report(**PICTURES[name])))
-    bars = [bar for bar in root.iter(f"{SVG}rect") if len(bar)]  # with a tooltip
+    bars = [bar for bar in root.iter(f"{SVG}rect") if len(bar)]  # those with a tooltip
     assert bars
     for bar in bars:
         begin = float(bar.attrib["x"])
         assert LEFT <= begin and begin + float(bar.attrib["width"]) <= RIGHT + 1
-    # An arrow is the end of a lane that is still dead: stock's without DPD.
+    # An arrow ends a lane that is still dead: those of stock without DPD.
     arrows = len(list(root.iter(f"{SVG}polygon")))
     assert arrows == (4 if name == "never back" else 2)
 
@@ -217,7 +217,7 @@ def test_labels_are_not_crossed() -> None:
 
 
 def lane(*arguments: str) -> Crash:
-    """Run a lane with one crash, and return what it told of that."""
+    """Run a lane with one crash, and return its report."""
     argv = [sys.executable, "-m", "lab.lane", *arguments]
     done = subprocess.run(argv, cwd=REPO, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -229,7 +229,7 @@ def lane(*arguments: str) -> Crash:
 
 @pytest.mark.parametrize("situation", ["esp", "quiet"])
 def test_lane_without_dpd(situation: str) -> None:
-    """Nobody asks by IKE, and with qcd the tunnel is back all the same."""
+    """Nobody asks by IKE, but with qcd the tunnel is restored."""
     found = lane("qcd", situation)
     row = SECTIONS[situation].measured
     assert found["ended"] and found["requests"] == []
@@ -239,7 +239,7 @@ def test_lane_without_dpd(situation: str) -> None:
 
 @pytest.mark.parametrize("situation", ["esp", "quiet"])
 def test_stock_lane_without_dpd(situation: str) -> None:
-    """Not one IKE message, and no answer at the end."""
+    """There is no IKE message, and no answer at the end."""
     found = lane("stock", situation, "--bound", "3")
     assert not found["ended"] and found["messages"] == 0
     assert found["first_answer"] is None

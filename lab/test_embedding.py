@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What an embedder has: the installed libraries, and the programs in examples/.
+"""What an embedder gets: the installed libraries, and the programs in examples/.
 
-Each program is built against the installed headers alone, and runs where there is
-nothing but itself, the libraries, and what these are linked to.
+Each program is built against only the installed headers. It runs in a root folder that
+contains nothing but the program, the libraries, and their dependencies.
 """
 
 import os
@@ -36,16 +36,16 @@ def run(*argv: str | Path, env: dict[str, str] | None = None) -> str:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `meson install` puts where."""
+    """Return the folder into which `meson install` installed everything."""
     root = tmp_path_factory.mktemp("installed")
     run("meson", "install", "-C", REPO / "build", "--no-rebuild", "--destdir", root)
     return root
 
 
 def flags(root: Path, option: str) -> list[str]:
-    """What pkg-config says of our libraries, and of what they need."""
+    """Return pkg-config's output for our libraries and their dependencies."""
     [folder] = root.rglob("qcd.pc")
-    # A sysroot is put before all paths, of the libraries that are not ours too.
+    # A sysroot is prepended to all paths, also those of other libraries.
     text = run(
         "pkg-config", option, *PACKAGES, env={"PKG_CONFIG_PATH": str(folder.parent)}
     )
@@ -54,7 +54,7 @@ def flags(root: Path, option: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def bare(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A root folder with the programs and the libraries, and nothing else."""
+    """Return a root folder with the programs and the libraries, and nothing else."""
     root = tmp_path_factory.mktemp("bare")
     [folder] = {path.parent for path in installed.rglob("libqcd*.so")}
     programs = [Path(shutil.copy(MAKE_LOST, root))]
@@ -76,7 +76,7 @@ def bare(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_daemon(bare: Path) -> None:
-    """Twice with the same folders: what it finds is from the run before."""
+    """Run it twice with the same folders: the second run finds the first's state."""
     for number in range(2):
         done = subprocess.run(
             ["/usr/sbin/chroot", str(bare), "/daemon", "/state"],
@@ -85,7 +85,7 @@ def test_a_daemon(bare: Path) -> None:
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout.split() == ["established", "crashed", "lost", "established"]
-        # What an administrator is told, at each start of the three.
+        # What each of the three starts reports to the administrator.
         told = done.stderr.splitlines()
         assert len(told) == 3
         assert ["made new secrets" in line for line in told] == [number == 0] * 2 + [False]
@@ -109,7 +109,7 @@ def test_a_daemon_says_what_is_wrong(bare: Path) -> None:
 
 @pytest.fixture
 def ns() -> Iterator[Netns]:
-    """Two addresses of one device: what the peer sends comes in at the gateway."""
+    """Two addresses of one device: the gateway receives what the peer sends."""
     made = Netns("embedder")
     made.ip(*(f"addr add {address}/32 dev lo" for address in (GATEWAY, PEER)))
     yield made
@@ -117,8 +117,8 @@ def ns() -> Iterator[Netns]:
 
 
 def test_esp(bare: Path, ns: Netns) -> None:
-    """Who sends with a lost SPI is told, who sends with another one is not."""
-    # Elsewhere the folder would be one of another machine.
+    """A sender with a lost SPI is told, one with another SPI is not."""
+    # Outside of it, the folder would come from another machine.
     inside = ("/usr/sbin/chroot", bare)
     made = run(*inside, "/make_lost", "/lost", "0", GATEWAY, PEER, "100")
     lost = [list(map(bytes.fromhex, line.split()[:3])) for line in made.splitlines()]
@@ -145,7 +145,7 @@ def test_esp(bare: Path, ns: Netns) -> None:
 
 
 def test_calls_of_the_guide() -> None:
-    """doc/embedding.md names no function that there isn't, and the main ones all."""
+    """doc/embedding.md names only existing functions, and all the main ones."""
     headers = "".join(path.read_text() for path in (REPO / "include/qcd").glob("*.h"))
     guide = (REPO / "doc" / "embedding.md").read_text()
     named = set(re.findall(r"`(qcd_\w+)`", guide))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Nobody waits for an IKE message: ESP of lost SAs, RFC 6290 section 8.2.
+"""No IKE message is needed: ESP of lost SAs, RFC 6290 section 8.2.
 
-DPD is off in all of these, and nobody is nudged: what brings a tunnel back is
-the peer's ESP, or an announcement.
+DPD is off in all of these tests, and no peer is nudged. The peer's ESP or an
+announcement restores the tunnel.
 """
 
 import time
@@ -21,10 +21,10 @@ from lab.wait import wait_until
 from lab.wire import Forger, Sniffer, tshark_decode
 
 NewLab = Callable[..., Lab]
-# Peers may be anywhere, so a stranger's packet needn't wait for a connection.
+# Peers may have any address, so a reply to a stranger needn't wait for a connection.
 ESP = Config(esp=True, anywhere=True)
-# What a recovery takes is below 50 ms on an idle machine; the first
-# retransmission of anything comes after 4 s.
+# A recovery takes less than 50 ms on an idle machine. The first retransmission of any
+# message is sent after 4 s.
 SOON = 1.0
 
 
@@ -37,7 +37,7 @@ def told(sniffer: Sniffer) -> list[ike.Message]:
 
 
 def assert_nothing_lost(gateway: Gateway) -> None:
-    """All is replaced, so no packet costs anything any more."""
+    """Everything was replaced, so no packet causes any work."""
     wait_until(
         f"the table of gateway {gateway.name} to go",
         lambda: not esp.table(gateway),
@@ -60,7 +60,7 @@ def test_traffic_is_enough(new_lab: NewLab, auth: str, initiator: str) -> None:
         running.kill()
         running.restart()
         recovery = running.wait()
-        # Nobody asked by IKE, one message told it, one handshake followed.
+        # Nobody asked by IKE, one message told the peer, one handshake followed.
         assert recovery.requests == [], str(recovery)
         assert recovery.retransmitted == 0, str(recovery)
         assert recovery.dead_after_restart is not None
@@ -72,7 +72,7 @@ def test_traffic_is_enough(new_lab: NewLab, auth: str, initiator: str) -> None:
 
 
 def test_again_and_again(new_lab: NewLab) -> None:
-    """Either side, ten times: each time the SAs of the last run are the lost ones."""
+    """Either side, ten times: each time the SAs of the last run are lost."""
     lab = new_lab(ESP)
     lab.up()
     with probe(lab) as pings, Probe(lab.b.host, lab.a.host) as back:
@@ -89,7 +89,7 @@ def test_again_and_again(new_lab: NewLab) -> None:
 
 
 def wait_watching(gateway: Gateway) -> None:
-    """Return once a packet of what it has lost is seen."""
+    """Return once a packet of a lost SA is seen."""
     wait_until(
         f"the table of gateway {gateway.name}",
         lambda: esp.table(gateway),
@@ -98,7 +98,7 @@ def wait_watching(gateway: Gateway) -> None:
 
 
 def lose(lab: Lab, *, watching: bool = True) -> Sa:
-    """b loses the SA that it has with a, who does not know; returns a's view."""
+    """Let b lose its SA with a, which does not know; return a's view of it."""
     sa = lab.up()
     lab.b.kill()
     lab.b.start()
@@ -108,10 +108,10 @@ def lose(lab: Lab, *, watching: bool = True) -> Sa:
 
 
 def assert_told(message: ike.Message, sa: Sa) -> None:
-    """Octet for octet what RFC 6290 sections 4.5 and 8.2 say."""
+    """The message is, octet for octet, what RFC 6290 sections 4.5 and 8.2 specify."""
     tokens = message.tokens()
     assert len(tokens) == 1 and len(tokens[0]) == 32
-    # a was the initiator, so b, who speaks, leaves the I flag clear.
+    # a was the initiator, so b sends with the I flag clear.
     expected = ike.token_message(
         sa.spis,
         tokens,
@@ -122,13 +122,13 @@ def assert_told(message: ike.Message, sa: Sa) -> None:
 
 
 def test_message(new_lab: NewLab) -> None:
-    """What is told, from where and to where; and tshark finds no fault in it."""
+    """The content, source and destination of the message; tshark reports no error."""
     lab = new_lab(ESP)
     sa = lose(lab)
     a, b = lab.a.host.address, lab.b.host.address
     spi = esp.child_spi(sa, "out")
     with Sniffer(lab.b.host, outgoing=True) as wire, Forger(lab.a.host) as forger:
-        lab.a.kill()  # it must not come back: the packet is in its name
+        lab.a.kill()  # it must not return: the packet is sent in its name
         forger.raw(esp.in_udp(spi, (a, 4500), (b, 4500)), (b, 4500))
         packet = wire.wait("the message that tells", esp.tells)
         assert (packet.source, packet.target) == ((b, 4500), (a, 4500))
@@ -138,7 +138,7 @@ def test_message(new_lab: NewLab) -> None:
         assert tshark_decode(pcap, fields) == [["11,16419", "37", "0x00"]]
 
 
-# How the packet comes, and between which ports the answer goes.
+# How the packet is sent, and the ports of the reply.
 WAYS = [
     ("udp", 4500, (4500, 4500)),
     ("udp", 20000, (4500, 20000)),
@@ -148,7 +148,7 @@ WAYS = [
 
 @pytest.mark.parametrize(("way", "port", "ends"), WAYS)
 def test_ways(new_lab: NewLab, way: str, port: int, ends: tuple[int, int]) -> None:
-    """ESP in UDP is answered to its port, ESP alone to where IKE was."""
+    """A reply to ESP in UDP goes to its port, a reply to ESP alone to the IKE port."""
     lab = new_lab(ESP)
     sa = lose(lab)
     a, b = lab.a.host.address, lab.b.host.address
@@ -165,10 +165,10 @@ def test_ways(new_lab: NewLab, way: str, port: int, ends: tuple[int, int]) -> No
 
 
 def test_short_packet(new_lab: NewLab) -> None:
-    """An answer has at most three times the octets of what it answers.
+    """A reply has at most three times the octets of what it replies to.
 
-    What is too short gets none, and takes nobody's turn: the next packet that is
-    long enough is answered at once.
+    A packet that is too short gets no reply, and uses up no limit: the next packet of
+    sufficient length gets a reply at once.
     """
     lab = new_lab(ESP)
     sa = lose(lab)
@@ -176,7 +176,8 @@ def test_short_packet(new_lab: NewLab) -> None:
     spi = esp.child_spi(sa, "out")
     lab.a.kill()
     with Sniffer(lab.b.host, outgoing=True) as wire, Forger(lab.a.host) as forger:
-        # The message has 80 octets, so 27 is the least that it answers.
+        # The message has 80 octets, so a packet of 27 octets is the shortest with a
+        # reply.
         for size in (*range(8, 27), 27):
             forger.raw(esp.in_udp(spi, (a, 4500), (b, 4500), size), (b, 0))
         answer = wire.wait("an answer", esp.tells, 0.9)
@@ -187,7 +188,7 @@ def test_short_packet(new_lab: NewLab) -> None:
 
 
 def test_once_a_second(new_lab: NewLab) -> None:
-    """Whatever number of packets comes, from wherever."""
+    """Whatever the number and the sources of the packets."""
     lab = new_lab(ESP)
     sa = lose(lab)
     a, b = lab.a.host.address, lab.b.host.address
@@ -203,15 +204,15 @@ def test_once_a_second(new_lab: NewLab) -> None:
         passed = time.monotonic() - begin
         answers = wire.find(esp.tells)
         assert 2 <= len(answers) <= passed + 1
-        # They are a second apart when they are decided on; a job sends them.
+        # The decisions are a second apart; a job sends the replies.
         times = [packet.time for packet in answers]
         assert all(late - early > 0.5 for early, late in zip(times, times[1:]))
-        # It goes to the peer that it concerns, whoever else cries louder.
+        # The replies go to the peer concerned, however often others send.
         assert [packet.target[0] for packet in answers].count(a) >= 2
 
 
 def test_living_sa(new_lab: NewLab) -> None:
-    """Not a word about an SA that lives, while there is something to be lost."""
+    """There is no reply about a live SA, while another SA is lost."""
     lab = new_lab(ESP, names=("a", "b", "c"))
     hub, a, b = lab["a"], lab["a"].host.address, lab["b"].host.address
     lab.up()
@@ -219,7 +220,7 @@ def test_living_sa(new_lab: NewLab) -> None:
     hub.kill()
     hub.start()
     with Probe(lab.b.host, hub.host) as pings:
-        pings.wait_answer(count=3)  # b is back
+        pings.wait_answer(count=3)  # b has recovered
     lab["c"].kill()
     living = lab["b"].sas()[0]
     with Sniffer(hub.host, outgoing=True) as wire, Forger(lab.stranger) as forger:
@@ -232,7 +233,7 @@ def test_living_sa(new_lab: NewLab) -> None:
                 esp.alone(spi, source, a),
             ):
                 forger.paced([packet] * 100, (a, 0), 1000)
-        # The dead one's packet is behind them all.
+        # The packet of the dead SA comes after all of them.
         last = esp.in_udp(esp.child_spi(dead, "out"), ("198.18.0.9", 4500), (a, 4500))
         forger.raw(last, (a, 0))
         answer = wire.wait("the answer for the dead SA", esp.tells, since=since)
@@ -243,7 +244,7 @@ def test_living_sa(new_lab: NewLab) -> None:
 
 
 def test_clean_stop(new_lab: NewLab) -> None:
-    """charon deletes its SAs when it ends: none of them is lost."""
+    """charon deletes its SAs when it terminates: none of them becomes lost."""
     lab = new_lab(ESP)
     lab.up()
     lab.b.stop()
@@ -254,7 +255,7 @@ def test_clean_stop(new_lab: NewLab) -> None:
 
 
 def test_clean_stop_with_lost_sas(new_lab: NewLab) -> None:
-    """The table goes, what was lost before is still known afterwards."""
+    """The table is removed, but formerly lost SAs are still known later."""
     lab = new_lab(ESP)
     lose(lab)
     lab.b.stop()
@@ -265,7 +266,7 @@ def test_clean_stop_with_lost_sas(new_lab: NewLab) -> None:
 
 
 def test_announcement(new_lab: NewLab) -> None:
-    """No traffic at all: the gateway tells its peer, and the tunnel is up."""
+    """No traffic at all: the gateway tells its peer, and the tunnel is restored."""
     lab = new_lab(ESP.but(qcd_options={"announce": "yes"}))
     old = lab.up()
     with Sniffer(lab.b.host) as wire:
@@ -286,7 +287,7 @@ def test_announcement(new_lab: NewLab) -> None:
 
 
 def test_announcement_is_off_by_default(new_lab: NewLab) -> None:
-    """Nothing is said until somebody asks."""
+    """Nothing is sent until somebody asks."""
     lab = new_lab(ESP)
     with Sniffer(lab.b.host, outgoing=True) as wire:
         sa = lose(lab)
@@ -317,7 +318,7 @@ RANDOM = (b"\x11" * 8, b"\x22" * 8)
 
 @pytest.mark.parametrize("header", [None, ZERO, RANDOM])
 def test_taker_finds_its_sa(new_lab: NewLab, header: tuple[bytes, bytes] | None) -> None:
-    """By the IKE SPIs or, where these name none of its SAs, by the ESP SPI."""
+    """By the IKE SPIs or, if these belong to none of its SAs, by the ESP SPI."""
     lab = new_lab(ESP)
     sa = lose(lab)
     with Sniffer(lab.b.host, outgoing=True) as wire, Forger(lab.stranger) as forger:
@@ -345,6 +346,6 @@ def test_taker_finds_its_sa(new_lab: NewLab, header: tuple[bytes, bytes] | None)
                 lab.a.wait_log(", ignored")
                 assert lab.a.established() == [sa]
         lab.a.wait_established(other_than=(sa,))
-        # Whatever it was, it got no answer.
+        # None of them got a reply.
         stranger = lab.stranger.address
         assert not wire.find(lambda p: p.target[0] == stranger)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What ESP of lost SAs needs is damaged, full or somebody else's: the rest works."""
+"""Resources for ESP of lost SAs are damaged, full or in use: everything else works."""
 
 import re
 import socket
@@ -23,12 +23,12 @@ from lab.wire import Sniffer
 
 NewLab = Callable[..., Lab]
 ROOM = 512 << 10
-ROWS_OF_A_PAGE = 4096 // 128 - 1  # beside the head of the map
+ROWS_OF_A_PAGE = 4096 // 128 - 1  # after the header of the map
 
 
 def truncate(path: Path) -> None:
     with path.open("r+b") as file:
-        file.truncate(path.stat().st_size - 64)  # in the midst of its only row
+        file.truncate(path.stat().st_size - 64)  # in the middle of its only row
 
 
 def overwrite(path: Path) -> None:
@@ -38,7 +38,7 @@ def overwrite(path: Path) -> None:
 
 @pytest.mark.parametrize("harm", [truncate, overwrite])
 def test_damaged_map(new_lab: NewLab, harm: Callable[[Path], None]) -> None:
-    """It is put aside with a line that says so; IKE recovers, and so does ESP then."""
+    """It is moved away with one line in the log; IKE recovers, and later ESP too."""
     lab = new_lab(ESP)
     lab.up()
     state = lab.b.places.state
@@ -58,14 +58,14 @@ def test_damaged_map(new_lab: NewLab, harm: Callable[[Path], None]) -> None:
 
 
 class Filler:
-    """What takes all room of a gateway's state_dir."""
+    """Uses up all space of a gateway's state_dir."""
 
     def __init__(self, gateway: Gateway) -> None:
         state = str(gateway.places.state)
         self.path = Path(f"/proc/{gateway.pid}/root{state}/filler")
 
     def fill(self) -> None:
-        """Take what is left."""
+        """Use up the remaining space."""
         with self.path.open("ab", buffering=0) as file:
             with suppress(OSError):
                 while True:
@@ -76,7 +76,7 @@ class Filler:
 
 
 def test_full_disk(new_lab: NewLab) -> None:
-    """One line says it, and one that there is room again; tunnels work on."""
+    """One line reports it, another one that there is space; tunnels keep working."""
     config = ESP.but(tunnels=8, children=4)
     lab = new_lab(config, b=config.but(state_room=ROOM))
     for gateway in (lab.b, lab.a):
@@ -101,7 +101,7 @@ def test_full_disk(new_lab: NewLab) -> None:
     with probe(lab) as pings:
         pings.wait_answer()
         wait_until("the line", seen_full, 10, lab.b.tail)
-        # It is so for some flushes, while rows come and go.
+        # That holds for several flushes, while rows are added and removed.
         until = deadline(3)
         while left(until) > 0:
             another_child()
@@ -115,7 +115,7 @@ def test_full_disk(new_lab: NewLab) -> None:
 
 
 def test_another_process_has_the_table(new_lab: NewLab) -> None:
-    """A line says that ESP is not seen and why; IKE recovers."""
+    """A line reports that ESP is not seen, and why; IKE recovers."""
     lab = new_lab(ESP)
     harness = Harness(lab.b.host.ns)
     try:
@@ -134,7 +134,7 @@ def test_another_process_has_the_table(new_lab: NewLab) -> None:
 
 
 def test_firewall_flushes(new_lab: NewLab) -> None:
-    """Between the crash and the packet somebody loads his firewall anew."""
+    """Between the crash and the packet somebody reloads the firewall."""
     lab = new_lab(ESP)
     lose(lab)
     assert esp.dead(lab.b)
@@ -152,7 +152,7 @@ def test_firewall_flushes(new_lab: NewLab) -> None:
 
 
 def forged6(lab: Lab, sa: Sa, way: str) -> bytes:
-    """A packet of the lost SA over IPv6, as a sends it."""
+    """Return a packet of the lost SA over IPv6, as a sends it."""
     spi = esp.child_spi(sa, "out")
     ends = [address6(gateway.host.number) for gateway in (lab.a, lab.b)]
     if way == "alone":
@@ -162,7 +162,7 @@ def forged6(lab: Lab, sa: Sa, way: str) -> bytes:
 
 @pytest.mark.parametrize("way", ["alone", "udp"])
 def test_ipv6(new_lab: NewLab, way: str) -> None:
-    """One packet, and the peer comes back."""
+    """One packet, and the peer reconnects."""
     lab = new_lab(
         a=over_ipv6(1, 2).but(esp=True), b=over_ipv6(2, 1).but(esp=True)
     )

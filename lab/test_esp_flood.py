@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A hundred thousand packets of forged ESP a second, while something is lost.
+"""A hundred thousand packets of forged ESP a second, while an SA is lost.
 
-What the machine reaches of that is printed. ESP alone is what comes: in UDP the
-flood would be one of charon's sockets, with or without us.
+The rate that the machine achieves is printed. Only ESP alone is sent: ESP in UDP would
+flood one of charon's sockets, with or without the plugin.
 """
 
 import os
@@ -26,9 +26,9 @@ NewLab = Callable[..., Lab]
 RATE = 100_000
 DISTINCT = 20_000
 DEAD = 100
-PACKETS = 100_000  # of a flood before and after
+PACKETS = 100_000  # of the flood, before and after the peer sends
 SOON = 1.0
-# An honest peer's few packets a second, among these.
+# An honest peer sends a few packets a second among these.
 SPARSE = 0.2
 RECOVERED = 5.0
 GROWTH = 4 << 20
@@ -39,7 +39,7 @@ HUB = Config(
 
 
 def crashed_hub(new_lab: NewLab) -> tuple[Lab, list[Lost]]:
-    """a lost b's SA, c's and many others; c is back, and b says nothing yet."""
+    """a lost the SAs of b, c and many others; c is back, and b is silent so far."""
     lab = new_lab(Config(), names=("a", "b", "c"), a=HUB)
     lab.up()
     lab["a"].kill()
@@ -52,13 +52,13 @@ def crashed_hub(new_lab: NewLab) -> tuple[Lab, list[Lost]]:
 
 
 def chosen_spis(lab: Lab, lost: list[Lost], kind: str) -> Iterator[bytes]:
-    """The SPIs that a flood has, by its kind."""
+    """Return the SPIs of a flood, by its kind."""
     live = esp.child_spi(lab["c"].established()[0], "out")
     number = 0
     while True:
         number += 1
         if kind == "random and live":
-            # Random ones are none of charon's and none of those that are lost.
+            # Random SPIs are neither charon's nor those of lost SAs.
             yield live if number % 2 else b"\xbf" + os.urandom(3)
         elif kind == "one dead":
             yield lost[0].spi
@@ -75,14 +75,14 @@ def flood_of(lab: Lab, spis: Iterator[bytes]) -> Flood:
 
 
 def wait_flood(flood: Flood, hub: Gateway) -> None:
-    """Let some of it pass."""
+    """Let part of the flood pass."""
     end = flood.sent + PACKETS
     wait_until("the flood", lambda: flood.sent >= end, 20, hub.tail, poll=0.05)
 
 
 @pytest.mark.parametrize("kind", ["random and live", "one dead", "many dead"])
 def test_forged_esp(new_lab: NewLab, kind: str) -> None:
-    """No word about a live or a random SPI; and who has lost its SA is told."""
+    """No reply about a live or a random SPI; a peer that has a lost SA is told."""
     lab, lost = crashed_hub(new_lab)
     hub, peer = lab["a"], lab["b"]
     flood = flood_of(lab, chosen_spis(lab, lost, kind))
@@ -95,7 +95,7 @@ def test_forged_esp(new_lab: NewLab, kind: str) -> None:
         living.wait_answer()
         begin, sent, received = time.time(), flood.sent, hub.host.ns.received()
         wait_flood(flood, hub)
-        # b sends at last, and the flood goes on.
+        # b finally sends, while the flood continues.
         with Probe(peer.host, hub.host, interval=SPARSE) as pings:
             start = time.time()
             recovered = pings.wait_answer(start, timeout=4 * RECOVERED) - start

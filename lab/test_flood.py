@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Twenty thousand requests a second: hardly an answer, and the honest peer gets his.
+"""Twenty thousand requests a second: few replies, and the honest peer gets its own.
 
-RFC 6290 section 8.1. The gateway's sockets have the room of a machine that was
-set up for such rates: what the kernel throws away before charon sees it says
-nothing about us.
+RFC 6290 section 8.1. The gateway's sockets have the buffers of a machine that was set
+up for such rates: packets that the kernel drops before charon sees them would prove
+nothing about the plugin.
 """
 
 import itertools
@@ -30,7 +30,7 @@ SECONDS = 5.0
 DISTINCT = 30_000
 LOST = 200
 SOON = 1.0
-# The defaults of the contract.
+# The guaranteed defaults.
 REPLY_RATE, REPLY_BURST, REPLY_RATE_SOURCE = 1000, 2000, 10
 GROWTH = 4 << 20
 
@@ -44,13 +44,13 @@ HUB = Config(
 
 @pytest.fixture(autouse=True)
 def ours_first() -> Iterator[None]:
-    """What else the machine does says nothing here."""
+    """Other load on the machine would prove nothing here."""
     with before_others():
         yield
 
 
 def request(spis: tuple[bytes, bytes], source: str, gateway: Gateway) -> bytes:
-    """A DPD request as it stands on the wire."""
+    """Return a DPD request as it is on the wire."""
     message = ike.protected_request(spis, size=80).pack()
     return ike_datagram((source, 4500), (gateway.host.address, 4500), message)
 
@@ -64,7 +64,7 @@ def flood_of(lab: Lab, packets: list[bytes]) -> Flood:
 
 
 def watch(gateway: Gateway, seconds: float) -> float:
-    """Ask the daemon something all the time; the longest time that it took."""
+    """Query the daemon continuously; return the longest response time."""
     slowest = 0.0
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -79,7 +79,7 @@ def used(gateway: Gateway) -> int:
 
 
 def assert_was_flood(lab: Lab, flood: Flood, drops: int) -> None:
-    """The figures hold only if the flood was one, and charon got it."""
+    """The figures only count if it was a flood and charon received it."""
     assert flood.rate > 0.7 * RATE, f"only {flood.rate:.0f} packets a second were sent"
     lost = lab.b.host.ns.udp_drops(4500) - drops
     assert lost < 0.01 * flood.sent, f"{lost} of {flood.sent} never reached charon"
@@ -119,7 +119,7 @@ def test_random_spis_get_no_reply(new_lab: NewLab) -> None:
 
 
 def lost_spis(lab: Lab) -> list[bytes]:
-    """SPIs that the gateway has minted, and whose SAs it loses in its next crash."""
+    """Return SPIs that the gateway has minted and whose SAs its next crash loses."""
     with Sniffer(lab.b.host, peer=lab.a.host) as wire:
         lab.up()
         init = wire.wait(
@@ -134,7 +134,7 @@ def lost_spis(lab: Lab) -> list[bytes]:
 
 
 def assert_within_rates(replies: list[Packet], rate_source: int) -> None:
-    """In no second more than a burst and a rate; to nobody more than his rate."""
+    """In no second more than a burst and the rate; no source exceeds its own rate."""
     times = [packet.time for packet in replies]
     first = 0
     for last, when in enumerate(times):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Thousands of forged notifications against a tunnel: nothing happens to it.
+"""Thousands of forged notifications against a tunnel have no effect on it.
 
-RFC 6290 section 4.5: a message that is not verified gets no response and
-changes nothing. The same runs with AddressSanitizer watching the plugin.
+RFC 6290 section 4.5: a message that is not verified gets no response and changes
+nothing. The same tests run with AddressSanitizer in the plugin.
 """
 
 import random
@@ -35,7 +35,7 @@ def config(asan: bool, request: pytest.FixtureRequest) -> Config:
 
 
 def attack(lab: Lab, victim: Gateway, messages: list[ike.Message | bytes]) -> None:
-    """Send each to the victim: in turn as its peer, and as somebody else."""
+    """Send each to the victim: alternately as its peer and as somebody else."""
     peer: Address = (victim.peers[0].address, 4500)
     with Asker(lab.stranger, victim) as asker:
         asker.flow(
@@ -64,13 +64,13 @@ def test_forged(new_lab: NewLab, config: Config) -> None:
             attack(lab, victim, all_of_them(sa.spis, chance, COUNT))
         pings.wait_answer(count=20)
         assert_untouched(lab, pings, before)
-        # The control: a real token is still believed.
+        # As a control, a real token is still accepted.
         assert crash(lab.b, lab.a, pings).token_reply
 
 
 @KINDS
 def test_oversized(new_lab: NewLab, config: Config) -> None:
-    """Messages up to the end of what UDP carries, in fragments of IP."""
+    """Send messages up to the maximum size of UDP, in IP fragments."""
     lab = new_lab(config)
     sa = lab.up()
     before: dict[str, object] = {g.name: g.established() for g in (lab.a, lab.b)}
@@ -92,7 +92,7 @@ def test_oversized(new_lab: NewLab, config: Config) -> None:
 
 
 def _recorded(lab: Lab, pings: Probe) -> list[Packet]:
-    """Two crashes on record: real tokens of SAs that are gone, and all the rest."""
+    """Record two crashes: real tokens of SAs that are gone, and all other messages."""
     with Sniffer(lab.a.host) as wire:
         for _ in range(2):
             pings.wait_answer(count=10)
@@ -106,7 +106,7 @@ def _recorded(lab: Lab, pings: Probe) -> list[Packet]:
 
 @KINDS
 def test_replayed(new_lab: NewLab, config: Config) -> None:
-    """What was real for an SA is worth nothing against the next one."""
+    """Messages that were real for one SA have no effect on the next one."""
     chance = random.Random(SEED)
     lab = new_lab(config)
     lab.up()
@@ -118,7 +118,7 @@ def test_replayed(new_lab: NewLab, config: Config) -> None:
         assert len(tokens) == 2
         replays: list[ike.Message | bytes] = []
         for packet in recorded:
-            # Not what the SA that lives has really said: charon answers that.
+            # Not what the live SA has really sent: charon responds to that.
             if (packet.message.spi_i, packet.message.spi_r) != sa.spis:
                 replays += [packet.data] * 20
         for token in tokens:

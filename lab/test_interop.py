@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A stock strongSwan at the other end notices nothing: same exchanges, same results.
+"""A stock strongSwan at the other end is not affected: same exchanges, same results.
 
-Every story is told twice, between two stock gateways and with our plugin at one
-end. `a`, the stock one, must see the same messages with the same payloads except
-our notify, end with the same SAs, and log nothing that it doesn't log otherwise.
+Every story is played twice, between two stock gateways and with our plugin at one end.
+`a`, the stock one, must see the same messages with the same payloads except our notify.
+It must end with the same SAs, and log nothing that it does not log otherwise.
 
-The one exchange more is what RFC 6290 section 4.3 wants: whoever rekeyed the
-IKE SA sends its token in an INFORMATIONAL, which a peer without QCD answers
-like any other.
+RFC 6290 section 4.3 requires the one additional exchange: the side that rekeyed the IKE
+SA sends its token in an INFORMATIONAL, to which a peer without QCD responds as usual.
 """
 
 from collections.abc import Callable
@@ -49,9 +48,9 @@ from lab.wire import Packet, Sniffer
 
 NewLab = Callable[..., Lab]
 
-# A peer is taken for dead after 1.5 s and not 165 s.
+# A peer is taken for dead after 1.5 s instead of 165 s.
 GIVE_UP = {"retransmit_timeout": 0.5, "retransmit_base": 1.0, "retransmit_tries": 2}
-# The log tells which SA a message is of.
+# The log shows the SA of each message.
 CHARON = {"filelog": {"lab": {"ike_name": True}}}
 
 
@@ -60,7 +59,7 @@ CHARON = {"filelog": {"lab": {"ike_name": True}}}
 
 @dataclass(frozen=True)
 class Shape:
-    """The sides by role, and what a's log shows where it is that shape."""
+    """The sides by role, and text in a's log that proves the shape."""
 
     initiator: Config
     responder: Config
@@ -69,20 +68,20 @@ class Shape:
 
 
 def alike(*shown: str, **options: object) -> Callable[[int, int], Shape]:
-    """A shape in which both sides are set up alike, whoever they are."""
+    """Return a shape in which both sides have the same setup, whatever their names."""
     config = Config(**options)  # type: ignore[arg-type]
     return lambda initiator, responder: Shape(config, config, shown)
 
 
 def lay_nat(lab: Lab, initiator: str) -> None:
-    """The initiator stands behind a NAT."""
+    """Put the initiator behind a NAT."""
     hidden = lab[initiator]
     nat = Nat(lab.network.router, hidden.host, other(lab, hidden).host)
     nat.use_ports(20000, 20999)
 
 
 def no_inside_address(lab: Lab, initiator: str) -> None:
-    """What the client gets from the server it must not have before."""
+    """Remove the address that the client must only get from the server."""
     host = lab[initiator].host
     host.ns.ip(f"addr del {host.inside}/32 dev lo")
 
@@ -153,7 +152,7 @@ def delete(gateway: Gateway) -> None:
 
 
 def life(teller: Teller, initiator: Gateway) -> None:
-    """All that both sides can do in the life of an SA."""
+    """Everything that both sides can do in the life of an SA."""
     lab = teller.lab
     teller.pings()
     for actor in (lab.a, lab.b):
@@ -168,7 +167,7 @@ def life(teller: Teller, initiator: Gateway) -> None:
 
 
 def anew(teller: Teller, initiator: Gateway) -> None:
-    """Both sides authenticate anew: a new IKE SA, and the end of the old one."""
+    """Both sides reauthenticate: a new IKE SA, and the end of the old one."""
     for actor in (initiator, other(teller.lab, initiator)):
         act = partial(rekey, actor, reauth="yes")
         teller.step(f"{actor.name} anew", act, new="ike")
@@ -180,12 +179,12 @@ Tale = Callable[[Teller, Gateway], None]
 
 @dataclass(frozen=True)
 class Plot:
-    """A story, the shape it is told in, and the IKE rekeyings of b in it.
+    """A story, its shape, and the number of IKE rekeyings by b.
 
-    It is lossy where charon itself may lose a response: one that comes while the
-    thread that sent the request still has the SA. And there charon may or may not
-    say INITIAL_CONTACT: it looks whether it still has another SA with the peer,
-    while another thread destroys the old one.
+    It is lossy if charon itself may lose a response that arrives while the thread that
+    sent the request still has the SA. In such a plot charon may or may not send
+    INITIAL_CONTACT: it checks for another SA with the peer while another thread
+    destroys the old one.
     """
 
     tale: Tale
@@ -195,7 +194,7 @@ class Plot:
     lossy: bool = False
 
 
-RETRANSMIT = ("retransmit_timeout", 0.5)  # and not 4 s
+RETRANSMIT = ("retransmit_timeout", 0.5)  # instead of 4 s
 PLOTS = {name: Plot(life, name, rekeyings=1) for name in SHAPES} | {
     "break-before-make": Plot(anew, charon=(RETRANSMIT,), lossy=True),
     "make-before-break": Plot(
@@ -209,13 +208,13 @@ def shape_of(name: str, initiator: str) -> Shape:
 
 
 def configs(shape: Shape, initiator: str) -> dict[str, Config]:
-    """The configuration of each gateway, by its role."""
+    """Return the configuration of each gateway, by its role."""
     ends = shape.initiator, shape.responder
     return dict(zip("ab" if initiator == "a" else "ba", ends, strict=True))
 
 
 def laid(new_lab: NewLab, qcd: bool, **configs: Config) -> Lab:
-    """A lab of b as it is meant to be, and a as a stock gateway."""
+    """Return a lab with b as specified, and a as a stock gateway."""
     found = {}
     for name, config in configs.items():
         with_it = qcd and name == "b"
@@ -225,7 +224,7 @@ def laid(new_lab: NewLab, qcd: bool, **configs: Config) -> Lab:
 
 
 def tell(new_lab: NewLab, qcd: bool, plot: Plot, initiator: str) -> Story:
-    """Play a story, and look whether it was what it is meant to be."""
+    """Play a story, and check that it was what it should be."""
     shape = shape_of(plot.shape, initiator)
     options = {
         name: config.but(charon={**config.charon, **dict(plot.charon)})
@@ -240,7 +239,7 @@ def tell(new_lab: NewLab, qcd: bool, plot: Plot, initiator: str) -> Story:
         teller.step("connect", partial(connect, lab[initiator]))
         plot.tale(teller, lab[initiator])
         story = teller.end()
-        # What the log tells is what was on the wire; the sniffer knows IPv4 only.
+        # The log shows what was on the wire; the sniffer only knows IPv4.
         if plot.shape != "ipv6":
             told = sorted(sum(without_payloads(story.said), []))
             assert told == sorted(sum(by_wire(wire.packets), []))
@@ -269,9 +268,9 @@ NAMED = {"[IKE] received QUICK_CRASH_DETECTION notify"}
 
 
 def named(story: Story) -> set[str]:
-    """The lines in which a stock charon names the notify, and does no more about it.
+    """Return the lines in which a stock charon names the notify, and only that.
 
-    The first is of level 2, more than charon logs by default.
+    The first line is of level 2, which charon does not log by default.
     """
     follow_up = {"[ENC] parsed INFORMATIONAL request N [ ]"}
     return NAMED | (follow_up if story.follow_ups else set())
@@ -304,11 +303,11 @@ def test_stock_peer(new_lab: NewLab, plot: str, initiator: str) -> None:
 
 
 def collide(teller: Teller, _: Gateway) -> None:
-    """Neither knows of the other's request as it asks, nor of any answer to it.
+    """Neither knows of the other's request when it sends its own, nor of a response.
 
-    So each has seen the collision when it is answered, and the nonces alone say
-    whose SA survives. What ends the other SAs waits until both know: where the end
-    of the old one overtakes an answer, charon may keep the redundant one.
+    Each has thus seen the collision when it gets its response, and only the nonces
+    decide whose SA survives. The messages that end the other SAs wait until both know.
+    If the end of the old SA overtakes a response, charon may keep the redundant SA.
     """
     router, ends = teller.lab.network.router, (teller.lab.a.host, teller.lab.b.host)
     exchange = ike.CREATE_CHILD_SA
@@ -344,15 +343,15 @@ def collision(new_lab: NewLab, qcd: bool) -> Story:
         charon=(RETRANSMIT,),
     )
     story = tell(new_lab, qcd, plot, "a")
-    # What crosses on its way has no order.
+    # Messages that cross each other have no order.
     story.said = sorted(sorted(messages) for messages in story.plain())
     return story
 
 
 def test_both_rekey_at_once(new_lab: NewLab) -> None:
-    """Of two new SAs the same one survives as without the plugin."""
+    """The same one of two new SAs survives as without the plugin."""
     ours = collision(new_lab, True)
-    # The results tell whose SA that is: wait for the nonces to say the same.
+    # The results depend on whose SA survives: repeat until the nonces agree.
     for _ in range(20):
         stock = collision(new_lab, False)
         if stock.results == ours.results:
@@ -367,7 +366,7 @@ def test_both_rekey_at_once(new_lab: NewLab) -> None:
 
 
 def alive(new_lab: NewLab, qcd: bool, asker: str) -> tuple[set[Said], set[str]]:
-    """One side asks each second: the kinds of messages until it was answered twice."""
+    """One side asks every second; return the kinds of messages until two responses."""
     configs = {name: Config() for name in ("a", "b")}
     configs[asker] = Config(dpd_delay="1s")
     lab = laid(new_lab, qcd, **configs)
@@ -400,7 +399,7 @@ def test_asking_whether_the_other_lives(new_lab: NewLab, asker: str) -> None:
 
 
 def test_no_information_beyond_the_token(new_lab: NewLab) -> None:
-    """After a rekeying of ours: the token, the DELETE; after the peer's: neither."""
+    """After our rekeying: the token, the DELETE. After the peer's: neither."""
     lab = new_lab(Config(), a=Config(qcd=False))
     lab.up()
     for actor, extra in ((lab.b, 1), (lab.a, 0)):
@@ -424,9 +423,9 @@ def test_no_information_beyond_the_token(new_lab: NewLab) -> None:
 def crash_of(
     victim: str, new_lab: NewLab, qcd: bool, initiator: str
 ) -> tuple[Story, list[list[Said]], list[Packet]]:
-    """One side loses the SA; the other finds out by asking, and reconnects.
+    """One side loses the SA; the other one finds out by asking, and reconnects.
 
-    Also told are the messages from then on, and what came in the clear.
+    Also returned are the later messages, and those in cleartext.
     """
     asker = "b" if victim == "a" else "a"
     configs = {name: Config(charon=GIVE_UP) for name in ("a", "b")}
@@ -446,7 +445,7 @@ def crash_of(
             told = wire.wait("the end of a child, as b tells it", esp.tells)
             assert not told.outgoing and not told.message.is_response
             lab.a.wait_idle()
-            # Nothing has changed by it.
+            # That had no effect.
             (now,) = lab.a.sas()
             assert (now, children_of(now)) == (old, children_of(old)), lab.a.tail()
         lab[asker].wait_established(other_than=(old,))
@@ -461,7 +460,7 @@ def crash_of(
     return story, by_wire(p for p in later if p not in clear), clear
 
 
-# How a stock charon says that it drops what should be protected and isn't.
+# How a stock charon logs that it drops a message that should be protected.
 DROPPED = {
     "[ENC] could not decrypt payloads",
     "[ENC] payload type NOTIFY was not encrypted",
@@ -477,7 +476,7 @@ def children_of(sa: Sa) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("initiator", ["a", "b"])
 def test_crash_of_the_stock_peer(new_lab: NewLab, initiator: str) -> None:
-    """It shows no token, and our gateway keeps to its DPD."""
+    """It shows no token, and our gateway relies on its DPD."""
     stock, before, _ = crash_of("a", new_lab, False, initiator)
     ours, now, clear = crash_of("a", new_lab, True, initiator)
     assert now == before
@@ -488,13 +487,13 @@ def test_crash_of_the_stock_peer(new_lab: NewLab, initiator: str) -> None:
 
 @pytest.mark.parametrize("initiator", ["a", "b"])
 def test_our_crash(new_lab: NewLab, initiator: str) -> None:
-    """It drops what we tell in the clear, and comes back by its own DPD."""
+    """It drops our cleartext replies, and recovers by its own DPD."""
     stock, before, nothing = crash_of("b", new_lab, False, initiator)
     ours, now, clear = crash_of("b", new_lab, True, initiator)
     assert now == before
     assert ours.results == stock.results
     assert nothing == []
     assert all(not p.outgoing and p.message.tokens() for p in clear)
-    # Of a child, as if we asked; and in answer to its DPD.
+    # One about a child, like a request; and replies to its DPD.
     assert {p.message.is_response for p in clear} == {False, True}
     assert sorted(ours.lines - stock.lines - NAMED - DROPPED) == []

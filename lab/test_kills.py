@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A gateway that is killed at random moments, while its SAs come and go.
+"""A gateway that is killed at random times, while its SAs come and go.
 
-What its map says after each start is held against what the daemon said before.
+What its map contains after each start is compared with what the daemon said before.
 """
 
 import os
@@ -26,9 +26,9 @@ NewLab = Callable[..., Lab]
 KILLS = 100
 PEERS = ("b", "c")
 CHILDREN = 3
-BASE = 20  # SAs of peers that never come back
+BASE = 20  # SAs of peers that never return
 LONGEST = 0.2  # from the start of the SAs to the kill
-# Some live until the map is written to the disk, a second after their start.
+# Some live until the map is written to disk, a second after they are established.
 FLUSHED, FLUSH = 0.12, (0.85, 1.1)
 QUIET = {"default": 0, "ike": 0, "cfg": 1}
 
@@ -36,7 +36,7 @@ Spis = set[bytes]
 
 
 def inbound(sas: list[Sa]) -> Spis:
-    """The SPIs of all child SAs that carry traffic."""
+    """Return the SPIs of all child SAs that carry traffic."""
     return {
         esp.child_spi(sa, "in", number)
         for sa in sas
@@ -46,7 +46,7 @@ def inbound(sas: list[Sa]) -> Spis:
 
 
 def untouched(sas: list[Sa]) -> Spis:
-    """Those of the children that nothing is done to: the first of each peer."""
+    """Return those of the children that are left alone: the first one of each peer."""
     return {
         bytes.fromhex(child["spi-in"])
         for sa in sas
@@ -56,7 +56,7 @@ def untouched(sas: list[Sa]) -> Spis:
 
 
 def command_at_random(hub: Gateway, chance: random.Random, sa: Sa) -> None:
-    """Change a child of the SA, and don't wait for what becomes of it."""
+    """Change a child of the SA, without waiting for the result."""
     others = [child for child in sa.children if child["name"] != "net0"]
     what = chance.choice(["begin", "rekey", "rekey", "end", "rekey IKE"])
     if what == "begin" or not others:
@@ -73,13 +73,13 @@ def command_at_random(hub: Gateway, chance: random.Random, sa: Sa) -> None:
 
 
 def disturb(hub: Gateway, chance: random.Random, sas: list[Sa]) -> None:
-    """Do something at random to one of these SAs."""
-    with suppress(CommandException):  # it is gone by now, or on its way
+    """Disturb a random one of these SAs."""
+    with suppress(CommandException):  # already gone, or about to go
         command_at_random(hub, chance, chance.choice(sas))
 
 
 class Story:
-    """One gateway through its kills, and what is certain of its SAs."""
+    """One gateway through its kills, and what is certain about its SAs."""
 
     def __init__(self, lab: Lab, seed: int) -> None:
         self.hub = lab["a"]
@@ -90,7 +90,7 @@ class Story:
         self.most = 0
 
     def start(self) -> None:
-        """After a start each SA that stood is lost, and the map is whole."""
+        """After a start each former SA is lost, and the map is intact."""
         self.hub.start()
         self.started = time.monotonic()
 
@@ -122,7 +122,7 @@ class Story:
             standing = [sa for sa in sas if sa.state == "ESTABLISHED"]
             if standing:
                 disturb(self.hub, self.chance, standing)
-        # What is dead is only ever less, so it may be looked at behind the live.
+        # The set of dead SAs only shrinks, so it may be read after the live ones.
         alive = inbound(self.hub.sas())
         wrong = alive & esp.dead(self.hub)
         assert not wrong, f"{wrong} live and are taken for dead"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The lab itself, proved with stock strongSwan: what the other tests stand on."""
+"""The lab itself, tested with stock strongSwan: the other tests rely on it."""
 
 import os
 import select
@@ -52,7 +52,7 @@ def test_all_children_carry_traffic(new_lab: NewLab) -> None:
 
 
 def test_probes_do_not_mix(new_lab: NewLab) -> None:
-    """Answers to one probe are none to another, nor to one after it."""
+    """An answer to one probe is no answer to another one, or to a later one."""
     lab = new_lab(STOCK)
     lab.up()
     with Probe(lab.a.host, lab.b.host, interval=60) as slow, probe(lab) as pings:
@@ -146,7 +146,7 @@ def test_tshark_complains(new_lab: NewLab) -> None:
 
 
 def test_nat_keepalive_is_no_ike(new_lab: NewLab) -> None:
-    """charon sends one each 20 s behind a NAT; a slow scenario has some."""
+    """charon sends one every 20 s behind a NAT; a slow scenario has some."""
     lab = new_lab(STOCK)
     lab.b.start()
     target = (lab.b.host.address, 500)
@@ -174,7 +174,7 @@ def test_stranger_speaks_in_the_name_of_a_gateway(new_lab: NewLab) -> None:
 
 
 def test_stranger_is_answered_at_any_address(new_lab: NewLab) -> None:
-    """An IKE_SA_INIT from an address that nobody has gets its answer there."""
+    """An IKE_SA_INIT from an address that nobody has gets its response there."""
     lab = new_lab(STOCK)
     lab.up()
     request = ike.Message(b"\7" * 8, ike.ZERO_SPI, ike.IKE_SA_INIT, ike.FLAG_I)
@@ -233,7 +233,7 @@ ENDINGS = {
 @pytest.mark.parametrize("how", ENDINGS)
 def test_nothing_is_left_behind(how: str) -> None:
     """However the lab's own process ends, its daemons end with it."""
-    # what runs in the background of a script may have been told to ignore it
+    # a background process of a script may have inherited an ignored SIGINT
     argv = ["env", "--default-signal=INT", sys.executable, "-m", "lab.lane"]
     argv += ["stock", "dpd"]
     with subprocess.Popen(argv, cwd=REPO, stdout=subprocess.PIPE, text=True) as lane:
@@ -258,7 +258,7 @@ input()
 
 
 def test_folders_of_killed_labs_only_are_cleared() -> None:
-    """A lab in another PID namespace, whose process ID is none of ours."""
+    """A lab in another PID namespace has a process ID that does not exist in ours."""
     argv = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
     argv += [sys.executable, "-c", HOLDS_A_FOLDER]
     pipe = subprocess.PIPE
@@ -277,7 +277,7 @@ def test_folders_of_killed_labs_only_are_cleared() -> None:
 
 
 def test_new_folder_that_another_lab_clears(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may be taken for a killed lab's before it is locked."""
+    """Before it is locked, it may be mistaken for that of a killed lab."""
     made: list[Path] = []
     mkdtemp = tempfile.mkdtemp
 
@@ -307,7 +307,7 @@ def test_gateway_that_died_is_noticed() -> None:
 
 @pytest.mark.parametrize("line", [None, "", "\n"])
 def test_priority_without_a_group(line: str | None, tmp_path: Path) -> None:
-    """A process that no session holds reads an empty line of the kernel."""
+    """A process outside of any session reads an empty line from the kernel."""
     autogroup = tmp_path / "autogroup"
     if line is not None:
         autogroup.write_text(line)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The daemon that came before charon-systemd: /usr/lib/ipsec/charon, starter, ipsec.conf."""
+"""The daemon before charon-systemd: /usr/lib/ipsec/charon, starter, ipsec.conf."""
 
 from collections.abc import Callable
 
@@ -28,7 +28,7 @@ def test_recovery(new_lab: NewLab, legacy: tuple[str, ...]) -> None:
 
 
 def test_starter(new_lab: NewLab) -> None:
-    """charon dies, starter starts another one, qcd brings the tunnel back."""
+    """charon dies, starter restarts it, qcd restores the tunnel."""
     lab = new_lab(Config())
     lab.a.start()
     with Starter(lab.b, lab.folder) as starter:
@@ -44,7 +44,7 @@ def test_starter(new_lab: NewLab) -> None:
         assert [sa.spis for sa in lab.a.sas()] == [new.spis]
         assert [sa.spis for sa in starter.sas()] == [new.spis]
 
-        # `ipsec stop`: SIGINT, then SIGTERM each 200 ms, until charon is gone
+        # `ipsec stop`: SIGINT, then SIGTERM every 200 ms, until charon has ended
         assert starter.stop() == 0
         lab.a.wait_log("received DELETE for IKE_SA")
         lab.a.wait_for("the SA to go", lambda: not lab.a.sas())

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Ten thousand lost SAs of one gateway, and peers that only count.
+"""Ten thousand lost SAs of one gateway, and simulated peers.
 
-Whatever they are told goes to addresses that nobody has, so nobody comes back.
+All messages to them go to addresses that nobody has, so no peer reconnects.
 """
 
 import time
@@ -30,7 +30,7 @@ COUNT = 10_000
 ASKED = 2_000
 SOON = 1.0
 GROWTH = 8 << 20
-# Of what leaves in time, a busy machine may let some wait for some more.
+# A busy machine may delay some of the packets that were sent in time.
 SLACK = 1.1
 
 HUB = Config(
@@ -43,7 +43,7 @@ HUB = Config(
 
 
 def lost_lab(new_lab: NewLab, **options: str) -> tuple[Lab, list[Lost]]:
-    """b, which is down, has lost them all."""
+    """Return a lab in which b, which is down, has lost all these SAs."""
     lab = new_lab(HUB.but(qcd_options=options))
     return lab, lose_many(lab.b, COUNT)
 
@@ -60,7 +60,7 @@ def by_child(packets: list[Packet]) -> dict[bytes, list[Packet]]:
 
 
 def wait_watched(gateway: Gateway) -> None:
-    """The kernel takes its time with many SPIs."""
+    """The kernel needs time for many SPIs."""
     wait_until(
         "the SPIs of lost SAs",
         lambda: len(esp.dead(gateway)) == COUNT,
@@ -71,7 +71,7 @@ def wait_watched(gateway: Gateway) -> None:
 
 
 class Watch:
-    """The daemon's memory and how long it takes to answer, looked at by and by."""
+    """The daemon's memory and response time, sampled at intervals."""
 
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
@@ -101,7 +101,7 @@ def assert_each_has_its_second(packets: dict[bytes, list[Packet]]) -> None:
 
 
 def test_who_asks_is_told(new_lab: NewLab) -> None:
-    """All who ask slowly enough; at most once a second; and nobody else."""
+    """All who ask slowly enough are told, once a second at most; nobody else is."""
     lab, lost = lost_lab(new_lab)
     lab.b.start()
     wait_watched(lab.b)
@@ -113,7 +113,7 @@ def test_who_asks_is_told(new_lab: NewLab) -> None:
         watch = Watch(lab.b)
 
         def all_told() -> bool:
-            """Who was not told asks again, as the peer's traffic goes on."""
+            """Peers that were not told ask again, as their traffic would."""
             packets = [item.packet(lab.b) for item in left.values()]
             forger.paced(packets, (lab.b.host.address, 0), REPLY_RATE / 2)
             lab.b.wait_idle()
@@ -138,7 +138,7 @@ def test_who_asks_is_told(new_lab: NewLab) -> None:
 
 
 def test_all_ask_at_once(new_lab: NewLab) -> None:
-    """Five times as many as may be told in a second: the limits hold."""
+    """Five times as many as may be told in a second ask at once: the limits hold."""
     lab, lost = lost_lab(new_lab)
     lab.b.start()
     wait_watched(lab.b)
@@ -176,7 +176,7 @@ def wait_told(lab: Lab, wire: Sniffer, count: int, watch: Watch, bound: float) -
 
 
 def test_all_are_told_once_a_round(new_lab: NewLab) -> None:
-    """At a pace that begins slowly; then, who did not come back, once more."""
+    """At a pace that begins slowly; then, peers that did not return, once more."""
     lab, lost = lost_lab(new_lab, announce="yes", reply_rate=str(RATE))
     with Sniffer(lab.b.host, outgoing=True) as wire:
         lab.b.start()
@@ -191,7 +191,7 @@ def test_all_are_told_once_a_round(new_lab: NewLab) -> None:
     assert set(children) == {item.spi for item in lost}, "one was told twice"
     peers = {item.spi: item.peer for item in lost}
     assert all(packet.target[0] == peers[child_of(packet)] for packet in answers)
-    # The others are of the second round.
+    # The other ones belong to the second round.
     assert answers[COUNT].time - end > ROUND_PAUSE * 0.9
     most = most_within(answers, 1.0)
     assert most <= RATE / 4 * SLACK, f"{most} in a second"
@@ -205,11 +205,11 @@ def test_all_are_told_once_a_round(new_lab: NewLab) -> None:
     )
 
 
-ENOUGH = 32  # half-open SAs at which announcing stops
+ENOUGH = 32  # half-open SAs at which announcements stop
 
 
 def test_half_open_sas_stop_it(new_lab: NewLab) -> None:
-    """While handshakes are begun and not ended nobody else is told to come."""
+    """While handshakes are begun but not completed, no other peer is told."""
     lab, _ = lost_lab(new_lab, announce="yes")
     with Sniffer(lab.b.host, outgoing=True) as wire, Forger(lab.stranger) as forger:
         lab.b.start()
@@ -217,11 +217,11 @@ def test_half_open_sas_stop_it(new_lab: NewLab) -> None:
         wait_until(
             "half-open SAs", lambda: half_open(lab.b) >= 2 * ENOUGH, 5, lab.b.tail
         )
-        lab.b.wait_idle()  # what was due before has left
+        lab.b.wait_idle()  # what was due before has been sent
         stopped = time.time()
 
         def gone() -> float | None:
-            before = time.time()  # there were as many at least until then
+            before = time.time()  # there were this many at least until then
             return before if half_open(lab.b) < ENOUGH else None
 
         until = wait_until("them to be gone", gone, 10, lab.b.tail)

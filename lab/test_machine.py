@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Secrets that come with a copy of a machine, RFC 6290 sections 8.1 and 9.2."""
+"""Secrets on a copy of a machine, RFC 6290 sections 8.1 and 9.2."""
 
 import shutil
 from collections.abc import Callable
@@ -28,13 +28,13 @@ HUB = Config(anywhere=True)
 
 
 def told(gateway: Gateway) -> list[str]:
-    """The lines of its log that say anything of its state."""
+    """Return the lines of its log about its state."""
     state = str(gateway.places.state)
     return [line for line in gateway.log().splitlines() if f"QCD: {state}" in line]
 
 
 def check_afresh(gateway: Gateway, why: str) -> None:
-    """It works, with new secrets, and says so in one line."""
+    """It works with new secrets, and says so in one line."""
     assert ON in gateway.log()
     assert counters(gateway)["maker"] is True
     assert counters(gateway)["run"] == 1
@@ -60,7 +60,7 @@ def check_silent(lab: Lab, gateway: Gateway, sa: Sa) -> None:
 
 @pytest.mark.parametrize("machine", [FIRST, SECOND])
 def test_copy_beside_the_original(new_lab: NewLab, machine: str) -> None:
-    """The original's SAs live, and the copy has nothing to say of them."""
+    """The original's SAs are alive, and the copy does not reply about them."""
     lab = new_lab(
         Config(),
         names=("a", "b", "c"),
@@ -83,7 +83,7 @@ def test_copy_beside_the_original(new_lab: NewLab, machine: str) -> None:
 
 
 def test_restored_backup(new_lab: NewLab) -> None:
-    """On the same machine: what was used since is not known there."""
+    """On the same machine: the backup does not know which numbers were used since."""
     lab = new_lab(HUB.but(machine_id=FIRST))
     sa = lab.up()
     state = lab.b.places.state
@@ -115,7 +115,7 @@ CLONES = [
 def test_clone_of_a_disk(
     new_lab: NewLab, then: dict[str, str], now: dict[str, str]
 ) -> None:
-    """The files are the same to the last bit, the machine isn't."""
+    """The files are identical to the last bit, but the machine is not."""
     lab = new_lab(Config(), b=HUB.but(**then))
     sa = lab.up()
     lab.b.restart()
@@ -131,7 +131,7 @@ def test_clone_of_a_disk(
 
 @pytest.mark.parametrize("how", ["another machine", "another disk"])
 def test_moved_on_purpose(new_lab: NewLab, how: str) -> None:
-    """Adopted before its first start, a moved gateway goes on as it was."""
+    """If adopted before its first start, a moved gateway continues as it was."""
     lab = new_lab(Config(), b=Config(machine_id=FIRST))
     lab.up()
     state = lab.b.places.state
@@ -155,7 +155,7 @@ def test_moved_on_purpose(new_lab: NewLab, how: str) -> None:
 
 
 def test_containers_of_one_image(new_lab: NewLab) -> None:
-    """Secrets in an image, and two containers that have its layers in common."""
+    """Two containers whose layers share an image with secrets."""
     lab = new_lab(HUB.but(machine_id=FIRST))
     lab.b.start()
     lab.b.stop()
@@ -171,7 +171,7 @@ def test_containers_of_one_image(new_lab: NewLab) -> None:
     }
     assert len(secrets) == 2
     check_silent(lab, lab.a, sa)
-    # Its layer is mounted again, and knows itself.
+    # Its layer is mounted again, and recognized.
     with Probe(lab.a.host, lab.b.host) as pings, Crash(lab.b, lab.a, pings) as crash:
         pings.wait_answer()
         crash.kill()

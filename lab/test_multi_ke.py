@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Several key exchanges (RFC 9370), which strongSwan has from 6.0 on."""
+"""Several key exchanges (RFC 9370), which strongSwan has since 6.0."""
 
 import re
 import subprocess
@@ -31,7 +31,7 @@ MULTI_KE = Config(ike_options={"proposals": ["aes128-sha256-x25519-ke1_ecp256"]}
 
 @pytest.mark.parametrize("victim", ["a", "b"])
 def test_crash(new_lab: NewLab, victim: str) -> None:
-    """IKE_INTERMEDIATE stands between IKE_SA_INIT and IKE_AUTH."""
+    """IKE_INTERMEDIATE is between IKE_SA_INIT and IKE_AUTH."""
     lab = new_lab(MULTI_KE)
     wait_tokens(lab, lab.up())
     with Probe(lab.a.host, lab.b.host) as pings:
@@ -42,7 +42,7 @@ def test_crash(new_lab: NewLab, victim: str) -> None:
 @pytest.mark.parametrize("victim", ["a", "b"])
 @pytest.mark.parametrize("rekeyer", ["a", "b"])
 def test_rekeyed_sa_recovers(new_lab: NewLab, rekeyer: str, victim: str) -> None:
-    """The new SA has its name only after an IKE_FOLLOWUP_KE."""
+    """The new SA only has its name after an IKE_FOLLOWUP_KE."""
     lab = new_lab(MULTI_KE)
     old = lab.up()
     with Probe(lab.a.host, lab.b.host) as pings:

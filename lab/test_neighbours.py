@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Peers behind one NAT that share a connection are not each other's tunnels."""
+"""Peers behind one NAT that share a connection: their tunnels are not mixed up."""
 
 from collections.abc import Callable
 
@@ -64,7 +64,7 @@ def two_clients(lab: Lab) -> tuple[Gateway, Gateway, Gateway]:
 
 
 def crash_one(a: Gateway, b: Gateway, c: Gateway) -> None:
-    """b crashes and comes back; nothing of that is c's business."""
+    """b crashes and recovers; c is not affected."""
     (old,) = b.established()
     (live,) = c.established()
     b.restart()
@@ -90,13 +90,13 @@ def test_neighbours(new_lab: NewLab) -> None:
 
 
 def test_group(new_lab: NewLab) -> None:
-    """Clients with one identity for all, as unique = never is for."""
+    """Clients with one identity for all, the use of unique = never."""
     lab = new_lab(GROUPED, names=NAMES, a=Config(before=GROUPED.before))
     crash_one(*two_clients(lab))
 
 
 def test_sleeping_neighbour(new_lab: NewLab) -> None:
-    """b can't be reached for a while, as a laptop that is asleep; its tunnel waits."""
+    """b is unreachable for a while, like a sleeping laptop; its tunnel waits."""
     impatient = {"retransmit_tries": "1", "retransmit_timeout": "0.5"}
     lab = new_lab(
         GROUPED, names=NAMES, a=Config(before=GROUPED.before, charon=impatient)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Seeing ESP of lost SAs: libqcd-watch without a daemon, real packets, real nftables.
 
-That a packet is not brought shows a marker, sent after it, that is brought.
+To show that a packet is not delivered, a later marker packet is awaited.
 """
 
 import shutil
@@ -35,7 +35,7 @@ Start = Callable[..., Harness]
 
 
 def ah(spi: int) -> bytes:
-    """AH of 24 octets (RFC 4302 section 2) before what says that it is TCP."""
+    """Return AH of 24 octets (RFC 4302 section 2) with Next Header TCP."""
     head = struct.pack("!BBHII", socket.IPPROTO_TCP, 4, 0, spi, 1)
     return (head + bytes(12)).ljust(200, b"x")
 
@@ -55,7 +55,7 @@ class Peer:
             sock.sendto(ah(spi), (GATEWAY[family], 0))
 
     def esp_behind_options(self, spi: int) -> None:
-        """With two extension headers before it."""
+        """Send ESP after two extension headers."""
         padding = bytes([0, 0, 1, 4, 0, 0, 0, 0])  # next, length, PadN of 4
         level = socket.IPPROTO_IPV6
         with self.ns.socket(
@@ -79,7 +79,7 @@ class Peer:
 
 
 def spi_of(packet: bytes) -> int:
-    """The SPI of a packet without extension headers."""
+    """Return the SPI of a packet without extension headers."""
     v6 = packet[0] >> 4 == 6
     head = 40 if v6 else (packet[0] & 15) * 4
     protocol = packet[6] if v6 else packet[9]
@@ -96,7 +96,7 @@ def our_table(ns: Netns) -> str:
 
 
 def bind_group(ns: Netns, group: int) -> socket.socket:
-    """Take an NFLOG group, as some other program does."""
+    """Bind an NFLOG group, like another program."""
     sock = ns.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)  # NETLINK_NETFILTER
     sock.bind((0, 0))
     config = struct.pack("=BBH", 0, 0, socket.htons(group))
@@ -137,7 +137,7 @@ def peer(ends: tuple[Netns, Peer]) -> Peer:
 
 @pytest.fixture
 def start(gateway: Netns) -> Iterator[Start]:
-    """A function that starts a harness in the gateway."""
+    """Return a function that starts a harness in the gateway."""
     assert HARNESS.is_file(), f"no {HARNESS}: ./dev build"
     with ExitStack() as stack:
 
@@ -158,7 +158,7 @@ def test_esp_in_the_set_is_brought_at_once(
     begin = time.monotonic()
     peer.esp(SPI, family)
     packet = nft.packet()
-    # NFLOG's own default keeps a packet for a second
+    # NFLOG by default delays a packet for a second
     assert time.monotonic() - begin < 0.5
     assert len(packet) == COPY and spi_of(packet) == SPI
     assert socket.inet_pton(family, PEER[family]) in packet[:40]
@@ -206,7 +206,7 @@ def test_only_what_is_in_the_set_is_brought(
 
 
 def test_zero_never_gets_into_the_set(start: Start, peer: Peer) -> None:
-    """It would bring all of IKE behind NAT."""
+    """It would deliver all IKE behind NAT."""
     nft = start()
     assert nft.add(0).count == 0
     assert nft.add(MARKER).count == 1
@@ -237,7 +237,7 @@ def test_extension_headers_and_fragments(start: Start, peer: Peer) -> None:
     packet = nft.packet()
     assert packet[6] == socket.IPPROTO_HOPOPTS
     assert packet[56:60] == struct.pack("!I", SPI)
-    # the hook is before IPv6 puts fragments together: the first one is brought
+    # the hook runs before IPv6 reassembly: the first fragment is delivered
     peer.esp(SPI, socket.AF_INET6, size=4000)
     packet = nft.packet()
     assert packet[6] == socket.IPPROTO_FRAGMENT
@@ -272,12 +272,12 @@ def test_rate(start: Start, peer: Peer) -> None:
     brought = seen.count(SPI)
     elapsed = time.monotonic() - begin
     print(f"{count} packets in {sent:.3f} s, {brought} brought")
-    # It is one SPI's: half of the rate is for those of which few packets come.
+    # One SPI sends all: half of the rate is for SPIs with few packets.
     assert rate / 2 <= brought <= rate + rate * elapsed
 
 
 def test_a_flood_of_one_spi_leaves_room_for_others(start: Start, peer: Peer) -> None:
-    """Each of its packets comes right behind some hundred of the flood's."""
+    """Each of its packets follows some hundreds of the flood."""
     nft = start(rate=100)
     nft.add(SPI)
     nft.add(MARKER)
@@ -296,7 +296,7 @@ def test_a_flood_of_one_spi_leaves_room_for_others(start: Start, peer: Peer) -> 
 
 
 def test_more_spis_than_are_told_apart(start: Start, peer: Peer) -> None:
-    """What finds no room in the kernel's set of SPIs is brought all the same."""
+    """A packet whose SPI has no room in the kernel's set is delivered nevertheless."""
     count = 70_000
     nft = start(rate=1000)
     nft.add(1, count)
@@ -353,7 +353,7 @@ def test_nft_lists_the_table(start: Start, gateway: Netns) -> None:
 def test_a_saved_ruleset_can_be_loaded(
     start: Start, gateway: Netns, peer: Peer
 ) -> None:
-    """Where an administrator writes all of it down for the next boot."""
+    """For example if an administrator saves it for the next boot."""
     nft = start()
     nft.add(SPI)
     saved = gateway.run(NFT, "list", "ruleset")
@@ -364,10 +364,10 @@ def test_a_saved_ruleset_can_be_loaded(
 def test_spis_come_and_go(start: Start, gateway: Netns, peer: Peer) -> None:
     nft = start()
     assert nft.add(SPI).count == 1
-    assert nft.add(SPI, 3).count == 3  # the first is there already
+    assert nft.add(SPI, 3).count == 3  # the first one is there already
     assert nft.add(SPI, 3).ok
     assert nft.remove(SPI, 2).count == 1
-    assert nft.remove(SPI, 2).count == 1  # not there any more
+    assert nft.remove(SPI, 2).count == 1  # no longer there
     assert f"elements = {{ {SPI + 2} }}" in our_table(gateway)
     peer.esp(SPI)
     peer.esp(SPI + 2)
@@ -393,7 +393,7 @@ def test_a_left_table_is_replaced(start: Start, gateway: Netns, peer: Peer) -> N
     )
     nft = start()
     assert tables(gateway) == ""
-    # and one that comes while there is none
+    # and one that arrives while the table is gone
     gateway.run(NFT, "add", "table", "inet", "qcd")
     nft.add(SPI)
     peer.esp(SPI)
@@ -415,7 +415,7 @@ def test_a_firewall_and_we_leave_each_other_alone(
     nft = start()
     nft.add(SPI)
     nft.add(LIVE)
-    # what the firewall drops we don't see
+    # packets that the firewall drops are not seen
     peer.esp(LIVE)
     peer.esp(SPI)
     assert spi_of(nft.packet()) == SPI
@@ -481,7 +481,7 @@ def test_without_the_capability(start: Start) -> None:
 
 @pytest.fixture
 def user_namespaces() -> None:
-    """For tests that need one: the kernel makes none for who is in a chroot."""
+    """Skip the test without user namespaces: the kernel refuses them in a chroot."""
     argv = ("unshare", "--user", "true")
     made = subprocess.run(argv, capture_output=True, check=False)
     if made.returncode != 0:
@@ -491,7 +491,7 @@ def user_namespaces() -> None:
 def test_with_a_capability_for_another_namespace(
     user_namespaces: None, start: Start
 ) -> None:
-    """The kernel's own refusal."""
+    """The kernel itself refuses."""
     nft = start(wrapper=("unshare", "--user", "--map-root-user"))
     assert not nft.ready
     assert "CAP_NET_ADMIN" in nft.log[0]
@@ -550,7 +550,7 @@ def test_many(start: Start, peer: Peer) -> None:
 def test_more_than_the_root_of_a_container_may_send_at_once(
     user_namespaces: None, start: Start
 ) -> None:
-    """What SO_SNDBUFFORCE is not for gets net.core.wmem_max, twice."""
+    """Without the right to SO_SNDBUFFORCE, the buffer is net.core.wmem_max, twice."""
     limit = 2 * int(Path("/proc/sys/net/core/wmem_max").read_text())
     count = limit // 16 + 20_000
     nft = start(wrapper=("unshare", "--user", "--map-root-user", "--net"))

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The token of an SA that lives, half lives or is being born is never shown.
+"""The token of an SA that is alive, half-open or being established is never shown.
 
-RFC 6290 section 9.2, the MUST NOT on which everything hangs. A stranger on the
-path, who knows all SPIs, tries a hundred thousand forged messages; afterwards
-the gateway is crashed and asked for the tokens, now that the SAs are dead. None
-of them may stand in anything that it said before.
+RFC 6290 section 9.2, the MUST NOT on which everything depends. A stranger on the path,
+who knows all SPIs, tries a hundred thousand forged messages. Then the gateway is
+crashed and asked for the tokens, because the SAs are now dead. None of these tokens may
+occur in anything that it sent before.
 """
 
 import itertools
@@ -28,11 +28,11 @@ Try = tuple[ike.Message, int, Address | None]
 
 TRIES = 100_000
 BIRTHS = 40
-ATTACKS = 12  # at each of them, at least
+ATTACKS = 12  # minimum number for each of them
 SEED = 6290
 
-# The rates are out of the way: a limit must not hide a leak. Nor is anything
-# logged, that would only take time.
+# The rates are high: a limit must not hide a leak. Logging is off, since it would only
+# take time.
 HUB = Config(
     anywhere=True,
     qcd_options={
@@ -86,7 +86,7 @@ def forged(
 
 
 def core(prey: Prey) -> Iterator[Try]:
-    """The right SPIs, in either order, in all that is near to a real request."""
+    """Yield the right SPIs, in both orders, in all that is close to a real request."""
     for spis, exchange, flags, message_id, payload in itertools.product(
         (prey.spis, prey.spis[::-1]), EXCHANGES, FLAGS, MESSAGE_IDS, (ike.SK, ike.SKF)
     ):
@@ -95,9 +95,9 @@ def core(prey: Prey) -> Iterator[Try]:
 
 
 def random_tries(chance: random.Random, preys: list[Prey]) -> Iterator[Try]:
-    """Any mix of fields: one SPI right and one wrong, another SA's, zero."""
+    """Yield any mix of fields: one SPI right and one wrong, another SA's, zero."""
     known = [spi for prey in preys for spi in prey.spis]
-    found = {*known, ike.ZERO_SPI}  # charon finds an SA by one SPI and zero too
+    found = {*known, ike.ZERO_SPI}  # charon also finds an SA by one SPI and zero
     while True:
         prey = chance.choice(preys)
         near = bytearray(chance.choice(prey.spis))
@@ -112,8 +112,8 @@ def random_tries(chance: random.Random, preys: list[Prey]) -> Iterator[Try]:
             chance.choice(FIRST_PAYLOADS),
             chance.choice(VERSIONS),
         )
-        # charon takes a message without any payload for a genuine one, though it
-        # is not protected, and may end the SA over it. Then it is dead indeed.
+        # charon takes a message without any payload for genuine, although it is not
+        # protected, and may end the SA because of it. Then the SA really is dead.
         if not message.protected and {message.spi_i, message.spi_r} <= found:
             continue
         source = chance.choice((None, prey.peer))
@@ -127,7 +127,7 @@ def assert_never_shown(tokens: dict[bytes, str], said: list[Packet]) -> None:
 
 
 def _assert_silent(replies: list[Packet], preys: list[Prey]) -> None:
-    """Not one reply; a failure names those there were by the SPIs in them."""
+    """There must be no reply; a failure names those found by the SPIs in them."""
     names = {}
     for prey in preys:
         for spi, end in zip(prey.spis, "ir", strict=True):
@@ -140,7 +140,7 @@ def _assert_silent(replies: list[Packet], preys: list[Prey]) -> None:
 
 
 def shown_to(asker: Asker, prey: Prey) -> list[list[bytes]]:
-    """The tokens of each reply about that SA."""
+    """Return the tokens of each reply about that SA."""
     return [
         packet.message.tokens()
         for packet in asker.replies()
@@ -149,13 +149,13 @@ def shown_to(asker: Asker, prey: Prey) -> list[list[bytes]]:
 
 
 def learn(asker: Asker, preys: list[Prey]) -> dict[bytes, str]:
-    """The tokens of these SAs, of a gateway that has crashed since."""
+    """Return the tokens of these SAs from a gateway that has crashed since."""
     found = {}
     for prey in preys:
         request = ike.protected_request(prey.spis)
         for flags in (0, ike.FLAG_I):
             asker.send(request.but(flags=flags))
-        # Of an SA that was never up nothing is known: whoever asks about it is told
+        # Nothing is known of an SA that was never up: whoever asks about it is told
         # once loading has settled.
         shown = wait_until(
             f"a token for {prey} after the crash",
@@ -166,7 +166,7 @@ def learn(asker: Asker, preys: list[Prey]) -> dict[bytes, str]:
 
 
 def half_open_responder(lab: Lab, asker: Asker, template: ike.Message) -> Prey:
-    """An IKE_SA_INIT that is never followed by an IKE_AUTH."""
+    """Send an IKE_SA_INIT that is never followed by an IKE_AUTH."""
     request = template.but(spi_i=b"half-opn")
     answer = asker.ask(request, 500)
     assert answer.message.exchange == ike.IKE_SA_INIT
@@ -182,7 +182,7 @@ def wait_state(gateway: Gateway, spis: Spis, state: str) -> None:
 
 
 class Zoo:
-    """A gateway `a` with an SA in every state that an SA can be in."""
+    """A gateway `a` with an SA in every possible state."""
 
     def __init__(self, lab: Lab, asker: Asker, stack: ExitStack) -> None:
         self.lab = lab
@@ -197,7 +197,7 @@ class Zoo:
         self.preys.append(Prey(what, spis, self._address(peer)))
 
     def _mute(self, peer: str, exchange: int) -> None:
-        """From here on that peer's responses don't reach the gateway."""
+        """From now on that peer's responses don't reach the gateway."""
         router, hub = self.lab.network.router, self.lab.a.host
         rule = router.drop_ike(
             self.lab[peer].host, hub, exchange=exchange, response=True
@@ -285,10 +285,10 @@ def test_no_token_of_a_living_sa(new_lab: NewLab) -> None:
 
 
 class Midwife:
-    """Fires forged requests at each SA of a gateway from the moment it is named.
+    """Sends forged requests to each SA of a gateway as soon as its SPIs are known.
 
-    A thread of its own sees the answer to IKE_SA_INIT on the wire, and sends
-    while the SA is being born, authenticated and deleted.
+    A separate thread sees the response to IKE_SA_INIT on the wire. It sends while the
+    SA is being established, authenticated and deleted.
     """
 
     def __init__(self, lab: Lab, gateway: Gateway) -> None:
@@ -326,7 +326,7 @@ class Midwife:
                     self._attack(spis)
 
     def wait_attacks(self, spis: Spis) -> None:
-        """Wait until enough was sent at this SA, however slow the machine is."""
+        """Wait until enough was sent to this SA, however slow the machine is."""
         wait_until(
             f"{ATTACKS} forged requests at {spis[0].hex()}_{spis[1].hex()}",
             lambda: self._sent[spis] >= ATTACKS,
@@ -338,8 +338,8 @@ class Midwife:
         source = (f"198.19.{number >> 8 & 255}.{number & 255}", 4500)
         for flags in (0, ike.FLAG_I):
             for exchange in (ike.IKE_AUTH, ike.CREATE_CHILD_SA, ike.INFORMATIONAL):
-                # charon drops a request while another of the same Message ID is
-                # in work: with the peer's own, its DELETE would get lost.
+                # charon drops a request while it processes another one with the same
+                # Message ID: with the peer's own ID, the peer's DELETE would be lost.
                 request = ike.protected_request(
                     spis, exchange=exchange, flags=flags, message_id=7
                 )

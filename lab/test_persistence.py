@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A recovery goes on until the tunnel is up, and against what it does not.
+"""A recovery continues until the tunnel is up, whatever happens.
 
-The peer is not charon here: it answers as a crashed, slow or unready one does. When
-a try is due is a rule of the core (test/test_retry.c); here it is that it is kept.
+The peer here is not charon: it behaves like a crashed, slow or unready one. The core
+has the rule for when a try is due (test/test_retry.c); this tests that it is applied.
 """
 
 import os
@@ -34,7 +34,7 @@ def lose(peer: Peer, given: Notify, sa: Sa) -> None:
 
 
 def establish(lab: Lab, peer: Peer, given: Notify) -> Sa:
-    """An SA that the gateway has initiated, and whose child is up."""
+    """Return an SA that the gateway has initiated and whose child is up."""
     lab.a.begin("b")
     sa = peer.accept([given])
     lab.a.wait_established()
@@ -42,7 +42,7 @@ def establish(lab: Lab, peer: Peer, given: Notify) -> Sa:
 
 
 def next_try(peer: Peer, seen: set[bytes], timeout: float = 5.0) -> Message:
-    """The next IKE_SA_INIT with an SPI that was not seen yet."""
+    """Return the next IKE_SA_INIT with a new SPI."""
     found = peer.receive(
         "another try",
         lambda m: m.exchange == ike.IKE_SA_INIT
@@ -55,7 +55,7 @@ def next_try(peer: Peer, seen: set[bytes], timeout: float = 5.0) -> Message:
 
 
 def refuse(peer: Peer, asked: Message, error: int) -> None:
-    """Answer an IKE_SA_INIT with an error."""
+    """Respond to an IKE_SA_INIT with an error."""
     answer = ike.unprotected(
         (asked.spi_i, ike.ZERO_SPI),
         [Notify(error)],
@@ -67,7 +67,7 @@ def refuse(peer: Peer, asked: Message, error: int) -> None:
 
 
 def recovery(lab: Lab) -> dict[str, object] | None:
-    """What the status tells of the recovery that is under way."""
+    """Return the status of the current recovery."""
     found = rows(lab.a, "recovery")
     assert len(found) <= 1
     return found[0] if found else None
@@ -107,21 +107,21 @@ def test_status_shows_it(lab: Lab, peer: Peer) -> None:
 
 
 def test_answered_late(lab: Lab, peer: Peer) -> None:
-    """A slow peer gets the time that it needs: its first answer counts."""
+    """A slow peer gets the time that it needs: its first response counts."""
     given = token()
     lost = establish(lab, peer, given)
     lose(peer, given, lost)
     seen = {lost.spi_i}
     first = next_try(peer, seen)
     with pytest.raises(LabTimeout):
-        next_try(peer, seen, timeout=2.5)  # repeated, but no other one
+        next_try(peer, seen, timeout=2.5)  # repeated, but no new one
     new = peer.accept([token()])
     assert new.spi_i == first.spi_i
     lab.a.wait_for("the tunnel", lambda: len(lab.a.established()) == 1)
 
 
 def test_hint_drops_nothing(lab: Lab, peer: Peer) -> None:
-    """INVALID_IKE_SPI without proof: another try, and the first one still counts."""
+    """INVALID_IKE_SPI without proof: another try begins, but the first one counts."""
     given = token()
     lost = establish(lab, peer, given)
     lose(peer, given, lost)
@@ -135,7 +135,7 @@ def test_hint_drops_nothing(lab: Lab, peer: Peer) -> None:
 
 
 def test_hints_are_slow(lab: Lab, peer: Peer) -> None:
-    """Whoever repeats them causes no more than a try a second, and then fewer."""
+    """Repeated hints cause at most one try a second, and fewer later."""
     given = token()
     lost = establish(lab, peer, given)
     lose(peer, given, lost)
@@ -156,13 +156,13 @@ def test_hints_are_slow(lab: Lab, peer: Peer) -> None:
 
 
 def begin(peer: Peer) -> tuple[Sa, Message]:
-    """Answer a try's IKE_SA_INIT; its IKE_AUTH is left without an answer."""
+    """Respond to the IKE_SA_INIT of a try, but not to its IKE_AUTH."""
     sa = peer.accept_init()
     return sa, peer.request_of(sa, ike.IKE_AUTH)
 
 
 def begin_with(peer: Peer, before: Sa) -> tuple[Sa, Message]:
-    """The same with the next one, whose request is repeated."""
+    """Do the same with the next try, whose request is repeated."""
     while True:
         sa, asked = begin(peer)
         if sa.spi_i != before.spi_i:
@@ -170,7 +170,7 @@ def begin_with(peer: Peer, before: Sa) -> tuple[Sa, Message]:
 
 
 def test_peer_that_our_handshake_crashes(lab: Lab, peer: Peer) -> None:
-    """It is given time: systemd gives up after five starts within ten seconds."""
+    """It gets time: systemd gives up after five starts within ten seconds."""
     given = token()
     lost = establish(lab, peer, given)
     lose(peer, given, lost)
@@ -187,7 +187,7 @@ def test_peer_that_our_handshake_crashes(lab: Lab, peer: Peer) -> None:
 
 
 def test_peer_that_loses_what_just_came_up(lab: Lab, peer: Peer) -> None:
-    """Told lost within a moment, and never used: that counts as a try that failed."""
+    """Lost soon after it came up, and never used: that counts as a failed try."""
     given = token()
     lost = establish(lab, peer, given)
     lose(peer, given, lost)
@@ -206,7 +206,7 @@ def test_peer_that_loses_what_just_came_up(lab: Lab, peer: Peer) -> None:
 
 
 def test_closed_while_it_is_under_way(lab: Lab, peer: Peer) -> None:
-    """Somebody terminates what is being established: it stays closed."""
+    """Somebody terminates the SA that is being established: it stays closed."""
     given = token()
     lost = establish(lab, peer, given)
     lose(peer, given, lost)
@@ -221,7 +221,7 @@ def test_closed_while_it_is_under_way(lab: Lab, peer: Peer) -> None:
 
 
 def test_reloaded_while_it_is_under_way(lab: Lab, peer: Peer) -> None:
-    """A connection that is taken out and put in again is brought up."""
+    """A connection that is unloaded and loaded again is re-established."""
     given = token()
     lost = establish(lab, peer, given)
     lose(peer, given, lost)
@@ -238,7 +238,7 @@ def test_reloaded_while_it_is_under_way(lab: Lab, peer: Peer) -> None:
 
 
 def test_reason_is_the_peers(new_lab: NewLab) -> None:
-    """The peer has not loaded its key yet: that is said, not what charon makes of it."""
+    """The peer has not loaded its key yet: that is logged, not what charon infers."""
     lab = new_lab(Config())
     old = lab.up()
     lab.b.kill()

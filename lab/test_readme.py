@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What README.md and doc/admin.md say of settings and installation is so."""
+"""README.md and doc/admin.md are right about settings and installation."""
 
 import re
 import subprocess
@@ -14,7 +14,7 @@ SETTING = re.compile(r'\{ "(\w+)", offsetof.*?,\s*QCD_KIND_\w+,\s*"([^"]*)"', re
 
 
 def documented() -> dict[str, str]:
-    """Keys and defaults of the table in doc/admin.md."""
+    """Return keys and defaults from the table in doc/admin.md."""
     text = (REPO / "doc" / "admin.md").read_text()
     table = text.split("## Settings")[1].split("## ")[0]
     found = {}
@@ -31,13 +31,13 @@ def built_in() -> dict[str, str]:
 
 
 def described() -> dict[str, str]:
-    """Keys and defaults of plugin/qcd.opt, which is in strongSwan's form."""
+    """Return keys and defaults from plugin/qcd.opt, which is in strongSwan's format."""
     text = (REPO / "plugin" / "qcd.opt").read_text()
     return dict(OPTION.findall(text))
 
 
 def without_connections(settings: dict[str, str]) -> dict[str, str]:
-    """What can't be in the table of the C file: it has a section for each."""
+    """Remove what the C file's table can't contain: each connection has a section."""
     return {
         name: value
         for name, value in settings.items()
@@ -50,7 +50,7 @@ def test_settings_of_the_guide() -> None:
 
 
 def test_settings_of_the_options_file() -> None:
-    """It has what the plugin has, in order, and strongSwan's own tool can read it."""
+    """It has the plugin's settings, in order, and strongSwan's own tool can read it."""
     found = described()
     assert without_connections(found) == built_in()
     assert list(found) == sorted(found)
@@ -71,7 +71,7 @@ MAN = REPO / "tool" / "man"
 
 
 def items(page: str, begin: str) -> list[str]:
-    """The names of the first list behind that line."""
+    """Return the names in the first list after that line."""
     text = page.split(begin, 1)[1].split(".El", 1)[0]
     return re.findall(r"^\.It Li \"?([\w ]+?)\"?$", text, re.MULTILINE)
 
@@ -94,7 +94,7 @@ USED_BY_MOST = {"events", "pending"}
 
 
 def test_picture_of_the_plugin() -> None:
-    """Its arrows are the includes of the source, and the SVG is of that text."""
+    """Its arrows are the includes of the source, and the SVG is made from that text."""
     folder = REPO / "plugin"
     arrows = set()
     modules = {path.stem.removeprefix("qcd_") for path in folder.glob("qcd_*.c")}
@@ -114,7 +114,7 @@ def test_picture_of_the_plugin() -> None:
 
 
 def test_installation_of_the_readme(tmp_path: Path) -> None:
-    """`meson install` puts the plugin where charon looks, and what README.md names."""
+    """`meson install` installs what README.md names, where charon looks for it."""
     command = ["meson", "install", "-C", str(REPO / "build"), "--no-rebuild"]
     subprocess.run([*command, "--destdir", str(tmp_path)], check=True, stdout=subprocess.DEVNULL)
     readme = (REPO / "README.md").read_text()

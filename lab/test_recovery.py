@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A gateway loses its SAs, and the tunnel comes back within a round trip.
+"""A gateway loses its SAs, and the tunnel is back within a round trip.
 
-What is counted begins with the peer's first IKE request: when it speaks is the
-business of its DPD.
+The time is measured from the peer's first IKE request, because its DPD decides when it
+sends one.
 """
 
 import os
@@ -26,8 +26,8 @@ from lab.wire import Forger, Sniffer
 NewLab = Callable[..., Lab]
 TWENTY = 20
 CLOSINGS = 6
-# Far below the first retransmission, which comes after 4 s, and far above what
-# a round trip takes on a busy machine.
+# Far below the first retransmission, which is sent after 4 s, and far above a round
+# trip on a busy machine.
 SOON = 1.0
 SEED = int(os.environ.get("QCD_LAB_SEED", random.randrange(1 << 32)))
 
@@ -37,7 +37,7 @@ def probe(lab: Lab) -> Probe:
 
 
 def assert_smooth(recovery: Recovery, note: str = "") -> None:
-    """One request was enough, and nothing of the new handshake was lost."""
+    """One request was enough, and no message of the new handshake was lost."""
     told = f"{note}\n{recovery}"
     assert recovery.retransmitted == 0, told
     assert recovery.request_to_answer is not None, told
@@ -45,7 +45,7 @@ def assert_smooth(recovery: Recovery, note: str = "") -> None:
 
 
 def assert_one_sa(lab: Lab) -> None:
-    """Both sides end with a single IKE SA with all children once."""
+    """Both sides end with a single IKE SA, which has each child once."""
     for gateway in (lab.a, lab.b):
         wanted = gateway.config.children
 
@@ -83,7 +83,7 @@ def test_all_children_come_back(new_lab: NewLab) -> None:
 
 
 def test_found_by_dpd(new_lab: NewLab) -> None:
-    """Nobody asks the peer to speak: its DPD does, after a second."""
+    """The peer is not told to send: its DPD does, after a second."""
     lab = new_lab(Config(dpd_delay="1s"))
     lab.up()
     with probe(lab) as pings:
@@ -92,7 +92,7 @@ def test_found_by_dpd(new_lab: NewLab) -> None:
 
 
 def test_twenty_crashes_at_random_moments(new_lab: NewLab) -> None:
-    """In the midst of rekeying too, by either side."""
+    """Including crashes during a rekeying, by either side."""
     chance = random.Random(SEED)
     lab = new_lab(Config())
     lab.up()
@@ -121,8 +121,8 @@ def test_twenty_crashes_of_the_initiator(new_lab: NewLab) -> None:
 def test_peer_replaces_its_own_sa(new_lab: NewLab) -> None:
     """What the peer deletes while we are connecting was not closed on purpose.
 
-    As where it keeps one SA with each peer: it deletes its own for ours. The
-    recovery goes on, and sees that ours is lost with the next crash.
+    For example, a peer that keeps one SA with each peer deletes its own for ours. The
+    recovery continues, and notices that the next crash loses our SA.
     """
     lab = new_lab(Config())
     lab.up()
@@ -142,9 +142,9 @@ def test_peer_replaces_its_own_sa(new_lab: NewLab) -> None:
 
 
 def test_closed_while_connecting(new_lab: NewLab) -> None:
-    """Who closes the SA that we are connecting ends the recovery.
+    """Closing the SA that we are establishing ends the recovery.
 
-    Whichever of charon's threads does it: one of them has processed its response.
+    This must not depend on charon's thread: one of them has processed its response.
     """
     lab = new_lab(Config())
     lab.up()
@@ -163,7 +163,7 @@ def test_closed_while_connecting(new_lab: NewLab) -> None:
 
 
 def test_missed_delete(new_lab: NewLab) -> None:
-    """The gateway lives and has deleted the SA, but its DELETE never came."""
+    """The gateway is alive and has deleted the SA, but its DELETE was lost."""
     lab = new_lab(Config())
     lab.up()
     router, a, b = lab.network.router, lab.a.host, lab.b.host
@@ -197,7 +197,7 @@ def test_missed_delete_of_a_clean_stop(new_lab: NewLab) -> None:
 
 
 def test_connections_loaded_late(new_lab: NewLab) -> None:
-    """A peer told before the daemon knows it would reconnect and be refused."""
+    """If a peer is told before the daemon knows it, it reconnects and is refused."""
     lab = new_lab(Config())
     lab.up()
     with probe(lab) as pings, Crash(lab.b, lab.a, pings) as running:
@@ -226,7 +226,7 @@ def test_token_from_another_address(new_lab: NewLab) -> None:
 
 
 RECOVER = [
-    # recover, dpd_action, initiator of the lost SA, does the peer reconnect?
+    # recover, dpd_action, initiator of the lost SA, whether the peer reconnects
     ("auto", "restart", "a", True),
     ("auto", "restart", "b", True),
     ("auto", "clear", "a", True),
@@ -308,7 +308,7 @@ def test_both_sides_start(new_lab: NewLab) -> None:
 
 
 def begin_unheard(lab: Lab) -> None:
-    """b crashes and connects by itself, but its request is lost on the way."""
+    """b crashes and connects by itself, but its request is lost."""
     lab.up()
     lab.b.kill()
     with lab.network.router.drop_ike(lab.b.host, lab.a.host) as drop:
@@ -320,7 +320,7 @@ STARTS = Config(start_action="start")
 
 
 def test_own_request_is_repeated_for_a_peer_that_asks(new_lab: NewLab) -> None:
-    """charon itself repeats it after 4 s; a token would make a second tunnel."""
+    """charon itself repeats it after 4 s; a token would cause a second tunnel."""
     lab = new_lab(Config(), b=STARTS)
     begin_unheard(lab)
     with Sniffer(lab.b.host, peer=lab.a.host) as wire:
@@ -335,12 +335,12 @@ def test_own_request_is_repeated_for_a_peer_that_asks(new_lab: NewLab) -> None:
 
 
 def test_token_where_own_request_is_not_answered(new_lab: NewLab) -> None:
-    """What comes from the peer arrives, what we begin doesn't: half a second."""
+    """Packets from the peer arrive, our requests don't: half a second."""
     lab = new_lab(Config(), b=STARTS)
     begin_unheard(lab)
     match = f"ip saddr {lab.b.host.address} udp dport 500"
     with Sniffer(lab.b.host, peer=lab.a.host) as wire:
-        # The answer to the peer's own request goes to its port 500 as well.
+        # The response to the peer's own request goes to its port 500 as well.
         with lab.network.router.drop(match + " @th,216,8 & 0x20 == 0"):
             asked = time.time()
             lab.a.nudge()
@@ -358,7 +358,7 @@ def test_names_are_not_looked_up(new_lab: NewLab) -> None:
     lab = new_lab(Config())
     old = lab.up()
     lab.b.kill()
-    # In a namespace without a resolver, looking this up takes many seconds.
+    # In a namespace without a name server, this lookup takes many seconds.
     slow = {"remote_addrs": ["10.0.1.9", "nowhere.invalid"]}
     lab.b.config = lab.b.config.but(ike_options=slow)
     lab.b.start()
@@ -369,19 +369,19 @@ def test_names_are_not_looked_up(new_lab: NewLab) -> None:
         assert time.monotonic() - begin < 3.0
 
 
-# make_before_break, the default from strongSwan 6.0 on
+# make_before_break is the default since strongSwan 6.0
 EAGER = Config(charon={"make_before_break": True})
 
 
 def reauthenticate(lab: Lab) -> Sa:
-    """Have `a` begin to replace its SA; returns that one."""
+    """Have `a` begin to replace its SA; return that one."""
     old = lab.a.established()[0]
     lab.a.command("rekey", {"ike-id": old.unique_id, "reauth": "yes"})
     return old
 
 
 def assert_comes_back(lab: Lab, running: Crash, old: Sa) -> None:
-    """`b` is up again and `a` asks on the old SA: a single new one takes over."""
+    """`b` is up again and `a` asks on the old SA: a single new one replaces it."""
     lab.a.nudge(old)
     recovery = running.wait()
     assert recovery.request_to_answer is not None, str(recovery)
@@ -392,13 +392,13 @@ def assert_comes_back(lab: Lab, running: Crash, old: Sa) -> None:
 
 @pytest.mark.parametrize("lost", [ike.IKE_SA_INIT, ike.IKE_AUTH])
 def test_crash_while_reauthenticating(new_lab: NewLab, lost: int) -> None:
-    """The new SA was not answered yet, or begun with the daemon that died."""
+    """The new SA had no response yet, or was begun with the daemon that died."""
     lab = new_lab(EAGER)
     lab.up()
     router, a, b = lab.network.router, lab.a.host, lab.b.host
     with probe(lab) as pings, Crash(lab.b, lab.a, pings) as running:
         pings.wait_answer()
-        with router.drop_ike(a, b, exchange=lost) as drop:  # from 4500 to 4500
+        with router.drop_ike(a, b, exchange=lost) as drop:  # both ports are 4500
             old = reauthenticate(lab)
             wait_until("the lost request", lambda: drop.count, 5.0, lab.a.tail)
             running.kill()
@@ -407,7 +407,7 @@ def test_crash_while_reauthenticating(new_lab: NewLab, lost: int) -> None:
 
 
 def test_crash_after_a_reauthentication_that_failed(new_lab: NewLab) -> None:
-    """The old SA goes on, and is one that has to come back."""
+    """The old SA continues, and must be recovered."""
     impatient = {"retransmit_tries": "1", "retransmit_timeout": "0.2"}
     lab = new_lab(EAGER.but(charon={**EAGER.charon, **impatient}))
     lab.up()
@@ -423,7 +423,7 @@ def test_crash_after_a_reauthentication_that_failed(new_lab: NewLab) -> None:
 
 
 def test_newer_sa_with_other_children_is_no_replacement(new_lab: NewLab) -> None:
-    """One beside it of the same connection, where each child has its own IKE SA."""
+    """One beside it of the same connection, if each child has its own IKE SA."""
     impatient = {"retransmit_tries": "1", "retransmit_timeout": "0.2"}
     apart = {**EAGER.charon, **impatient, "reuse_ikesa": False}
     lab = new_lab(EAGER.but(children=2, charon=apart))

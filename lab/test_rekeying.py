@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The IKE SA that replaces another has a token of its own, RFC 6290 section 4.3."""
+"""The IKE SA that replaces another one has its own token, RFC 6290 section 4.3."""
 
 from collections.abc import Callable
 
@@ -54,7 +54,7 @@ def assert_recovers(lab: Lab, victim: Gateway, pings: Probe) -> None:
 @pytest.mark.parametrize("victim", ["a", "b"])
 @pytest.mark.parametrize("rekeyer", ["a", "b"])
 def test_rekeyed_sa_recovers(new_lab: NewLab, rekeyer: str, victim: str) -> None:
-    """Whoever rekeyed it, and whoever crashes: a was the SA's initiator."""
+    """Whichever side rekeyed it, and whichever crashes: a was the SA's initiator."""
     lab = new_lab(Config())
     old = lab.up()
     with Probe(lab.a.host, lab.b.host) as pings:
@@ -68,7 +68,7 @@ def test_rekeyed_sa_recovers(new_lab: NewLab, rekeyer: str, victim: str) -> None
 
 @pytest.mark.parametrize("rekeyer", ["a", "b"])
 def test_exchanges_of_a_rekeying(new_lab: NewLab, rekeyer: str) -> None:
-    """One INFORMATIONAL of the initiator, right after, and the DELETE: no more."""
+    """One INFORMATIONAL of the initiator directly after it, and the DELETE: no more."""
     lab = new_lab(Config())
     old = lab.up()
     with Sniffer(lab[rekeyer].host) as wire:
@@ -105,11 +105,11 @@ def test_rekeyed_many_times(new_lab: NewLab) -> None:
 
 
 def test_both_rekey_at_once(new_lab: NewLab) -> None:
-    """Of two new SAs one survives, and both sides hold the tokens of that one."""
+    """One of two new SAs survives, and both sides hold the tokens of that one."""
     lab = new_lab(Config())
     old = lab.up()
     router, a, b = lab.network.router, lab.a.host, lab.b.host
-    # Each request is held up until the other side has sent its own.
+    # Each request is dropped until the other side has sent its own.
     with (
         router.drop_ike(a, b, exchange=ike.CREATE_CHILD_SA, response=False) as first,
         router.drop_ike(b, a, exchange=ike.CREATE_CHILD_SA, response=False) as second,
@@ -133,11 +133,11 @@ def test_both_rekey_at_once(new_lab: NewLab) -> None:
 
 
 def test_failed_rekeying_keeps_the_old_token(new_lab: NewLab) -> None:
-    """The responder refuses: the SA and its token stay what they were."""
+    """The responder refuses: the SA and its token stay the same."""
     lab = new_lab(Config(), b=Config(ike_options={"childless": "never"}))
     old = lab.up()
     rows = {name: sa_rows(lab[name])[hex_spis(old)] for name in "ab"}
-    # An SA with a half-open child refuses to be rekeyed, RFC 7296 2.25.1.
+    # An SA with a half-open child refuses to be rekeyed, RFC 7296 section 2.25.1.
     with lab.network.router.drop_ike(
         lab.b.host, lab.a.host, exchange=ike.CREATE_CHILD_SA, response=False
     ) as held:
@@ -153,12 +153,12 @@ def test_failed_rekeying_keeps_the_old_token(new_lab: NewLab) -> None:
         assert now["generation"] == rows[name]["generation"]
     with Probe(lab.a.host, lab.b.host) as pings:
         pings.wait_answer()
-        # b's own rekeying is still on its way; what counts is its crash.
+        # b's own rekeying is still in progress; this is about its crash.
         assert_recovers(lab, lab.b, pings)
 
 
 def test_both_sas_of_a_rekeying_recover(new_lab: NewLab) -> None:
-    """The old one lives on while its DELETE is on the way."""
+    """The old one stays alive while its DELETE is on the way."""
     lab = new_lab(Config())
     old = lab.up()
     router, a, b = lab.network.router, lab.a.host, lab.b.host
@@ -177,7 +177,7 @@ def test_both_sas_of_a_rekeying_recover(new_lab: NewLab) -> None:
     with Sniffer(lab.b.host) as wire:
         lab.a.nudge(new)
         lab.a.wait_established(other_than=(old, new))
-        # The DELETE of the old SA is repeated, and answered with its token.
+        # The DELETE of the old SA is repeated, and the reply has that SA's token.
         lab.a.wait_for(
             "the end of the old SA",
             lambda: old.spis not in [sa.spis for sa in lab.a.sas()],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The token maker's answer, octet for octet, and everything that gets none.
+"""The token maker's reply, octet for octet, and everything that gets none.
 
 RFC 6290 section 4.5 with erratum 3449, RFC 7296 sections 1.5 and 2.21.4.
 """
@@ -16,19 +16,19 @@ from lab.config import Config
 from lab.scenario import Lab
 from lab.wire import tshark_decode
 
-# A hub that takes peers from any address, so that a stranger is answered too.
+# A hub accepts peers from any address, so a stranger gets replies as well.
 HUB = Config(anywhere=True)
 TOKEN_LENGTH = 32
 
 
 @dataclass
 class Lost:
-    """A gateway that has lost its SA, and whom to ask about it."""
+    """A gateway that has lost its SA, and how to ask about it."""
 
     lab: Lab
     asker: Asker
     spis: Spis
-    flags: int  # those of the peer's requests
+    flags: int  # the flags of the peer's requests
 
     def request(self, **changes: object) -> ike.Message:
         arguments: dict[str, object] = {"flags": self.flags, **changes}
@@ -60,7 +60,7 @@ def initiator() -> Iterator[Lost]:
 
 
 def expected(request: ike.Message, tokens: list[bytes]) -> bytes:
-    """The answer: the request's header, R set, I flipped, then the notifies."""
+    """Return the reply: the request's header, R set, I flipped, then the notifies."""
     flags = ike.FLAG_R | (request.flags & ike.FLAG_I ^ ike.FLAG_I)
     return ike.token_message(
         (request.spi_i, request.spi_r),
@@ -89,7 +89,7 @@ REQUESTS = {
 
 
 def fragment(request: ike.Message, number: int, total: int) -> ike.Message:
-    """The same as a fragment, RFC 7383 section 2.5."""
+    """Return the same request as a fragment, RFC 7383 section 2.5."""
     body = request.body[:4] + struct.pack("!HH", number, total) + request.body[8:]
     return request.but(next_payload=ike.SKF, body=body)
 
@@ -121,7 +121,7 @@ def test_reply_octet_for_octet(
 
 
 def test_token_is_the_one_of_the_sa(responder: Lost, initiator: Lost) -> None:
-    """The peer believes it; and each SA has a token of its own."""
+    """The peer accepts it; each SA has its own token."""
     ours = responder.asker.tokens(responder.spis)
     theirs = initiator.asker.tokens(initiator.spis, to_responder=False)
     assert ours != theirs
@@ -151,7 +151,7 @@ def test_reply_comes_from_where_the_request_went(responder: Lost) -> None:
 
 @pytest.mark.parametrize("exchange", [ike.INFORMATIONAL, ike.CREATE_CHILD_SA])
 def test_one_reply_to_all_fragments(responder: Lost, exchange: int) -> None:
-    """RFC 6290 section 3, one for a Message ID; in whatever order they come."""
+    """RFC 6290 section 3: one reply for a Message ID, in any order of fragments."""
     asker = responder.asker
     request = responder.request(exchange=exchange, message_id=5, size=300)
     for order in ((1, 2, 3), (3, 1, 2)):
@@ -166,9 +166,9 @@ def test_one_reply_to_all_fragments(responder: Lost, exchange: int) -> None:
 
 
 def test_reply_is_at_most_three_times_the_request(responder: Lost) -> None:
-    """RFC 6290 section 4.5 with RFC 7296 section 2.4: nothing to amplify with."""
+    """RFC 6290 section 4.5 with RFC 7296 section 2.4: no amplification."""
     asker = responder.asker
-    smallest = ike.HEADER_LENGTH + 4 + 17  # what AES-GCM with a short tag needs
+    smallest = ike.HEADER_LENGTH + 4 + 17  # AES-GCM with a short tag
     answered = []
     for size in range(smallest - 10, smallest + 60):
         since = asker.wire.count
@@ -182,7 +182,7 @@ def test_reply_is_at_most_three_times_the_request(responder: Lost) -> None:
 
 
 def _silent(lost: Lost) -> dict[str, ike.Message | bytes]:
-    """What gets no answer, each one step away from a request that gets one."""
+    """Return messages without a reply, each one step from a request that gets one."""
     good = lost.request()
     spi_i, spi_r = lost.spis
     other = bytes(byte ^ 1 for byte in spi_i), bytes(byte ^ 1 for byte in spi_r)
@@ -214,7 +214,7 @@ def _silent(lost: Lost) -> dict[str, ike.Message | bytes]:
         "a fragment without a number": good.but(
             next_payload=ike.SKF, body=good.body[:4]
         ),
-        # RFC 7296 section 3.14: it is there, and reaches to the end.
+        # RFC 7296 section 3.14: the payload exists, and extends to the end.
         "a header alone": good.but(body=b""),
         "an SK payload of no octets": good.but(body=b"\0\0\0\4"),
         "an SK payload with no room for a cipher": lost.request(size=48),
@@ -238,7 +238,7 @@ def _silent(lost: Lost) -> dict[str, ike.Message | bytes]:
 
 @pytest.mark.parametrize("role", ["responder", "initiator"])
 def test_no_reply(request: pytest.FixtureRequest, role: str) -> None:
-    """RFC 7296 section 2.21.4: no answer to any of these, alone or all together."""
+    """RFC 7296 section 2.21.4: no reply to any of these, alone or all together."""
     lost: Lost = request.getfixturevalue(role)
     asker = lost.asker
     asker.settle()
@@ -278,7 +278,7 @@ def test_maker_that_is_off_says_nothing(new_lab: Callable[..., Lab]) -> None:
 
 
 def test_reply_waits_for_the_connections(new_lab: Callable[..., Lab]) -> None:
-    """A peer that reconnected before would be refused."""
+    """A peer that reconnected before that would be refused."""
     lab = new_lab(Config(), b=HUB)
     spis = lab.up().spis
     lab.b.restart(load=False)
@@ -292,10 +292,10 @@ def test_reply_waits_for_the_connections(new_lab: Callable[..., Lab]) -> None:
 
 
 def test_nobody_waits_in_the_place_of_another(new_lab: Callable[..., Lab]) -> None:
-    """Who asks first about a peer's SA doesn't keep the peer from being told.
+    """An early request about a peer's SA doesn't keep the peer from being told.
 
-    But who has seen its SPIs takes no more than its few places, of which one is
-    kept for where the peer was.
+    Somebody who has seen its SPIs uses no more than its few places, of which one is
+    reserved for the peer's last known address.
     """
     lab = new_lab(Config(), b=HUB)
     spis = lab.up().spis
@@ -306,7 +306,7 @@ def test_nobody_waits_in_the_place_of_another(new_lab: Callable[..., Lab]) -> No
         sources = []
         for _ in range(6):
             sources.append(asker.send(request))
-            asker.settle()  # so that they come in this order
+            asker.settle()  # so that they arrive in this order
         # The same once more: it waits already.
         asker.send(request, source=sources[1])
         asker.settle()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""An IKE SA that charon tries again gets a new SPI, and a token all the same.
+"""An IKE SA that charon retries gets a new SPI, and a token nevertheless.
 
-With `ikesa_table_size` above 1 charon merges bits of the old SPI into the new
-one, so that the SA stays in its row of the table.
+If `ikesa_table_size` is above 1, charon merges bits of the old SPI into the new one, so
+that the SA stays in its row of the table.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ IMPATIENT = {"retransmit_tries": "1", "retransmit_timeout": "0.2"}
 
 
 def up_after_tries(lab: Lab) -> None:
-    """Bring the tunnel up, whose first tries get no response."""
+    """Bring the tunnel up, after first tries that get no response."""
     for gateway in (lab.a, lab.b):
         gateway.start()
     router, a, b = lab.network.router, lab.a.host, lab.b.host
@@ -54,7 +54,7 @@ def test_token_after_another_try(new_lab: NewLab, size: int) -> None:
 
 
 def test_table_that_is_too_large(new_lab: NewLab) -> None:
-    """No SPI fits within reasonable time: said at the start, and for the SA."""
+    """No SPI is found in reasonable time: logged at the start, and for the SA."""
     table = {"ikesa_table_size": str(1 << 17)}
     lab = new_lab(
         Config(charon={**IMPATIENT, **table}, ike_options={"keyingtries": "0"}),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A peer that comes back and connects by itself is asked which older IKE SAs it has."""
+"""A peer that returns and connects by itself is asked which older IKE SAs it has."""
 
 import time
 from collections.abc import Callable
@@ -17,7 +17,7 @@ AWAY = 12.0  # charon repeats a request after 4, 11 and 24 s
 
 
 def one_is_left(lab: Lab, begun: float) -> None:
-    """Of the SAs of all of b's lives only the last is left on a, and soon."""
+    """Soon, only the last SA of all runs of b is left on a."""
 
     def is_so() -> bool:
         spis = [sa.spis for sa in lab.b.sas() if sa.state == "ESTABLISHED"]
@@ -36,7 +36,7 @@ def start(new_lab: NewLab) -> Lab:
 
 
 def test_question_is_repeated(new_lab: NewLab) -> None:
-    """b crashes twice, and its life between dies with a's question."""
+    """b crashes twice, and a's question is lost with the run in between."""
     lab = start(new_lab)
     ends = lab.a.host, lab.b.host
     with lab.network.router.drop_ike(
@@ -50,7 +50,7 @@ def test_question_is_repeated(new_lab: NewLab) -> None:
 
 
 def test_question_crosses_return(new_lab: NewLab) -> None:
-    """a asks about the old IKE SA while b takes it for replaced."""
+    """a asks about the old IKE SA while b considers it replaced."""
     lab = start(new_lab)
     for _ in range(ROUNDS):
         begun = time.time()
@@ -59,7 +59,7 @@ def test_question_crosses_return(new_lab: NewLab) -> None:
 
 
 def test_question_from_before_is_repeated(new_lab: NewLab) -> None:
-    """a has asked b something, and b did not answer: it was just crashing."""
+    """a has sent b a request, and b did not respond: it was just crashing."""
     lab = start(new_lab)
     lab.b.kill()
     lab.a.nudge()

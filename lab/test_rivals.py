@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Both ends connect at once, or somebody asks for more: nothing of it gets lost."""
+"""Both ends connect at the same time, or more is requested: nothing is lost."""
 
 import time
 from collections.abc import Callable
@@ -51,7 +51,7 @@ def test_each_connects_for_another_child(new_lab: NewLab) -> None:
 
 
 def test_another_child_after_a_recovery(new_lab: NewLab) -> None:
-    """Its IKE SA is answered late, and is no try that is left over."""
+    """Its IKE SA gets a late response, and is not a leftover try."""
     apart = Config(
         children=2,
         charon={"reuse_ikesa": False},
@@ -72,7 +72,7 @@ def test_another_child_after_a_recovery(new_lab: NewLab) -> None:
 
 
 def test_two_losses_between_two_tries(new_lab: NewLab) -> None:
-    """b drops its own IKE SA for a's, and a never hears of that."""
+    """b drops its own IKE SA for a's, and a never learns of that."""
     lab = new_lab(BASE)
     router, ends = lab.network.router, (lab.a.host, lab.b.host)
     old = lab.up()
@@ -93,7 +93,7 @@ def test_two_losses_between_two_tries(new_lab: NewLab) -> None:
 
 @pytest.mark.parametrize("unique", ["no", "never"])
 def test_both_crash_and_both_start(new_lab: NewLab, unique: str) -> None:
-    """One tunnel is left, and each child once."""
+    """One tunnel is left, and each child exists once."""
     lab = new_lab(BOTH_START.but(children=2, ike_options={"unique": unique}))
     with Relay(lab.network.router, lab.a.host, lab.b.host, FAR):
         for gateway in (lab.a, lab.b):
@@ -113,7 +113,7 @@ def test_both_crash_and_both_start(new_lab: NewLab, unique: str) -> None:
 
 
 def test_crash_within_make_before_break(new_lab: NewLab) -> None:
-    """What charon began to replace the lost SA asks for reqids that are gone."""
+    """What charon began to replace the lost SA requests reqids that are gone."""
     lab = new_lab(BASE.but(children=2, charon={"make_before_break": True}))
     sa = lab.up()
     ends = lab.b.host, lab.a.host
@@ -134,7 +134,7 @@ def test_crash_within_make_before_break(new_lab: NewLab) -> None:
 
 
 def test_reauthentication_after_a_recovery(new_lab: NewLab) -> None:
-    """charon's own asks for the reqids again that the child SAs have: the old ones."""
+    """charon's own reauthentication requests the reqids of the old child SAs."""
     lab = new_lab(BASE.but(children=2))
     old = lab.up()
     reqids = [child["reqid"] for child in sorted(old.children, key=by_name)]

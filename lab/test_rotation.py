@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""New secrets while SAs live, RFC 6290 section 5.1: nobody is left without a token."""
+"""New secrets while SAs are alive, RFC 6290 section 5.1: no peer lacks a token."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def rotate(gateway: Gateway) -> None:
 
 
 def generations(gateway: Gateway) -> list[int]:
-    """Those of the tokens that its peers hold."""
+    """Return the generations of the tokens that its peers hold."""
     found = rows(gateway, "sa")
     return [int(row["generation"]) for row in found if row["token_sent"]]
 
@@ -40,13 +40,13 @@ def wait_generation(gateway: Gateway, wanted: int) -> None:
 
 
 def test_tokens_are_renewed_in_time(new_lab: NewLab) -> None:
-    """At each number of rotations a crash is survived."""
+    """A crash is survived after each number of rotations."""
     for rotations in (1, 2, 3, 5):
         lab = new_lab(Config())
         lab.up()
         for number in range(1, rotations + 1):
             rotate(lab.b)
-            # The third rotation makes the peer's token the oldest: renewed.
+            # The third rotation makes the peer's token the oldest: it is renewed.
             wait_generation(lab.b, number % 3)
         with Probe(lab.a.host, lab.b.host) as pings:
             pings.wait_answer()
@@ -85,7 +85,7 @@ def test_rotation_waits_for_tokens_on_their_way(new_lab: NewLab) -> None:
         assert counters(lab.b)["generations"] == 4
         with Probe(lab.a.host, lab.b.host) as pings:
             pings.wait_answer()
-            # The peer never got the new token; the old one is still good.
+            # The peer never got the new token; the old one is still valid.
             recovery = crash(lab.b, lab.a, pings)
     assert recovery.request_to_answer is not None
     assert recovery.request_to_answer < SOON, str(recovery)
@@ -110,7 +110,7 @@ def test_rotation_by_age(new_lab: NewLab) -> None:
 
 
 def test_reply_has_a_token_of_each_generation(new_lab: NewLab) -> None:
-    """As many as fit under three times the request's size."""
+    """As many as fit below three times the size of the request."""
     lab = new_lab(Config())
     lab.up()
     for _ in range(2):
@@ -126,7 +126,7 @@ def test_reply_has_a_token_of_each_generation(new_lab: NewLab) -> None:
 
 
 def test_each_generation_comes_first(new_lab: NewLab) -> None:
-    """A peer that reads only the first token of a reply is told all the same."""
+    """A peer that reads only the first token of a reply is told nevertheless."""
     lab = new_lab(Config(), b=Config(anywhere=True))
     spis = lab.up().spis
     for _ in range(2):
@@ -139,12 +139,12 @@ def test_each_generation_comes_first(new_lab: NewLab) -> None:
             assert len(set(tokens)) == 3
             first[tokens[0]] += 1
     assert len(first) == 3, first
-    # The newest in half of all replies; 60 throws of a coin give no less than 12.
+    # The newest is in half of all replies; 60 tosses of a coin give no less than 12.
     assert first.most_common(1)[0][1] >= 12
 
 
 def test_abandoned_tries_block_no_rotation(new_lab: NewLab) -> None:
-    """An SA that is tried again has other SPIs; what it had before is forgotten."""
+    """An SA that is retried has other SPIs; its former state is forgotten."""
     impatient = {"retransmit_tries": "1", "retransmit_timeout": "0.2"}
     lab = new_lab(Config(charon=impatient, ike_options={"keyingtries": "0"}))
     for gateway in (lab.a, lab.b):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What plugin and core do in many threads is free of races, and leaks nothing."""
+"""Plugin and core have no data races between threads, and no leaks."""
 
 import re
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from lab.test_rekeying import rekey, wait_tokens
 from lab.traffic import Probe
 
 NewLab = Callable[..., Lab]
-# A hundred of all, half of them with answers to ESP.
+# A hundred in total, half of them with replies to ESP.
 REKEYINGS = 30
 CRASHES = 20
 WITH_ESP = {"esp": True, "qcd_options": {"announce": "yes"}}
@@ -23,7 +23,7 @@ OURS = re.compile(r"libstrongswan-qcd\.so|/plugin/qcd_|/src/\w+\.c")
 
 
 def exercise(lab: Lab, rekeyings: int, crashes: int) -> None:
-    """Rekeyings by either side, rotations, questions, and crashes of b."""
+    """Rekeyings by either side, rotations, queries, and crashes of b."""
     sa = lab.up()
     with events(lab.a):
         for number in range(rekeyings):
@@ -36,12 +36,12 @@ def exercise(lab: Lab, rekeyings: int, crashes: int) -> None:
         with Probe(lab.a.host, lab.b.host) as pings:
             for _ in range(crashes):
                 pings.wait_answer(count=2)
-                # With answers to ESP, nobody has to ask by IKE.
+                # With replies to ESP, no IKE request is needed.
                 crash(lab.b, lab.a, pings, nudge=not lab.b.config.esp)
 
 
 def take_reports(gateway: Gateway) -> str:
-    """What a sanitizer wrote about a gateway, which is then judged here."""
+    """Return and remove the sanitizer reports of a gateway, which this test judges."""
     paths = sorted(gateway.places.folder.glob(f"{gateway.places.asan.name}.*"))
     text = "".join(path.read_text() for path in paths)
     for path in paths:
@@ -50,7 +50,7 @@ def take_reports(gateway: Gateway) -> str:
 
 
 def accesses(report: str) -> str:
-    """Both stacks of a race, without where threads and locks were made."""
+    """Return both stacks of a race, without the creation of threads and locks."""
     return re.split(r"\n\s+(?:Location|Mutex|Thread) ", report)[0]
 
 
@@ -60,8 +60,8 @@ def test_no_races(
 ) -> None:
     """Neither access of any race is ours.
 
-    charon itself is not built for ThreadSanitizer, which so misses the locks
-    that it makes of atomics, and reports races between its own threads.
+    charon itself is not built for ThreadSanitizer. ThreadSanitizer therefore misses the
+    locks that charon makes of atomics, and reports races between charon's own threads.
     """
     lab = new_lab(Config(tsan=True, log={"default": 0}, **options))
     exercise(lab, rekeyings=10, crashes=6)
@@ -77,7 +77,7 @@ def test_no_races(
 def test_no_leaks(
     new_lab: NewLab, asan_plugin: None, options: dict[str, object]
 ) -> None:
-    """A hundred rekeyings, crashes and reconnections; then a clean end.
+    """A hundred rekeyings, crashes and reconnections, then a clean end.
 
     charon's own leaks, if any, are not counted.
     """

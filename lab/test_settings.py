@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Settings: a bad value is a clear line in the log, and charon runs on without the role."""
+"""Settings: an invalid value is logged, and charon runs on without the role."""
 
 import os
 import re
@@ -17,7 +17,7 @@ from lab.test_readme import built_in
 
 NewLab = Callable[..., Lab]
 
-# key, value, what the log says behind "<key> = <value> ", maker and taker on?
+# key, value, log text after "<key> = <value> ", whether maker and taker are on
 BAD = [
     ("maker", "perhaps", "is not yes or no: the token maker is off", False, True),
     ("taker", "", "is not yes or no: the token taker is off", True, False),
@@ -97,7 +97,7 @@ def test_unsafe_spis(new_lab: NewLab, key: str) -> None:
 
 @pytest.mark.parametrize("configured", [False, True])
 def test_ha_plugin(new_lab: NewLab, configured: bool) -> None:
-    """Debian loads it always; at work, and unsafe, it is once it is configured."""
+    """Debian always loads it; it is active, and unsafe, only once it is configured."""
     addresses = {"local": "10.0.2.1", "remote": "10.0.2.9"} if configured else {}
     charon = {"load": " ".join([*PLUGINS, "ha", "qcd"]), "plugins": {"ha": addresses}}
     lab = new_lab(Config(charon=charon))
@@ -158,7 +158,7 @@ def test_both_roles_off(new_lab: NewLab) -> None:
 
 NOW = "QCD: changed settings that now apply: "
 LATER = "QCD: changed settings that need a restart of the daemon: "
-# Every key with another value, and as what the log names the old one.
+# Every key with another value, and the old value as the log gives it.
 RESTART = [
     ("maker", "no", "yes"),
     ("taker", "no", "yes"),
@@ -180,7 +180,7 @@ RESTART = [
 
 
 def reload(gateway: Gateway, options: dict[str, Any]) -> str:
-    """Change the plugin's options and have them reloaded; what the log says then."""
+    """Change the plugin's options and reload them; return the new log."""
     since = gateway.mark()
     config = gateway.config.but(qcd_options={**gateway.config.qcd_options, **options})
     gateway.places.strongswan_conf.write_text(strongswan_conf(config, gateway.places))
@@ -198,14 +198,14 @@ def test_reload_of_what_needs_a_restart(new_lab: NewLab) -> None:
         was = f" (still '{old}')" if old is not None else " (still '"
         assert LATER + key + was in told, key
         assert NOW not in told, key
-    # all of them in one line, and all as they were
+    # all of them in one line, and all unchanged
     told = reload(lab.b, {key: value for key, value, _ in RESTART})
     assert told.count(LATER) == 1
     for key, _, _ in RESTART:
         assert f" {key} (still '" in told, key
     after = counters(lab.b)
     assert {**after, "newest_age": 0} == {**before, "newest_age": 0}
-    # back again, there is nothing to tell
+    # after a change back, nothing is logged
     assert reload(lab.b, {}) == ""
 
 
@@ -249,7 +249,7 @@ def test_reload_of_one_connection(new_lab: NewLab) -> None:
 def test_reload_of_a_bad_value(
     new_lab: NewLab, key: str, value: str, text: str
 ) -> None:
-    """Both roles stay on: what they have is not changed."""
+    """Both roles stay on: their settings do not change."""
     lab = new_lab(Config())
     lab.b.start()
     before = counters(lab.b)
@@ -271,7 +271,7 @@ def test_reload_of_what_was_a_bad_value(new_lab: NewLab) -> None:
 
 
 def test_reload_of_many_connections(new_lab: NewLab) -> None:
-    """The line has a bound."""
+    """The line has a maximum length."""
     lab = new_lab(Config())
     lab.b.start()
     many = {f"connection{number}": {"maker": "no"} for number in range(500)}

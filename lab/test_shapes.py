@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Every way to authenticate and every shape of exchange: back within a round trip."""
+"""All ways to authenticate and all shapes of exchanges: back within a round trip."""
 
 import re
 import time
@@ -20,7 +20,7 @@ from lab.wire import Packet, Sniffer
 
 NewLab = Callable[..., Lab]
 SOON = 1.0
-QCD = "N(CRASH_DET)"  # as charon names a QCD_TOKEN in short
+QCD = "N(CRASH_DET)"  # charon's short name of a QCD_TOKEN
 AUTH_LINE = re.compile(
     r"(?:generating|parsed) IKE_AUTH (request|response) \d+ \[(.*)\]"
 )
@@ -31,7 +31,7 @@ def other(lab: Lab, gateway: Gateway) -> Gateway:
 
 
 def assert_one_sa(lab: Lab) -> None:
-    """Both sides end with a single IKE SA with all children once."""
+    """Both sides end with a single IKE SA, which has each child once."""
     for gateway in (lab.a, lab.b):
         wanted = gateway.config.children
 
@@ -47,14 +47,14 @@ def ends_handshake(packet: Packet) -> bool:
 
 
 def assert_recovers(lab: Lab, victim: Gateway, pings: Probe) -> None:
-    """At once, and nothing of the new handshake was sent twice."""
+    """At once, and no message of the new handshake was sent twice."""
     peer = other(lab, victim)
     with Crash(victim, peer, pings) as running:
         running.kill()
         running.restart()
         peer.nudge()
         running.wait()
-        # The sniffer may be behind the probe.
+        # The sniffer may lag behind the probe.
         running.sniffer.wait("the end of the handshake", ends_handshake)
         recovery = running.look()
     assert recovery.retransmitted == 0, str(recovery)
@@ -64,7 +64,7 @@ def assert_recovers(lab: Lab, victim: Gateway, pings: Probe) -> None:
 
 
 def assert_recovers_unseen(lab: Lab, victim: Gateway, pings: Probe) -> None:
-    """The same for a victim that was restarted, where the wire tells little."""
+    """The same for a victim that was restarted, if the wire shows little."""
     peer = other(lab, victim)
     mark = peer.mark()
     start = time.time()
@@ -79,13 +79,13 @@ def assert_recovers_unseen(lab: Lab, victim: Gateway, pings: Probe) -> None:
 
 
 def auth_messages(gateway: Gateway) -> list[tuple[str, str]]:
-    """Each IKE_AUTH message of this run, put together: kind and payloads."""
+    """Return each IKE_AUTH message of this run, reassembled: kind and payloads."""
     found: list[tuple[str, str]] = AUTH_LINE.findall(gateway.log())
     return [(kind, payloads) for kind, payloads in found if "EF(" not in payloads]
 
 
 def assert_token_first_and_last(gateway: Gateway, rounds: int = 1) -> None:
-    """RFC 6290 section 3: in the first request and the final response only."""
+    """RFC 6290 section 3: only in the first request and in the final response."""
     seen = auth_messages(gateway)
     for kind, place in (("request", 0), ("response", -1)):
         tokens = [payloads.count(QCD) for what, payloads in seen if what == kind]
@@ -121,7 +121,7 @@ ROUNDS = {"rounds": 2}
 
 
 def shaped_lab(new_lab: NewLab, shape: str) -> Lab:
-    """A lab of that shape that is up."""
+    """Return a lab of that shape that is up."""
     lab = new_lab(SHAPES[shape])
     lab.up()
     return lab
@@ -139,14 +139,14 @@ def test_shape(new_lab: NewLab, shape: str, victim: str) -> None:
 
 
 def test_childless_has_no_child(new_lab: NewLab) -> None:
-    """What the shape of that name is: the child comes after IKE_AUTH."""
+    """The shape is what its name says: the child is created after IKE_AUTH."""
     lab = shaped_lab(new_lab, "childless")
     assert all("TSi" not in payloads for _, payloads in auth_messages(lab.a))
     assert "generating CREATE_CHILD_SA request" in lab.a.log()
 
 
 def test_chain_needs_its_middle(new_lab: NewLab) -> None:
-    """Each side sends two certificates, and in fragments where they are small."""
+    """Each side sends two certificates, in fragments if these are small."""
     lab = shaped_lab(new_lab, "chain in fragments")
     for gateway in (lab.a, lab.b):
         assert 'received issuer cert "CN=qcd lab for' in gateway.log()
@@ -164,7 +164,7 @@ def test_eighth_child_carries_traffic(new_lab: NewLab) -> None:
 
 
 def test_fragmented_request_is_answered_once(new_lab: NewLab) -> None:
-    """Whatever number of fragments a Message ID has, one reply goes out."""
+    """Whatever number of fragments a Message ID has, one reply is sent."""
     lab = shaped_lab(new_lab, "fragments")
     old = lab.a.established()[0]
     lab.b.restart()
@@ -184,10 +184,10 @@ def test_fragmented_request_is_answered_once(new_lab: NewLab) -> None:
 
 
 def test_later_fragments_alone_are_not_answered(new_lab: NewLab) -> None:
-    """The first one was lost: it is in the retransmission that it is answered."""
+    """The first one was lost: the reply is to the one in the retransmission."""
     lab = shaped_lab(new_lab, "fragments")
     lab.b.restart()
-    # The fragment's number stands behind its payload's header.
+    # The number of the fragment follows the header of its payload.
     first = (
         f"ip saddr {lab.a.host.address} udp dport 4500 @th,64,32 0 "
         f"@th,224,8 {ike.SKF} @th,352,16 1 "
@@ -230,7 +230,7 @@ CLIENTS = {"eap": (EAP_CLIENT, EAP_SERVER), "vip": (VIP_CLIENT, VIP_SERVER)}
 
 
 def client_lab(new_lab: NewLab, shape: str) -> Lab:
-    """A lab whose `a` is a client; its inside address is the pool's to give."""
+    """Return a lab whose `a` is a client; the pool gives it its inside address."""
     client, server = CLIENTS[shape]
     lab = new_lab(a=client, b=server)
     if shape == "vip":
@@ -249,7 +249,7 @@ def test_client_reconnects(new_lab: NewLab, shape: str) -> None:
 
 @pytest.mark.parametrize("shape", CLIENTS)
 def test_server_does_not_reconnect(new_lab: NewLab, shape: str) -> None:
-    """Only the client can: the server forgets the SA, and waits for it."""
+    """Only the client can: the server deletes the SA and waits for the client."""
     lab = client_lab(new_lab, shape)
     lab.a.restart()
     with Sniffer(lab.b.host) as wire:
@@ -292,7 +292,7 @@ def over_ipv6(mine: int, peer: int) -> Config:
 
 
 def lay_ipv6(lab: Lab) -> None:
-    """Give the gateways and the router the addresses that the lab leaves out."""
+    """Give the gateways and the router the addresses that the lab omits."""
     router = lab.network.router.ns
     for name, gateway in lab.gateways.items():
         host, port = gateway.host, f"to-{name}"
@@ -300,8 +300,7 @@ def lay_ipv6(lab: Lab) -> None:
             router, port, address6(host.number, 0xFE)
         )
         for ns, device, address in ends:
-            # No address changes later on, as one does whose detection of
-            # duplicates has ended.
+            # No address changes later, when duplicate address detection would end.
             ns.sysctl(f"net.ipv6.conf.{device}.accept_dad", 0)
             ns.sysctl(f"net.ipv6.conf.{device}.disable_ipv6", 0)
             ns.ip(f"addr add {address}/64 dev {device} nodad")
@@ -331,7 +330,7 @@ def test_ipv6(new_lab: NewLab, victim: str, bind: str) -> None:
 
 
 def nat_lab(new_lab: NewLab, bind: str) -> tuple[Lab, Nat]:
-    """A tunnel whose initiator stands behind a NAT, on ports from 20000 on."""
+    """Return a tunnel whose initiator is behind a NAT, with ports from 20000 on."""
     config = Config(qcd_options={"bind": bind})
     lab = new_lab(config, b=config.but(anywhere=True))
     nat = Nat(lab.network.router, lab.a.host, lab.b.host)
@@ -342,7 +341,7 @@ def nat_lab(new_lab: NewLab, bind: str) -> tuple[Lab, Nat]:
 
 @pytest.mark.parametrize("bind", ["spi", "address"])
 def test_nat_with_other_ports_after_the_crash(new_lab: NewLab, bind: str) -> None:
-    """The NAT lost its mappings as well: the request comes from another port."""
+    """The NAT also lost its mappings: the request comes from another port."""
     lab, nat = nat_lab(new_lab, bind)
     assert re.search(rf"from {nat.address}\[20\d\d\d\] to .*4500", lab.b.log())
     with Probe(lab.a.host, lab.b.host) as pings:
@@ -355,7 +354,7 @@ def test_nat_with_other_ports_after_the_crash(new_lab: NewLab, bind: str) -> Non
 
 
 def test_nat_that_changed_ports_before(new_lab: NewLab) -> None:
-    """The live SA has moved to another port; the token is good there as well."""
+    """The live SA has moved to another port; the token is valid there as well."""
     lab, nat = nat_lab(new_lab, "address")
     nat.use_ports(40000, 40999)
     mark = lab.b.mark()
@@ -371,7 +370,7 @@ def test_nat_that_changed_ports_before(new_lab: NewLab) -> None:
 
 
 def test_crash_behind_nat(new_lab: NewLab) -> None:
-    """Who crashes is behind the NAT, and asked through the mapping that is left."""
+    """The crashed gateway is behind the NAT, and is asked through the old mapping."""
     lab, _ = nat_lab(new_lab, "spi")
     with Probe(lab.a.host, lab.b.host) as pings:
         pings.wait_answer()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Signals to a charon with the plugin: charon handles them, no thread dies of them."""
+"""Signals to a charon with the plugin: charon handles them, no thread dies."""
 
 import errno
 import os
@@ -20,13 +20,13 @@ DAEMONS = pytest.mark.parametrize("legacy", [False, True], ids=["systemd", "lega
 
 
 def unblocked(pid: int) -> list[str]:
-    """The threads that a signal meant for charon's main thread could end."""
+    """Return the threads that a signal for charon's main thread could terminate."""
     found = []
     for task in Path(f"/proc/{pid}/task").iterdir():
         status = (task / "status").read_text()
         blocked = int(re.search(r"^SigBlk:\s*(\w+)", status, re.M)[1], 16)
         names = [s.name for s in HANDLED if not blocked >> (s - 1) & 1]
-        # the main thread waits for them, and what is waited for is unblocked
+        # the main thread waits for them, so there they are unblocked
         if names and int(task.name) != pid:
             found.append(f"thread {task.name}: {' '.join(names)}")
     return found
@@ -37,14 +37,14 @@ def test_every_thread_blocks_signals(new_lab: NewLab, legacy: bool) -> None:
     lab = new_lab(Config(legacy=legacy, esp=True, qcd_options={"announce": "yes"}))
     lab.up()
     assert unblocked(lab.b.pid) == []
-    lab.b.restart()  # with SAs that are lost
+    lab.b.restart()  # with lost SAs
     lab.b.wait_log("QCD: token maker is on")
     lab.b.wait_idle()
     assert unblocked(lab.b.pid) == []
 
 
 def let_open(fifo: Path) -> bool:
-    """Let the one go on who waits for somebody to write; False while nobody does."""
+    """Release the reader that waits for a writer; False if there is none."""
     try:
         os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
     except OSError as error:
@@ -55,7 +55,7 @@ def let_open(fifo: Path) -> bool:
 
 @DAEMONS
 def test_signal_during_a_reload(new_lab: NewLab, legacy: bool) -> None:
-    """systemctl reload twice: the second one comes while charon reads its files."""
+    """systemctl reload twice: the second one while charon reads its files."""
     lab = new_lab(Config(legacy=legacy))
     lab.b.start()
     conf, fifo = lab.b.places.strongswan_conf, lab.b.places.folder / "fifo"
@@ -64,7 +64,7 @@ def test_signal_during_a_reload(new_lab: NewLab, legacy: bool) -> None:
     conf.write_text(f"{plain.read_text()}\ninclude {fifo}\n")
     os.kill(lab.b.pid, signal.SIGHUP)
     lab.b.wait_log("SIGHUP received")
-    plain.rename(conf)  # for the second time, which needs no help
+    plain.rename(conf)  # for the second reload, which must not block
     os.kill(lab.b.pid, signal.SIGHUP)
     wait_until("charon to read", lambda: let_open(fifo), 5.0, lab.b.tail)
     wait_until(
@@ -83,7 +83,7 @@ def test_signal_during_a_reload(new_lab: NewLab, legacy: bool) -> None:
 def test_signal_is_repeated_at_the_end(
     new_lab: NewLab, legacy: bool, signum: int
 ) -> None:
-    """starter repeats it while charon still tells its peers, and they are told."""
+    """starter repeats it while charon still notifies its peers: they are notified."""
     lab = new_lab(Config(legacy=legacy))
     sa = lab.up()
     os.kill(lab.b.pid, signum)

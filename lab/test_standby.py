@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Two gateways that take turns at one address, RFC 6290 section 6.
 
-They share their secrets by the procedure of qcd-secret(8). While the active one
-has the shared address, nothing that is sent there reaches the standby: that is
-what makes its answers safe, and why whoever moves the address must be sure that
-the other one is dead.
+They share their secrets by the procedure of qcd-secret(8). While the active one has the
+shared address, no packet to that address reaches the standby. That makes the standby's
+replies safe. It is also why whatever moves the address must be sure that the other one
+is dead.
 """
 
 import os
@@ -26,7 +26,7 @@ SOON = 1.0
 
 
 def pair_lab(new_lab: NewLab, *, shared: bool = True) -> tuple[Lab, Sa]:
-    """Client a with a tunnel to b, which is active; c is the standby."""
+    """Return client a with a tunnel to b, which is active; c is the standby."""
     lab = new_lab(names=NAMES, a=CLIENT, b=server(1, 2), c=server(2, 1))
     # The same network is behind both.
     lab["c"].host.ns.ip(f"addr add {lab.b.host.inside}/32 dev lo")
@@ -41,7 +41,7 @@ def pair_lab(new_lab: NewLab, *, shared: bool = True) -> tuple[Lab, Sa]:
 
 
 def assert_taken_over(lab: Lab, old: Sa, by: Gateway) -> Sa:
-    """The peer's next request brings the tunnel up with the other gateway."""
+    """The peer's next request restores the tunnel with the other gateway."""
     with Sniffer(by.host) as wire, Probe(lab.a.host, lab.b.host) as pings:
         start = time.time()
         lab.a.nudge()
@@ -56,7 +56,7 @@ def assert_taken_over(lab: Lab, old: Sa, by: Gateway) -> Sa:
 
 
 def test_standby_takes_over(new_lab: NewLab) -> None:
-    """RFC 6290 section 6: the token of the dead one, accepted at once."""
+    """RFC 6290 section 6: the token of the dead gateway, accepted at once."""
     lab, old = pair_lab(new_lab)
     lab.b.kill()
     hold(lab, lab["c"])
@@ -65,7 +65,7 @@ def test_standby_takes_over(new_lab: NewLab) -> None:
 
 
 def test_they_take_turns(new_lab: NewLab) -> None:
-    """And back: the first one, started anew, answers for the second."""
+    """And back: the first one, after a restart, replies for the second one."""
     lab, old = pair_lab(new_lab)
     lab.b.kill()
     hold(lab, lab["c"])
@@ -81,7 +81,7 @@ def test_they_take_turns(new_lab: NewLab) -> None:
 
 
 def test_active_that_comes_back_itself(new_lab: NewLab) -> None:
-    """No standby is needed for a mere crash."""
+    """A mere crash needs no standby."""
     lab, old = pair_lab(new_lab)
     lab.b.restart()
     assert_taken_over(lab, old, lab.b)
@@ -89,14 +89,14 @@ def test_active_that_comes_back_itself(new_lab: NewLab) -> None:
 
 
 def ask_about(asker: Asker, sa: Sa, times: int = 3) -> None:
-    """Requests on that SA, in either role, from several addresses."""
+    """Send requests on that SA, in either role, from several addresses."""
     for _ in range(times):
         for flags in (ike.FLAG_I, 0):
             asker.send(ike.protected_request(sa.spis, flags=flags))
 
 
 def test_standby_is_silent_at_its_own_address(new_lab: NewLab) -> None:
-    """RFC 6290 section 9.2: the SA lives, on the other; and when it does not, too."""
+    """RFC 6290 section 9.2: while the SA is alive on the other one, and afterwards."""
     lab, sa = pair_lab(new_lab)
     with Asker(lab.stranger, lab["c"]) as asker:
         ask_about(asker, sa)
@@ -112,7 +112,7 @@ def test_standby_is_silent_at_its_own_address(new_lab: NewLab) -> None:
 
 
 def test_active_is_silent_about_its_live_sa(new_lab: NewLab) -> None:
-    """Asked at the shared address, which is the active one's as long as it lives."""
+    """Asked at the shared address, which the active one holds while it is alive."""
     lab, sa = pair_lab(new_lab)
     with (
         Asker(lab.stranger, lab.b) as asker,
@@ -129,7 +129,7 @@ def test_active_is_silent_about_its_live_sa(new_lab: NewLab) -> None:
 
 
 def test_standby_is_silent_about_its_own_live_sa(new_lab: NewLab) -> None:
-    """After it took over: what is at the shared address now lives."""
+    """After a takeover, the SAs at the shared address are alive."""
     lab, old = pair_lab(new_lab)
     lab.b.kill()
     hold(lab, lab["c"])
@@ -144,14 +144,14 @@ def test_standby_is_silent_about_its_own_live_sa(new_lab: NewLab) -> None:
 
 
 def test_sa_at_an_own_address_gets_no_token(new_lab: NewLab) -> None:
-    """The active gateway takes all SAs of the other for dead, also one like this."""
+    """The active gateway takes all SAs of the other one for dead, also such an SA."""
     options = {"node": "2", "takes_over": "1", "takes_over_address": SHARED}
     lab = new_lab(Config(), b=Config(qcd_options=options))
     old = lab.up()
     for _ in range(2):
         assert rows(lab.b, "sa")[0]["token_sent"] is False
         assert rows(lab.a, "sa")[0]["token_held"] is False
-        # The token is due neither at the start nor after a rekeying of ours.
+        # The token is due neither at the start nor after our rekeying.
         lab.b.command("rekey", {"ike-id": lab.b.established()[0].unique_id})
         old = lab.a.wait_established(other_than=(old,))
         lab.b.wait_for("the end of the old SA", lambda: len(lab.b.sas()) == 1)
@@ -159,7 +159,7 @@ def test_sa_at_an_own_address_gets_no_token(new_lab: NewLab) -> None:
 
 
 def test_standby_with_other_secrets(new_lab: NewLab) -> None:
-    """It can't know whose the SPIs are, and is silent."""
+    """It does not know whose SPIs these are, and is silent."""
     lab, old = pair_lab(new_lab, shared=False)
     lab.b.kill()
     hold(lab, lab["c"])
@@ -172,7 +172,7 @@ def test_standby_with_other_secrets(new_lab: NewLab) -> None:
 
 
 def test_shared_again_after_a_rotation(new_lab: NewLab) -> None:
-    """The active one made a new secret: the standby has to be given it."""
+    """The active one made a new secret, which must be copied to the standby."""
     lab, _ = pair_lab(new_lab)
     assert ask(lab.b, "rotate")[0]["ok"]
     lab["c"].stop()
@@ -191,7 +191,7 @@ def test_shared_again_after_a_rotation(new_lab: NewLab) -> None:
 
 
 def test_a_node_twice(new_lab: NewLab) -> None:
-    """A number that another one has with these secrets turns the maker off."""
+    """A node number that another gateway uses with these secrets disables the maker."""
     lab = new_lab(names=NAMES, a=CLIENT, b=server(1, 2), c=server(1, 2))
     lab.b.start()
     share(lab, lab.b, lab["c"])
@@ -200,10 +200,10 @@ def test_a_node_twice(new_lab: NewLab) -> None:
 
 
 def test_strangers_take_no_peers_place(new_lab: NewLab) -> None:
-    """Who has seen one SPI asks about SAs that he makes up, from where nobody is.
+    """Somebody who has seen one SPI asks about invented SAs, from unused addresses.
 
-    The standby doesn't know whose SA is whose, and has no connection for those
-    addresses. The peer is told all the same.
+    The standby doesn't know who owns an SA, and has no connection for those addresses.
+    The peer is told nevertheless.
     """
     lab, old = pair_lab(new_lab)
     lab.b.kill()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a gateway does with its state_dir: damaged, in memory, another user's."""
+"""What a gateway does if its state_dir is damaged, in memory or another user's."""
 
 import os
 import re
@@ -42,7 +42,7 @@ def flip(path: Path) -> None:
 @pytest.mark.parametrize("harm", [cut, halve, flip])
 @pytest.mark.parametrize("name", ["secrets", "run"])
 def test_damaged(new_lab: NewLab, name: str, harm: Callable[[Path], None]) -> None:
-    """The maker is on again by itself, and says in one line what was lost."""
+    """The maker is on again by itself, and one line says what was lost."""
     lab = new_lab(Config(), b=Config(anywhere=True))
     sa = lab.up()
     state = lab.b.places.state
@@ -78,7 +78,7 @@ def test_map_without_octets(new_lab: NewLab) -> None:
 
 
 def test_in_memory(new_lab: NewLab) -> None:
-    """A folder that a reboot empties is named, at each start."""
+    """A folder that a reboot empties is logged at each start."""
     lab = new_lab(Config(), a=Config(state_room=1 << 20))
     lab.a.start()
     (line,) = told(lab.a)
@@ -97,7 +97,7 @@ def test_first_start(new_lab: NewLab) -> None:
 
 
 def user_of(gateway: Gateway) -> int:
-    """Who charon is by now."""
+    """Return the current user of charon."""
     status = Path(f"/proc/{gateway.pid}/status").read_text()
     found = re.search(r"^Uid:\s+(\d+)", status, re.MULTILINE)
     assert found
@@ -105,7 +105,7 @@ def user_of(gateway: Gateway) -> int:
 
 
 def check_owner(gateway: Gateway) -> None:
-    """All of the state is that user's, and nobody else's; the socket, too."""
+    """The whole state belongs only to that user, and so does the socket."""
     state = gateway.places.state
     for path in (state, *state.iterdir(), gateway.places.qcd_socket):
         found = path.stat()
@@ -115,7 +115,7 @@ def check_owner(gateway: Gateway) -> None:
 
 @pytest.mark.parametrize("before", ["nothing", "root's"])
 def test_as_another_user(new_lab: NewLab, before: str) -> None:
-    """charon drops its privileges: the state goes with it."""
+    """charon drops its privileges: the owner of the state changes as well."""
     lab = new_lab(Config(), b=AS_NOBODY)
     lab.folder.chmod(0o711)
     if before == "root's":
@@ -133,7 +133,7 @@ def test_as_another_user(new_lab: NewLab, before: str) -> None:
     check_owner(lab.b)
 
     for generations in (2, 3, 4, 4):
-        # It is refused while a peer is just being sent a new token.
+        # It is refused while a peer is being sent a new token.
         wait_until("a rotation", lambda: ask(lab.b, "rotate")[0]["ok"], 5, lab.b.tail)
         assert counters(lab.b)["generations"] == generations
     check_owner(lab.b)
@@ -145,7 +145,7 @@ def test_as_another_user(new_lab: NewLab, before: str) -> None:
     assert counters(lab.b)["run"] == run + 1
     assert "SA map" not in lab.b.log()
     check_owner(lab.b)
-    # Root's tool works on it, and leaves it that user's.
+    # Root's tool uses it, and leaves it to that user.
     lab.b.kill()
     lab.b.tool("secret", "show", "--state-dir", str(lab.b.places.state))
     lab.b.tool("secret", "adopt", "--state-dir", str(lab.b.places.state))
@@ -155,7 +155,7 @@ def test_as_another_user(new_lab: NewLab, before: str) -> None:
 
 
 def test_folder_with_other_files(new_lab: NewLab) -> None:
-    """What holds more than the store's files isn't given to anybody."""
+    """A folder with files that are not the store's is not given to anybody."""
     lab = new_lab(Config(), b=AS_NOBODY)
     lab.folder.chmod(0o711)
     state = lab.b.places.state

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Peers as others make them: tokens of any length, told in any of their ways.
+"""Peers of other vendors: tokens of any length, shown in any of their ways.
 
-FortiGate and Check Point, as far as they are seen, and Rockhopper: tokens of 32 and
-of 64 octets, Protocol ID 0 and 1, alone or with INVALID_IKE_SPI.
+FortiGate and Check Point, as far as known, and Rockhopper: tokens of 32 and of 64
+octets, Protocol ID 0 and 1, alone or with INVALID_IKE_SPI.
 """
 
 import os
@@ -25,7 +25,7 @@ def token(length: int = 32, protocol: int = ike.PROTO_NONE, spi: bytes = b"") ->
 
 
 def establish(lab: Lab, peer: Peer, given: list[Notify], *, asked: bool = False) -> Sa:
-    """An SA in which the peer gave these; asked: the gateway is the initiator."""
+    """Return an SA in which the peer gave these; asked: the gateway initiates."""
     if not asked:
         return peer.connect(given)
     message = {"child": "net0", "ike": "b", "timeout": -1, "loglevel": -1}
@@ -36,7 +36,7 @@ def establish(lab: Lab, peer: Peer, given: list[Notify], *, asked: bool = False)
 
 
 def assert_recovers(lab: Lab, peer: Peer, lost: Sa) -> None:
-    """The gateway drops the lost SA and connects; the peer takes it."""
+    """The gateway drops the lost SA and reconnects; the peer accepts it."""
     new = peer.accept()
     lab.a.wait_for(
         "just the new SA", lambda: [sa.spis for sa in lab.a.sas()] == [new.spis]
@@ -46,7 +46,7 @@ def assert_recovers(lab: Lab, peer: Peer, lost: Sa) -> None:
 
 
 def assert_unmoved(lab: Lab, peer: Peer, sa: Sa) -> None:
-    """The gateway has read all that it was sent, and goes on with the SA."""
+    """The gateway has read everything that it was sent, and keeps the SA."""
     peer.inform(sa, [])
     lab.a.wait_idle()
     peer.inform(sa, [])
@@ -77,7 +77,7 @@ FORMS: dict[str, Callable[[Notify], list[Notify]]] = {
 def test_its_token(
     lab: Lab, peer: Peer, length: int, protocol: int, asked: bool
 ) -> None:
-    """Given in IKE_AUTH, told when the gateway asks, the exchange type echoed."""
+    """Given in IKE_AUTH, shown if the gateway asks, with the exchange type echoed."""
     given = token(length, protocol)
     sa = establish(lab, peer, [given], asked=asked)
     lab.a.nudge()
@@ -114,7 +114,7 @@ def test_length_that_is_allowed(lab: Lab, peer: Peer, length: int) -> None:
 
 @pytest.mark.parametrize("length", [0, 15, 129])
 def test_length_that_is_not(lab: Lab, peer: Peer, length: int) -> None:
-    """Not held, said once in the log, and no harm done; a good one still counts."""
+    """Not held, logged once, and harmless; a valid token still counts."""
     given = token(length)
     sa = establish(lab, peer, [given])
     assert f"QCD: ignoring token of 10.0.2.1, it has {length} octets" in lab.a.log()
@@ -128,7 +128,7 @@ def test_length_that_is_not(lab: Lab, peer: Peer, length: int) -> None:
 
 
 def test_shown_token_with_an_spi(lab: Lab, peer: Peer) -> None:
-    """RFC 6290 section 4.1: SPI size MUST be zero."""
+    """RFC 6290 section 4.1: the SPI size MUST be zero."""
     given = token()
     sa = establish(lab, peer, [given])
     peer.show(sa, [INVALID_IKE_SPI, Notify(ike.QCD_TOKEN, given.data, 1, sa.spi_i)])
@@ -136,13 +136,13 @@ def test_shown_token_with_an_spi(lab: Lab, peer: Peer) -> None:
 
 
 def test_given_token_with_an_spi(lab: Lab, peer: Peer) -> None:
-    """The same in a protected message: it is not taken for one."""
+    """The same in a protected message: it is not held."""
     sa = establish(lab, peer, [token(spi=b"1234", protocol=ike.PROTO_ESP)])
     assert rows(lab.a, "sa")[0]["token_held"] is False
     assert_unmoved(lab, peer, sa)
 
 
-# how many tokens are shown, at which place the right one stands, does it count?
+# how many tokens are shown, position of the right one, whether it counts
 SHOWN = [(4, 0, True), (4, 3, True), (5, 4, True), (8, 7, True), (9, 0, True)]
 SHOWN += [(9, 8, False)]
 
@@ -151,7 +151,7 @@ SHOWN += [(9, 8, False)]
 def test_tokens_shown_at_once(
     lab: Lab, peer: Peer, number: int, place: int, counts: bool
 ) -> None:
-    """RFC 6290 section 4.5: MUST support at least four; eight are looked at."""
+    """RFC 6290 section 4.5: MUST support at least four; eight are checked."""
     given = token()
     sa = establish(lab, peer, [given])
     shown = [token() for _ in range(number)]
@@ -164,7 +164,7 @@ def test_tokens_shown_at_once(
         assert counters(lab.a)["mismatched"] == 1
 
 
-# how many tokens are given, which one is shown, does it count?
+# how many tokens are given, which one is shown, whether it counts
 GIVEN = [(4, 0, True), (4, 3, True), (5, 0, False), (5, 1, True), (5, 4, True)]
 
 
@@ -173,9 +173,9 @@ GIVEN = [(4, 0, True), (4, 3, True), (5, 0, False), (5, 1, True), (5, 4, True)]
 def test_tokens_given(
     lab: Lab, peer: Peer, number: int, place: int, counts: bool, at_once: bool
 ) -> None:
-    """RFC 6290 sections 4.4 and 5: a new one is taken, earlier ones still match.
+    """RFC 6290 sections 4.4 and 5: a new one is held, earlier ones still match.
 
-    All in IKE_AUTH, or one by one in INFORMATIONAL; the last four are kept.
+    All in IKE_AUTH, or one by one in INFORMATIONAL; the last four are held.
     """
     given = [token(32 + index) for index in range(number)]
     sa = establish(lab, peer, given if at_once else given[:1])
@@ -190,7 +190,7 @@ def test_tokens_given(
 
 
 def test_token_given_late(lab: Lab, peer: Peer) -> None:
-    """RFC 6290 section 4.2: that there was none in IKE_AUTH means nothing."""
+    """RFC 6290 section 4.2: the absence of one in IKE_AUTH means nothing."""
     sa = establish(lab, peer, [])
     assert rows(lab.a, "sa")[0]["token_held"] is False
     given = token()
@@ -201,7 +201,7 @@ def test_token_given_late(lab: Lab, peer: Peer) -> None:
 
 
 def test_token_given_in_a_response(lab: Lab, peer: Peer) -> None:
-    """RFC 6290 section 4.4: in any protected exchange, a refusal's too."""
+    """RFC 6290 section 4.4: in any protected exchange, also in a refusal."""
     sa = establish(lab, peer, [])
     lab.a.nudge()
     request = peer.request_of(sa)
@@ -253,7 +253,7 @@ def test_our_token_stands_before_the_child(lab: Lab, peer: Peer) -> None:
 
 
 def answer_of(lab: Lab, peer: Peer, sa: Sa, exchange: int) -> Message:
-    """What the gateway answers after its crash to a request on that SA."""
+    """Return the crashed gateway's reply to a request on that SA."""
     lab.a.restart()
     request = Message(*sa.spis, exchange, sa.flag, message_id=7)
     peer.send(sa.seal(request, []))
@@ -263,7 +263,7 @@ def answer_of(lab: Lab, peer: Peer, sa: Sa, exchange: int) -> Message:
 @pytest.mark.parametrize("exchange", [ike.INFORMATIONAL, ike.CREATE_CHILD_SA])
 @pytest.mark.parametrize("asked", [False, True], ids=["client", "server"])
 def test_our_answer(lab: Lab, peer: Peer, asked: bool, exchange: int) -> None:
-    """As Rockhopper wants it: header echoed, I inverted, cause, then the token."""
+    """As Rockhopper requires it: header echoed, I inverted, cause, then the token."""
     sa = establish(lab, peer, [], asked=asked)
     given = tokens(sa.theirs)[0]
     answer = answer_of(lab, peer, sa, exchange)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Forged tokens by the thousand, in the name of a peer that really crashes.
+"""Thousands of forged tokens, in the name of a peer that really crashes.
 
-RFC 6290 section 8.1: how many are checked has a limit. Whoever has seen the SPIs
-of one SA, and forges its peer's address, must not use up that limit for the peer's
+RFC 6290 section 8.1: the number that is checked is limited. Somebody who has seen the
+SPIs of one SA and forges its peer's address must not use up that limit for the peer's
 real tokens.
 """
 
@@ -24,7 +24,7 @@ NewLab = Callable[..., Lab]
 TUNNELS = 10
 RATE = 1000
 SOON = 1.0
-# Ten handshakes at once are more than charon takes from one address by default.
+# charon by default does not accept ten simultaneous handshakes from one address.
 CONFIG = Config(
     charon={"block_threshold": 0, "reuse_ikesa": False},
     log={"default": 0, "ike": 1},
@@ -67,7 +67,7 @@ def bring_up(lab: Lab) -> list[Sa]:
 
 
 def forgery(lab: Lab, spis: tuple[bytes, bytes]) -> Flood:
-    """Wrong tokens about one SA, from the address of gateway b."""
+    """Return wrong tokens about one SA, from the address of gateway b."""
     source, target = (lab.b.host.address, 4500), (lab.a.host.address, 4500)
     packets = [
         ike_datagram(source, target, ike.token_message(spis, [os.urandom(32)]).pack())
@@ -77,7 +77,7 @@ def forgery(lab: Lab, spis: tuple[bytes, bytes]) -> Flood:
 
 
 def verified(lab: Lab) -> int:
-    """How many tokens gateway a has found to be real."""
+    """Return how many tokens gateway a has found to be real."""
     return int(counters(lab.a)["verified"])
 
 
@@ -85,8 +85,8 @@ def verified(lab: Lab) -> int:
 def test_forged_in_the_name_of_a_peer_that_crashes(
     new_lab: NewLab, known: bool
 ) -> None:
-    """All ten tunnels are back at once, that of the forged messages too."""
-    # What is forged about no SA of ours must not count, whatever the limit is.
+    """All ten tunnels recover at once, also the one of the forged messages."""
+    # Forged messages about no SA of ours must not count, whatever the limit.
     options = {} if known else {"verify_rate_source": 1}
     lab = new_lab(CONFIG.but(qcd_options=options))
     old = {sa.spis for sa in bring_up(lab)}
@@ -105,7 +105,7 @@ def test_forged_in_the_name_of_a_peer_that_crashes(
             return len(now) == TUNNELS and not now & old
 
         wait_until("ten tokens", lambda: verified(lab) == TUNNELS, SOON, lab.a.tail)
-        # A handshake that loses a message on a busy machine takes 4 s.
+        # On a busy machine, a handshake that loses a message takes 4 s.
         wait_until("ten new tunnels", all_new, 10 * SOON, lab.a.tail)
         assert flood.rate > 0.7 * RATE, f"only {flood.rate:.0f} a second were sent"
     assert verified(lab) == TUNNELS
@@ -116,7 +116,7 @@ def test_forged_in_the_name_of_a_peer_that_crashes(
 
 
 def test_rate_0_checks_none(new_lab: NewLab) -> None:
-    """Not even in what all share."""
+    """Not even from the shared rate."""
     lab = new_lab(Config(qcd_options={"verify_rate_source": 0}))
     lab.up()
     lab.b.restart()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What differs between versions of strongSwan: a child is re-established as each does."""
+"""Versions of strongSwan differ: a child is re-established as each version does it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,7 +25,7 @@ def child(gateway: Gateway) -> dict[str, Any]:
 
 
 def test_narrowed_child(new_lab: NewLab) -> None:
-    """The peer agrees to less than was asked for, before and after the crash."""
+    """The peer agrees to less than requested, before and after the crash."""
     lab = new_lab(Config(), a=Config(child_options={"remote_ts": [WIDE]}))
     lab.up()
     before = child(lab.a)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Whom a gateway that has just started tells, and when.
+"""Which peers a gateway tells that has just started, and when.
 
-A peer that is told before its connection is loaded reconnects and is refused;
-until it is told, the kernel's old SAs may still carry its traffic.
+A peer that is told before its connection is loaded reconnects and is refused. Until it
+is told, the kernel's old SAs may still carry its traffic.
 """
 
 import time
@@ -21,9 +21,9 @@ from lab.wire import Forger, Packet, Sniffer
 NewLab = Callable[..., Lab]
 QUIET = {"default": 0, "ike": 1}
 HUB = Config(socket_room=8 << 20, log=QUIET)
-# Connections are loaded one each so many seconds, which is no pause yet.
+# Interval between two loaded connections, which does not count as a pause.
 STEP = 0.05
-# The pause after which loading has settled, at least, and at most.
+# Minimum and maximum pause after which loading has settled.
 SETTLED = 0.25
 SETTLED_MAX = 2.0
 SOON = 0.2
@@ -32,7 +32,7 @@ SOON = 0.2
 def conn_for(
     gateway: Gateway, remote: str, name: str, **options: object
 ) -> dict[str, Section]:
-    """A connection for a peer at an address, or anywhere."""
+    """Return a connection for a peer at an address, or anywhere."""
     section = connection(gateway.config, gateway.host, gateway.peers[0], None)
     section["remote_addrs"] = [remote]
     section["remote"]["id"] = f"{name}.lab"
@@ -41,7 +41,7 @@ def conn_for(
 
 
 def load(gateway: Gateway, remote: str, name: str, **options: object) -> float:
-    """Load it; the time just before that."""
+    """Load it; return the time just before that."""
     before = time.time()
     gateway.command("load-conn", conn_for(gateway, remote, name, **options))
     return before
@@ -52,7 +52,7 @@ def load_secret(gateway: Gateway) -> None:
 
 
 def ask(item: Lost, gateway: Gateway, forger: Forger, source: str = "") -> None:
-    """An IKE request on a lost SA, from its peer or from somewhere else."""
+    """Send an IKE request on a lost SA, from its peer or from another address."""
     request = ike.protected_request((item.spi_i, item.spi_r))
     target = (gateway.host.address, 4500)
     forger.send(request, target, (source or item.peer, 4500))
@@ -77,7 +77,7 @@ def replies(wire: Sniffer) -> list[Packet]:
 
 
 def pace(steps: Iterable[int]) -> Iterable[int]:
-    """Give the steps one by one, one each STEP seconds."""
+    """Yield the steps at intervals of STEP seconds."""
     begin = time.monotonic()
     for number, step in enumerate(steps):
         time.sleep(max(0.0, begin + number * STEP - time.monotonic()))
@@ -87,7 +87,7 @@ def pace(steps: Iterable[int]) -> Iterable[int]:
 def test_other_peers_connection_is_no_welcome(new_lab: NewLab) -> None:
     """256 peers, and a connection for anybody is loaded first.
 
-    None is told before its own connection, or before loading has settled.
+    None is told before its own connection is loaded, or loading has settled.
     """
     count = 256
     lab = new_lab(HUB)
@@ -111,7 +111,7 @@ def test_other_peers_connection_is_no_welcome(new_lab: NewLab) -> None:
 
 
 def test_own_connection_is_welcome_at_once(new_lab: NewLab) -> None:
-    """The lost SA's connection and identities: others that follow don't matter."""
+    """The lost SA's connection and identities: later connections don't matter."""
     lab = new_lab(HUB)
     lab.up()
     lab.b.kill()
@@ -132,9 +132,9 @@ def test_own_connection_is_welcome_at_once(new_lab: NewLab) -> None:
 
 
 def test_peer_whose_connection_is_missing_waits(new_lab: NewLab) -> None:
-    """We know its name: one for anybody says nothing, settled or not.
+    """We know its name: a connection for anybody says nothing, settled or not.
 
-    Of the other's SA the map does not know whose it is, so it is told.
+    For the other SA the map has no peer, so that peer is told.
     """
     lab = new_lab(HUB)
     lab.up()
@@ -157,9 +157,9 @@ def test_peer_whose_connection_is_missing_waits(new_lab: NewLab) -> None:
 
 
 def test_nobody_is_told_whom_nobody_knows(new_lab: NewLab) -> None:
-    """However old the daemon is: no connection, or none for that peer.
+    """However long the daemon runs: no connection, or none for that peer.
 
-    The one that is loaded for another shows that loading has settled.
+    The connection that is loaded for another peer shows that loading has settled.
     """
     lab = new_lab(HUB)
     known, unknown = lose_many(lab.b, 2)
@@ -175,7 +175,7 @@ def test_nobody_is_told_whom_nobody_knows(new_lab: NewLab) -> None:
         lab.b.wait_idle()
         assert {packet.target[0] for packet in replies(wire)} == {known.peer}
         assert waiting(lab.b) == 1
-        # What was unloaded meanwhile is not told either.
+        # A peer whose connection was unloaded meanwhile is not told either.
         lab.b.command("unload-conn", {"name": "known"})
         ask(known, lab.b, forger)
         wait_waiting(lab.b, 2)
@@ -185,9 +185,9 @@ def test_nobody_is_told_whom_nobody_knows(new_lab: NewLab) -> None:
 
 
 def test_strangers_take_no_peers_place(new_lab: NewLab) -> None:
-    """Who has seen the SPIs of many SAs asks from elsewhere; then the peers do."""
+    """Somebody who has seen many SAs' SPIs asks from elsewhere; then the peers ask."""
     count = 1024
-    # The limits are not what is tried here.
+    # This does not test the limits.
     lab = new_lab(HUB.but(qcd_options={"reply_rate": 99999, "reply_burst": 99999}))
     lost = lose_many(lab.b, count)
     lab.b.start(load=False)
@@ -207,7 +207,7 @@ def test_strangers_take_no_peers_place(new_lab: NewLab) -> None:
 
 
 def test_loading_is_not_slowed_down(new_lab: NewLab) -> None:
-    """3,000 connections, while 256 wait whom none of them is for."""
+    """3,000 connections, while 256 peers wait for which none of them is."""
     count, waiters = 3000, 256
     lab = new_lab(HUB)
     lost = lose_many(lab.b, waiters)
@@ -231,8 +231,8 @@ def test_loading_is_not_slowed_down(new_lab: NewLab) -> None:
 
     without = [seconds(False)]
     loaded = [seconds(True)]
-    # It was six times as long. A busy machine is slow now and then, so the bound is
-    # a coarse one, and the best of a few tells.
+    # It was six times as long. A busy machine is slow at times, so the bound is coarse,
+    # and the best of a few counts.
     for _ in range(3):
         if min(loaded) <= 2 * min(without):
             break
@@ -243,7 +243,7 @@ def test_loading_is_not_slowed_down(new_lab: NewLab) -> None:
 
 
 def test_announcement_leaves_the_peer_its_turn(new_lab: NewLab) -> None:
-    """One goes to where the peer was, which asks from elsewhere right after it."""
+    """One goes to the peer's old address, and the peer then asks from another one."""
     options = {"announce": "yes"}
     lab = new_lab(HUB.but(esp=True, qcd_options=options))
     (item,) = lose_many(lab.b, 1)
@@ -265,11 +265,11 @@ def test_announcement_leaves_the_peer_its_turn(new_lab: NewLab) -> None:
 
 
 def test_peers_of_one_address_are_told_in_turns(new_lab: NewLab) -> None:
-    """As many as charon lets handshake at once, the others when those have come.
+    """As many as charon lets handshake at the same time, the others after these.
 
-    By default it asks for a cookie once three are half open with an address, and
-    drops an IKE_SA_INIT once five are, which is repeated after 4 s. Here nobody
-    comes.
+    By default charon requests a cookie once three are half open with an address. Once
+    five are, it drops an IKE_SA_INIT, which is repeated after 4 s. Here no peer
+    connects.
     """
     count, at_once, turn = 10, 3, 0.3
     nat = "198.19.7.7"

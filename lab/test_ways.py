@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the lab does to a network and to a gateway's files, proved with stock strongSwan.
+"""What the lab does to networks and files, tested with stock strongSwan.
 
-The field suite stands on it: long ways, links, addresses, names, NAT with many
-clients, configuration that comes late, many connections, updown scripts.
+The field suite relies on it: long paths, links, addresses, names, NAT with many
+clients, configuration that is loaded late, many connections, updown scripts.
 """
 
 import socket
@@ -34,14 +34,14 @@ def start(lab: Lab) -> None:
 
 
 class Stream:
-    """Numbered datagrams from one host to another, by way of charon's port."""
+    """Numbered datagrams from one host to another, over charon's port."""
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self.ends = [(h.address, 4500) for h in (lab.a.host, lab.b.host)]
 
     def send(self, count: int, pause: float = 0.0) -> tuple[list[int], list[float]]:
-        """The numbers that arrived, in their order, and how long each took."""
+        """Return the numbers that arrived, in order, and how long each took."""
         lab = self.lab
         with (
             Sniffer(lab.b.host, outgoing=False) as wire,
@@ -65,7 +65,7 @@ class Stream:
 
 
 def test_long_way(new_lab: NewLab) -> None:
-    """The delay is met to a millisecond, and IKE and ESP pass."""
+    """The delay is exact to a millisecond, and IKE and ESP pass."""
     lab = new_lab(STOCK)
     start(lab)
     router = lab.network.router
@@ -87,7 +87,7 @@ def test_long_way(new_lab: NewLab) -> None:
 
 
 def test_bad_way(new_lab: NewLab) -> None:
-    """Loss, doubles and late ones, the same ones for the same seed."""
+    """Loss, duplicates and late packets, the same ones for the same seed."""
     lab = new_lab(STOCK)
     start(lab)
     router = lab.network.router
@@ -124,7 +124,7 @@ def test_link_down_and_up(new_lab: NewLab) -> None:
 
 
 def test_roaming(new_lab: NewLab) -> None:
-    """MOBIKE carries a tunnel to the new address."""
+    """MOBIKE moves a tunnel to the new address."""
     config = STOCK.but(ike_options={"mobike": "yes"})
     client = config.but(ike_options={"mobike": "yes", "local_addrs": ["%any"]})
     lab = new_lab(config, a=client, b=config.but(anywhere=True))
@@ -150,8 +150,8 @@ CERT = ("certs", "ca", "key", "before", "connections")
     ],
 )
 def test_configuration_that_comes_late(new_lab: NewLab, auth: str, late: str) -> None:
-    """Without a part no tunnel comes up, with it one does."""
-    # A connection that names its authority brings it along.
+    """Without one part no tunnel comes up, with it one does."""
+    # A connection that names its authority loads it as well.
     options = {"remote": {"cacerts": []}} if late == "ca" else {}
     lab = new_lab(STOCK.but(auth=auth, ike_options=options))
     lab.a.start()
@@ -215,7 +215,7 @@ def test_name_in_a_file(new_lab: NewLab) -> None:
 
 
 def begin(lab: Lab) -> float:
-    """How long it takes `a` to send its first IKE_SA_INIT."""
+    """Return how long `a` takes to send its first IKE_SA_INIT."""
     with Sniffer(lab.a.host) as wire:
         start = time.time()
         lab.a.begin()

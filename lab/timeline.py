@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The picture of the demo as SVG: pairs of lanes of time, and recoveries magnified."""
+"""The picture of the demo as SVG: pairs of timelines, and recoveries magnified."""
 
 from dataclasses import dataclass
 from html import escape
@@ -43,7 +43,7 @@ def _colours(c: dict[str, str]) -> str:
     )
 
 
-# Plain colours, no CSS variables: many viewers don't know those.
+# Plain colours, no CSS variables: many viewers don't support those.
 STYLE = f"""
 text {{ font-family: {FONT}; font-size: 13px; }}
 .title {{ font-size: 19px; font-weight: 600; }}
@@ -62,12 +62,12 @@ class Pair:
     """A crash without and with qcd, and the recovery that is magnified."""
 
     title: str
-    begin: str  # what the magnified recovery is counted from
+    begin: str  # start of the magnified recovery
     stock: Crash
     qcd: Crash
-    back: str  # the key of the moment at which the tunnel works again
+    back: str  # key of the moment at which the tunnel works again
     magnified: Crash | None
-    steps: tuple[tuple[str, str], ...]  # keys and words; 0 is at the first
+    steps: tuple[tuple[str, str], ...]  # keys and words; 0 is at the first one
 
 
 def _text(x: float, y: float, words: str, kind: str = "", anchor: str = "start") -> str:
@@ -90,7 +90,7 @@ def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
 
 
 class Scale:
-    """From a value to a place between LEFT and RIGHT."""
+    """Maps a value to a position between LEFT and RIGHT."""
 
     def __init__(self, low: float, high: float) -> None:
         self.low, self.high = low, high
@@ -101,7 +101,7 @@ class Scale:
 
 
 def _step(span: float) -> float:
-    """A round distance of ticks, so that five to ten fit."""
+    """Return a round interval between ticks, so that five to ten fit."""
     size = 10.0 ** -3
     while True:
         for factor in (1, 2, 2.5, 5):
@@ -132,14 +132,14 @@ def _label(y: float, name: str) -> str:
 
 
 def _arrow(x: float, y: float, kind: str, says: str) -> str:
-    """The end of a bar that goes on."""
+    """Return the end of a bar that continues."""
     middle = y + LANE_HEIGHT / 2
     points = f"{x:.2f},{y} {x + 12:.2f},{middle} {x:.2f},{y + LANE_HEIGHT}"
     return f'<polygon points="{points}" class="{kind}"><title>{says}</title></polygon>'
 
 
 def _lane(name: str, crash: Crash, back: str, scale: Scale, y: float) -> list[str]:
-    """A lane: a tunnel, the time while the gateway is away, dead time, a tunnel."""
+    """Return a lane: a tunnel, the gateway's absence, dead time, a tunnel."""
     killed = scale(0.0)
     returned = scale(crash["restarted"])
     again = crash[back]
@@ -167,7 +167,7 @@ def _spent(value: float) -> str:
 def _lane_words(
     crash: Crash, again: float | None, dead: tuple[float, float], y: float
 ) -> list[str]:
-    """What the lane says, in its dead time or behind it, where there is room."""
+    """Return the text of a lane, in its dead time or after it, where there is room."""
     after = "after the gateway is back"
     base = y + LANE_HEIGHT / 2 + 4.5
     if again is None:
@@ -202,7 +202,7 @@ def _legend(y: float) -> list[str]:
 
 
 def _pairs(pairs: list[Pair], top: float) -> tuple[list[str], float]:
-    """The lanes of all situations on one axis, and where they end."""
+    """Return the lanes of all situations on one axis, and where they end."""
     ends = [
         crash[pair.back] or crash["watched"]
         for pair in pairs
@@ -226,10 +226,10 @@ def _pairs(pairs: list[Pair], top: float) -> tuple[list[str], float]:
 def _labels(
     scale: Scale, at: dict[str, float], steps: tuple[tuple[str, str], ...]
 ) -> list[tuple[float, float, str]]:
-    """Each step's place, its label's height and its label.
+    """Return for each step its position, the height of its label, and its label.
 
-    A label stands higher than all those to its right that it reaches, so that
-    no line crosses a label.
+    A label is higher than all those to its right that it reaches, so that no line
+    crosses a label.
     """
     placed: list[tuple[float, int, str]] = []
     late = sorted((at[key], key) for key, _ in steps if key in at)
@@ -243,7 +243,7 @@ def _labels(
 
 
 def _zoom(pair: Pair, top: float) -> tuple[list[str], float]:
-    """The steps of one recovery in milliseconds, and where that ends."""
+    """Return the steps of one recovery in milliseconds, and where that ends."""
     crash = pair.magnified
     if crash is None:
         return [], top
@@ -273,7 +273,7 @@ def _zoom(pair: Pair, top: float) -> tuple[list[str], float]:
 
 
 def timeline(pairs: list[Pair], notes: list[str]) -> str:
-    """The whole picture."""
+    """Return the whole picture."""
     parts, y = _pairs(pairs, 104)
     y += 40
     parts.append(_text(24, y, ZOOMED, "title"))

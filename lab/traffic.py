@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A steady probe through the tunnel: pings, and what became of each of them."""
+"""A steady probe through the tunnel: pings, and what happened to each of them."""
 
 import itertools
 import os
@@ -24,14 +24,14 @@ _numbers = itertools.count(os.getpid())
 
 
 def checksum(data: bytes) -> int:
-    """The Internet checksum of an even number of octets."""
+    """Return the Internet checksum of an even number of octets."""
     total = sum(struct.unpack(f"!{len(data) // 2}H", data))
     total = (total >> 16) + (total & 0xFFFF)
     return ~(total + (total >> 16)) & 0xFFFF
 
 
 def kernel_time(ancillary: list[tuple[int, int, bytes]]) -> float:
-    """When the kernel got the packet, from recvmsg's ancillary data."""
+    """Return when the kernel received the packet, from recvmsg's ancillary data."""
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS:
             seconds, nanoseconds = struct.unpack("qq", data[:16])
@@ -42,9 +42,9 @@ def kernel_time(ancillary: list[tuple[int, int, bytes]]) -> float:
 def first_lost(
     sent: list[float], answered: set[int], after: float, before: float
 ) -> float | None:
-    """The first of these times, None if that packet was answered.
+    """Return the first of these times, None if that packet was answered.
 
-    What was sent behind an answered one may have its answer on the way.
+    A packet sent after an answered one may have its answer on the way.
     """
     for number, when in enumerate(sent):
         if after <= when < before:
@@ -68,7 +68,7 @@ class Gap:
 class Probe(Reader):
     """Pings from one host's inside address to another's while in a `with`.
 
-    All times are seconds since the epoch; answers are stamped by the kernel.
+    All times are seconds since the epoch; the kernel timestamps the answers.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Probe(Reader):
         )
         self._sock.bind((source.inside_of(child), 0))
         self._sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-        # Each has its own: answers to an earlier one may still be on their way.
+        # Each has its own ID: answers to an earlier probe may still be on their way.
         self._id = next(_numbers) & 0xFFFF
         self._changed = threading.Condition()
         self._sent: list[float] = []
@@ -131,7 +131,10 @@ class Probe(Reader):
     # --- results --------------------------------------------------------
 
     def first_answer(self, after: float) -> float | None:
-        """When the first packet sent after that time and answered was answered."""
+        """Return when the first packet sent after that time got its answer.
+
+        Packets without an answer are skipped.
+        """
         with self._changed:
             times = [
                 when
@@ -141,13 +144,13 @@ class Probe(Reader):
         return min(times, default=None)
 
     def last_answer(self, before: float) -> float | None:
-        """When the last answer before that time came."""
+        """Return when the last answer before that time arrived."""
         with self._changed:
             times = [when for when in self._answered.values() if when <= before]
         return max(times, default=None)
 
     def first_lost(self, after: float, before: float | None = None) -> float | None:
-        """When the first packet of that time was sent, unless it was answered."""
+        """Return when the first packet of that time was sent, None if answered."""
         until = time.time() if before is None else before
         with self._changed:
             return first_lost(self._sent[:], set(self._answered), after, until)
@@ -155,7 +158,7 @@ class Probe(Reader):
     def wait_answer(
         self, after: float | None = None, count: int = 1, timeout: float = 10.0
     ) -> float:
-        """Wait until so many packets sent after that time (now) are answered.
+        """Wait until this many packets sent after that time (now) are answered.
 
         Returns the time of the first of these answers.
         """
@@ -178,7 +181,7 @@ class Probe(Reader):
     def gaps(
         self, longer: float = 0.1, since: float = 0.0, until: float | None = None
     ) -> list[Gap]:
-        """Times without answers longer than that, the one still open included."""
+        """Return times without answers longer than that, including one still open."""
         with self._changed:
             answered = dict(self._answered)
         now = time.time()
@@ -199,7 +202,7 @@ class Probe(Reader):
         return [gap for gap in found if gap.length > longer]
 
     def counts(self, since: float = 0.0) -> tuple[int, int]:
-        """How many packets were sent since then, and how many answered."""
+        """Return how many packets were sent since then, and how many answered."""
         with self._changed:
             numbers = [n for n, sent in enumerate(self._sent[:]) if sent >= since]
             return len(numbers), sum(n in self._answered for n in numbers)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Waiting for an event with a bound: a wait that runs out says what it waited for."""
+"""Waiting for an event with a timeout: an error says what was waited for."""
 
 import os
 import time
@@ -9,12 +9,12 @@ from typing import TypeVar
 T = TypeVar("T")
 
 POLL = 0.003
-# All bounds are so many times as long: an emulated machine is slow.
+# All timeouts are multiplied by this: an emulated machine is slow.
 PATIENCE = float(os.environ.get("QCD_LAB_PATIENCE", "1"))
 
 
 class LabTimeout(AssertionError):
-    """A wait ran out; the text names what was waited for."""
+    """A timeout; the text says what was waited for."""
 
     def __init__(self, text: str) -> None:
         first, *rest = text.split("\n", 1)
@@ -25,12 +25,12 @@ class LabTimeout(AssertionError):
 
 
 def deadline(timeout: float) -> float:
-    """The monotonic time at which a wait of that many seconds ends."""
+    """Return the monotonic time at which a wait of that many seconds ends."""
     return time.monotonic() + timeout * PATIENCE
 
 
 def left(until: float) -> float:
-    """The seconds left until that deadline, never negative."""
+    """Return the seconds left until that deadline, never negative."""
     return max(0.0, until - time.monotonic())
 
 
@@ -43,8 +43,8 @@ def wait_until(
 ) -> T:
     """Call check until it returns something true, and return that.
 
-    For events that nobody announces (a file's content). When the bound is
-    reached the error names `what`, followed by what `explain` returns.
+    For events that nothing reports, such as a file's content. At the timeout, the error
+    names `what`, followed by what `explain` returns.
     """
     until = deadline(timeout)
     while True:

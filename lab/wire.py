@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The wire of a host: seeing what passes, sending as anybody, asking tshark."""
+"""The wire of a host: seeing packets, sending with any source, asking tshark."""
 
 import ctypes
 import errno
@@ -63,14 +63,14 @@ class Packet:
         )
 
 
-# Classic BPF: (code, jump if true, jump if false, k); jumps to the end are -1.
+# Classic BPF: (code, jump if true, jump if false, k); a jump to the end is -1.
 _LDH, _LDB, _LDW, _LDX, _IND_H, _IND_W = 0x28, 0x30, 0x20, 0xB1, 0x48, 0x40
 _JEQ, _RET = 0x15, 0x06
 _PKTTYPE = 0xFFFFF000 + 4
 
 
 def _filter(outgoing: bool | None, peer: str | None) -> bytes:
-    """A filter for IKE over IPv4: UDP from or to 500, or 4500 with a marker."""
+    """Return a filter for IKE over IPv4: UDP port 500, or 4500 with a marker."""
     code: list[tuple[int, int, int, int]] = []
     if outgoing is not None:
         code.append((_LDB, 0, 0, _PKTTYPE))
@@ -99,8 +99,8 @@ def _filter(outgoing: bool | None, peer: str | None) -> bytes:
 class Sniffer(Reader):
     """Records the IKE packets of a host's device while in a `with`; ESP is left out.
 
-    It may be narrowed to one direction, and to the packets from and to a peer,
-    so that a flood needn't be recorded.
+    It may be limited to one direction, and to the packets from and to a peer, so that a
+    flood needn't be recorded.
     """
 
     def __init__(
@@ -127,10 +127,10 @@ class Sniffer(Reader):
                 return
 
     def _pull(self) -> None:
-        """Take in all that has passed until now, in whatever thread asks for it.
+        """Receive all packets so far, in whatever thread calls this.
 
-        The kernel hands a packet to us before anybody else acts on it. So who
-        knows of something that charon did finds here what charon sent for it.
+        The kernel gives us a packet before anybody else acts on it. A caller that knows
+        of something that charon did thus finds here what charon sent for it.
         """
         with self._changed:
             while self._sock.fileno() >= 0:
@@ -140,7 +140,7 @@ class Sniffer(Reader):
                     return
                 except OSError as error:
                     if error.errno == errno.ENETDOWN:
-                        continue  # told once; it goes on when the link is up
+                        continue  # reported once; it continues when the link is up
                     raise
                 packet = _parse(frame, kernel_time(ancillary), address[2])
                 if packet.data != NAT_KEEPALIVE:
@@ -149,7 +149,7 @@ class Sniffer(Reader):
 
     @property
     def packets(self) -> list[Packet]:
-        """What was seen until now."""
+        """Return the packets seen so far."""
         with self._changed:
             self._pull()
             return list(self._packets)
@@ -161,7 +161,7 @@ class Sniffer(Reader):
             return len(self._packets)
 
     def lost(self) -> int:
-        """Packets that the kernel could not hand over since the last call."""
+        """Return how many packets the kernel could not deliver since the last call."""
         data = self._sock.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8)
         return int(struct.unpack("II", data)[1])
 
@@ -172,7 +172,7 @@ class Sniffer(Reader):
         timeout: float = 5.0,
         since: int = 0,
     ) -> Packet:
-        """Wait for the first packet that matches, those from number `since` on."""
+        """Wait for the first packet that matches, from number `since` on."""
         until = deadline(timeout)
         place = since
         with self._changed:
@@ -223,7 +223,7 @@ def _parse(frame: bytes, when: float, kind: int) -> Packet:
 
 
 def datagram(source: Address, target: Address, payload: bytes) -> bytes:
-    """An IPv4 UDP packet from any source; the kernel sets the IP checksum."""
+    """Return an IPv4 UDP packet from any source; the kernel sets the IP checksum."""
     size = IP_HEADER + UDP_HEADER + len(payload)
     ends = socket.inet_aton(source[0]) + socket.inet_aton(target[0])
     ip = struct.pack("!BBHHHBBH", 0x45, 0, size, 0, 0, 64, socket.IPPROTO_UDP, 0) + ends
@@ -235,13 +235,13 @@ def datagram(source: Address, target: Address, payload: bytes) -> bytes:
 
 
 def ike_datagram(source: Address, target: Address, data: bytes) -> bytes:
-    """The same for an IKE message: between other ports than 500 with its marker."""
+    """Return the same for an IKE message, with a marker unless a port is 500."""
     marker = b"" if 500 in (source[1], target[1]) else MARKER
     return datagram(source, target, marker + data)
 
 
 class Forger:
-    """Sends UDP packets from a host, in anybody's name."""
+    """Sends UDP packets from a host, with any source."""
 
     def __init__(self, host: Host) -> None:
         self._sock = host.ns.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
@@ -253,7 +253,7 @@ class Forger:
         target: Address,
         source: Address | None = None,
     ) -> None:
-        """Send an IKE message; from the host's own address and port by default."""
+        """Send an IKE message; by default from the host's own address and port."""
         data = message if isinstance(message, bytes) else message.pack()
         start = source or (self.address, target[1])
         self.raw(ike_datagram(start, target, data), target)
@@ -263,13 +263,13 @@ class Forger:
         self._sock.sendto(packet, (target[0], 0))
 
     def paced(self, packets: list[bytes], target: Address, rate: float) -> None:
-        """Send IP packets at most so many a second."""
+        """Send IP packets at a limited rate a second."""
         begin = time.monotonic()
         address = (target[0], 0)
         for number, packet in enumerate(packets):
             ahead = begin + number / rate - time.monotonic()
             if ahead > 0.002:
-                time.sleep(ahead)  # this is the pace
+                time.sleep(ahead)  # the pace
             self._sock.sendto(packet, address)
 
     def close(self) -> None:
@@ -283,9 +283,9 @@ class Forger:
 
 
 def tshark_decode(pcap: Path, fields: tuple[str, ...] = ()) -> list[list[str]]:
-    """Have tshark decode a file; fails on a malformed packet or a complaint.
+    """Have tshark decode a file; fail on a malformed packet or a complaint.
 
-    Returns a row for each packet with the values of the fields asked for.
+    Return a row for each packet, with the values of the requested fields.
     """
     shown = ("_ws.malformed", "_ws.expert.severity", "_ws.expert.message", *fields)
     argv = ["tshark", "-n", "-r", str(pcap), "-T", "fields"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Section A.1, A.3, A.5: a recovery that is hit by something else meanwhile."""
+"""Section A.1, A.3, A.5: something else happens during a recovery."""
 
 from collections.abc import Callable
 
@@ -11,8 +11,8 @@ from lab.relay import Relay, Way
 from lab.scenario import Lab
 
 
-# With MOBIKE, charon probes for a path from its new address every 2 s or so, and
-# until one is answered nothing that it sends gets out.
+# With MOBIKE, charon probes for a path from its new address about every 2 s. Until a
+# probe is answered, it sends nothing else.
 PROBED = 3.5
 
 
@@ -47,7 +47,7 @@ def plain_crash_with_scripts(stage: Stage) -> None:
     stage.again()
     for gateway in (lab.a, lab.b):
         told = [verb for verb, *_ in gateway.updowns()]
-        # b's first life ended without a word
+        # b's first run ended without a call of the script
         lost = 1 if gateway is lab.b else 0
         balance = told.count("up-client") - told.count("down-client") - lost
         stage.claim(balance == 1, f"scripts of {gateway.name} were told {told}")
@@ -64,7 +64,7 @@ def crash_after_crash(stage: Stage) -> None:
 
 
 def crash_while(stage: Stage, drop: Drop, what: str) -> None:
-    """b comes back, something of the handshake is lost, b is killed again."""
+    """Drop a message of the handshake while b returns, then kill b again."""
     lab = stage.lab
     with drop:
         lab.b.restart()
@@ -157,7 +157,7 @@ def roamed_again_mobike(stage: Stage) -> None:
 
 
 def moved_within(exchange: int, mobike: str) -> Callable[[Stage], None]:
-    """a gets another address while it waits for a response, which is lost."""
+    """Give a another address while it waits for a response, which is lost."""
 
     def play(stage: Stage) -> None:
         options = {"mobike": mobike}
@@ -201,7 +201,7 @@ def link_down_while_crashed(stage: Stage) -> None:
 
 
 def reload_both(stage: Stage, **changes: object) -> None:
-    """While b is down, both get another configuration."""
+    """Change the configuration of both while b is down."""
     lab = stage.lab
     lab.b.kill()
     for gateway in (lab.a, lab.b):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Section A.2: b is back, but its configuration comes in parts."""
+"""Section A.2: b has restarted, but its configuration is loaded in parts."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from lab.gateway import PARTS
 from lab.scenario import Lab
 
 LATE = 3.0
-# Without cacerts, which would bring the authority along.
+# Without cacerts, which would also load the authority.
 CERT = BASE.but(auth="cert", ike_options={"remote": {"cacerts": []}})
 POOL: Section = {"clients": {"addrs": "10.99.0.0/28"}}
 VIP_CLIENT = BASE.but(ike_options={"vips": ["0.0.0.0"]})
@@ -59,7 +59,7 @@ for _name, _part, _what, _configs in (
 
 
 def one_by_one(stage: Stage, config: Config) -> Lab:
-    """Twenty connections, one each 50 ms."""
+    """Load twenty connections, one every 50 ms."""
     stage.make(BASE.but(tunnels=20), b=config)
     lab = stage.up()
     lab.b.restart(load=False)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Section D: the restarted gateway tells its peers when that helps, and only then."""
+"""Section D: the restarted gateway tells its peers when that helps, not before."""
 
 import time
 from collections.abc import Callable
@@ -18,7 +18,7 @@ PACE = 0.05
 
 
 def guests(addresses: list[str]) -> Section:
-    """A connection that isn't a's: its peers have another identity."""
+    """Return a connection that isn't a's: its peers have another identity."""
     return {
         "version": "2",
         "local_addrs": ["%any"],
@@ -35,7 +35,7 @@ def shows_token(packet: Packet) -> bool:
 
 def welcome(addresses: list[str]) -> Callable[[Stage], None]:
     def play(stage: Stage) -> None:
-        # charon looks names up for each handshake: an answer comes at once.
+        # charon looks names up for each handshake: this server responds at once.
         lab = stage.make(b=BASE.but(nameserver=ADDRESS))
         stage.stack.enter_context(Resolver(lab.b.host.ns, {}))
         stage.up()
@@ -44,7 +44,7 @@ def welcome(addresses: list[str]) -> Callable[[Stage], None]:
             lab.b.start(load=False)
             lab.b.load("secrets")
             lab.b.command("load-conn", {"guests": guests(addresses)})
-            for number in range(OTHERS):  # b is still at it
+            for number in range(OTHERS):  # b is still loading
                 stage.outage(PACE)
                 others = guests([f"198.51.100.{number}"])
                 lab.b.command("load-conn", {f"other-{number}": others})
@@ -82,7 +82,7 @@ def load_3000(stage: Stage) -> None:
     lab = stage.up()
     spis = [sa.spis for sa in lab.a.sas()]
     lab.b.kill()
-    lab.a.host.unplug()  # only the stranger asks meanwhile
+    lab.a.host.unplug()  # meanwhile only the stranger asks
     lab.b.start(load=False)
     lab.b.load("secrets")
     with Forger(lab.stranger) as forger:

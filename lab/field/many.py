@@ -10,8 +10,8 @@ from lab.relay import Relay, Way
 from lab.scenario import Lab
 
 WITHIN = 1.5
-# Three handshakes at a time, so that the peer asks for no cookies, each of two round
-# trips of 40 ms: 1.6 s for 60 tunnels at the least.
+# Three simultaneous handshakes, so that the peer requests no cookies, with two round
+# trips of 40 ms each: at least 1.6 s for 60 tunnels.
 FAR_WITHIN = 3.0
 
 
@@ -21,7 +21,7 @@ def own_ids(stage: Stage, count: int) -> Lab:
 
 
 def same_ids(stage: Stage, count: int) -> Lab:
-    """a has an IKE SA for each child, b takes all by one connection."""
+    """Return a lab with an IKE SA of a for each child, and one connection of b."""
     alone = {"reuse_ikesa": False}
     client = BASE.but(tunnels=count, same_ids=True, charon=alone)
     stage.make(a=client, b=BASE.but(children=count))

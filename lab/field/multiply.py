@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Section B: whatever happens how often, it ends with one tunnel."""
+"""Section B: whatever happens repeatedly, exactly one tunnel is left."""
 
 import os
 import random
@@ -13,7 +13,7 @@ from lab.scenario import Lab
 
 DPD_AND_SOON = 2.5
 MOVES = 3.3
-BACK = 6.0  # b's path is cut for so long after its start
+BACK = 6.0  # b's path is cut for this long after its start
 SEED = int(os.environ.get("QCD_LAB_SEED", "8"))
 
 
@@ -22,7 +22,7 @@ def hundred(stage: Stage, quick: int) -> int:
 
 
 def cut(lab: Lab) -> Callable[[], None]:
-    """Cut the path between the two; what is returned mends it."""
+    """Cut the path between the two; return a function that restores it."""
     ends = lab.a.host, lab.b.host
     drops = [lab.network.router.drop_all(*pair) for pair in (ends, ends[::-1])]
 
@@ -89,8 +89,8 @@ def both_start_turns(stage: Stage) -> None:
         stage.again()
 
 
-# What is promised here is the count: a peer that crashes again and again is
-# left alone for some seconds.
+# These cases promise only the count: a peer that crashes repeatedly is left alone for
+# some seconds.
 @case(
     "B",
     "a hundred crashes, at random moments",
@@ -131,12 +131,12 @@ def pair(stage: Stage) -> Lab:
     lab.a.start()
     lab.a.initiate("b")
     stage.watch()
-    stage.forget_remains()  # those of one are there once it has the address
+    stage.forget_remains()  # the remains of one are there once it has the address
     return lab
 
 
 def move(stage: Stage, number: int) -> None:
-    """The address goes to the other one, and with it the tunnel."""
+    """Move the address, and with it the tunnel, to the other gateway."""
     new = stage.lab["c" if number % 2 == 0 else "b"]
     hold(stage.lab, new)
     stage.follow(Link("a", new.name, "net0", 0, behind="b"))

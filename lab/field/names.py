@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Section A.4: the peer has a name, and the resolver is slow or silent."""
+"""Section A.4: the peer has a name, and the DNS server is slow or silent."""
 
 import threading
 import time
@@ -58,7 +58,7 @@ def named_behind_the_tunnel(stage: Stage) -> None:
 
 
 class Asking:
-    """How long vici takes to answer, at the worst."""
+    """Measures the longest time that vici takes to respond."""
 
     def __init__(self, stage: Stage) -> None:
         self._path = stage.lab.a.places.vici

@@ -1,27 +1,27 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a field scenario is, what came of one play of it, and what is wrong with that."""
+"""A field scenario, the outcome of one play of it, and what is wrong with that."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-# "Up no later than stock plus one second, ever."
+# The issue: "Up no later than stock plus one second, ever."
 STOCK_MARGIN = 1.0
 
 
 @dataclass(frozen=True)
 class Case:
-    """A scenario: what happens, and what qcd promises of it."""
+    """A scenario: what happens, and what qcd guarantees."""
 
     name: str
-    section: str  # of the issue that asked for the field suite
+    section: str  # of the issue that requested the field suite
     says: str
     play: Callable[[Any], None]
-    within: float = 1.0  # seconds from the moment when the tunnel can be up
-    smooth: bool = False  # no message of a handshake is sent twice
-    stock: bool = True  # means something without qcd
-    stock_first: float = 260.0  # what stock may take to react at all
-    heavy: bool = False  # wants the machine for itself
+    within: float = 1.0  # seconds after the tunnel can be up
+    smooth: bool = False  # no handshake message is sent twice
+    stock: bool = True  # also meaningful without qcd
+    stock_first: float = 260.0  # seconds in which stock must react at all
+    heavy: bool = False  # needs the machine for itself
 
 
 @dataclass
@@ -30,18 +30,18 @@ class Outcome:
 
     case: str
     qcd: bool
-    up_after: float | None = None  # the slowest round; None: down when we gave up
-    waited: float = 0.0  # how long for that one
+    up_after: float | None = None  # the slowest round; None: still down at the end
+    waited: float = 0.0  # duration of the wait in that round
     rounds: int = 0
-    # by gateway: IKE SAs and children that were there after the settling time
+    # by gateway: number of IKE SAs and children after the settling time
     wanted: dict[str, list[int]] = field(default_factory=dict)
     counted: dict[str, list[int]] = field(default_factory=dict)
     doubled: list[str] = field(default_factory=list)
     left_over: list[str] = field(default_factory=list)
-    repeated: int = 0  # messages of handshakes
+    repeated: int = 0  # handshake messages
     broken: list[str] = field(default_factory=list)  # claims that did not hold
     measured: dict[str, float] = field(default_factory=dict)
-    notes: str = ""  # the ends of the gateways' logs, where something is wrong
+    notes: str = ""  # ends of the gateways' logs, if something is wrong
 
     @property
     def right_count(self) -> bool:
@@ -51,7 +51,7 @@ class Outcome:
         return asdict(self)
 
     def problems(self, case: Case, stock: "Outcome | None" = None) -> list[str]:
-        """What qcd owes and did not give."""
+        """Return the guarantees that qcd did not meet."""
         found = list(self.broken)
         if self.up_after is None:
             found.append(f"still down after {self.waited:.0f} s")
@@ -85,7 +85,7 @@ CASES: dict[str, Case] = {}
 def case(
     section: str, says: str, **more: Any
 ) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
-    """Make a scenario of a function, under that function's name."""
+    """Decorate a function as a scenario of that function's name."""
 
     def register(play: Callable[[Any], None]) -> Callable[[Any], None]:
         add(play.__name__, section, says, play, **more)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One play of one field scenario, a process of its own.
+"""One play of one field scenario, in its own process.
 
-Writes one JSON object a line: {"settling": true} when all that needs the
-machine is over, {"outcome": {...}} at the end.
+Writes one JSON object a line: {"settling": true} when it no longer needs the machine,
+{"outcome": {...}} at the end.
 """
 
 import argparse
@@ -28,7 +28,7 @@ def play(stage: Stage) -> None:
         stage.case.play(stage)
         say(settling=True)
         stage.settle()
-    except Exception as error:  # whatever it is, it belongs into the report
+    except Exception as error:  # any error belongs in the report
         lines = str(error).splitlines() or [repr(error)]
         stage.outcome.broken.append(lines[0])
         stage.outcome.notes = traceback.format_exc()

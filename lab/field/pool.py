@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Plays field scenarios in processes of their own, some at a time.
+"""Plays field scenarios in separate processes, several in parallel.
 
-A scenario that only waits for its settling time leaves the machine to the next
-one. A heavy one has the machine for itself until then. Stock charon's plays
-wait for its DPD nearly all of their time, so many of them run at a time.
+A scenario that only waits for its settling time leaves the machine to the next one.
+Until then, a heavy scenario has the machine for itself. Plays with stock charon wait
+for its DPD most of their time, so many of them run in parallel.
 """
 
 import json
@@ -46,7 +46,7 @@ class Play:
 
 
 class Permits:
-    """As a semaphore of which some are taken at once, in the order of asking."""
+    """A semaphore that grants several units at once, in the order of requests."""
 
     def __init__(self, count: int) -> None:
         self._left = count
@@ -71,7 +71,7 @@ class Permits:
 
 
 class Pool:
-    """Runs plays; use it in a `with`, at whose end all processes have ended."""
+    """Runs plays; use it in a `with`, which ends all processes."""
 
     def __init__(self, permits: int = PERMITS) -> None:
         self._permits = Permits(permits)
@@ -93,7 +93,7 @@ class Pool:
     def run(
         self, plays: Iterable[Play], workers: int, weighed: bool = True
     ) -> dict[Play, "Future[Outcome]"]:
-        """Begin with them; the futures hold what comes of each."""
+        """Start the plays; return futures of their outcomes."""
         futures: dict[Play, Future[Outcome]] = {play: Future() for play in plays}
         line: queue.SimpleQueue[Play] = queue.SimpleQueue()
         for play in futures:
@@ -126,7 +126,7 @@ class Pool:
 
         try:
             future.set_result(self._play(play, give))
-        except Exception as error:  # the future's owner hears of it
+        except Exception as error:  # passed on to the future's owner
             future.set_exception(error)
         finally:
             give()

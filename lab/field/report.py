@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`./dev field`: plays all scenarios, with stock charon beside, and writes doc/field.md."""
+"""`./dev field`: plays all scenarios, with and without qcd; writes doc/field.md."""
 
 import argparse
 import json
@@ -67,7 +67,7 @@ def spent(outcome: Outcome | None) -> str:
 
 
 def counted(outcome: Outcome | None) -> str:
-    """Empty where the count is as configured."""
+    """Return the count, empty if it is as configured."""
     if outcome is None or not outcome.counted:
         return "-"
     if outcome.right_count:
@@ -190,7 +190,7 @@ def main() -> int:
     if options.walk is not None:
         return walk(options.walk, options.seed)
     results = play(options)
-    # A part of the scenarios, or fewer rounds, is no new table for everybody.
+    # A subset of the scenarios, or fewer rounds, must not replace the published table.
     whole = options.full and not options.k and options.lane == "both"
     write(results, options.out, DOC if whole else None)
     bad = [

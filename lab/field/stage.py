@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where a field scenario is played: a lab, its tunnels, and what is measured of them."""
+"""The stage of a field scenario: a lab, its tunnels, and the measurements."""
 
 import time
 from collections import Counter
@@ -18,50 +18,50 @@ from lab.traffic import Probe
 from lab.wait import LabTimeout, wait_until
 from lab.wire import Sniffer
 
-# charon's own defaults and the plugin's; a peer that DPD looks after, since
-# without it stock charon never notices anything.
+# The defaults of charon and the plugin, with DPD: without it stock charon never notices
+# anything.
 BASE = Config(esp=True, dpd_delay="30s", dpd_action="restart")
 BOTH_START = BASE.but(start_action="start")
 
 UP = ("ESTABLISHED", "REKEYING")
 SETTLE = 10.0
 LOOK = 0.01
-LATER = 0.25  # after so long, since many are waited for at a time:
+LATER = 0.25  # seconds between checks after LONG: many plays wait in parallel
 LONG = 3.0
 MANY = 8
-ROUTES = "220"  # charon's table
+ROUTES = "220"  # charon's routing table
 
 
 @dataclass(frozen=True)
 class Link:
-    """A child that should be up between two gateways, and the networks it joins."""
+    """A child that should be up between two gateways, and the networks it connects."""
 
     one: str
     other: str
     child: str
-    net: int  # of the addresses behind both
-    behind: str = ""  # whose addresses stand behind `other`, if not its own
+    net: int  # number of the addresses behind both
+    behind: str = ""  # whose addresses are behind `other`, if not its own
 
     def __str__(self) -> str:
         return f"{self.child} between {self.one} and {self.other}"
 
 
 def carrying(sa: Sa) -> list[str]:
-    """The names of its children that carry traffic."""
+    """Return the names of its children that carry traffic."""
     return [child["name"] for child in sa.children if child["state"] in CARRYING]
 
 
 def sas_of(gateway: Gateway) -> list[Sa]:
-    """None of one that is down, or that goes down while it is asked."""
+    """Return the SAs of a gateway; none if it is down or goes down meanwhile."""
     with suppress(LabTimeout, OSError, RuntimeError, AssertionError):
         return gateway.sas()
     return []
 
 
 def lasting(sas: list[Sa]) -> list[Sa]:
-    """Without those whose initiator has not come back with IKE_AUTH.
+    """Return the SAs without those whose initiator never sent IKE_AUTH.
 
-    A responder forgets them after half a minute, whoever began them.
+    A responder forgets these after half a minute, whoever initiated them.
     """
     return [sa for sa in sas if sa.initiator or sa.state != "CONNECTING"]
 
@@ -78,7 +78,7 @@ class Remains:
         try:
             routes = gateway.host.ns.run("/sbin/ip", "route", "show", "table", ROUTES)
         except RuntimeError:
-            routes = ""  # there was never one: the table doesn't exist
+            routes = ""  # the table doesn't exist, because there never was a route
         wanted = {"trap": "yes", "drop": "yes", "pass": "yes"}
         policies = gateway.control.stream("list-policies", "list-policy", wanted)
         names = [name for policy in policies for name in policy]
@@ -88,14 +88,14 @@ class Remains:
 class Stage:
     """One play of a scenario, with qcd or without.
 
-    A scenario makes its lab, brings the tunnels up, does what it does, and says
-    `ready` at the moment from which on nothing stands in the tunnels' way.
+    A scenario makes its lab, brings the tunnels up, does its steps, and calls `ready`
+    at the moment at which the tunnels can come up.
     """
 
     def __init__(self, case: Case, qcd: bool, full: bool, bound: float) -> None:
         self.case = case
         self.qcd = qcd
-        self.full = full  # as many rounds as the issue asks for
+        self.full = full  # as many rounds as the issue requests
         self.bound = bound
         self.outcome = Outcome(case.name, qcd)
         self.links: list[Link] = []
@@ -109,7 +109,7 @@ class Stage:
     def make(
         self, config: Config = BASE, names: tuple[str, ...] = ("a", "b"), **more: Config
     ) -> Lab:
-        """A lab of gateways that all have qcd, or none of which has it."""
+        """Return a lab of gateways that all have qcd, or all lack it."""
         own = {name: item.but(qcd=self.qcd) for name, item in more.items()}
         lab = self.stack.enter_context(Lab(config.but(qcd=self.qcd), names, **own))
         self.lab = lab
@@ -148,7 +148,7 @@ class Stage:
             client.initiate("a")
 
     def _start_one_by_one(self) -> None:
-        """Where both sides start: a is refused, and only b's try succeeds."""
+        """Start the gateways if both initiate: a is refused, and only b succeeds."""
         for gateway in self.lab.gateways.values():
             gateway.start(load=False)
         for gateway in self.lab.gateways.values():
@@ -157,7 +157,7 @@ class Stage:
                 gateway.wait_for("its refusal", lambda: not self.lab.a.sas())
 
     def watch(self) -> None:
-        """The tunnels are up: let traffic flow, and note how all looks."""
+        """Start traffic and record the state, now that the tunnels are up."""
         interval = 0.02 if len(self.links) < MANY else 0.1
         if self._wait_up(time.time(), 10.0, probes=False) is None:
             raise LabTimeout(f"the tunnels did not come up\n{self.tails()}")
@@ -180,27 +180,27 @@ class Stage:
         self._probes[link] = self.stack.enter_context(probe)
 
     def _hosts(self, link: Link) -> tuple[Host, Host]:
-        """The two ends, with the addresses that speak through the tunnel."""
+        """Return the two ends, with the addresses that send through the tunnel."""
         one, other = self.lab[link.one].host, self.lab[link.other].host
         if link.behind:
             other = replace(other, number=self.lab[link.behind].host.number)
         return one, other
 
     def relink(self, links: list[Link]) -> None:
-        """The configuration has changed: these are the tunnels from now on."""
+        """Set the tunnels from now on, after a change of the configuration."""
         self.links = links
         for link in links:
             if link not in self._probes:
                 self._watch(link)
 
     def follow(self, link: Link) -> None:
-        """The one tunnel ends at another gateway now; its pings go on."""
+        """Move the end of the only tunnel to another gateway; its pings continue."""
         (old,) = self.links
         self._probes[link] = self._probes.pop(old)
         self.links = [link]
 
     def expect(self, **counts: list[int]) -> None:
-        """So many IKE SAs and children, where it isn't what the links say."""
+        """Expect other numbers of IKE SAs and children than the links imply."""
         self._expected.update(counts)
 
     # --- what happens ---------------------------------------------------
@@ -211,11 +211,11 @@ class Stage:
 
     @property
     def slow_rounds(self) -> int:
-        """Where stock needs minutes for one, it has one."""
+        """Return the number of rounds: one if stock needs minutes for each."""
         return self.rounds if self.qcd else 1
 
     def outage(self, seconds: float) -> None:
-        """Let time pass, because the scenario says so."""
+        """Let time pass for the scenario."""
         time.sleep(seconds)
 
     def trigger(self, what: str, check: Any) -> None:
@@ -224,18 +224,18 @@ class Stage:
         wait_until(what, check, bound, self.tails, poll=0.002)
 
     def claim(self, holds: bool, text: str) -> None:
-        """Something else that has to be so."""
+        """Record a failure unless something else holds."""
         if not holds:
             self.outcome.broken.append(text)
 
     # --- when it is up --------------------------------------------------
 
     def ready(self) -> None:
-        """From now on nothing stands in the tunnels' way."""
+        """Note that from now on the tunnels can come up."""
         self._ready = time.time()
 
     def wait(self) -> bool:
-        """Wait until all is up, and take the time; one round is over."""
+        """Wait until everything is up and measure the time; that ends a round."""
         outcome = self.outcome
         outcome.rounds += 1
         up = self._wait_up(self._ready, self.bound)
@@ -248,7 +248,7 @@ class Stage:
         return True
 
     def wait_at_most(self, seconds: float) -> None:
-        """The scenario goes on then, whether all is up or not."""
+        """Wait for this long, whether everything is up before that or not."""
         up = self._wait_up(self._ready, seconds)
         if up is not None:
             self.outcome.rounds += 1
@@ -256,7 +256,7 @@ class Stage:
         self.outage(max(0.0, self._ready + seconds - time.time()))
 
     def again(self) -> bool:
-        """`ready` and `wait` in one, for scenarios of several rounds."""
+        """Call `ready` and `wait`, for scenarios of several rounds."""
         self.ready()
         return self.wait()
 
@@ -270,7 +270,7 @@ class Stage:
             if not down:
                 passed = self._passed(since) if probes else agreed
                 if passed is not None:
-                    # Both ends are asked now and then, each ping is stamped.
+                    # Both ends are asked at intervals, while each ping has a timestamp.
                     return max(passed, self._agreed or passed) - since
             else:
                 self._agreed = None
@@ -281,7 +281,7 @@ class Stage:
     _agreed: float | None = None
 
     def _passed(self, since: float) -> float | None:
-        """When the last tunnel passed its first ping; None: one hasn't yet."""
+        """Return when the last tunnel passed its first ping; None if one hasn't yet."""
         if self._agreed is None:
             self._agreed = time.time()
         times = [self._probes[link].first_answer(since) for link in self.links]
@@ -289,7 +289,7 @@ class Stage:
         return max(found) if len(found) == len(self.links) else None
 
     def _silent(self) -> list[str]:
-        """What is missing, tunnel by tunnel."""
+        """Return what is missing, for each tunnel."""
         down = self._down()
         return [
             f"{'down' if link in down else 'no ping'}: {link}"
@@ -298,7 +298,7 @@ class Stage:
         ]
 
     def _down(self) -> list[Link]:
-        """The links that aren't up on both ends with the same IKE SA."""
+        """Return the links that aren't up on both ends with the same IKE SA."""
         sas = {name: sas_of(self.lab[name]) for name in self._ends()}
         return [link for link in self.links if not _stands(link, sas)]
 
@@ -308,7 +308,7 @@ class Stage:
     # --- how it looks later ---------------------------------------------
 
     def settle(self) -> None:
-        """Ten seconds later: count, and look for what is left over."""
+        """After ten seconds, count the SAs and check for remains."""
         self.outage(max(0.0, SETTLE - (time.time() - self._ready)))
         outcome = self.outcome
         names = sorted(self._ends())
@@ -374,7 +374,7 @@ class Stage:
                     ]
 
     def forget_remains(self) -> None:
-        """The configuration has changed, and with it what belongs there."""
+        """Accept the present remains, after a change of the configuration."""
         self._before = {}
 
     def _ping_both_ways(self) -> None:

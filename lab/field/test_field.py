@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The field scenarios with qcd: few rounds, stock charon only if it is asked for.
+"""The field scenarios with qcd: few rounds, and stock charon only on request.
 
-`pytest lab/field -k NAME` plays one. QCD_FIELD_STOCK=1 plays stock beside it,
-which may take four minutes for each.
+`pytest lab/field -k NAME` plays one scenario. QCD_FIELD_STOCK=1 also plays it with
+stock charon, which may take four minutes for each scenario.
 """
 
 import os
@@ -25,7 +25,7 @@ Lanes = dict[str, dict[str, "Future[Outcome]"]]
 
 @pytest.fixture(scope="session")
 def lanes(request: pytest.FixtureRequest) -> Iterator[Lanes]:
-    """What comes of each scenario that was selected; all of them begin here."""
+    """Start all selected scenarios, and return their outcomes."""
     names = [
         item.callspec.params["name"]
         for item in request.session.items
@@ -47,7 +47,7 @@ def lanes(request: pytest.FixtureRequest) -> Iterator[Lanes]:
 @pytest.mark.timeout(PATIENT)
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_scenario(lanes: Lanes, name: str) -> None:
-    """It comes back when it can, as many as configured, and nothing is left over."""
+    """The tunnels return in time, as many as configured, and nothing is left over."""
     played = {lane: future.result() for lane, future in lanes[name].items()}
     outcome = played["qcd"]
     faults = outcome.problems(CASES[name], played.get("stock"))

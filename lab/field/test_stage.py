@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The field suite itself: it sees what it is there to see, on stock charon too."""
+"""The field suite itself: it detects what it has to, also on stock charon."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ HERE = Case("here", "A", "something happens", lambda stage: None, smooth=True)
 FINE = {"up_after": 0.5, "wanted": {"a": [1, 1]}, "counted": {"a": [1, 1]}}
 
 ROWS = [
-    # name, what is otherwise, stock's, the only fault
+    # name, changes to the outcome, changes to stock's, the only problem
     ("fine", {}, None, None),
     ("at its bound", {"up_after": 1.0}, None, None),
     ("late", {"up_after": 1.01}, None, "up after 1.01 s, not within 1 s"),
@@ -185,7 +185,7 @@ def test_repeated_handshake(stage: Stage) -> None:
 
 
 def test_walk_that_fails_names_its_seed() -> None:
-    """Without qcd nobody tells a peer, and DPD takes minutes."""
+    """Without qcd nothing tells a peer, and DPD takes minutes."""
     text = r"seed 6290, step(?s:.)*last events:(?s:.)*gateway a(?s:.)*gateway b"
     with pytest.raises(Lost, match=text):
         stroll(6290, 60.0, qcd=False)

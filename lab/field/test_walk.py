@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Half a minute of the random walk, always the same one; by hand it takes others."""
+"""Half a minute of the random walk, always with the same seed; other seeds by hand."""
 
 import os
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A random walk through what happens to gateways: crashes of both, late and partial
-configuration, links, addresses, reloads, delay and disorder.
+"""A random walk through what can happen to gateways.
 
-Each disturbance ends in a state in which the tunnel can be up; from then on it
-has to be up within two seconds, once, with each child once, on both ends. The
-same seed walks the same way.
+That is crashes of both, late and partial configuration, links, addresses, reloads,
+delay and reordering. After each disturbance the tunnel can be up. From then on it must
+be up within two seconds, exactly once, with each child exactly once, on both ends. The
+same seed gives the same walk.
 """
 
 import random
@@ -21,8 +21,8 @@ from lab.traffic import Probe
 from lab.wait import LabTimeout
 
 WITHIN = 2.0
-# A try that the peer has answered is kept so long beside the tunnel that is up: the
-# peer may still complete it.
+# A try that the peer has answered is kept for this long beside the tunnel that is up,
+# because the peer may still complete it.
 LEFT_OVER = 6.0
 CHILDREN = 2
 LOOK = 0.01
@@ -31,18 +31,18 @@ SHOWN = 150  # lines of a log
 
 
 def tail(gateway: Gateway) -> str:
-    """The end of its log, without what each packet into a dead link leaves there."""
+    """Return the end of the log, without the lines about each packet to a dead link."""
     lines = gateway.log(everything=True).splitlines()
     kept = [line for line in lines if "error writing to socket" not in line]
     return "\n".join([f"--- log of gateway {gateway.name}:", *kept[-SHOWN:]])
 
 
 class Lost(AssertionError):
-    """The walk found a state that it must not have."""
+    """The walk reached a state that must not occur."""
 
 
 class Walk:
-    """Two gateways, and what happens to them."""
+    """Two gateways and the events on them."""
 
     def __init__(self, seed: int, qcd: bool = True) -> None:
         self.seed = seed
@@ -59,7 +59,7 @@ class Walk:
 
     def _make(self, qcd: bool) -> None:
         chance = self.chance
-        # Drawn once for a walk: what the two are to each other.
+        # Drawn once for a walk: how the two relate to each other.
         starts = chance.choice(["none", "none", "start"])
         unique = chance.choice(["no", "no", "replace", "keep", "never"])
         mobike = chance.choice(["no", "yes"])
@@ -115,7 +115,7 @@ class Walk:
         gateway.start()
 
     def crash_of_both(self) -> None:
-        """Neither remembers anything: somebody has to begin, after both are back."""
+        """Crash both. Neither remembers anything, so one of them must initiate."""
         lab = self.lab
         order = [lab.b, lab.a]
         starting = [g for g in order if g.config.start_action == "start"]
@@ -172,11 +172,11 @@ class Walk:
             self.pause(6.0)
 
     def roam(self) -> None:
-        """Only an initiator can tell that it moved, and sends from its new address.
+        """Move an initiator: only it can report this, from its new address.
 
-        A responder that lost its address can't send anything on its SA, and that is
-        what a becomes where b starts the connection by itself. With MOBIKE a path is
-        probed only every 2 s, so the peer is there before.
+        A responder that lost its address can't send anything on its SA. a becomes a
+        responder if b starts the connection by itself. With MOBIKE a path is probed
+        only every 2 s, so the peer is back before that.
         """
         number = self.chance.randint(2, 9)
         starts = self.lab.b.config.start_action == "start"
@@ -198,10 +198,10 @@ class Walk:
             other.restart()
 
     def bad_way(self) -> None:
-        """Packets are late, twice or out of order.
+        """Delay, duplicate or reorder packets.
 
-        None is lost: a CREATE_CHILD_SA of an ordinary initiation, with no recovery
-        behind it, then waits for charon's first retransmission, 4 s, as with stock.
+        None is lost: a lost CREATE_CHILD_SA of an ordinary initiation, without a
+        recovery, would wait for charon's first retransmission after 4 s, as with stock.
         """
         way = Way(
             delay=self.chance.random() * 0.1,
@@ -232,7 +232,7 @@ class Walk:
     # --- how it has to be -----------------------------------------------
 
     def step(self) -> None:
-        """Something happens, and then all has to be well."""
+        """Cause an event, and check that everything recovers."""
         what: Callable[[Walk], None] = self.chance.choice(self.DISTURBANCES)
         first = len(self.events)
         what(self)
@@ -255,7 +255,7 @@ class Walk:
             time.sleep(LOOK)
 
     def _look(self, since: float) -> None:
-        """Later it is so still, and no try is left; a moment of rekeying is no fault."""
+        """Check again later that all is up and no try is left; a rekeying is fine."""
         now = time.time()
         for look, bound in ((self._wrong, WITHIN), (self._left_over, LEFT_OVER)):
             while wrong := look():
@@ -265,7 +265,7 @@ class Walk:
         self.lab.check()
 
     def _wrong(self) -> str:
-        """What isn't as configured; nothing if all is."""
+        """Return what isn't as configured, or an empty text."""
         seen = {
             name: [sa for sa in sas_of(self.lab[name]) if sa.state != "CONNECTING"]
             for name in "ab"
@@ -281,7 +281,7 @@ class Walk:
         return ""
 
     def _left_over(self) -> str:
-        """What is half open still; nothing if nothing is."""
+        """Return what is still half open, or an empty text."""
         for name in "ab":
             for sa in lasting(sas_of(self.lab[name])):
                 if sa.state == "CONNECTING":
@@ -309,9 +309,9 @@ class Walk:
 def stroll(
     seed: int, seconds: float, qcd: bool = True
 ) -> tuple[int, tuple[float, str]]:
-    """Walk so long; how many steps that were, and the slowest of them with its cause.
+    """Walk for a time; return the number of steps, and the slowest step with its cause.
 
-    Each minute begins with other gateways, whose seed comes from the first one.
+    Each minute begins with new gateways, whose seed is derived from the first one.
     """
     steps, slowest = 0, (0.0, "nothing")
     chance = random.Random(seed)
@@ -329,7 +329,7 @@ def stroll(
 
 
 def walk(minutes: float, seed: int | None) -> int:
-    """The command; its exit status."""
+    """Run the command; return its exit status."""
     start = random.randrange(1 << 32) if seed is None else seed
     print(f"a walk of {minutes:g} minutes with --seed {start}", flush=True)
     try:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What needs a kernel with ESP; `./dev kernel-lab` runs it in a guest that has one."""
+"""Tests that need a kernel with ESP; `./dev kernel-lab` runs them in a guest."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""These tests run in the guest only, where QCD_KERNEL_LAB is set."""
+"""These tests only run in the guest, where QCD_KERNEL_LAB is set."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ if "QCD_KERNEL_LAB" not in os.environ:
 
 
 def _keep(source: Path, name: str) -> None:
-    """Bring a log of a failed test out of the guest."""
+    """Copy a log of a failed test out of the guest."""
     folder = Path(os.environ["QCD_KERNEL_LAB_RESULTS"], "logs")
     if source.is_file():
         folder.mkdir(parents=True, exist_ok=True)
@@ -27,7 +27,7 @@ def _keep(source: Path, name: str) -> None:
 def new_libreswan(
     request: pytest.FixtureRequest,
 ) -> Iterator[Callable[..., tuple[Lab, Libreswan]]]:
-    """A function that makes a lab whose host b is libreswan's, and its pluto."""
+    """Return a function that makes a lab whose host b is libreswan's, and its pluto."""
     made: list[tuple[Lab, Libreswan]] = []
 
     def make(config: object, **options: object) -> tuple[Lab, Libreswan]:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A gateway of another make: libreswan's pluto on host b of a lab.
+"""A gateway of another vendor: libreswan's pluto on host b of a lab.
 
-It lives in a root file system of its own, named by QCD_LIBRESWAN_ROOT, since
-its package conflicts with strongSwan's.
+It is in a separate root file system, named by QCD_LIBRESWAN_ROOT, since its package
+conflicts with strongSwan's.
 """
 
 import os
@@ -18,12 +18,12 @@ PLUTO = "/usr/libexec/ipsec/pluto"
 WHACK = "/usr/libexec/ipsec/whack"
 ADDCONN = "/usr/libexec/ipsec/addconn"
 NAME = "lab"
-# Each look is a process, and an emulated machine is slow.
+# Each poll starts a process, and an emulated machine is slow.
 POLL = 0.2
-# /run of pluto's mount namespace, where all of its files are.
+# /run in pluto's mount namespace, with all of its files.
 PLACE = "/run/lab"
 
-# Its own root, seen by nobody else; it ends with pluto.
+# A separate root that no other process sees; it ends with pluto.
 SCRIPT = f"""
 cd "$1"
 mount --bind . . && cd "$1"
@@ -40,14 +40,14 @@ _database: dict[str, bytes] = {}
 
 
 def conn_name(child: int = 0) -> str:
-    """The name of the connection for that child."""
+    """Return the name of the connection for that child."""
     return f"{NAME}{child}" if child else NAME
 
 
 class Libreswan:
-    """pluto with a connection to gateway a of the lab, one for each of its children.
+    """pluto with a connection to gateway a of the lab for each of its children.
 
-    Where two have the same ends, pluto puts them into one IKE SA.
+    If several have the same ends, pluto puts them into one IKE SA.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Libreswan:
         self.folder = lab.folder / "libreswan"
         self.folder.mkdir()
         self.log_file = self.folder / "pluto.log"
-        # Without it the packets would end before XFRM looks at them.
+        # Without these routes, the packets would not get as far as XFRM.
         self.me.ns.ip(
             *(
                 f"route add {self.peer.inside_net(child)} via {self.me.gateway} "
@@ -91,7 +91,7 @@ class Libreswan:
         return "\n".join(lines) + "\n"
 
     def _settings(self, child: int) -> dict[str, str]:
-        """A connection's; an option that is empty takes one away."""
+        """Return the options of a connection; an empty option removes one."""
         cert = self._identity is not None
         return {
             "left": self.me.address,
@@ -113,7 +113,7 @@ class Libreswan:
         }
 
     def _chroot(self, *argv: str) -> str:
-        """Run a program of libreswan's root; NSS stands for its database."""
+        """Run a program in libreswan's root; "NSS" stands for its database."""
         script = (
             f'cd "$1"; mount --bind . . && cd "$1"; mount -t tmpfs tmpfs run; '
             f"mount --rbind /dev dev; mkdir -p .{PLACE}; "
@@ -124,7 +124,7 @@ class Libreswan:
         return _run(*head, self._root, str(self.folder), *command)
 
     def _import(self) -> None:
-        """Its key and certificate, and the authority's, into its database."""
+        """Import its key and certificate, and the authority's, into its database."""
         assert self._identity
         for name, data in (
             ("key.pem", self._identity.key),
@@ -147,7 +147,7 @@ class Libreswan:
         self._chroot("certutil", "-B", "-d", "sql:NSS", "-i", f"{path}batch")
 
     def _make_database(self) -> None:
-        """An empty database; the first one is kept, since NSS takes seconds for it."""
+        """Make an empty database; the first one is kept, since NSS needs seconds."""
         folder = self.folder / "nss"
         folder.mkdir()
         if not _database:
@@ -159,7 +159,7 @@ class Libreswan:
     # --- its life -------------------------------------------------------
 
     def start(self) -> None:
-        """Start it; return when it knows its connection."""
+        """Start it; return when it has loaded its connection."""
         mark = self.mark()
         argv = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount"]
         argv += ["sh", "-ec", SCRIPT, "pluto", self._root, str(self.folder)]
@@ -187,7 +187,7 @@ class Libreswan:
             self.kill()
 
     def _inside(self, *argv: str, check: bool = True) -> str:
-        """Run a program where pluto is."""
+        """Run a program in pluto's namespaces."""
         assert self._process
         head = ["nsenter", "--target", str(self._process.pid), "--all", "--root"]
         try:
@@ -204,7 +204,7 @@ class Libreswan:
         self.whack("--initiate", "--name", conn_name(child))
 
     def rekey_ike(self) -> None:
-        """Of the connections that share the IKE SA it belongs to the newest."""
+        """Rekey the IKE SA. If connections share it, the newest of them owns it."""
         shown = self.whack("--showstates", check=False)
         owner = re.search(r'#\d+: "(\w+)".*ESTABLISHED_IKE_SA', shown)
         assert owner, f"{shown}\n{self.tail()}"
@@ -214,19 +214,19 @@ class Libreswan:
         self.whack("--rekey-ipsec", "--name", conn_name(child))
 
     def terminate(self) -> None:
-        # The first one last: the IKE SA that it brought up ends with it.
+        # The first one last: the IKE SA that it established ends with it.
         for child in reversed(range(self._children)):
             self.whack("--terminate", "--name", conn_name(child))
 
     def liveness(self) -> None:
-        """Ask the peer now whether it is alive, and wait for an answer or the end."""
+        """Ask the peer now whether it is alive; wait for the response or the end."""
         ike, _ = self.states()
         self.whack("--impair", f"initiate-v2-liveness:{ike[-1]}", check=False)
 
     # --- what it says ---------------------------------------------------
 
     def states(self) -> tuple[list[int], list[int]]:
-        """The numbers of its established IKE SAs and of its children."""
+        """Return the numbers of its established IKE SAs and of its children."""
         shown = self.whack("--showstates", check=False)
         found: tuple[list[int], list[int]] = ([], [])
         for number, state in re.findall(r"#(\d+): .*?STATE_(\S+)", shown):
@@ -237,7 +237,7 @@ class Libreswan:
         return found
 
     def wait_states(self, ike: int, children: int, timeout: float = 20.0) -> None:
-        """Wait until it has just so many established SAs."""
+        """Wait until it has exactly these numbers of established SAs."""
         wait_until(
             f"libreswan to have {ike} IKE SAs and {children} children",
             lambda: tuple(map(len, self.states())) == (ike, children),

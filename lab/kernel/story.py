@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What happens between strongSwan and libreswan, written down so that it compares.
+"""Exchanges between strongSwan and libreswan, recorded in a form that can be compared.
 
-A story is played twice, with our plugin and without, and must read the same on
-the wire, in charon's log and at both ends.
+A story is played twice, with our plugin and without. It must be the same on the wire,
+in charon's log and at both ends.
 """
 
 import re
@@ -23,9 +23,9 @@ from lab.wire import Packet, Sniffer
 
 NewPair = Callable[..., tuple[Lab, Libreswan]]
 
-# How a line of pluto's log looks when it doesn't like what it got.
+# Words in a line of pluto's log that rejects what it received.
 COMPLAINT = re.compile(r"ignor|malformed|invalid|unexpected|unknown|fail|error", re.I)
-# RFC 6290 section 4.3: our token after our own rekeying, and its empty answer.
+# RFC 6290 section 4.3: our token after our own rekeying, and its empty response.
 FOLLOW_UP = [
     "strongswan INFORMATIONAL request 0",
     "libreswan INFORMATIONAL response 0",
@@ -35,13 +35,13 @@ FOLLOW_UP_SAID = [
     "libreswan INFORMATIONAL response [ ]",
 ]
 
-# An emulated machine has no time for more.
+# An emulated machine is too slow for shorter intervals.
 POLL = 0.05
 
 
 @dataclass
 class Story:
-    """What was seen: for each step, the messages of each IKE SA in their order."""
+    """A record: for each step, the messages of each IKE SA in order."""
 
     wire: dict[str, list[list[str]]] = field(default_factory=dict)
     # the same from charon's log, with the payloads, without our token
@@ -60,9 +60,9 @@ def line(packet: Packet) -> str:
 
 
 def by_sa(packets: list[Packet]) -> list[list[str]]:
-    """The messages of each SA, first sent ones only, SAs as they appeared.
+    """Return the messages of each SA without retransmissions, first SA first.
 
-    The fragments of a message are one: our token may make it one more.
+    The fragments of a message count as one: our token may require one more.
     """
     again = {id(packet) for packet in repeated(packets)}
     found: dict[bytes, list[str]] = {}
@@ -75,7 +75,7 @@ def by_sa(packets: list[Packet]) -> list[list[str]]:
 
 
 def by_log(text: str) -> list[list[str]]:
-    """The messages of each SA with their payloads, as charon tells of them."""
+    """Return the messages of each SA with their payloads, from charon's log."""
     found: dict[str, list[str]] = {}
     seen = set()
     for entry in MESSAGE.finditer(text):
@@ -90,9 +90,9 @@ def by_log(text: str) -> list[list[str]]:
 
 
 class Teller:
-    """Plays a story's steps and writes down what each showed.
+    """Plays the steps of a story and records each.
 
-    The sniffer knows IPv4 only; charon's log has the messages in any case.
+    The sniffer only knows IPv4; charon's log has the messages in any case.
     """
 
     def __init__(self, lab: Lab, peer: Libreswan) -> None:
@@ -109,9 +109,9 @@ class Teller:
         children: int | None = None,
         new: str | None = None,
     ) -> None:
-        """One step; it ends when both sides have so many SAs, and are quiet.
+        """Play a step; it ends when both sides have this number of SAs and are quiet.
 
-        What is `new`, "ike" or "child", has other SPIs then.
+        `new` names what gets other SPIs in the step, "ike" or "child".
         """
         start, mark, before = self.wire.count, self.lab.a.mark(), self.spis()
         act()
@@ -129,7 +129,7 @@ class Teller:
         self.story.results[name] = self.result()
 
     def spis(self) -> dict[str, set[str]]:
-        """charon's part of each pair, of its IKE SAs and of its children."""
+        """Return charon's SPI of each pair, of its IKE SAs and of its children."""
         sas = self.lab.a.control.sas()
         children = [child for sa in sas for child in sa.get("child-sas", {}).values()]
         return {
@@ -147,7 +147,7 @@ class Teller:
         children: int | None = None,
         timeout: float = 30.0,
     ) -> None:
-        """Wait until both sides have so many SAs, with that many children each."""
+        """Wait until both sides have this number of SAs, each with these children."""
         gateway = self.lab.a
         wanted = self.children if children is None else children
 
@@ -159,7 +159,7 @@ class Teller:
                 for sa in sas
             )
 
-        # charon doesn't announce every change, e.g. not the end of an old child.
+        # charon does not announce every change, for example the end of an old child.
         wait_until(f"{ike_sas} SAs: {name}", settled, timeout, self.explain, POLL)
         self.peer.wait_states(ike_sas, ike_sas * wanted, timeout)
         self.quiet()
@@ -169,17 +169,17 @@ class Teller:
         return f"{self.lab.a.sas()}\n{packets}\n{self.lab.a.tail()}\n{self.peer.tail()}"
 
     def quiet(self, span: float = 0.5) -> None:
-        """Wait until nothing has been sent, or told by charon, for that long."""
+        """Wait until nothing has been sent or logged by charon for this long."""
         end = deadline(20)
         while time.monotonic() < end:
             seen = self.wire.count, self.lab.a.mark()
-            time.sleep(span)  # silence is what is waited for
+            time.sleep(span)  # silence is what we wait for
             if (self.wire.count, self.lab.a.mark()) == seen:
                 return
         raise AssertionError("the wire isn't quiet")
 
     def asked(self) -> None:
-        """libreswan asks whether we live, and is answered."""
+        """libreswan asks whether we are alive, and gets a response."""
         start = self.wire.count
         self.peer.liveness()
         self.wire.wait(
@@ -192,7 +192,7 @@ class Teller:
         )
 
     def result(self) -> list[object]:
-        """What strongSwan says of its SAs, without what is random."""
+        """Return strongSwan's view of its SAs, without random values."""
         keys = ("encr-alg", "integ-alg", "prf-alg", "dh-group", "state", "remote-id")
         child = ("mode", "protocol", "encr-alg", "encr-keysize", "encap", "state")
         return [
@@ -206,7 +206,7 @@ class Teller:
         ]
 
     def pings(self) -> None:
-        """Traffic passes, both ways, through each child."""
+        """Check that traffic passes through each child, both ways."""
         a, b = self.lab.a.host, self.peer.me
         for child in range(self.children):
             for source, target in ((a, b), (b, a)):
@@ -233,7 +233,7 @@ def config(
     return Config(
         qcd=qcd,
         kernel_esp=True,
-        # libreswan asks for no certificate by name.
+        # libreswan does not request certificates by name.
         ike_options={"send_cert": "always", **(ike_options or {})},
         charon={
             "delete_rekeyed_delay": 1,
@@ -245,10 +245,10 @@ def config(
 
 
 def without_follow_up(story: Story, step: str) -> None:
-    """Take out our INFORMATIONAL after our own rekeying, and its answer."""
+    """Remove our INFORMATIONAL after our own rekeying, and its response."""
     for steps, follow_up in ((story.wire, FOLLOW_UP), (story.payloads, FOLLOW_UP_SAID)):
         if not any(steps.values()):
-            continue  # the sniffer knows IPv4 only
+            continue  # the sniffer only knows IPv4
         sas = steps[step]
         assert sum(follow_up == messages[:2] for messages in sas) == 1, sas
         rest = [m[2:] if m[:2] == follow_up else m for m in sas]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A crashed gateway comes back where the kernel does ESP itself."""
+"""A crashed gateway recovers although the kernel itself does ESP."""
 
 import time
 from collections.abc import Callable
@@ -17,9 +17,9 @@ from lab.traffic import Probe
 from lab.wait import wait_until
 
 NewLab = Callable[..., Lab]
-# Whether a timer was waited for is told by what was sent twice. How long the
-# rest takes is up to the machine, an emulated one; lab/test_recovery.py has the
-# time. charon's second retransmission would come after 11 s.
+# Messages that were sent twice show whether a timer was waited for. The duration
+# otherwise depends on the machine, here an emulated one; lab/test_recovery.py checks
+# the time. charon's second retransmission would be sent after 11 s.
 SOON = 10.0
 INTERVAL = 0.05
 
@@ -28,12 +28,12 @@ def kernel(encap: bool, config: Config | None = None) -> Config:
     return (config or Config()).but(kernel_esp=True, encap=encap)
 
 
-# Instead of ESP; there is no AH in UDP.
+# In place of ESP; AH can't be sent in UDP.
 AH = {"esp_proposals": [], "ah_proposals": ["sha256-x25519"]}
 
 
 def states(gateway: Gateway) -> str:
-    """The SAs that the kernel has on that gateway."""
+    """Return the SAs in the kernel of that gateway."""
     return gateway.host.ns.run("/sbin/ip", "xfrm", "state")
 
 
@@ -53,7 +53,7 @@ def probe(lab: Lab) -> Probe:
 
 
 def power_cut(gateway: Gateway) -> None:
-    """charon dies, and what it had given to the kernel is gone too."""
+    """charon dies, and the kernel loses the SAs that charon had installed."""
     gateway.kill()
     gateway.host.ns.ip("xfrm state flush", "xfrm policy flush")
 
@@ -103,7 +103,7 @@ def test_power_cut_far_away(new_lab: NewLab) -> None:
 
 
 def test_crash_of_the_daemon_alone(new_lab: NewLab) -> None:
-    """The kernel goes on with the child SAs, and the recovery replaces them."""
+    """The kernel keeps using the child SAs, and the recovery replaces them."""
     lab = new_lab(kernel(encap=False))
     old = lab.up()
     with probe(lab) as pings:
@@ -117,7 +117,7 @@ def test_crash_of_the_daemon_alone(new_lab: NewLab) -> None:
         pings.wait_answer(count=3)
         assert_one_sa(lab)
         assert all(gap.length < SOON for gap in pings.gaps()), str(pings.gaps())
-    # A child of the run before has no owner left at b.
+    # # At b, a child of the previous run has no owner any more.
     assert states(lab.a).count("proto esp") == 2, states(lab.a)
 
 
@@ -145,7 +145,7 @@ def test_crash_over_ipv6(new_lab: NewLab, encap: bool) -> None:
 
 
 def assert_esp_was_enough(lab: Lab, began: float) -> None:
-    """Nobody asked by IKE: the peer's ESP was answered, by one message."""
+    """Nobody asked by IKE: the peer's ESP got a reply of one message."""
     log = lab.b.log()
     assert "the peer was told that its IKE_SA is lost" in log, lab.b.tail()
     assert counters(lab.b)["told"] == 1, lab.b.tail()
@@ -156,7 +156,7 @@ def assert_esp_was_enough(lab: Lab, began: float) -> None:
 
 @pytest.mark.parametrize("encap", [False, True], ids=["esp", "esp-in-udp"])
 def test_esp_is_enough(new_lab: NewLab, encap: bool) -> None:
-    """DPD is off and nobody is nudged: the peer's ESP brings the tunnel back."""
+    """DPD is off and no peer is nudged: the peer's ESP restores the tunnel."""
     lab = new_lab(kernel(encap).but(esp=True))
     lab.up()
     with probe(lab) as pings, Crash(lab.b, lab.a, pings) as running:
@@ -193,7 +193,7 @@ def test_esp_is_enough_over_ipv6(new_lab: NewLab, encap: bool) -> None:
 
 @pytest.mark.parametrize("six", [False, True], ids=["ipv4", "ipv6"])
 def test_ah_is_enough(new_lab: NewLab, six: bool) -> None:
-    """RFC 6290 section 8.2: a packet of AH is answered as one of ESP is."""
+    """RFC 6290 section 8.2: a packet of AH gets a reply like one of ESP."""
     ends = [
         kernel(False, over_ipv6(me, peer) if six else None).but(
             esp=True, child_options=AH
@@ -216,8 +216,10 @@ def test_ah_is_enough(new_lab: NewLab, six: bool) -> None:
 
 
 def test_esp_that_the_kernel_still_takes(new_lab: NewLab) -> None:
-    """charon alone crashed. The kernel goes on with SAs that nobody will rekey or
-    delete any more, so the peer is told, and gets new ones."""
+    """Only charon crashed, and the kernel keeps using its SAs.
+
+    Nobody will rekey or delete these any more, so the peer is told and gets new ones.
+    """
     lab = new_lab(kernel(encap=False).but(esp=True))
     old = lab.up()
     with probe(lab) as pings:
@@ -232,7 +234,7 @@ def test_esp_that_the_kernel_still_takes(new_lab: NewLab) -> None:
 
 
 def test_announcement(new_lab: NewLab) -> None:
-    """No traffic at all."""
+    """Without any traffic."""
     config = kernel(encap=False).but(esp=True, qcd_options={"announce": "yes"})
     lab = new_lab(config)
     old = lab.up()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What Debian's kernel can do for the packets of lost SAs, in a network namespace.
+"""What Debian's kernel can do for packets of lost SAs in a network namespace.
 
-An nftables rule that looks for SPIs in a set and gives a few of the packets that
-match to NFLOG. The modules load on demand.
+An nftables rule looks for SPIs in a set and passes a few of the matching packets to
+NFLOG. The modules are loaded on demand.
 """
 
 import os
@@ -38,7 +38,7 @@ BIND, COPY_ALL = 1, 2
 
 
 def nflog(ns: Netns) -> socket.socket:
-    """A netlink socket that gets what NFLOG has for the group."""
+    """Return a netlink socket that receives what NFLOG has for the group."""
     sock = ns.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER)
     sock.bind((0, 0))
     command = struct.pack("HHBxxx", 5, 1, BIND)

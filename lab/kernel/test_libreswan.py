@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""libreswan as the peer: it knows no token, and notices nothing of ours.
+"""libreswan as the peer: it knows no tokens, and is not affected by ours.
 
-Each story is told twice, with our plugin and without, and must read the same
-on the wire, in charon's log and at both ends. Two things may differ: after our own rekeying our
-token goes to the peer in an INFORMATIONAL (RFC 6290 section 4.3), which it
-answers as any other; and after our crash its requests on the lost SA are
-answered in the clear, which it drops.
+Each story is played twice, with our plugin and without. It must be the same on the
+wire, in charon's log and at both ends. Two things may differ. After our own rekeying,
+our token is sent to the peer in an INFORMATIONAL (RFC 6290 section 4.3), to which the
+peer responds as usual. After our crash, its requests on the lost SA get a reply in
+cleartext, which it drops.
 """
 
 import re
@@ -28,7 +28,7 @@ from lab.scenario import Lab
 from lab.wait import wait_until
 from lab.wire import Sniffer
 
-# charon takes a peer for dead after 6 s and not 165 s.
+# charon takes a peer for dead after 6 s instead of 165 s.
 GIVE_UP = {"retransmit_timeout": 2.0, "retransmit_base": 1.0, "retransmit_tries": 2}
 
 
@@ -63,7 +63,7 @@ def life(
         teller.step("connect again", connect[initiator])
         if initiator == "strongswan":
             teller.step("the responder deletes", end["libreswan"], ike_sas=0)
-        else:  # libreswan keeps up what it was told to bring up
+        else:  # libreswan restores what it was told to bring up
             before = lab.a.established()[0]
             teller.step(
                 "the responder deletes",
@@ -101,9 +101,9 @@ def test_life_of_an_sa(
 
 
 def alive(new_pair: NewPair, qcd: bool, who: str) -> set[str]:
-    """One side asks each second: the kinds of messages seen until it did twice.
+    """One side asks every second; return the kinds of messages until it asked twice.
 
-    Only one, since a question answers that of the other side.
+    Only one side asks, since a request also answers that of the other side.
     """
     ours = who == "strongswan"
     options = {"dpddelay": "1", "dpdtimeout": "30", "dpdaction": "clear"}
@@ -164,7 +164,7 @@ def ours_crashes(new_pair: NewPair, qcd: bool, encap: bool) -> Story:
         peer.liveness()
         if qcd:
             teller.wire.wait("the token", lambda p: bool(p.message.tokens()))
-        # As long as for a peer that says nothing: it believes only what is protected.
+        # As long as for a silent peer: it only believes protected messages.
         peer.wait_log("second timeout exceeded after")
         lab.a.wait_established(other_than=(old,), timeout=30)
         with_it = "with" if qcd else "without"
@@ -178,7 +178,7 @@ def ours_crashes(new_pair: NewPair, qcd: bool, encap: bool) -> Story:
 
 @pytest.mark.parametrize("encap", [False, True], ids=["esp", "esp-in-udp"])
 def test_our_crash(new_libreswan: NewPair, encap: bool) -> None:
-    """It ignores our answer in the clear: the rest is as if there were none."""
+    """It ignores our cleartext reply: otherwise everything is as without one."""
     stock = ours_crashes(new_libreswan, False, encap)
     ours = ours_crashes(new_libreswan, True, encap)
     dead, *rest = ours.wire["recovery"]

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""libreswan as the peer, in the shapes that an exchange can have.
+"""libreswan as the peer, in all shapes of an exchange.
 
-The story of each is short: connect, rekey the IKE SA from both sides, end. See
-test_libreswan.py for the long one, and for what is compared.
+The story of each shape is short: connect, rekey the IKE SA from both sides, end. See
+test_libreswan.py for the long story, and for what is compared.
 
-libreswan 4.10 has no second round of authentication (RFC 4739) and never begins
-without a child (RFC 6023). EAP it has as a server and by TLS only: as the
-initiator it sends AUTH at once, whatever leftautheap says.
+libreswan 4.10 has no second round of authentication (RFC 4739) and never connects
+without a child (RFC 6023). It supports EAP only as a server and only with TLS: as the
+initiator it sends AUTH immediately, whatever leftautheap says.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,7 @@ BOTH = ("strongswan", "libreswan")
 
 @dataclass(frozen=True)
 class Shape:
-    """How both sides are set up, and a line of charon's log that shows it."""
+    """The setup of both sides, and a line of charon's log that shows the shape."""
 
     ours: dict[str, object]
     theirs: dict[str, str] = field(default_factory=dict)
@@ -47,13 +47,13 @@ class Shape:
 
 
 def no_inside_address(lab: Lab) -> None:
-    """What the client gets from the server it must not have before."""
+    """Remove the address that the client must only get from the server."""
     lab.a.host.ns.ip(f"addr del {lab.a.host.inside}/32 dev lo")
 
 
 OUR_POOL: Section = {"clients": {"addrs": "10.1.2.1"}}
 EAP_LOAD = {"load": " ".join([*(p for p in PLUGINS if "libipsec" not in p), "eap-tls"])}
-# Whoever is authenticated by EAP has no certificate to be asked for elsewhere.
+# A peer that EAP authenticates has no other certificate that could be requested.
 EAP: Section = {"auth": "eap-tls", "cacerts": []}
 EAP_ONLY = {
     "authby": "",
@@ -200,7 +200,7 @@ def test_shape(new_libreswan: NewPair, shape: Shape, initiator: str) -> None:
 
 
 def child_later(new_pair: NewPair, qcd: bool) -> Story:
-    """charon begins without a child, and adds it later."""
+    """charon connects without a child and adds it later."""
     lab, peer = new_peer(new_pair, qcd, Shape({}))
     teller = Teller(lab, peer)
     with teller.wire:
@@ -214,7 +214,7 @@ def test_child_later(new_libreswan: NewPair) -> None:
     assert child_later(new_libreswan, True) == child_later(new_libreswan, False)
 
 
-# libreswan authenticates anew only when the SA's time has come.
+# libreswan only reauthenticates when the lifetime of the SA ends.
 EXPIRING = {
     "reauth": "yes",
     "ikelifetime": "30s",
@@ -224,7 +224,7 @@ EXPIRING = {
 
 
 def reauth(new_pair: NewPair, qcd: bool, who: str) -> Story:
-    """The initiator authenticates anew: a new IKE SA, and the end of the old one."""
+    """The initiator reauthenticates: a new IKE SA, and the end of the old one."""
     lab, peer = new_peer(new_pair, qcd, Shape({}, EXPIRING if who == "libreswan" else {}))
     teller = Teller(lab, peer)
     with teller.wire:
@@ -252,7 +252,7 @@ def test_authenticating_anew(new_libreswan: NewPair, who: str) -> None:
 
 
 def moving(new_pair: NewPair, qcd: bool) -> Story:
-    """charon, a client, gets another address, for which it has another token."""
+    """charon, as a client, gets another address, for which it has another token."""
     shape = SHAPES["virtual ip"]
     more = {"mobike": "yes", "local_addrs": ["%any"]}
     ours: dict[str, object] = {
@@ -281,7 +281,7 @@ def test_mobike(new_libreswan: NewPair) -> None:
 
 
 def test_new_secrets(new_libreswan: NewPair) -> None:
-    """It gets a token in an INFORMATIONAL, and answers it as any other."""
+    """libreswan gets a token in an INFORMATIONAL, and responds to it as usual."""
     lab, peer = new_peer(new_libreswan, True, Shape({}))
     teller = Teller(lab, peer)
 
