@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* crash_samap.c: the SA map of a process that is killed at random moments, and
- * of a machine that loses its power. */
+/* crash_samap.c: the SA map of a process that is killed at random times, and of
+ * a machine that loses power. */
 #include "test.h"
 
 #include <fcntl.h>
@@ -15,10 +15,10 @@
 
 enum { NUM = 400, NUM_KILLS = 100, NUM_CUTS = 60, KILL_WITHIN_NS = 20000000 };
 
-/* told is what a process tells, in memory that outlives it.  `versions` has for
- * each row the version that was put, or 0: it is written when the map's
- * function has returned.  In between `row` may be as it was or as it becomes.
- */
+/* told is what a process reports, in memory that outlives it.  For each row,
+ * `versions` has the version that was put, or 0: it is written when the map's
+ * function has returned.  Until then the row may be as before or as after the
+ * change. */
 typedef struct told {
     _Atomic uint32_t versions[NUM];
     _Atomic uint32_t row;
@@ -36,7 +36,7 @@ static told *shared(void)
     return t;
 }
 
-/* change makes one change, and tells. */
+/* change makes one change and reports it. */
 static void change(qcd_samap *map, told *t, uint32_t n, uint32_t version)
 {
     qcd_store_report report;
@@ -77,7 +77,7 @@ static void drop_all_odd(qcd_samap *map, told *t)
     t->is_dropping = false;
 }
 
-/* live opens, changes, flushes, closes until it is killed. */
+/* live opens, changes, flushes and closes until it is killed. */
 static void live(const box *b, told *t, uint64_t seed)
 {
     for (;;) {
@@ -104,15 +104,16 @@ static void live(const box *b, told *t, uint64_t seed)
     }
 }
 
-/* is_row tells whether row `n` is of `version`, or is not there with 0. */
+/* is_row tells whether row `n` has `version`, or does not exist if that is
+ * 0. */
 static bool is_row(qcd_samap *map, uint32_t n, uint32_t version)
 {
     return version == 0 ? samap_box_lacks(map, n)
                         : samap_box_has(map, n, version);
 }
 
-/* check_and_take_over holds the map against what was told, and notes what
- * became of the change that was under way. */
+/* check_and_take_over compares the map with what was reported, and notes the
+ * result of the change that was in progress. */
 static void check_and_take_over(qcd_samap *map, told *t)
 {
     size_t count = 0;
@@ -142,7 +143,7 @@ static void wait_for_changes(const told *t)
     }
 }
 
-/* kill_once kills a process at a random moment, `in_use` or while it opens. */
+/* kill_once kills a process at a random time, `in_use` or while it opens. */
 static void kill_once(const box *b, told *t, uint64_t *seed, bool in_use)
 {
     pid_t pid = fork();
@@ -192,9 +193,9 @@ static void load(image *out, const box *b)
     assert_int_equal(close(fd), 0);
 }
 
-/* lose_power makes the folder of `lost` what a disk may have: of each sector
- * what was flushed or what was written since, and the file as long as it was or
- * became. */
+/* lose_power gives the folder of `lost` what a disk may have.  That is, for
+ * each sector, what was flushed or what was written since.  The length of the
+ * file is that of either time. */
 static void lose_power(const box *lost, const image *flushed, const image *now,
                        uint64_t *seed)
 {
@@ -218,14 +219,14 @@ static void lose_power(const box *lost, const image *flushed, const image *now,
     assert_int_equal(close(fd), 0);
 }
 
-/* past is what was true of the rows after each change since the last flush. */
+/* past is the state of the rows after each change since the last flush. */
 typedef struct past {
     uint32_t flushed[NUM];
     uint32_t now[NUM];
 } past;
 
-/* check_lost holds that each row is as it was at the last flush or after one of
- * the changes since: those are of versions above `floor`. */
+/* check_lost checks that each row is as it was at the last flush, or after one
+ * of the changes since.  Those have versions above `floor`. */
 static void check_lost(qcd_samap *map, const past *p, uint32_t floor)
 {
     for (uint32_t n = 0; n < NUM; n++) {
@@ -258,7 +259,7 @@ static void test_power(void **state)
         samap_box_flush(map);
         load(&flushed, b);
         memcpy(p.flushed, p.now, sizeof(p.now));
-        /* Rows that were changed stay changed, but for a few versions. */
+        /* Rows that were changed stay changed, except for a few versions. */
         size_t num = random64(&seed) % 100;
         for (size_t k = 0; k < num; k++) {
             uint32_t n = (uint32_t)(random64(&seed) % NUM);
@@ -287,7 +288,7 @@ static void test_power(void **state)
 
 int main(void)
 {
-    samap_box_in_memory(); /* what a kill leaves is the same there */
+    samap_box_in_memory(); /* a kill leaves the same there */
     const struct CMUnitTest tests[] = {
         BOX_TEST(test_killed_at_random),
         BOX_TEST(test_power),

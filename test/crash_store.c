@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* crash_store.c: the store over damaged files, and over a process that is
- * killed at random moments. */
+/* crash_store.c: the store with damaged files, and with a process that is
+ * killed at random times. */
 #include "test.h"
 
 #include <unistd.h>
@@ -11,8 +11,8 @@
 #define NUM_KILLS 100
 #define KILL_WITHIN_NS 4000000 /* several writes on a fast disk */
 
-/* check_afresh holds that a start over a damaged file has other secrets and
- * tells why, and that the next one is as ever. */
+/* check_afresh checks that a start with a damaged file makes new secrets and
+ * reports why, and that the next start is an ordinary one. */
 static void check_afresh(const box *b, const char *name, const char *told,
                          const box_image *bad, const char *aside)
 {
@@ -32,7 +32,7 @@ static void check_afresh(const box *b, const char *name, const char *told,
     qcd_store_close(store);
 }
 
-/* damage tries one bad content over the good files of before. */
+/* damage tries one invalid content in place of the former, valid files. */
 static void damage(const box *b, const char *name, const char *told,
                    const char *aside, const box_image *bad)
 {
@@ -81,7 +81,7 @@ static void test_damaged_run(void **state)
                 "run.old");
 }
 
-/* A damaged run file says nothing where there are no secrets. */
+/* A damaged run file is not reported if there are no secrets. */
 static void test_damaged_run_without_secrets(void **state)
 {
     static const box_image none = {.is_there = false};
@@ -95,8 +95,8 @@ static void test_damaged_run_without_secrets(void **state)
     check_afresh(b, "run", "made new secrets in ", &none, "run.old");
 }
 
-/* use is what a process tells once a run is durable, as before it would mint
- * SPIs of it. */
+/* use is what a process reports once a run is durable, before it would mint
+ * SPIs of that run. */
 typedef struct use {
     uint8_t seal_key[QCD_SEAL_KEY_LEN];
     uint16_t run;
@@ -141,7 +141,7 @@ static void check_use(const use *now, const use *before)
 }
 
 /* kill_once lets a process start runs until it is killed, and then opens the
- * folder: `last` is what was in use last. */
+ * folder: `last` is what was last in use. */
 static void kill_once(const box *b, use *last, uint64_t *seed)
 {
     int ends[2];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ct_taker.c: that src/taker.c compares in constant time.  What is held and
- * what is shown are marked as undefined for valgrind, which then reports each
- * branch and each address that depends on them. */
+/* ct_taker.c: checks that src/taker.c compares in constant time.  What is held
+ * and what is shown are marked as undefined for valgrind, which then reports
+ * each branch and each address that depends on them. */
 #include <stdio.h>
 #include <string.h>
 
@@ -38,7 +38,7 @@ static int verify(uint8_t shown, enum qcd_verdict want)
     (void)VALGRIND_MAKE_MEM_UNDEFINED(held.digests, sizeof(held.digests));
 
     enum qcd_verdict got = qcd_taker_check(&taker, &held, &m);
-    (void)VALGRIND_MAKE_MEM_DEFINED(&got, sizeof(got)); /* it is no secret */
+    (void)VALGRIND_MAKE_MEM_DEFINED(&got, sizeof(got)); /* it is not secret */
     return got == want ? 0 : 1;
 }
 

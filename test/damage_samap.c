@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* damage_samap.c: an SA map whose file was cut, written over at any place, or
- * is something else.  A slot that is damaged costs its row and no other. */
+/* damage_samap.c: an SA map whose file was truncated, overwritten at any place,
+ * or is something else.  A damaged slot costs its own row and no other. */
 #include "test.h"
 
 #include <fcntl.h>
@@ -39,8 +39,8 @@ static void save(const box *b, const char *name, const uint8_t *octets,
     assert_int_equal(close(fd), 0);
 }
 
-/* check_rows opens the map, whose rows from `first` to before `last` are gone,
- * and works with it. */
+/* check_rows opens the map and uses it.  The rows from `first` to before `last`
+ * are lost. */
 static void check_rows(const box *b, const char *row, uint32_t first,
                        uint32_t last, bool is_told)
 {
@@ -58,7 +58,7 @@ static void check_rows(const box *b, const char *row, uint32_t first,
                                           : samap_box_has(map, n, 0));
     }
     qcd_samap_close(map);
-    map = samap_box_open(b); /* it was told once */
+    map = samap_box_open(b); /* it is reported only once */
     for (uint32_t n = first; n < last; n++) {
         samap_box_put(map, n, 0);
     }
@@ -66,7 +66,7 @@ static void check_rows(const box *b, const char *row, uint32_t first,
     qcd_samap_close(map);
 }
 
-/* check_aside holds that the map was set aside, and what is told of it. */
+/* check_aside checks that the map was set aside, and what is reported. */
 static void check_aside(const box *b, const char *row, const char *why)
 {
     qcd_samap *map;
@@ -112,7 +112,7 @@ static void test_every_slot(void **state)
     }
 }
 
-/* What is cut off is gone, and no other row. */
+/* Only the rows that are cut off are lost. */
 static void test_every_cut(void **state)
 {
     const box *b = *state;
@@ -131,7 +131,7 @@ static void test_every_cut(void **state)
     }
 }
 
-/* A sector, or many octets here and there, are of anything. */
+/* A sector, or many single octets, have any content. */
 static void test_written_over(void **state)
 {
     const box *b = *state;
@@ -166,8 +166,8 @@ static void test_written_over(void **state)
     }
 }
 
-/* An SPI in two slots: one counts, the other is free, and stays so once the
- * first is. */
+/* An SPI in two slots: one counts, the other one is free, and stays free after
+ * the first one is. */
 static void test_twice_the_same_row(void **state)
 {
     const box *b = *state;
@@ -197,12 +197,12 @@ static void test_something_else(void **state)
     save(b, "samap", none, sizeof(none));
     check_aside(b, "zeros", "is damaged");
 
-    /* A newer version is left as it is, and so are its rows. */
+    /* A newer version is left unchanged, and so are its rows. */
     samap_head_encode(map, SAMAP_VERSION + 1);
     save(b, "samap", map, sizeof(map));
     check_aside(b, "a newer one", "by a newer version");
 
-    /* The files of an earlier one, which was LMDB's. */
+    /* The files of an earlier version, which were LMDB's. */
     memset(octets, 0, sizeof(octets));
     memcpy(octets + 16, "\xde\xc0\xef\xbe", 4);
     save(b, "samap", octets, sizeof(octets));
@@ -212,7 +212,7 @@ static void test_something_else(void **state)
     check_aside(b, "an earlier one", "by an earlier version");
 }
 
-/* Another one that was set aside gives way. */
+/* A map that was set aside before is replaced. */
 static void test_twice(void **state)
 {
     const box *b = *state;
@@ -230,8 +230,8 @@ static void test_twice(void **state)
     }
 }
 
-/* A map that lost all its octets is told of, once; one that a process was just
- * making is not. */
+/* A map that lost all its octets is reported, once.  One that a process was
+ * just creating is not. */
 static void test_no_octets(void **state)
 {
     const box *b = *state;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fault_samap.c: the SA map when the n-th call of the system fails, for every
- * n, and when the process is killed before it. */
+/* fault_samap.c: the SA map when the n-th system call fails, for every n, and
+ * when the process is killed before it. */
 #include "test.h"
 
 #include <signal.h>
@@ -13,7 +13,7 @@
 
 enum { CALLS_MAX = 500, NUM = 8 };
 
-/* rows is what is known of each row: its version, 0 for none. */
+/* rows is what is known of each row: its version, 0 if there is none. */
 typedef struct rows {
     uint32_t version[NUM];
 } rows;
@@ -24,7 +24,7 @@ static bool is_row(qcd_samap *map, uint32_t n, uint32_t version)
                         : samap_box_has(map, n, version);
 }
 
-/* fits looks without a fault. */
+/* fits checks the map with no fault injected. */
 static bool fits(qcd_samap *map, const rows *r)
 {
     bool is_fit = true;
@@ -39,8 +39,8 @@ static bool fits(qcd_samap *map, const rows *r)
     return is_fit;
 }
 
-/* try_change makes row `n` version `v`, and notes it where that succeeds.  On
- * error nothing is changed. */
+/* try_change gives row `n` version `v`, and notes it on success.  On error
+ * nothing is changed. */
 static void try_change(qcd_samap *map, rows *r, uint32_t n, uint32_t v)
 {
     qcd_samap_row row;
@@ -85,7 +85,7 @@ static void live(const box *b, rows *r, bool *is_open)
     qcd_samap_close(map);
 }
 
-/* prepare makes a folder with rows in the map, or none. */
+/* prepare makes a folder with rows in the map, or without. */
 static void prepare(const box *b, rows *out, bool is_first)
 {
     memset(out, 0, sizeof(*out));
@@ -122,7 +122,7 @@ static void fail_each(const box *b, enum fault_mode mode, bool is_first)
         qcd_samap *map;
         qcd_store_report report;
         CHECK_INT(row, samap_box_try(&map, &report, b), QCD_STORE_OK);
-        /* A disk that is dying may keep the half of a slot. */
+        /* A dying disk may keep half of a slot. */
         CHECK(row, report.text[0] == '\0' ||
                        (mode == FAULT_FROM && strstr(report.text, "damaged")));
         CHECK(row, fits(map, &r));
@@ -161,8 +161,8 @@ static void test_trickle(void **state)
     }
 }
 
-/* Killed before each call: changes that had returned are there; the one that
- * was under way may be. */
+/* Killed before each call: changes that had returned are in the map.  The one
+ * that was in progress may be. */
 static void test_killed_before_each_call(void **state)
 {
     const box *b = *state;
@@ -206,15 +206,15 @@ static void test_killed_before_each_call(void **state)
         assert_true(was_killed || WEXITSTATUS(status) == 0);
         qcd_samap *map = samap_box_open(b);
         if (!fits(map, &last)) {
-            last.version[step % NUM] = step % 5; /* it was under way */
+            last.version[step % NUM] = step % 5; /* it was in progress */
             assert_true(step < 12 && fits(map, &last));
         }
         qcd_samap_close(map);
     }
 }
 
-/* Where the disk is full the file can't grow: rows in place of others are taken
- * all the same, and new ones once there is room. */
+/* On a full disk the file can't grow: rows that replace others are accepted
+ * nevertheless, and new ones once there is space. */
 static void test_full(void **state)
 {
     const box *b = *state;
@@ -242,7 +242,7 @@ static void test_full(void **state)
     qcd_samap_close(map);
 }
 
-/* A flush that failed is made up for by the next one. */
+/* The next flush makes up for one that failed. */
 static void test_flush_fails(void **state)
 {
     const box *b = *state;
@@ -259,7 +259,7 @@ static void test_flush_fails(void **state)
     samap_box_flush(map);
     assert_false(map->is_dirty);
     fault_start(FAULT_ONCE, 1);
-    samap_box_flush(map); /* there is nothing to be done */
+    samap_box_flush(map); /* there is nothing to do */
     assert_null(fault_stop());
     qcd_samap_close(map);
 }
@@ -284,7 +284,7 @@ static void test_walk_fails(void **state)
         fault_start(FAULT_ONCE, n);
         enum qcd_store_err err = qcd_samap_walk(map, &report, drop_all, NULL);
         call = fault_stop();
-        /* What can't be read at once is read slot by slot. */
+        /* What can't be read in one call is read slot by slot. */
         bool is_read_again = call != NULL && strcmp(call, "pread") == 0;
         assert_true(err == QCD_STORE_ERR_SYSTEM ||
                     (err == QCD_STORE_OK && (call == NULL || is_read_again)));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fault_store.c: the store when the n-th call of the system fails, for every
- * n, and when the process is killed before it. */
+/* fault_store.c: the store when the n-th system call fails, for every n, and
+ * when the process is killed before it. */
 #include "test.h"
 
 #include <stdio.h>
@@ -31,7 +31,7 @@ enum found {
     "make secrets.tmp, write, sync file, rename secrets, sync folder, "
 #define SET_ASIDE "rename secrets.old, rename run.old, "
 
-/* `aside` is the file that the secrets become, NULL if none. */
+/* `aside` is the name under which the secrets are set aside, NULL if none. */
 static const struct scene {
     const char *name;
     enum found found;
@@ -54,7 +54,7 @@ static const struct scene {
      "write, rename secrets.damaged, " WRITE_RUN WRITE_SECRETS},
 };
 
-/* history is what was in use before, and must not come again. */
+/* history is what was in use before, and must not be used again. */
 typedef struct history {
     bool had_secrets;
     bool is_run_known;
@@ -82,7 +82,7 @@ static void harm(const box *b, const char *name)
     box_restore(b, name, &image);
 }
 
-/* change does to the files what the scene is about. */
+/* change makes the changes of the scene to the files. */
 static void change(const box *b, enum found found)
 {
     switch (found) {
@@ -126,8 +126,8 @@ static void prepare(history *out, const box *b, const struct scene *scene)
     out->num_fds = box_num_fds();
 }
 
-/* check_store holds that an open store fits the past: the secrets are kept
- * where they may be, and no run of a key comes again. */
+/* check_store checks that an open store fits the past: the secrets are kept if
+ * they may be, and no run of a key is used again. */
 static void check_store(const qcd_store *store, const char *row,
                         const history *past)
 {
@@ -153,8 +153,8 @@ static bool is_there(const box *b, const char *name)
     return image.is_there;
 }
 
-/* check_next_start holds that the folder can be opened after what happened,
- * that nothing is left of it, and that what was there once is kept. */
+/* check_next_start checks that the folder can be opened after what happened,
+ * that nothing is left over, and that former content is kept. */
 static void check_next_start(const box *b, const char *row, const history *past)
 {
     qcd_store *store = box_open(b, row);
@@ -167,7 +167,7 @@ static void check_next_start(const box *b, const char *row, const history *past)
                    box_is_same(b, past->aside, &past->secrets_file));
 }
 
-/* check_error holds what every error promises. */
+/* check_error checks what every error guarantees. */
 static void check_error(const box *b, const char *row, const char *call,
                         enum qcd_store_err err, const qcd_store *store,
                         const qcd_store_report *report, const history *past)
@@ -176,8 +176,8 @@ static void check_error(const box *b, const char *row, const char *call,
     CHECK(row, store == NULL);
     CHECK(row, strncmp(report->text, "cannot ", 7) == 0);
     CHECK(row, strstr(report->text, " /")); /* the file, or a parent of it */
-    /* What was there is there, by one name or the other.  Only what makes the
-     * last rename durable comes after it. */
+    /* What existed still exists, under one name or the other.  Only the step
+     * that makes the last rename durable comes after it. */
     CHECK(row, box_is_same(b, "secrets", &past->secrets_file) ||
                    strcmp(call, "fsync") == 0 ||
                    (past->aside != NULL &&
@@ -204,12 +204,12 @@ static void fail_each(const box *b, const struct scene *scene,
             CHECK(row, call != NULL);
             check_error(b, row, call, err, store, &report, &past);
         } else {
-            /* What was read is read: a late error does not matter.  Nor does
-             * the kind of the file system. */
+            /* What was read is valid: a late error does not matter.  Nor does
+             * the type of the file system. */
             CHECK(row, call == NULL || strcmp(call, "close") == 0 ||
                            strcmp(call, "fstatfs") == 0);
             check_store(store, row, &past);
-            past.aside = NULL; /* the next start has nothing to do with it */
+            past.aside = NULL; /* the next start is not affected by it */
             remember(&past, store);
             qcd_store_close(store);
         }
@@ -264,7 +264,7 @@ static void test_next_run_fails(void **state)
     qcd_store_close(store);
 }
 
-/* check_rotated holds that the newest secret, and it alone, is another. */
+/* check_rotated checks that only the newest secret is a different one. */
 static void check_rotated(const char *row, const qcd_secrets *now,
                           const qcd_secrets *before)
 {
@@ -307,7 +307,7 @@ static void test_rotate_fails(void **state)
     }
 }
 
-/* Killed at any moment: the old secrets, or the new one before them. */
+/* Killed at any time: the old secrets, or the new one before them. */
 static void test_rotate_killed(void **state)
 {
     const box *b = *state;
@@ -376,7 +376,7 @@ static void test_adopt_fails(void **state)
     }
 }
 
-/* Killed at any moment: still a copy, or adopted. */
+/* Killed at any time: still a copy, or adopted. */
 static void test_adopt_killed(void **state)
 {
     const box *b = *state;
@@ -496,8 +496,8 @@ static void test_short_transfers_and_signals(void **state)
     }
 }
 
-/* Each file is durable before it gets its name, each name before the next
- * file, and the run of a new key before that key. */
+/* Each file is durable before it gets its name, each name is durable before the
+ * next file, and the run of a new key before that key. */
 static void test_order_of_writes(void **state)
 {
     const box *b = *state;
@@ -513,8 +513,8 @@ static void test_order_of_writes(void **state)
     }
 }
 
-/* die_at opens the folder in a process that is killed before its n-th call,
- * and tells whether it was. */
+/* die_at opens the folder in a process that is killed before its n-th call, and
+ * tells whether it was killed. */
 static bool die_at(const box *b, size_t n)
 {
     pid_t pid = fork();

@@ -16,7 +16,7 @@ static struct {
     enum fault_mode mode;
     size_t n;
     size_t num_calls;
-    const char *first; /* that failed */
+    const char *first; /* the first call that failed */
     bool is_interrupted;
     bool is_held;
     char trace[1024];
@@ -76,8 +76,8 @@ static bool fails(const char *name, int why)
     return true;
 }
 
-/* is_interrupted tells whether a signal comes before this call: before every
- * other one, so that a second try gets through. */
+/* is_interrupted tells whether a signal arrives before this call: before every
+ * second one, so that a second try succeeds. */
 static bool is_interrupted(void)
 {
     if (fault.mode != FAULT_TRICKLE || fault.is_held) {
@@ -113,7 +113,7 @@ int __wrap_sys_open(int folder_fd, const char *name, int flags, mode_t mode)
     return __real_sys_open(folder_fd, name, flags, mode);
 }
 
-/* A close that fails has closed all the same. */
+/* A close that fails has closed the file nevertheless. */
 int __real_sys_close(int fd);
 int __wrap_sys_close(int fd);
 int __wrap_sys_close(int fd)
@@ -141,7 +141,7 @@ ssize_t __wrap_sys_read(int fd, void *out, size_t len)
     return __real_sys_read(fd, out, some_of(len));
 }
 
-/* A write that fails has written the half. */
+/* A write that fails has written half of the octets. */
 ssize_t __real_sys_write(int fd, const void *in, size_t len);
 ssize_t __wrap_sys_write(int fd, const void *in, size_t len);
 ssize_t __wrap_sys_write(int fd, const void *in, size_t len)

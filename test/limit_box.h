@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* limit_box.h: what the tests of src/limit.c share: a key, a clock, and
- * sources and SPIs by their number. */
+/* limit_box.h: shared by the tests of src/limit.c: a key, a clock, and sources
+ * and SPIs by number. */
 #ifndef QCD_LIMIT_BOX_H
 #define QCD_LIMIT_BOX_H
 
 #include "parts.h"
 #include "test.h"
 
-/* The clock's origin does not matter; this is no round number. */
+/* The origin of the clock does not matter; this is not a round number. */
 enum { START_MS = 123456789 };
 
 static uint8_t key[QCD_RANDOM_KEY_LEN];

@@ -72,7 +72,7 @@ static void print_row(const qcd_samap_row *row)
     printf("%s\n", inet_ntop(AF_INET, row->peer.octets, text, sizeof(text)));
 }
 
-/* The daemon's order: first the store, whose lock keeps others out. */
+/* The daemon's order: first the store, whose lock excludes others. */
 static qcd_store *start_run(const char *folder, uint8_t node, qcd_maker *maker)
 {
     const qcd_maker_settings maker_settings = {.node = node,

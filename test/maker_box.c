@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* maker_box.c: what the tests of src/maker.c share. */
+/* maker_box.c: shared by the tests of src/maker.c. */
 #include "maker_box.h"
 
 #include "ike.h"
@@ -247,7 +247,7 @@ size_t shown_first(const qcd_message *m, enum qcd_role role)
     return first;
 }
 
-/* ---- What no message can be made with ---- */
+/* ---- Arguments with which no message can be made ---- */
 
 static const message_row common_rows[] = {
     {"token of 15", 15, 0xff, 80, QCD_ERR_RANGE},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* maker_box.h: what the tests of src/maker.c share: a maker that has been
- * restarted, SPIs of every kind that it can meet, the messages that it makes,
- * and what they show. */
+/* maker_box.h: shared by the tests of src/maker.c: a maker that has been
+ * restarted, all kinds of SPIs that it may encounter, the messages that it
+ * makes, and what these show. */
 #ifndef QCD_MAKER_BOX_H
 #define QCD_MAKER_BOX_H
 
@@ -19,17 +19,17 @@ extern const qcd_address stranger;
 #define MAKER_TEST(test) cmocka_unit_test_setup(test, maker_set_up)
 
 /* maker_set_up makes `maker` a maker of node NODE whose process began with
- * FIRST_RUN and is in RUN, with all generations, and limits that are out of
- * the way. */
+ * FIRST_RUN and is in RUN.  It has all generations, and limits that are too
+ * high to matter. */
 int maker_set_up(void **state);
 
-/* set_limits begins the limits of all replies and of lost SAs again. */
+/* set_limits resets the limits of all replies and of lost SAs. */
 void set_limits(uint32_t rate, uint32_t burst, uint32_t rate_source);
 
-/* set_generations leaves `maker` the first `num` of its secrets. */
+/* set_generations reduces the secrets of `maker` to the first `num`. */
 void set_generations(size_t num);
 
-/* What an SPI is to `maker`.  A buried one is live but for the graveyard. */
+/* What an SPI is to `maker`.  A buried one is live except for the graveyard. */
 enum which {
     PEER,
     ZERO,
@@ -44,29 +44,30 @@ enum which {
 
 extern const char *const which_names[NUM_SPIS];
 
-/* spi_which is an SPI of that kind, always the same one. */
+/* spi_which returns an SPI of that kind, always the same one. */
 qcd_spi spi_which(enum which which);
 
-/* sealed is an SPI with the key of `maker`, of any origin. */
+/* sealed returns an SPI with the key of `maker`, of any origin. */
 qcd_spi sealed(uint8_t node, uint16_t run, uint32_t counter);
 
-/* dead_spi is number `n` of those that died with their run. */
+/* dead_spi returns number `n` of the SPIs that died with their run. */
 qcd_spi dead_spi(uint32_t n);
 
-/* spis_of are the SPIs of an SA in which `local` is ours and we have `role`. */
+/* spis_of returns the SPIs of an SA in which `local` is ours, in `role`. */
 qcd_spis spis_of(enum qcd_role role, qcd_spi local, qcd_spi remote);
 
-/* token_of is the maker's token of a generation, bound to `taker` if that is
- * not NULL. */
+/* token_of returns the maker's token of a generation, bound to `taker` unless
+ * that is NULL. */
 qcd_token token_of(const qcd_address *taker, size_t len, size_t generation,
                    const qcd_ike_sa *sa);
 
-/* dead_request is the header of a request of the original initiator, for an SA
- * that died with its run. */
+/* dead_request returns the header of a request of the original initiator, for
+ * an SA that died with its run. */
 qcd_header dead_request(void);
 
-/* datagram writes `h` and `len` - 28 octets after it, those of `body` first;
- * with NULL, an Encrypted payload that fills the message.  free() it. */
+/* datagram writes `h` and `len` - 28 octets after it, beginning with those of
+ * `body`.  If that is NULL, it writes an Encrypted payload that fills the
+ * message.  free() the result. */
 uint8_t *datagram(const qcd_header *h, const void *body, size_t body_len,
                   size_t len);
 
@@ -74,8 +75,8 @@ uint8_t *datagram(const qcd_header *h, const void *body, size_t body_len,
 enum qcd_judgement judge_request(qcd_header *out, const uint8_t *in,
                                  size_t in_len);
 
-/* judge_header judges a request of `len` octets with the header `h`, which an
- * Encrypted payload fills. */
+/* judge_header judges a request of `len` octets with the header `h`, filled by
+ * an Encrypted payload. */
 enum qcd_judgement judge_header(qcd_header *out, const qcd_header *h,
                                 size_t len);
 
@@ -85,12 +86,12 @@ enum qcd_err reply(qcd_datagram *out, const qcd_header *request,
                    const qcd_address *taker, uint8_t token_len,
                    uint64_t now_ms);
 
-/* lost_in is a child of an SA that died with its run, and in which we had
+/* lost_in returns a child of an SA that died with its run, and in which we had
  * `role`. */
 qcd_lost lost_in(enum qcd_role role);
 
-/* tell builds the message for a lost SA to `taker`, NULL where tokens are not
- * bound, for a packet of `packet_len` octets, NOT_ASKED for none. */
+/* tell builds the message for a lost SA to `taker`, NULL if tokens are not
+ * bound, for a packet of `packet_len` octets, NOT_ASKED for no packet. */
 #define NOT_ASKED SIZE_MAX
 enum qcd_err tell(qcd_datagram *out, const qcd_lost *lost,
                   const qcd_address *taker, uint8_t token_len,
@@ -99,24 +100,24 @@ enum qcd_err tell(qcd_datagram *out, const qcd_lost *lost,
 /* shows tells whether the octets of `token` are in the message. */
 bool shows(const qcd_datagram *out, const qcd_token *token);
 
-/* shown_first checks that behind its first token `m` shows the newest of the
- * other generations in their order, and returns the first one's generation. */
+/* shown_first checks that after its first token, `m` shows the newest of the
+ * other generations in order.  It returns the generation of the first token. */
 size_t shown_first(const qcd_message *m, enum qcd_role role);
 
-/* message_row is what a message is made with, and what comes of it. */
+/* message_row has the arguments for a message, and the expected result. */
 typedef struct message_row {
     const char *name;
     uint8_t token_len;
     uint8_t address_len; /* 0xff: not bound */
-    size_t asked_len;    /* of what the message answers */
+    size_t asked_len;    /* of what the message replies to */
     enum qcd_err want;
 } message_row;
 
 typedef enum qcd_err make_message(qcd_datagram *out, const qcd_address *taker,
                                   uint8_t token_len, size_t asked_len);
 
-/* check_messages makes a message for each row, and for the rows that are the
- * same for every kind of message. */
+/* check_messages makes a message for each row, and for the rows that all kinds
+ * of messages have in common. */
 void check_messages(make_message *make, const message_row *rows, size_t num);
 
 #endif

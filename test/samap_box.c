@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* samap_box.c: what the tests of the SA map share. */
+/* samap_box.c: shared by the tests of the SA map. */
 #include "samap_box.h"
 
 #include <unistd.h>

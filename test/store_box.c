@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* store_box.c: what the tests of the store share. */
+/* store_box.c: shared by the tests of the store. */
 #include "store_box.h"
 
 #include <dirent.h>
@@ -55,8 +55,7 @@ int box_setup(void **state)
     return 0;
 }
 
-/* remove_all removes `path`, and what is in it and in folders in it, whatever
- * their modes. */
+/* remove_all removes `path` with everything in it, whatever the modes. */
 static void remove_all(const char *path, int depth)
 {
     struct stat st;
@@ -255,7 +254,7 @@ void box_copy(const box *b, const char *name)
     (void)snprintf(old, sizeof(old), "%s.orig", path);
     box_save(&image, b, name);
     assert_true(image.is_there);
-    assert_int_equal(rename(path, old), 0); /* its inode is not free yet */
+    assert_int_equal(rename(path, old), 0); /* its inode must stay in use */
     box_restore(b, name, &image);
     assert_int_equal(unlink(old), 0);
 }
@@ -325,7 +324,7 @@ void box_kill(pid_t pid, uint64_t after_ns)
     (void)nanosleep(&moment, NULL);
     assert_int_equal(kill(pid, SIGKILL), 0);
     assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFSIGNALED(status)); /* else it had met an error */
+    assert_true(WIFSIGNALED(status)); /* otherwise it had an error */
 }
 
 size_t box_num_fds(void)

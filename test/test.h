@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test.h: what the unit tests share: checks that name the failing row of
- * a table, octets written as hex, octets that look random and are the same in
+/* test.h: shared by the unit tests: checks that name the failing row of a
+ * table, octets written as hex, octets that look random and are the same in
  * every run, and copies whose end a sanitizer guards. */
 #ifndef QCD_TEST_H
 #define QCD_TEST_H
@@ -73,9 +73,9 @@ static inline uint8_t hex_digit(char c)
     return 0;
 }
 
-/* unhex decodes `hex`, two lower-case digits an octet, into `out` with room for
- * `cap` octets, and returns their number.  The test fails on any other
- * character, half an octet, and more than `cap`. */
+/* unhex decodes `hex`, two lower-case digits for an octet, into `out` with room
+ * for `cap` octets, and returns their number.  The test fails on any other
+ * character, on half an octet, and on more than `cap` octets. */
 static inline size_t unhex(void *out, size_t cap, const char *hex)
 {
     uint8_t *o = out;
@@ -105,7 +105,7 @@ static inline void check_hex(const char *row, const char *what, const void *got,
               __LINE__)
 #define CHECK_OCTETS(row, got, want, len)                                      \
     check_octets((row), #got, (got), (want), (len), __FILE__, __LINE__)
-/* CHECK_HEX: the `len` octets at `got` are those of a hex string. */
+/* CHECK_HEX: the `len` octets at `got` equal those of a hex string. */
 #define CHECK_HEX(row, got, len, hex)                                          \
     check_hex((row), #got, (got), (len), (hex), __FILE__, __LINE__)
 /* CHECK_ZERO: on error every output is all zero. */
@@ -125,7 +125,7 @@ static inline bool is_zero(const void *p, size_t len)
     return true;
 }
 
-/* dirty fills an output, so that what a call leaves there is seen. */
+/* dirty fills an output, so that what a call leaves unset is seen. */
 static inline void dirty(void *p, size_t len)
 {
     memset(p, 0xa5, len);
@@ -160,8 +160,8 @@ static inline void count_up(void *out, uint8_t first, size_t len)
     }
 }
 
-/* copy_exact copies `len` octets to memory of just that size, so that a read
- * behind their end is seen by AddressSanitizer and valgrind.  free() it. */
+/* copy_exact copies `len` octets to memory of exactly that size, so that
+ * AddressSanitizer and valgrind see a read beyond the end.  free() it. */
 static inline uint8_t *copy_exact(const void *in, size_t len)
 {
     uint8_t *p = malloc(len > 0 ? len : 1);

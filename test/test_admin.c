@@ -11,7 +11,7 @@
 
 /* ---- Adopting ----------------------------------------------------------- */
 
-/* move puts copies in the place of both files, as on another disk. */
+/* move replaces both files by copies, as on another disk. */
 static void move(const box *b)
 {
     box_copy(b, "run");
@@ -65,7 +65,7 @@ static void test_adopt(void **state)
     }
 }
 
-/* What was set aside by a first start that nobody wanted comes back by hand. */
+/* Secrets that an unwanted first start set aside are restored by hand. */
 static void test_adopt_after_a_start(void **state)
 {
     const box *b = *state;
@@ -100,7 +100,7 @@ static void test_adopt_refused(void **state)
     assert_int_equal(qcd_store_adopt(&report, b->folder, &box_machine),
                      QCD_STORE_ERR_MISSING);
     assert_non_null(strstr(report.text, "there is no folder "));
-    assert_int_equal(box_mode(b->folder), 0); /* and none is made */
+    assert_int_equal(box_mode(b->folder), 0); /* and none is created */
 
     assert_int_equal(mkdir(b->folder, 0700), 0);
     assert_int_equal(qcd_store_adopt(&report, b->folder, &box_machine),
@@ -176,7 +176,7 @@ static void test_share(void **state)
     memcpy(shared.taken, own.taken, sizeof(own.taken));
     assert_memory_equal(&shared, &own, sizeof(own));
 
-    /* Without a run the next start makes another key. */
+    /* Without a run file, the next start makes another key. */
     box_remove(b, "run");
     assert_int_equal(qcd_store_share(&shared, &report, b->folder, &box_machine),
                      QCD_STORE_ERR_MISSING);
@@ -184,7 +184,7 @@ static void test_share(void **state)
     assert_true(is_zero(&shared, sizeof(shared)));
 }
 
-/* Each number under which the key was used is another one's for ever. */
+/* Each number under which the key was used is taken for ever. */
 static void test_share_all_numbers(void **state)
 {
     const box *b = *state;
@@ -194,7 +194,7 @@ static void test_share_all_numbers(void **state)
     for (size_t i = 0; i < NUM_ROWS(nodes); i++) {
         assert_int_equal(box_start(&report, b, &box_machine, nodes[i]),
                          QCD_STORE_OK);
-        if (nodes[i] == 255) { /* a number outlives an adoption, too */
+        if (nodes[i] == 255) { /* a number also outlives an adoption */
             move(b);
             assert_int_equal(qcd_store_adopt(&report, b->folder, &box_machine),
                              QCD_STORE_OK);
@@ -207,7 +207,7 @@ static void test_share_all_numbers(void **state)
     }
 }
 
-/* A copy doesn't know what numbers the gateway had since. */
+/* A copy doesn't know which numbers the gateway has had since. */
 static void test_share_refused(void **state)
 {
     const box *b = *state;
@@ -224,7 +224,7 @@ static void test_share_refused(void **state)
                      QCD_STORE_ERR_MISSING);
 }
 
-/* second makes another folder beside that of the box. */
+/* second makes another folder beside the one of the box. */
 static box second(const box *b)
 {
     box other = *b;
@@ -239,7 +239,7 @@ static enum qcd_store_err open_node(const box *b, qcd_store_report *report,
     return box_start(report, b, &box_other_machine, node);
 }
 
-/* share shares the secrets of a folder, on whatever machine that is. */
+/* share shares the secrets of a folder, on whatever machine. */
 static void share(qcd_secrets *out, const box *b)
 {
     qcd_store_report report;
@@ -272,7 +272,7 @@ static void test_import(void **state)
     assert_non_null(strstr(report.text, "/second/secrets"));
     assert_true(box_holds(&b, ALL_FILES));
 
-    /* RFC 6290 section 9.2: the other one's number, never. */
+    /* RFC 6290 section 9.2: never the number of the other gateway. */
     box_image secrets;
     box_save(&secrets, &b, "secrets");
     assert_int_equal(open_node(&b, &report, BOX_NODE), QCD_STORE_ERR_NODE);
@@ -283,7 +283,7 @@ static void test_import(void **state)
                          node == BOX_NODE ? QCD_STORE_ERR_NODE : QCD_STORE_OK);
     }
 
-    /* The key is kept: the two open each other's SPIs. */
+    /* The key is kept: each opens the SPIs of the other. */
     qcd_secrets of_b;
     box_secrets(&of_b, &b);
     assert_memory_equal(of_b.seal_key, of_a.seal_key, QCD_SEAL_KEY_LEN);
@@ -292,7 +292,7 @@ static void test_import(void **state)
     qcd_store_close(store);
 }
 
-/* A new sealing key is ours alone: every number is free again. */
+/* Nobody else has a new sealing key: every number is free again. */
 static void test_new_key_frees_the_numbers(void **state)
 {
     const box *a = *state;
@@ -334,7 +334,7 @@ static void test_import_refused(void **state)
     assert_true(box_is_same(&b, "run", &run));
 }
 
-/* Where the secrets were moved away, what is left is of no use. */
+/* If the secrets were moved away, the rest is useless. */
 static void test_import_over_an_old_run(void **state)
 {
     const box *a = *state;
@@ -380,7 +380,7 @@ static void test_import_again(void **state)
     assert_non_null(strstr(report.text, "/second/secrets were renewed"));
     assert_true(box_is_same(&b, "run", &run));
 
-    /* A's three, and the one that only B had. */
+    /* The three of A, and the one that only B had. */
     box_secrets(&of_b, &b);
     assert_int_equal(of_b.num_generations, 4);
     assert_memory_equal(of_b.generations, of_a.generations, 3 * QCD_SECRET_LEN);
@@ -388,7 +388,7 @@ static void test_import_again(void **state)
                         QCD_SECRET_LEN);
     assert_memory_equal(of_b.machine, before.machine, sizeof(before.machine));
 
-    /* And back: each knows the other's number, and not its own, as taken. */
+    /* And back: each considers the other's number taken, but not its own. */
     assert_int_equal(pass_on(&b, a, &box_machine, &report), QCD_STORE_OK);
     box_secrets(&of_a, a);
     assert_memory_equal(of_a.generations, of_b.generations,
@@ -402,7 +402,7 @@ static void test_import_again(void **state)
                      QCD_STORE_OK);
 }
 
-/* What came from another machine stays what it is: importing is no adopting. */
+/* Imported secrets of another machine stay that: importing does not adopt. */
 static void test_import_again_is_no_adoption(void **state)
 {
     const box *a = *state;
@@ -415,7 +415,7 @@ static void test_import_again_is_no_adoption(void **state)
     assert_non_null(strstr(report.text, "run was written on another machine"));
 }
 
-/* A number that we had and gave up is ours still, when it comes back. */
+/* A number that we had and gave up is still ours when it returns. */
 static void test_own_numbers_come_back(void **state)
 {
     const box *a = *state;
@@ -469,7 +469,7 @@ static void test_folder_of_another_user(void **state)
         assert_int_equal(lstat(path, &st), 0);
         CHECK_INT(names[i], st.st_uid, OTHER_USER);
     }
-    assert_int_equal(access(b->folder, R_OK), 0); /* root is root again */
+    assert_int_equal(access(b->folder, R_OK), 0); /* root again */
 }
 
 int main(void)

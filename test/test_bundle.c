@@ -45,7 +45,7 @@ static enum qcd_store_err try_open(qcd_secrets *out, qcd_store_report *report,
     return bundle_open(out, report, text, PHRASE, strlen(PHRASE));
 }
 
-/* unwrap takes the frame out of a text, and wrap makes a text of it again. */
+/* unwrap removes the frame of a text, and wrap makes a text of it again. */
 static size_t unwrap(keyfile_body *out, const char *text)
 {
     uint8_t frame[KEYFILE_MAX];
@@ -84,7 +84,7 @@ static void test_there_and_back(void **state)
         seal(text, &secrets);
         assert_int_equal(try_open(&again, &report, text), QCD_STORE_OK);
         assert_memory_equal(&again, &secrets, sizeof(secrets));
-        seal(other, &secrets); /* salt and nonce are never the same */
+        seal(other, &secrets); /* salt and nonce always differ */
         assert_string_not_equal(text, other);
     }
 }
@@ -155,7 +155,8 @@ static void test_pasted(void **state)
     assert_memory_equal(&again, &secrets, sizeof(secrets));
 }
 
-/* Every change of a character in the text is told from a wrong passphrase. */
+/* Every change of a character is reported differently from a wrong
+ * passphrase. */
 static void test_damaged(void **state)
 {
     (void)state;
@@ -217,7 +218,7 @@ static void test_no_text(void **state)
     free(big);
 }
 
-/* A frame that is whole, with a body that somebody changed. */
+/* An intact frame with a body that somebody changed. */
 static const struct {
     const char *name;
     size_t offset;
@@ -272,7 +273,7 @@ static void test_forged(void **state)
     }
 }
 
-/* seal_plain makes a text by the rules, of any octets. */
+/* seal_plain makes a text of any octets, by the rules. */
 static void seal_plain(char out[BUNDLE_TEXT_MAX], const uint8_t *plain,
                        size_t len)
 {

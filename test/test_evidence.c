@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_evidence.c: src/evidence.c. RFC 6290 section 9.2 hangs on it. */
+/* test_evidence.c: src/evidence.c.  RFC 6290 section 9.2 depends on it. */
 #include "test.h"
 
 #include "parts.h"
@@ -7,7 +7,7 @@
 enum { NODE = 7, FIRST_RUN = 10, RUN = 12 };
 
 /* What an SPI can be to a process of node 7 that began with run 10 and is in
- * run 12, and what follows for an SA whose local SPI it is. */
+ * run 12, and what follows for an SA with that local SPI. */
 enum kind { SEALED, SEALED_BY_OTHER_KEY, RANDOM, ZERO };
 
 static const struct spi_row {
@@ -121,8 +121,8 @@ static void check_weigh(const struct spi_row *i, const struct spi_row *r,
     CHECK_INT(local->name, weigh(&h, &seal, &mint, true), local->want_buried);
 }
 
-/* Each kind of SPI against each, with every value of the flags that matters:
- * the SPI that the I flag calls ours decides, whatever the other one is. */
+/* Each kind of SPI with each other one, with every relevant value of the flags.
+ * The SPI that the I flag calls ours decides, whatever the other one is. */
 static void test_every_pair_in_every_role(void **state)
 {
     static const uint8_t flags[] = {0x00, 0x08, 0xf7, 0xff, 0x20, 0x28};
@@ -137,7 +137,7 @@ static void test_every_pair_in_every_role(void **state)
     }
 }
 
-/* Around the bounds of the runs, each run for itself. */
+/* Around the bounds of the runs, each run separately. */
 static void test_every_run(void **state)
 {
     const qcd_seal seal = make_seal(1);
@@ -157,7 +157,7 @@ static void test_every_run(void **state)
 }
 
 /* RFC 6290 section 9.2, in numbers: whatever is done to the header of a live
- * SA, the graveyard being asked, there is no evidence against that SA. */
+ * SA, with the graveyard in use, there is no evidence against that SA. */
 static void test_random_headers_are_no_evidence(void **state)
 {
     const qcd_seal seal = make_seal(1);
@@ -174,7 +174,7 @@ static void test_random_headers_are_no_evidence(void **state)
 
         random_octets(&random, &h, sizeof(h));
         if (weigh(&h, &seal, &mint, false) != QCD_EVIDENCE_NONE) {
-            num_earlier++; /* a guess of one in 2^27 */
+            num_earlier++; /* a guess with a chance of one in 2^27 */
         }
         h.flags |= QCD_FLAG_INITIATOR;
         h.spis.responder = spi;
@@ -187,7 +187,7 @@ static void test_random_headers_are_no_evidence(void **state)
     assert_int_equal(num_earlier, 0);
 }
 
-/* A state that was never set up proves nothing. */
+/* A state that was never initialized proves nothing. */
 static void test_zero_state_is_no_evidence(void **state)
 {
     const qcd_mint mint = {0};
@@ -209,8 +209,8 @@ static void test_zero_state_is_no_evidence(void **state)
 
 /* ---- What a map names as lost, RFC 6290 section 8.2 ---- */
 
-/* Each kind of SPI against each, in each role and in what is none: an earlier
- * run of ours, and a peer's SPI that is one. */
+/* Each kind of SPI with each other one, in each role and with invalid roles.
+ * Evidence needs an earlier run of ours, and a valid SPI of the peer. */
 static void test_lost_of_every_pair(void **state)
 {
     static const unsigned roles[] = {0, 1, 2, 3, 255, UINT32_MAX};
@@ -374,7 +374,7 @@ static void test_fifth_grave_of_a_set_replaces_the_first(void **state)
     }
 }
 
-/* Buried twice, it takes one grave: nobody is driven out by repetition. */
+/* An SA buried twice uses one grave: repetition displaces nobody. */
 static void test_buried_twice(void **state)
 {
     (void)state;
@@ -392,8 +392,8 @@ static void test_buried_twice(void **state)
     }
 }
 
-/* What the peer chose does not steer where an SA is buried: a peer with one
- * dead SA of ours fills one set with it, however many SPIs it invents. */
+/* The SPI of the peer does not influence where an SA is buried.  A peer with
+ * one dead SA of ours fills one set with it, however many SPIs it invents. */
 static void test_remote_spi_does_not_steer(void **state)
 {
     const qcd_spis victim = sa(9, 1);
@@ -410,7 +410,7 @@ static void test_remote_spi_does_not_steer(void **state)
     assert_true(holds(victim, QCD_INITIATOR));
 }
 
-/* RFC 6290 section 6: a standby answers for the nodes that it takes over, and
+/* RFC 6290 section 6: a standby replies for the nodes that it takes over, and
  * only at the address that the active gateway holds. */
 static const struct takeover_row {
     const char *name;
@@ -507,7 +507,7 @@ static void test_takeover(void **state)
     }
 }
 
-/* With sealed SPIs, most of the last thousand dead are found. */
+/* With sealed SPIs, most of the last thousand dead ones are found. */
 static void test_keeps_the_recently_dead(void **state)
 {
     const qcd_seal seal = make_seal(1);

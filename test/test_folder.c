@@ -44,7 +44,7 @@ static void test_makes_folders_whatever_the_umask(void **state)
     }
 }
 
-/* `make` is what is there before; `path` is below the root of the test. */
+/* `make` is what exists before; `path` is below the root of the test. */
 enum make { NOTHING, PLAIN_FILE, LINK_TO_FOLDER, DANGLING_LINK };
 
 static const struct {
@@ -155,7 +155,7 @@ static void test_long_paths(void **state)
 static const struct {
     const char *name;
     mode_t root;
-    mode_t folder; /* 0: there is none yet */
+    mode_t folder; /* 0: it does not exist yet */
     enum qcd_store_err want;
     const char *text;
 } modes[] = {
@@ -194,7 +194,7 @@ static void test_modes(void **state)
     }
 }
 
-/* As an ordinary user the system refuses what root may. */
+/* The system refuses an ordinary user what root may do. */
 static void test_no_right(void **state)
 {
     const box *b = *state;

@@ -113,7 +113,7 @@ static void test_write_undoes_read(void **state)
     }
 }
 
-/* Only the I flag counts: R and whatever is reserved change nothing. */
+/* Only the I flag counts: R and the reserved bits change nothing. */
 static void test_local_role_of_all_flags(void **state)
 {
     (void)state;

@@ -37,7 +37,7 @@ static void test_known_answers(void **state)
     }
 }
 
-/* One key serves many threads: it stays what it was. */
+/* One key serves many threads: it is not changed. */
 static void test_digest_leaves_the_key(void **state)
 {
     uint8_t first[HMAC_LEN];

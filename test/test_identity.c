@@ -72,7 +72,7 @@ static void test_rows(void **state)
     }
 }
 
-/* Nothing that stands there may hold up the daemon. */
+/* A file of any type must not block the daemon. */
 static void test_no_regular_file(void **state)
 {
     const box *b = *state;
@@ -115,14 +115,14 @@ static void test_digest(void **state)
     identity_digest(other, &box_no_machine);
     assert_true(is_zero(other, sizeof(other)));
 
-    /* What is behind the end of the octets does not count. */
+    /* Octets after the end do not count. */
     qcd_store_identity longer = box_machine;
     longer.octets[3] = 'x';
     identity_digest(other, &longer);
     assert_memory_equal(one, other, sizeof(one));
 }
 
-/* Whatever is wrong with the product's UUID, it stops nobody. */
+/* An invalid product UUID of any kind stops nobody. */
 static void test_product(void **state)
 {
     const box *b = *state;
@@ -178,7 +178,7 @@ static void test_same_machine(void **state)
         CHECK(box_pairs[i].name,
               !box_pairs[i].is_same || identity_is_same(&now, &then));
     }
-    /* What was known once is not forgotten while it is hidden. */
+    /* What was known once is remembered while it is hidden. */
     identity_print known;
     identity_print hidden;
     identity_print other;

@@ -28,7 +28,7 @@ static void body_of(keyfile_body *out, size_t len)
     count_up(out->octets, 1, len);
 }
 
-/* sign makes the checksum at the end of a frame right again. */
+/* sign makes the checksum at the end of a frame valid again. */
 static void sign(uint8_t *frame, size_t len)
 {
     struct sha256_ctx sha;
@@ -60,7 +60,7 @@ static void test_frame_there_and_back(void **state)
     }
 }
 
-/* Frames with one thing wrong and the checksum right. */
+/* Frames with one error and a valid checksum. */
 static const struct {
     const char *name;
     size_t offset;
@@ -140,7 +140,7 @@ static void test_every_cut_and_every_bit(void **state)
     }
 }
 
-/* open_folder opens the folder of the box, and makes it. */
+/* open_folder creates and opens the folder of the box. */
 static void open_folder(folder *dir, const box *b)
 {
     qcd_store_report report;
@@ -192,7 +192,7 @@ static void test_leftover_does_not_hinder(void **state)
     folder_close(&dir);
 }
 
-/* A name may be anything but a regular file. */
+/* A name may belong to anything but a regular file. */
 enum thing { LINK, FOLDER, FIFO, SOCKET };
 
 static void make_socket(const box *b)

@@ -23,7 +23,7 @@ static bool pass_lost(uint64_t spi, bool is_known, uint64_t ms)
 
 static const struct {
     const char *name;
-    bool was_known; /* to whom the last answer went, at 0 */
+    bool was_known; /* whether the peer got the last reply, at 0 */
     bool is_known;
     uint64_t ms;
     bool want;
@@ -65,7 +65,7 @@ static void test_zero_lost_limit(void **state)
     assert_false(pass_lost(1, true, 5000));
 }
 
-/* A clock that stumbles gives no second answer. */
+/* A clock that goes back yields no second reply. */
 static void test_lost_sa_and_earlier_time(void **state)
 {
     (void)state;
@@ -79,7 +79,7 @@ static void test_lost_sa_and_earlier_time(void **state)
 }
 
 /* A stranger who repeats a peer's packets a thousand times a second delays the
- * answer to the peer by a second at the most, and never gets in before it. */
+ * reply to the peer by at most a second, and never gets one before it. */
 static void test_strangers_do_not_starve_the_peer(void **state)
 {
     unsigned num_peer = 0;
@@ -96,7 +96,8 @@ static void test_strangers_do_not_starve_the_peer(void **state)
     assert_in_range(num_peer, 18, 19);
 }
 
-/* As many as are answered in a second by default hardly share all cells. */
+/* The number of SAs that is told in a second by default hardly shares all
+ * cells. */
 static void test_many_lost_sas(void **state)
 {
     unsigned num_passed = 0;

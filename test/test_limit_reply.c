@@ -81,8 +81,8 @@ static const struct {
     {"rate 4", 4, 4},        {"prime", 4999, 4999},
 };
 
-/* New ones and repeaters together get all that is allowed and no more, in
- * every prefix of the time. */
+/* New peers and repeated requests together get everything that is allowed and
+ * no more, in every prefix of the time. */
 static void test_total_of_replies(void **state)
 {
     (void)state;
@@ -137,8 +137,8 @@ static void test_replies_to_one_source(void **state)
     assert_int_equal(num_passed, 10 + 2999 / 100);
 }
 
-/* Where the peers of many lost SAs are, each SA is answered once, beside what
- * the source may have, and however fast the others come back. */
+/* At the known address of the peers of many lost SAs, each SA gets one reply in
+ * addition to the limit of the source, however fast the others return. */
 static void test_replies_to_a_shared_source(void **state)
 {
     enum { NUM_SAS = 400, RATE_SOURCE = 10 };
@@ -153,7 +153,7 @@ static void test_replies_to_a_shared_source(void **state)
     }
 }
 
-/* What all may have together bounds this as well; a rate of 0 does. */
+/* The limit of all sources together also bounds this; so does a rate of 0. */
 static void test_shared_source_and_the_total(void **state)
 {
     unsigned num_passed = 0;
@@ -169,7 +169,7 @@ static void test_shared_source_and_the_total(void **state)
 }
 
 /* A stranger has seen one pair of SPIs and forges the peers' address, before
- * them and all the time: each of the others is answered all the same. */
+ * them and continuously.  Each of the others gets its reply nevertheless. */
 static void test_forger_at_a_shared_source(void **state)
 {
     unsigned num_forged = 0;
@@ -185,7 +185,8 @@ static void test_forger_at_a_shared_source(void **state)
     assert_in_range(num_forged, 10, 11 + 2999 / 100);
 }
 
-/* Nor does he use it up who has seen all SPIs, and asks from elsewhere. */
+/* Nor does a stranger use them up who knows all SPIs and asks from
+ * elsewhere. */
 static void test_forger_elsewhere(void **state)
 {
     (void)state;
@@ -198,7 +199,7 @@ static void test_forger_elsewhere(void **state)
     }
 }
 
-/* An SA has its turn again when it was not answered for a minute. */
+/* An SA gets another turn after a minute without a reply. */
 static void test_turn_at_a_shared_source_comes_back(void **state)
 {
     (void)state;
@@ -211,13 +212,13 @@ static void test_turn_at_a_shared_source_comes_back(void **state)
     }
 }
 
-/* Peers that ask for the first time, each for an SA of its own. */
+/* Peers that ask for the first time, each about its own SA. */
 typedef struct newcomers {
     uint32_t num;
     uint32_t num_helped;
 } newcomers;
 
-/* One more asks; returns true if it is answered. */
+/* Another one asks; returns true if it gets a reply. */
 static bool ask_as_newcomer(newcomers *n, uint64_t spi, uint64_t now_ms)
 {
     bool is_helped = pass(0xc0000000 + n->num, spi, now_ms);
@@ -227,15 +228,16 @@ static bool ask_as_newcomer(newcomers *n, uint64_t spi, uint64_t now_ms)
     return is_helped;
 }
 
-/* All but at most one in `part` were answered: a filter that is nearly full
- * takes a few of them for known. */
+/* All but at most one in `part` got a reply: a filter that is nearly full takes
+ * a few of them for known. */
 static void check_helped(const newcomers *n, uint32_t part)
 {
     assert_in_range(n->num_helped, n->num - n->num / part, n->num);
 }
 
-/* `num` requests at one time for eight SAs, each from one of the sources that
- * differ from `source` in the bits of `mask`; returns how many are answered. */
+/* `num` requests at one time about eight SAs, each from one of the sources that
+ * differ from `source` in the bits of `mask`.  Returns the number of
+ * replies. */
 static unsigned flood(uint64_t *random, uint32_t source, uint32_t mask, int num,
                       uint64_t now_ms)
 {
@@ -249,8 +251,8 @@ static unsigned flood(uint64_t *random, uint32_t source, uint32_t mask, int num,
     return num_passed;
 }
 
-/* 20,000 a second for `num_ms`, and a newcomer each 50 ms, all of which must
- * keep to the total; returns the newcomers. */
+/* 20,000 a second for `num_ms`, and a newcomer every 50 ms.  All replies must
+ * keep to the total.  Returns the newcomers. */
 static newcomers flood_and_ask(uint64_t random, uint32_t source, uint32_t mask,
                                unsigned num_ms)
 {
@@ -270,9 +272,9 @@ static newcomers flood_and_ask(uint64_t random, uint32_t source, uint32_t mask,
     return peers;
 }
 
-/* RFC 6290 section 8.1.  20,000 a second from 65,536 addresses that know
- * a few SAs, for a minute: the total is kept, and each new peer, which asks
- * for the first time for an SA of its own, is answered at once. */
+/* RFC 6290 section 8.1. 20,000 a second from 65,536 addresses that know a few
+ * SAs, for a minute.  The total is kept, and each new peer, which asks for the
+ * first time about its own SA, gets its reply at once. */
 static void test_flood_from_many_sources(void **state)
 {
     (void)state;
@@ -280,8 +282,8 @@ static void test_flood_from_many_sources(void **state)
     check_helped(&peers, 20);
 }
 
-/* The same from all addresses there are: those who flood are always new
- * sources, but ask for SAs that were heard. */
+/* The same from all possible addresses: the flood always has new sources, but
+ * asks about SAs that were heard. */
 static void test_flood_from_random_sources(void **state)
 {
     (void)state;
@@ -289,8 +291,9 @@ static void test_flood_from_random_sources(void **state)
     check_helped(&peers, 10);
 }
 
-/* What was not answered is not charged to its source: a flood that would fill
- * every cell of the sketch if it were, 200,000 a second, holds nobody back. */
+/* A request without a reply is not charged to its source.  A flood of 200,000 a
+ * second, which would otherwise fill every cell of the sketch, delays
+ * nobody. */
 static void test_flood_does_not_fill_the_sketch(void **state)
 {
     uint64_t random = 3;
@@ -307,8 +310,8 @@ static void test_flood_does_not_fill_the_sketch(void **state)
     check_helped(&peers, 10);
 }
 
-/* A source that is over its own limit makes no SA known, so it cannot make old
- * hands of those who own them. */
+/* A source over its own limit makes no SA known, so it cannot make the owners
+ * of these SAs appear to have asked before. */
 static void test_loud_source_makes_nothing_heard(void **state)
 {
     (void)state;
@@ -320,10 +323,10 @@ static void test_loud_source_makes_nothing_heard(void **state)
     assert_int_equal(reply_limit.heard_sources.num_items, 1);
 }
 
-/* Sources are forged without end, dead SAs are not.  Those who flood, 200,000
- * a second from everywhere, and know 800 of them, ask for one each 2 ms: their
- * sources must not drive out the SAs that were heard, which would pass for
- * newcomers in each turn. */
+/* Forged sources are unlimited, dead SAs are not.  A flood of 200,000 a second
+ * from everywhere knows 800 of them and asks about one every 2 ms.  Its sources
+ * must not displace the SAs that were heard, which would otherwise count as new
+ * in each turn. */
 static void test_forged_sources_do_not_make_sas_new(void **state)
 {
     uint64_t random = 5;
@@ -345,7 +348,7 @@ static void test_forged_sources_do_not_make_sas_new(void **state)
     check_helped(&peers, 10);
 }
 
-/* Many SAs asked for by few: a peer from elsewhere is a new source. */
+/* Few peers ask about many SAs: a peer from elsewhere is a new source. */
 static void test_flood_for_many_sas(void **state)
 {
     uint64_t random = 4;
@@ -366,7 +369,7 @@ static void test_flood_for_many_sas(void **state)
     check_helped(&peers, 10);
 }
 
-/* Who asks again is no newcomer, until it was not heard for a minute. */
+/* A repeated request is not a new one until a minute has passed without any. */
 static void test_heard_fades(void **state)
 {
     (void)state;
@@ -386,8 +389,8 @@ static void test_heard_fades(void **state)
     }
 }
 
-/* Two threads that read the clock and then wait for each other come with
- * a time that is a little earlier: nothing is forgotten for that. */
+/* Two threads that read the clock and then wait for each other arrive with a
+ * time that is slightly earlier: nothing is forgotten because of that. */
 static void test_clock_that_stumbles(void **state)
 {
     (void)state;

@@ -44,8 +44,8 @@ static const struct {
     {"999999 a second", 999999, 11000, 20},
 };
 
-/* In every prefix of the time no more than rate * t and the first burst pass,
- * and not much less. */
+/* In every prefix of the time, rate * t and the first burst pass at most, and
+ * not much less. */
 static void test_rate_of_a_source(void **state)
 {
     const qcd_address a = v4(1);
@@ -69,7 +69,7 @@ static void test_rate_of_a_source(void **state)
     }
 }
 
-/* At one instant just the burst passes, however often it is tried. */
+/* At one instant only the burst passes, however often it is tried. */
 static void test_burst_of_a_source(void **state)
 {
     static const uint32_t bursts[] = {1, 2, 3, 10, 100, 1000, 9999};
@@ -105,7 +105,7 @@ static void test_rate_bounds(void **state)
     assert_int_equal(verify_limit_init(&verify_limit, 1, QCD_RATE_MAX + 1, key),
                      QCD_ERR_RANGE);
     assert_true(is_zero(&verify_limit, sizeof(verify_limit)));
-    /* All zero is the state that lets nothing pass. */
+    /* The state of all zeros lets nothing pass. */
     assert_false(source_pass(&a, START_MS));
 }
 
@@ -117,7 +117,7 @@ static qcd_address with_bit(const qcd_address *base, unsigned bit)
     return a;
 }
 
-/* An IPv4 address and an IPv6 /64 is one source. */
+/* An IPv4 address is one source, and so is an IPv6 /64. */
 static void test_what_one_source_is(void **state)
 {
     const qcd_address base4 = v4(0xc0000201);
@@ -139,7 +139,7 @@ static void test_what_one_source_is(void **state)
 
         assert_true(source_pass(&a, START_MS));
     }
-    qcd_address tail = base4; /* octets beyond len are not looked at */
+    qcd_address tail = base4; /* octets beyond len are ignored */
     tail.octets[4] = 1;
     assert_false(source_pass(&tail, START_MS));
 }
@@ -182,7 +182,7 @@ static void test_loud_source(void **state)
     }
 }
 
-/* Which cells two sources share is another chance with each key. */
+/* With each key, two sources have another chance to share cells. */
 static void test_cells_depend_on_the_key(void **state)
 {
     static qcd_verify_limit before;
@@ -215,12 +215,13 @@ static bool verify_pass(uint32_t source, uint64_t n, uint64_t now_ms)
     return verify_limit_pass(&verify_limit, &a, &spis, now_ms);
 }
 
-/* Somebody forges the address of a peer, so many messages a second about one of
- * its SAs.  Then the real tokens come, at a random moment of each second. */
+/* Somebody forges the address of a peer and sends this many messages a second
+ * about one of its SAs.  Then the real tokens arrive, at a random time of each
+ * second. */
 static const struct forger {
     const char *name;
     unsigned forged; /* in each millisecond */
-    unsigned about;  /* so many SAs of the peer's */
+    unsigned about;  /* number of the peer's SAs */
     unsigned own;    /* percent of the attacked SA's tokens that are checked */
 } forgers[] = {
     {"none", 0, 1, 100},
@@ -231,7 +232,7 @@ static const struct forger {
     {"20,000 a second about ten SAs", 20, 10, 50},
 };
 
-/* The tokens of that peer's other SAs are checked as if nothing was. */
+/* The tokens of that peer's other SAs are checked as if there were no flood. */
 static void check_other_sas(const char *name, uint64_t now_ms)
 {
     enum { OTHERS = 50, FIRST_OTHER = 1000 };
@@ -241,8 +242,8 @@ static void check_other_sas(const char *name, uint64_t now_ms)
     }
 }
 
-/* A second of the flood, and whether the attacked SA's own token is checked
- * that comes at a random place among the forged ones. */
+/* A second of the flood.  Returns whether the attacked SA's own token is
+ * checked, which arrives at a random place among the forged ones. */
 static bool flooded_second(const struct forger *f, uint64_t start_ms,
                            uint64_t random)
 {
@@ -311,7 +312,7 @@ static void test_rates_of_verifying(void **state)
     }
 }
 
-/* Each octet of the address that counts, and of both SPIs. */
+/* Each relevant octet of the address, and of both SPIs. */
 static void test_what_is_verified_apart(void **state)
 {
     (void)state;
@@ -338,8 +339,8 @@ static void test_what_is_verified_apart(void **state)
     assert_true(verify_limit_pass(&verify_limit, &a, &swapped, START_MS));
 }
 
-/* Of a peer with ten thousand SAs, all of which are lost at once, hardly a one
- * is not checked: cells are shared, and then there is the common rate. */
+/* If a peer loses ten thousand SAs at once, nearly all tokens are checked:
+ * cells are shared, and then there is the common rate. */
 static void test_many_sas_of_a_peer(void **state)
 {
     unsigned num_passed = 0;
@@ -352,7 +353,7 @@ static void test_many_sas_of_a_peer(void **state)
     assert_int_equal(num_passed, 10000);
 }
 
-/* Forged sources are endless; with each of them about one SA, the sketch is
+/* Forged sources are unlimited.  With each of them about one SA, the sketch is
  * not filled, and the real token is checked. */
 static void test_forged_sources_about_one_sa(void **state)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_lost.c: for which SAs that a crash took src/maker.c tells the peer,
- * RFC 6290 section 8.2, and how often. */
+/* test_lost.c: for which SAs that were lost in a crash src/maker.c tells the
+ * peer, RFC 6290 section 8.2, and how often. */
 #include "maker_box.h"
 
 enum { NO_ROLE = 3 };
@@ -19,7 +19,7 @@ static enum qcd_judgement judge_packet(const qcd_lost *lost,
     return qcd_maker_judge_lost(&maker, lost, packet, START_MS + ms);
 }
 
-/* Without being asked where the source is the peer itself as the map has it. */
+/* An announcement if the source is the peer itself as the map has it. */
 static enum qcd_judgement judge(const qcd_lost *lost, const qcd_address *source,
                                 uint64_t ms)
 {
@@ -31,8 +31,9 @@ static enum qcd_judgement judge(const qcd_lost *lost, const qcd_address *source,
 
 /* ---- Evidence, RFC 6290 section 9.2 ---- */
 
-/* Each kind of SPI with each, in each role and in what is none: only ours of an
- * earlier run is evidence, where the map says that it is ours. */
+/* Each kind of SPI with each other one, in each role and with an invalid role.
+ * Only our SPI of an earlier run is evidence, if the map says that it is
+ * ours. */
 static void test_every_pair_in_every_role(void **state)
 {
     unsigned num_answers = 0;
@@ -71,8 +72,8 @@ static void test_zero_is_no_evidence(void **state)
     assert_int_equal(judge_packet(&lost, NULL, 0), QCD_SILENT_NO_EVIDENCE);
 }
 
-/* The map may hold any octets: without being asked, the peer's address is the
- * one that stands there. */
+/* The map may hold any octets: the peer's address for an announcement is the
+ * one in the map. */
 static void test_addresses_of_the_map(void **state)
 {
     (void)state;
@@ -108,8 +109,8 @@ static void check_shows_no_live_token(const qcd_datagram *out)
     }
 }
 
-/* RFC 6290 section 9.2: whatever a map that is out of date or forged says, what
- * is told shows no token of an SA that lives. */
+/* RFC 6290 section 9.2: whatever an outdated or forged map says, the message
+ * shows no token of a live SA. */
 static void test_no_message_shows_a_live_token(void **state)
 {
     static const qcd_address *const takers[] = {NULL, &peer, &stranger};
@@ -140,7 +141,7 @@ static void test_no_message_shows_a_live_token(void **state)
 
 /* ---- Limits, RFC 6290 section 8.1 ---- */
 
-/* Once a second to the peer; to others two seconds after the last one. */
+/* Once a second to the peer; to others two seconds after the last message. */
 static void test_once_a_second(void **state)
 {
     const qcd_lost lost = lost_in(QCD_RESPONDER);
@@ -156,8 +157,8 @@ static void test_once_a_second(void **state)
     assert_int_equal(judge(&lost, &peer, 3000), QCD_ANSWER);
 }
 
-/* An address of the other family is none of the peer's, an IPv4 address within
- * an IPv6 one included. */
+/* An address of the other family is not the peer's, not even an IPv4 address
+ * within an IPv6 one. */
 static void test_known_is_one_address(void **state)
 {
     const qcd_address mapped = {16, {[10] = 0xff, 0xff, 192, 0, 2, 1}};
@@ -173,7 +174,7 @@ static void test_known_is_one_address(void **state)
 }
 
 /* Behind one address of a NAT there may be others, with other ports.  ESP alone
- * has none. */
+ * has no ports. */
 static void test_known_is_one_port(void **state)
 {
     const qcd_lost lost = lost_in(QCD_RESPONDER);
@@ -193,9 +194,9 @@ static void test_known_is_one_port(void **state)
     assert_int_equal(judge_packet(&lost, &packet, 4000), QCD_ANSWER);
 }
 
-/* A packet is judged by the room that it gives the message: what can't be
- * answered uses up nobody's second, however often it comes, in whoever's name.
- */
+/* The decision on a packet includes the room that it leaves for the message.  A
+ * packet that is too short for a reply uses up no peer's second, however often
+ * it is sent and in whatever name. */
 static void test_room_for_a_token(void **state)
 {
     const size_t message_len = 28 + 12 + 8 + TOKEN_LEN;
@@ -218,8 +219,8 @@ static void test_room_for_a_token(void **state)
     }
 }
 
-/* Who repeats a peer's packets, and gets nothing since he is over his own
- * limit, takes nothing from the peer. */
+/* Somebody who repeats a peer's packets, and gets no reply because he is over
+ * his own limit, takes nothing from the peer. */
 static void test_refused_stranger_takes_nothing(void **state)
 {
     const qcd_lost other = lost_numbered(4);
@@ -234,7 +235,7 @@ static void test_refused_stranger_takes_nothing(void **state)
     assert_int_equal(judge(&lost, &peer, 999), QCD_ANSWER);
 }
 
-/* Each of many SAs whose peers are at one address gets its answer there. */
+/* Each of many SAs whose peers share one address gets its reply there. */
 static void test_many_behind_one_address(void **state)
 {
     enum { NUM_LOST = 20, RATE_SOURCE = 3 };
@@ -254,8 +255,8 @@ static void test_many_behind_one_address(void **state)
     }
 }
 
-/* Nor do SAs that must wait for the total: after a crash of 5,000 with traffic,
- * those that the total allows are told, each in turn. */
+/* Nor are SAs starved that must wait for the total: after a crash of 5,000 with
+ * traffic, as many as the total allows are told, each in turn. */
 static void test_many_at_once(void **state)
 {
     enum { NUM_SAS = 5000, STEP_MS = 100, END_MS = 12000 };
@@ -279,8 +280,8 @@ static void test_many_at_once(void **state)
     assert_in_range(num_told, NUM_SAS * 98 / 100, NUM_SAS);
 }
 
-/* Without being asked, a source has no limit: thousands may be behind one. What
- * is left to those who repeat themselves is half of the total. */
+/* For announcements, a source has no limit: thousands of peers may be behind
+ * one.  They get half of what is left for repeated requests. */
 static void test_unasked(void **state)
 {
     (void)state;
@@ -293,9 +294,9 @@ static void test_unasked(void **state)
     }
 }
 
-/* An announcement may go to where the peer is no more.  It is not the peer's
- * turn, which may ask from elsewhere right after it; but who was answered just
- * now is not told again unasked. */
+/* An announcement may go to an address that the peer has left.  It does not use
+ * up the turn of the peer, which may ask from elsewhere right after it.  A peer
+ * that just got a reply gets no announcement. */
 static void test_unasked_uses_up_no_turn(void **state)
 {
     const qcd_lost lost = lost_in(QCD_RESPONDER);
@@ -309,7 +310,7 @@ static void test_unasked_uses_up_no_turn(void **state)
     assert_int_equal(judge(&lost, &lost.peer, 1000), QCD_ANSWER);
 }
 
-/* What gets no answer leaves the limits as they are. */
+/* A packet without a reply leaves the limits unchanged. */
 static void test_silence_costs_nothing(void **state)
 {
     static qcd_maker before;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_lost_message.c: the message that src/maker.c makes for an SA that
- * a crash took, RFC 6290 section 8.2. */
+/* test_lost_message.c: the message that src/maker.c makes for an SA that was
+ * lost in a crash, RFC 6290 section 8.2. */
 #include "maker_box.h"
 
 /* RFC 6290 sections 4.5 and 8.2: INVALID_SPI whose data is the child SPI, then
- * the tokens; the IKE SA's SPIs, Message ID 0, no R flag, I if we were its
- * original initiator.  The tokens are Python's, 16 octets long. */
+ * the tokens.  The IKE SA's SPIs, Message ID 0, no R flag, I if we were its
+ * original initiator.  Python computed the tokens, which have 16 octets. */
 static const char known_of_responder[] = "21222324252627287d07df890eaaf62b"
                                          "292025000000000000000058"
                                          "2900000c0000000bc1c2c3c4"
@@ -38,9 +38,9 @@ static void test_octets(void **state)
     CHECK_HEX("initiator", out.octets, out.len, known_of_initiator);
 }
 
-/* The peer's own way: what it was given is what it is told, whichever role it
- * has, whichever generation it was of, with and without its address; and the
- * header names the SA to it. */
+/* The whole way of the peer: the token that it was given is the one that it is
+ * shown, in either role, of any generation, with and without its address.  The
+ * header names the SA to the peer. */
 static void test_verified_by_the_taker(void **state)
 {
     static const qcd_address *const takers[] = {NULL, &peer};
@@ -69,10 +69,10 @@ static void test_verified_by_the_taker(void **state)
                             sizeof(lost.sa.spis));
         assert_int_equal(m.num_tokens, QCD_GENERATIONS_MAX);
         assert_int_equal(qcd_taker_check(&taker_of_peer, &held, &m), QCD_MATCH);
-        /* The other end's role is the other one. */
+        /* The other end has the other role. */
         assert_int_equal(qcd_header_local_role(&m.header),
                          role == QCD_INITIATOR ? QCD_RESPONDER : QCD_INITIATOR);
-        /* A taker that moved holds a token that no longer fits. */
+        /* A taker that moved holds a token that no longer matches. */
         assert_int_equal(tell(&out, &lost, &stranger, 20, 100), QCD_OK);
         assert_int_equal(qcd_message_decode(&m, out.octets, out.len), QCD_OK);
         assert_int_equal(qcd_taker_check(&taker_of_peer, &held, &m),
@@ -80,7 +80,7 @@ static void test_verified_by_the_taker(void **state)
     }
 }
 
-/* RFC 7296 section 1.5: nobody responds to it.  Our own maker doesn't. */
+/* RFC 7296 section 1.5: nobody responds to it.  Our own maker does not. */
 static void test_is_not_answered(void **state)
 {
     static const enum qcd_role roles[] = {QCD_INITIATOR, QCD_RESPONDER};
@@ -99,7 +99,8 @@ static void test_is_not_answered(void **state)
     }
 }
 
-/* How many tokens fit under three times each size of a packet, at any time. */
+/* The number of tokens that fit below three times each size of a packet, at any
+ * time. */
 static void test_amplification(void **state)
 {
     static const uint8_t token_lens[] = {16, 20, 32};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_maker.c: src/maker.c: for which requests it shows tokens, its
- * limits, and its beginning.  What a request is, what the reply says, and what
- * it does for lost SAs is in test_maker_*.c and test_lost*.c. */
+/* test_maker.c: src/maker.c: for which requests it shows tokens, its limits,
+ * and its start. test_maker_*.c and test_lost*.c test what a request is, what
+ * the reply contains, and what it does for lost SAs. */
 #include "maker_box.h"
 
 /* ---- Evidence, RFC 6290 section 9.2 ---- */
@@ -51,9 +51,9 @@ static void test_evidence(void **state)
     }
 }
 
-/* RFC 6290 section 9.2.  A peer may take for its SPI one that was ours in an
- * earlier run; then the I flag, flipped, finds evidence.  What is shown is not
- * the live SA's token even so, of no generation. */
+/* RFC 6290 section 9.2.  A peer may choose an SPI that was ours in an earlier
+ * run.  Then the I flag, flipped, finds evidence.  Even so, the reply does not
+ * show the token of the live SA, of any generation. */
 static void test_no_answer_shows_a_live_token(void **state)
 {
     static const enum which remotes[] = {PEER, DEAD, FUTURE, OTHER_NODE};
@@ -123,8 +123,8 @@ static void test_over_the_limit(void **state)
     }
 }
 
-/* Where the daemon knows that their peers are there, the first request for each
- * of many SAs is answered. */
+/* If the daemon knows that their peers are at this address, the first request
+ * for each of many SAs gets a reply. */
 static void test_many_behind_one_address(void **state)
 {
     enum { NUM_LOST = 20, RATE_SOURCE = 3 };
@@ -146,8 +146,8 @@ static void test_many_behind_one_address(void **state)
     }
 }
 
-/* What gets no answer leaves the limits as they are, so nobody uses them up
- * who does not know a dead SA. */
+/* A request without a reply leaves the limits unchanged, so nobody who does not
+ * know a dead SA uses them up. */
 static void test_silence_costs_nothing(void **state)
 {
     static qcd_maker before;
@@ -166,7 +166,7 @@ static void test_silence_costs_nothing(void **state)
     assert_memory_equal(&maker, &before, sizeof(maker));
 }
 
-/* A limit that was never set up lets nothing pass. */
+/* A limit that was never initialized lets nothing pass. */
 static void test_zero_limit(void **state)
 {
     const qcd_header h = dead_request();
@@ -226,7 +226,7 @@ static void test_init(void **state)
     }
 }
 
-/* What it mints it owns, also after the run has changed, and nothing else. */
+/* It owns the SPIs that it mints, also after a change of run, and no others. */
 static void test_mint_and_own(void **state)
 {
     qcd_ike_sa sa = {{spi_which(PEER), spi_which(PEER)}, QCD_RESPONDER};

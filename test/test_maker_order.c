@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_maker_order.c: which generation's token comes first in what
- * src/maker.c shows. */
+/* test_maker_order.c: which generation's token comes first in the messages of
+ * src/maker.c. */
 #include "maker_box.h"
 
 static size_t first_at(const qcd_spis *spis, uint64_t now_ms, uint32_t len)
@@ -19,8 +19,8 @@ static size_t first_at(const qcd_spis *spis, uint64_t now_ms, uint32_t len)
     return shown_first(&m, QCD_RESPONDER);
 }
 
-/* The rest follows, newest first; also where one token fits, or two, or three,
- * and so each generation has its turn there as well. */
+/* The rest follows, newest first.  If only one token fits, or two, or three,
+ * each generation has its turn as well. */
 static void test_order_of_generations(void **state)
 {
     static const uint32_t lens[] = {20, 28, 36, 80};
@@ -42,8 +42,8 @@ static void test_order_of_generations(void **state)
     }
 }
 
-/* When a peer asks, in milliseconds after its first request; and then all of
- * that again, each time so much later. */
+/* When a peer asks, in milliseconds after its first request.  All of that is
+ * repeated, each time this much later. */
 static const struct {
     const char *name;
     size_t num;
@@ -73,7 +73,7 @@ static const struct {
 enum { NUM_PEERS = 1000, REPLIES_MAX = 150 };
 
 /* How many replies each of many peers gets until the first token is of
- * `generation`: tells the number of those who got more than `bound`. */
+ * `generation`.  Returns the number of peers that got more than `bound`. */
 static size_t count_late(size_t schedule, size_t generation, size_t bound)
 {
     uint64_t random = schedule * 100 + generation;
@@ -100,8 +100,8 @@ static size_t count_late(size_t schedule, size_t generation, size_t bound)
     return num_late;
 }
 
-/* A peer that reads the first token alone is told, whichever generation's it
- * holds and whenever it asks: of 100 peers 99 within so many replies. */
+/* A peer that only reads the first token is told, whichever generation it holds
+ * and whenever it asks: of 100 peers, 99 within this many replies. */
 static void test_each_generation_comes_first_soon(void **state)
 {
     static const size_t newest_bounds[] = {0, 1, 10, 10, 10};
@@ -121,7 +121,7 @@ static void test_each_generation_comes_first_soon(void **state)
     }
 }
 
-/* The newest in half of all replies, the older ones in equal parts. */
+/* The newest one in half of all replies, the older ones in equal parts. */
 static void test_shares_of_generations(void **state)
 {
     enum { NUM = 12000 };

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_maker_reply.c: the reply that src/maker.c makes to a request. */
+/* test_maker_reply.c: the reply of src/maker.c to a request. */
 #include "maker_box.h"
 
 /* RFC 7296 section 1.5 and RFC 6290 section 4.5: both SPIs, Message ID and
- * exchange type are the request's, R is set, I flipped; INVALID_IKE_SPI has no
- * data, Protocol ID is 0 (erratum 3449).  The tokens, in Python, are those of
- * test_token.c for 2122232425262728 and 7d07df890eaaf62b, 16 octets long. */
+ * exchange type are the request's, R is set, I is flipped.  INVALID_IKE_SPI has
+ * no data, Protocol ID is 0 (erratum 3449).  The tokens, computed in Python,
+ * are those of test_token.c for 2122232425262728 and 7d07df890eaaf62b, 16
+ * octets long. */
 static const char known_reply[] = "21222324252627287d07df890eaaf62b"
                                   "292025208182838400000054"
                                   "2900000800000004"
@@ -42,7 +43,7 @@ static void test_reply_flags(void **state)
     }
 }
 
-/* The peer's own way back: what it was given is what it is shown. */
+/* The whole way of the peer: it is shown the token that it was given. */
 static void test_reply_is_verified_by_the_taker(void **state)
 {
     static const enum qcd_role roles[] = {QCD_RESPONDER, QCD_INITIATOR};
@@ -75,7 +76,7 @@ static void test_reply_is_verified_by_the_taker(void **state)
     }
 }
 
-/* How many tokens fit under three times each size of a request. */
+/* The number of tokens that fit below three times each size of a request. */
 static void test_amplification(void **state)
 {
     static const uint8_t token_lens[] = {16, 20, 32};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_maker_request.c: what src/maker.c takes for a protected
- * request, RFC 6290 section 3. */
+/* test_maker_request.c: what src/maker.c considers a protected request, RFC
+ * 6290 section 3. */
 #include "ike.h"
 #include "maker_box.h"
 
@@ -29,7 +29,7 @@ static const change requests[] = {
     {"IKE_SESSION_RESUME", 0x20, 38, 0x08, 46, .want = NO_REQUEST},
     {"major version 1", 0x10, 37, 0x08, 46, .want = NO_REQUEST},
     {"major version 3", 0x30, 37, 0x08, 46, .want = NO_REQUEST},
-    /* RFC 7296 section 2.21.4: a response is never answered. */
+    /* RFC 7296 section 2.21.4: a response never gets a reply. */
     {"response", 0x20, 37, 0x28, 46, .want = NO_REQUEST},
     {"response, all flags", 0x20, 37, 0xff, 46, .want = NO_REQUEST},
     {"notify in the clear", 0x20, 37, 0x08, 41, .want = NO_REQUEST},
@@ -86,12 +86,12 @@ static void test_protected_requests(void **state)
 }
 
 /* RFC 7296 section 3.14 and RFC 7383 section 2.5: the Encrypted payload that
- * the header names is there, and is the last one. */
+ * the header names exists, and is the last one. */
 static const struct {
     const char *name;
     size_t len; /* of the whole message */
     uint8_t payload;
-    uint8_t body[8]; /* the first octets behind the IKE header */
+    uint8_t body[8]; /* the first octets after the IKE header */
     enum qcd_judgement want;
 } payloads[] = {
     {"header alone", 28, 46, {0}, NO_REQUEST},
@@ -141,13 +141,14 @@ static void test_payload_is_there(void **state)
         CHECK_INT(payloads[i].name, judge_request(&got, in, payloads[i].len),
                   payloads[i].want);
         free(in);
-        /* The bound of the reply is set by what arrived. */
+        /* The number of octets that arrived bounds the reply. */
         CHECK_INT(payloads[i].name, got.length,
                   payloads[i].want == QCD_ANSWER ? payloads[i].len : 0);
     }
 }
 
-/* With each length of a message, each that an Encrypted payload can say. */
+/* With each length of a message, each length that an Encrypted payload can
+ * give. */
 static void test_every_payload_length(void **state)
 {
     (void)state;

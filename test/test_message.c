@@ -7,8 +7,8 @@
 enum { N = PAYLOAD_NOTIFY, V = 43, SK = PAYLOAD_SK, SKF = PAYLOAD_SKF };
 enum { QCD = 16419, BUF_MAX = 4096 };
 
-/* A payload: for a notify `len` octets follow its type, an SPI included, else
- * its header.  `len_off` is added to its length field. */
+/* A payload: for a notify, `len` octets follow its type, including an SPI.  For
+ * others they follow its header.  `len_off` is added to its length field. */
 typedef struct part {
     uint8_t type;
     uint8_t flags;
@@ -24,7 +24,7 @@ typedef struct shape {
     uint8_t flags;
     int len_off;     /* added to the header's length field */
     uint8_t last;    /* next payload of the last one */
-    size_t trailing; /* octets behind the last one */
+    size_t trailing; /* octets after the last one */
     part parts[16];
 } shape;
 
@@ -86,7 +86,7 @@ static size_t build(uint8_t out[BUF_MAX], const shape *s)
 typedef struct row {
     const char *name;
     shape s;
-    enum qcd_err want; /* what isn't given is zero, as QCD_OK is */
+    enum qcd_err want; /* if omitted it is zero, like QCD_OK */
     size_t num_tokens;
     size_t num_skipped;
     enum qcd_cause cause;
@@ -160,7 +160,7 @@ static const row rows[] = {
      {SHAPE, .parts = {{N, 0, 33, QCD, 32, 0}}},
      .want = QCD_ERR_TRUNCATED},
 
-    /* What is passed over, and what is not. */
+    /* What is skipped, and what is not. */
     {"unknown notify",
      {SHAPE, .parts = {{N, 0, 0, 40000, 9, 0}, TOKEN(32)}},
      .num_tokens = 1},
@@ -225,7 +225,7 @@ static const row rows[] = {
      {SHAPE, .len_off = 1, .parts = {TOKEN(32)}},
      .want = QCD_ERR_MALFORMED},
 
-    /* What is no candidate. */
+    /* Messages that are no candidates. */
     {"minor version 15",
      {.version = 0x2f, .exchange = 37, .parts = {TOKEN(32)}},
      .num_tokens = 1},
@@ -290,7 +290,7 @@ static void test_decode(void **state)
     }
 }
 
-/* Each token is that of the message, in its order. */
+/* Each token is that of the message, in order. */
 static void test_decoded_octets(void **state)
 {
     const shape s = {SHAPE,
@@ -315,8 +315,8 @@ static void test_decoded_octets(void **state)
 static const shape whole = {
     SHAPE, .parts = {IKE_SPI, {V, 0, 0, 0, 8, 0}, TOKEN(16), TOKEN(32)}};
 
-/* Cut off at every octet, with the length field as it was and with one that
- * fits what is left. */
+/* Cut off at every octet, with the original length field and with one that fits
+ * the rest. */
 static void test_every_truncation(void **state)
 {
     uint8_t in[BUF_MAX];

@@ -9,7 +9,7 @@ static const struct {
     uint8_t protocol;
     uint8_t spi_size;
     uint16_t type;
-    size_t data_len; /* what follows the type, an SPI included */
+    size_t data_len; /* octets after the type, including an SPI */
     enum qcd_err want;
 } rows[] = {
     {"RFC 6290 4.1 with erratum 3449", 0, 0, 16419, 32, QCD_OK},

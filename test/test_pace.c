@@ -6,7 +6,7 @@
 
 enum { START_MS = 123456789 };
 
-/* ---- How fast a maker tells ---- */
+/* ---- How fast a maker announces ---- */
 
 static qcd_pace paced(uint32_t rate_max)
 {
@@ -17,7 +17,7 @@ static qcd_pace paced(uint32_t rate_max)
     return pace;
 }
 
-/* What is due in `[from, to)` milliseconds after the start, when asked each
+/* The number due in `[from, to)` milliseconds after the start, if asked every
  * `step`. */
 static uint64_t due_in(qcd_pace *pace, unsigned from, unsigned to,
                        unsigned step, uint32_t num_half_open)
@@ -83,8 +83,8 @@ static const struct {
     {1000, 500}, {3333, 1}, {30000, 1}, {99999, 1}, {QCD_RATE_MAX, 1},
 };
 
-/* Never more than the rate, in any prefix of the time; and no more at once than
- * handshakes may be at work. */
+/* Never more than the rate, in any prefix of the time; and never a larger burst
+ * than the number of handshakes that may be in progress. */
 static void test_rate_is_kept(void **state)
 {
     (void)state;
@@ -103,7 +103,7 @@ static void test_rate_is_kept(void **state)
 }
 
 /* However often it is asked, the largest rate is reached within six seconds,
- * where the steps don't lose what is due. */
+ * unless the steps lose what is due. */
 static void test_rate_is_reached(void **state)
 {
     static const uint32_t rates[] = {1, 2, 10, 99, 100, 500, 1000, 1600};
@@ -169,8 +169,8 @@ static void test_half_open(void **state)
     }
 }
 
-/* With handshakes enough at work it is silent, halves each tenth of a second
- * and not with each question, and saves nothing up. */
+/* With enough handshakes in progress it is silent.  It halves the rate every
+ * tenth of a second, not with each question, and accumulates nothing. */
 static void test_slows_down(void **state)
 {
     qcd_pace pace = paced(1000);
@@ -188,7 +188,7 @@ static void test_slows_down(void **state)
     assert_in_range(due_in(&pace, 6102, 6200, 1, 31), 23, 26);
 }
 
-/* From the least rate it comes back, however often it is asked. */
+/* It recovers from the lowest rate, however often it is asked. */
 static void test_comes_back(void **state)
 {
     static const unsigned steps[] = {1, 2, 5, 10, 20};
@@ -206,8 +206,8 @@ static void test_comes_back(void **state)
     }
 }
 
-/* The largest rate and the longest pauses: what a pause brings is one growth
- * and one burst. */
+/* The largest rate and the longest pauses: a pause yields one increase and one
+ * burst. */
 static void test_pauses(void **state)
 {
     static const uint64_t pauses_ms[] = {999,
@@ -238,8 +238,8 @@ static void test_pauses(void **state)
     assert_int_equal(sum, QCD_RATE_MAX / 1000 * 20 + 1);
 }
 
-/* Two threads that read the clock and then wait for each other come with
- * a time that is a little earlier: nothing is due twice for that. */
+/* Two threads that read the clock and then wait for each other arrive with a
+ * time that is slightly earlier: nothing is due twice because of that. */
 static void test_clock_that_stumbles(void **state)
 {
     qcd_pace pace = paced(1000);
@@ -253,7 +253,7 @@ static void test_clock_that_stumbles(void **state)
         sum += qcd_pace_due(&pace, 0, START_MS + ms - ms % 7);
         sum += qcd_pace_due(&pace, 0, 0);
         sum += qcd_pace_due(&pace, 32, ms) != 0;
-        pace.credit = straight.credit; /* which that has taken away */
+        pace.credit = straight.credit; /* which that call has taken away */
         pace.rate = straight.rate;
         want += qcd_pace_due(&straight, 0, START_MS + ms);
         pace.credit = straight.credit;
@@ -263,7 +263,7 @@ static void test_clock_that_stumbles(void **state)
     assert_true(pace.last_ms == START_MS + 4999);
 }
 
-/* A gateway that works off so many handshakes a second, each of which is seen
+/* A gateway that completes this many handshakes a second.  Each of them is seen
  * only a round trip after its peer was told. */
 typedef struct gateway {
     unsigned a_second;
@@ -311,8 +311,8 @@ static outcome tell_all(const gateway *g, uint32_t rate_max)
     return o;
 }
 
-/* The handshakes never outrun a slow gateway by much, and a fast one is not
- * kept waiting. */
+/* The handshakes never exceed a slow gateway's capacity by much, and a fast
+ * gateway does not have to wait. */
 static void test_follows_the_handshakes(void **state)
 {
     static const struct {
@@ -337,7 +337,7 @@ static void test_follows_the_handshakes(void **state)
     }
 }
 
-/* ---- How a taker comes back ---- */
+/* ---- How a taker reconnects ---- */
 
 static void test_spread_of_few(void **state)
 {
@@ -350,7 +350,7 @@ static void test_spread_of_few(void **state)
     assert_int_equal(spread_delay(&spread, UINT32_MAX, START_MS),
                      2 * QCD_SPREAD_MS);
     assert_int_equal(spread_delay(&spread, 0, START_MS), 0);
-    /* 20 ms are taken; the last of them is no more. */
+    /* 20 ms are taken; the last one of them has passed. */
     assert_int_equal(spread_delay(&spread, UINT32_MAX, START_MS + 19), 1);
     assert_int_equal(spread_delay(&spread, UINT32_MAX, START_MS + 25), 0);
     assert_int_equal(spread_delay(&spread, UINT32_MAX, START_MS + 1000), 0);
@@ -380,8 +380,8 @@ static void test_spread_of_random(void **state)
     }
 }
 
-/* However many there are, none waits longer than the longest delay, and all of
- * it is used. */
+/* However many there are, none waits longer than the longest delay, and the
+ * whole delay is used. */
 static void test_spread_of_many(void **state)
 {
     qcd_spread spread = {0};

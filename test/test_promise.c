@@ -7,7 +7,7 @@
 static const qcd_address home = {4, {192, 0, 2, 1}};
 static const qcd_address away = {4, {192, 0, 2, 2}};
 static const qcd_address v6 = {16, {192, 0, 2, 1}};
-/* Octets beyond len are not looked at. */
+/* Octets beyond len are ignored. */
 static const qcd_address home_dirty = {4, {192, 0, 2, 1, 99, 99}};
 
 static qcd_secret secret_of(uint8_t n)
@@ -21,7 +21,7 @@ static qcd_secret secret_of(uint8_t n)
 static qcd_maker maker;
 static qcd_ike_sa sa; /* of this process */
 
-/* A maker whose count of rotations stands at `newest`. */
+/* A maker whose count of rotations is at `newest`. */
 static void make_maker(uint32_t newest)
 {
     const qcd_maker_settings settings = {.token_len = 32};
@@ -75,8 +75,8 @@ static qcd_token give(qcd_promise *promise, const qcd_address *taker)
     return token;
 }
 
-/* RFC 6290 section 4.4: a new token is due if and only if the old one is of
- * no use any more, or the next rotation takes it away. */
+/* RFC 6290 section 4.4: a new token is due if and only if the old one is
+ * useless, or the next rotation makes it so. */
 static const struct {
     const char *name;
     const qcd_address *given;
@@ -139,7 +139,7 @@ static void test_nothing_given(void **state)
     }
 }
 
-/* What it is for: as long as no rotation happens against it, the token that
+/* The purpose: as long as no rotation happens in spite of it, the token that
  * the peer holds can be made. */
 static void test_a_token_that_is_held_can_be_made(void **state)
 {
@@ -157,15 +157,15 @@ static void test_a_token_that_is_held_can_be_made(void **state)
                                 QCD_GENERATIONS_MAX - 1, &sa),
                      QCD_OK);
     assert_memory_equal(&oldest, &held, sizeof(held));
-    /* And it is due, and given, and no longer in the way. */
+    /* And it is due, and given, and no longer an obstacle. */
     assert_true(is_due(&promise, NULL));
     give(&promise, NULL);
     assert_false(is_due(&promise, NULL));
     assert_false(qcd_maker_is_last(&maker, &promise));
 }
 
-/* In a request, it is on its way until that is answered, and no second one
- * goes out meanwhile; the old one stays what the peer surely holds. */
+/* A token in a request is on its way until the response, and no second one is
+ * sent meanwhile.  The old token is the one that the peer certainly holds. */
 static void test_on_its_way(void **state)
 {
     const uint32_t message_id = 17;
@@ -205,8 +205,8 @@ static void test_moved_meanwhile(void **state)
     assert_true(is_due(&promise, &away));
 }
 
-/* RFC 6290 section 9.2: no token for what could not be told from a live SA
- * after a crash. */
+/* RFC 6290 section 9.2: no token for an SA that could not be told from a live
+ * one after a crash. */
 static void test_sa_of_another(void **state)
 {
     qcd_promise promise = {0};
@@ -226,7 +226,7 @@ static void test_sa_of_another(void **state)
     assert_false(promise.is_given);
 }
 
-/* Buried are those whose peer may have a token, be it on its way. */
+/* SAs are buried whose peer may have a token, including one on its way. */
 static void test_bury(void **state)
 {
     const uint32_t message_id = 3;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_rd.c: src/rd.h and src/wr.h, the reader and the writer that keep all
+/* test_rd.c: src/rd.h and src/wr.h, the reader and the writer, which check all
  * bounds. */
 #include "test.h"
 

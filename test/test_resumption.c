@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_resumption.c: what a daemon with session resumption (RFC 5723) calls, in
- * the order in which it calls it: RFC 6290 section 7, and section 4.3 with
- * erratum 3448. */
+/* test_resumption.c: the calls of a daemon with session resumption (RFC 5723),
+ * in its order: RFC 6290 section 7, and section 4.3 with erratum 3448. */
 #include "test.h"
 
 #include "ike.h"
@@ -9,19 +8,19 @@
 enum { FIRST_RUN = 20, START_MS = 5000, REQUEST_LEN = 80 };
 enum { IKE_AUTH = 35, PAYLOAD_NONCE = 40 };
 
-/* An end of the tunnel, of which each has both roles. */
+/* An end of the tunnel, which has both roles. */
 typedef struct end {
     uint8_t number;
     qcd_address address;
     qcd_maker maker;
     qcd_taker taker;
-    qcd_held held; /* of the peer's tokens for the one SA that there is */
+    qcd_held held; /* the peer's tokens for the only SA */
 } end;
 
 static end client;
 static end gateway;
 
-/* What is on the disk, and the next run. */
+/* The state on disk, and the next run. */
 static void start(end *e, uint16_t run)
 {
     const qcd_maker_settings settings = {.token_len = 32,
@@ -67,14 +66,14 @@ static qcd_spi mint(end *e)
     return spi;
 }
 
-/* The SPIs of an IKE SA that the client begins, with either exchange. */
+/* The SPIs of an IKE SA that the client initiates, with either exchange. */
 static qcd_spis new_spis(void)
 {
     return (qcd_spis){mint(&client), mint(&gateway)};
 }
 
 /* IKE_AUTH: each end adds its token to its message, since none is held for
- * these SPIs, and stores the other's. */
+ * these SPIs, and stores the other end's. */
 static void exchange_tokens(const qcd_spis *spis)
 {
     static const enum qcd_role roles[] = {QCD_INITIATOR, QCD_RESPONDER};
@@ -128,7 +127,7 @@ static qcd_header request(const qcd_spis *spis, const end *from)
                         .message_id = 3};
 }
 
-/* Asks `maker` for the SA `spis`, as its peer does, and gives the reply. */
+/* Asks `maker` about the SA `spis`, as its peer does, and returns the reply. */
 static qcd_message ask(end *maker, const end *from, const qcd_spis *spis)
 {
     qcd_header h = request(spis, from);
@@ -149,7 +148,7 @@ static enum qcd_verdict verify(end *taker, const qcd_message *m)
 }
 
 /* RFC 6290 section 7, its figure: a crash, the token, the resumption with new
- * SPIs, and new tokens in the IKE_AUTH after it, of both ends. */
+ * SPIs, and new tokens of both ends in the IKE_AUTH after it. */
 static void test_crash_resumption_crash(void **state)
 {
     (void)state;
@@ -161,7 +160,7 @@ static void test_crash_resumption_crash(void **state)
 
     qcd_spis resumed = new_spis();
     exchange_tokens(&resumed);
-    /* What was shown in the clear is of no use against the resumed SA. */
+    /* The token shown in cleartext is useless against the resumed SA. */
     assert_int_equal(verify(&client, &shown), QCD_NO_MATCH);
     shown.header.spis = resumed;
     assert_int_equal(verify(&client, &shown), QCD_NO_MATCH);
@@ -171,7 +170,7 @@ static void test_crash_resumption_crash(void **state)
     assert_int_equal(verify(&client, &shown), QCD_MATCH);
 }
 
-/* The initiator's token came in that IKE_AUTH as well (erratum 3448). */
+/* The initiator's token was in that IKE_AUTH as well (erratum 3448). */
 static void test_initiator_crashes_after_resumption(void **state)
 {
     (void)state;
@@ -186,8 +185,8 @@ static void test_initiator_crashes_after_resumption(void **state)
     assert_int_equal(verify(&gateway, &shown), QCD_MATCH);
 }
 
-/* RFC 6290 section 9.2: an SA that was resumed lives, and so does one that is
- * being resumed, though the ticket is of a run that is over. */
+/* RFC 6290 section 9.2: a resumed SA is alive, and so is one that is being
+ * resumed, although the ticket belongs to a run that has ended. */
 static void test_no_token_of_a_resumed_sa(void **state)
 {
     (void)state;
@@ -208,8 +207,8 @@ static void test_no_token_of_a_resumed_sa(void **state)
     }
 }
 
-/* RFC 5723 section 4.3.4: the client lost its way to a gateway that lives, and
- * resumes; the old SA is deleted without a word.  Of the two it is the dead. */
+/* RFC 5723 section 4.3.4: the client lost its path to a live gateway and
+ * resumes.  The old SA is deleted silently.  Of the two, that one is dead. */
 static void test_resumption_replaces_a_live_sa(void **state)
 {
     (void)state;
@@ -229,8 +228,8 @@ static void test_resumption_replaces_a_live_sa(void **state)
     assert_int_equal(verify(&client, &shown), QCD_MATCH);
 }
 
-/* The exchange is in the clear: neither role has any business there, with the
- * SPIs that it has (the responder's still zero, or set) or that are forged. */
+/* The exchange is in cleartext: neither role handles it, with its SPIs (the
+ * responder's still zero, or set) or with forged ones. */
 static void test_resume_exchange_is_passed_over(void **state)
 {
     static const uint8_t payloads[] = {PAYLOAD_NONCE, PAYLOAD_NOTIFY,

@@ -17,7 +17,7 @@ static qcd_retry begun(void)
     return retry;
 }
 
-/* A try at `ms` after the start, which ends with `failure` at once. */
+/* A try at `ms` after the start, which ends immediately with `failure`. */
 static void try_at(qcd_retry *retry, uint64_t ms, enum qcd_failure failure)
 {
     qcd_retry_try(retry, START_MS + ms);
@@ -37,7 +37,7 @@ static void test_first_try_is_due_at_once(void **state)
     assert_int_equal(qcd_retry_due(&retry, 0), START_MS);
     assert_int_equal(qcd_retry_due(&retry, UINT32_MAX), START_MS);
     assert_int_equal(retry.num_tries, 0);
-    /* A try of somebody else's that crashed the peer is none of ours. */
+    /* Another daemon's try that crashed the peer is not ours. */
     qcd_retry_fail(&retry, QCD_FAILURE_CRASHED, START_MS + 5);
     assert_int_equal(qcd_retry_due(&retry, 0), START_MS);
 }
@@ -120,7 +120,7 @@ static void test_crashes(void **state)
                                     16000, 30000, 30000};
     qcd_retry retry = begun();
     uint64_t now = 0;
-    uint64_t starts_in_10_s = 1; /* after the crash that began it all */
+    uint64_t starts_in_10_s = 1; /* after the crash that began everything */
 
     (void)state;
     for (size_t i = 0; i < NUM_ROWS(want); i++) {
@@ -187,7 +187,7 @@ static void test_hasten(void **state)
     assert_int_equal(gap_after(&retry, 80500, 0), 1000);
 }
 
-/* Threads that waited for each other may come with an earlier time. */
+/* Threads that waited for each other may arrive with an earlier time. */
 static void test_clock_that_steps_back(void **state)
 {
     qcd_retry retry = begun();

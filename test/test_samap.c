@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_samap.c: src/store/samap.c over a map that nothing befalls. */
+/* test_samap.c: src/store/samap.c with an intact map. */
 #include "test.h"
 
 #include <stdio.h>
@@ -9,7 +9,7 @@
 #include "samap_box.h"
 #include "store/samap_files.h"
 
-/* What was done since a change when it is looked for. */
+/* What happens between a change and the look-up. */
 enum where { ACTIVE, ON_DISK, REOPENED, KILLED };
 
 static const struct {
@@ -90,7 +90,7 @@ static void test_put_replace_remove(void **state)
     }
 }
 
-/* What was found is version 2; the odd ones are of another IKE SA. */
+/* The row that was found is version 2; odd versions are of another IKE SA. */
 static void test_remove_what_was_found(void **state)
 {
     static const struct {
@@ -131,7 +131,7 @@ static void test_remove_what_was_found(void **state)
     }
 }
 
-/* Random changes, in all layers at once, against a plain array. */
+/* Random changes, in all layers at once, compared with a plain array. */
 static void test_random_changes(void **state)
 {
     enum { NUM = 300 };
@@ -164,7 +164,7 @@ static void test_random_changes(void **state)
     qcd_samap_close(map);
 }
 
-/* Slots are used again: the file grows no more than the number of rows. */
+/* Slots are reused: the file does not grow beyond the number of rows. */
 static void test_slots_are_used_again(void **state)
 {
     enum { NUM = 2000 };
@@ -206,7 +206,7 @@ static void test_no_more_rows(void **state)
         CHECK(places[i].name, strstr(report.text, "/samap has 10 rows"));
         CHECK(places[i].name, samap_box_lacks(map, 10));
         CHECK_INT(places[i].name, qcd_samap_count(map), 10);
-        samap_box_put(map, 9, 1); /* in place of another */
+        samap_box_put(map, 9, 1); /* replaces another one */
         samap_box_remove(map, 3);
         samap_box_put(map, 10, 0);
         samap_box_remove(map, 10);
@@ -216,7 +216,7 @@ static void test_no_more_rows(void **state)
 
 /* ---- Walks ------------------------------------------------------------- */
 
-/* seen is what a walk has visited, and what becomes of row n: n % 3. */
+/* seen is what a walk has visited, and the fate of row n: n % 3. */
 typedef struct seen {
     size_t num;
     uint32_t n[64];
@@ -284,7 +284,7 @@ static enum qcd_samap_fate drop(void *user, qcd_samap_row *row)
     return QCD_SAMAP_DROP;
 }
 
-/* It is read part by part. */
+/* It is read in parts. */
 static void test_walk_of_many(void **state)
 {
     static const uint32_t nums[] = {0, 1, 511, 512, 513, 1024, 20000};
@@ -305,7 +305,7 @@ static void test_walk_of_many(void **state)
     qcd_samap_close(map);
 }
 
-/* ---- Files that are not ours to use -------------------------------------- */
+/* ---- Files that we must not use ----------------------------------------- */
 
 static void check_unsafe(const box *b, const char *name, const char *why)
 {

@@ -9,7 +9,8 @@ static void reserve(samap_index *index)
     assert_true(samap_index_reserve(index));
 }
 
-/* Random changes against a plain array; so few SPIs that many collide. */
+/* Random changes, compared with a plain array; so few SPIs that many
+ * collide. */
 static void test_against_array(void **state)
 {
     (void)state;
@@ -20,7 +21,7 @@ static void test_against_array(void **state)
     size_t num = 0;
     for (int step = 0; step < NUM_STEPS; step++) {
         uint32_t n = (uint32_t)(random64(&seed) % NUM);
-        /* Of some, ESP and AH have the same number. */
+        /* For some, ESP and AH have the same number. */
         qcd_child_spi spi = samap_box_spi(n % 3 == 0 ? n << 24 : n);
         if (n % 3 == 1) {
             spi = samap_box_spi(n / 3);
@@ -45,7 +46,7 @@ static void test_against_array(void **state)
     samap_index_free(&index);
 }
 
-/* A slot is nobody's twice, and the first is that behind the head. */
+/* No slot is used twice, and the first one follows the head. */
 static void test_slots(void **state)
 {
     (void)state;
@@ -68,7 +69,7 @@ static void test_slots(void **state)
     samap_index_free(&index);
 }
 
-/* longest is the longest row of places that are taken. */
+/* longest is the longest sequence of used places. */
 static size_t longest(const samap_index *index)
 {
     size_t most = 0;
@@ -80,7 +81,7 @@ static size_t longest(const samap_index *index)
     return most;
 }
 
-/* SPIs of whatever range lie apart: a look-up takes no long walk. */
+/* SPIs of any range are spread: a look-up takes no long walk. */
 static void test_narrow_ranges(void **state)
 {
     static const struct {

@@ -31,7 +31,7 @@ static void test_there_and_back(void **state)
     }
 }
 
-/* What is behind the end of an address is nobody's. */
+/* Octets after the end of an address belong to nobody. */
 static void test_behind_an_address(void **state)
 {
     (void)state;
@@ -45,7 +45,7 @@ static void test_behind_an_address(void **state)
     assert_memory_equal(octets[0], octets[1], SAMAP_SLOT_LEN);
 }
 
-/* One field wrong and the checksum right. */
+/* One invalid field and a valid checksum. */
 static const struct {
     const char *name;
     size_t offset;

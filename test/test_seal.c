@@ -66,7 +66,7 @@ static void test_known_answers(void **state)
     }
 }
 
-/* RFC 2144, appendix B.1: the plain text of this one is no origin. */
+/* RFC 2144, appendix B.1: the plain text of this block is no origin. */
 static void test_foreign_block_does_not_open(void **state)
 {
     const qcd_spi spi = {{0x23, 0x8b, 0x4f, 0xe5, 0x84, 0x7e, 0x44, 0xb2}};
@@ -96,7 +96,7 @@ static void test_counter_of_more_than_24_bits(void **state)
     }
 }
 
-/* A changed SPI is not ours: each of the 64 was looked at for this key. */
+/* A changed SPI is not ours: each of the 64 was checked for this key. */
 static void test_bit_flips_do_not_open(void **state)
 {
     qcd_seal seal = make_seal();
@@ -159,8 +159,8 @@ static void test_seal_wipe(void **state)
     assert_true(is_zero(&seal, sizeof(seal)));
 }
 
-/* With this key the zero block opens to an origin, so sealing that one would
- * give the SPI that no SA may have.  It was found by trying keys. */
+/* With this key the zero block opens to an origin.  Sealing that origin would
+ * thus give the SPI that no SA may have.  The key was found by trying keys. */
 static const uint8_t key_of_zero[QCD_SEAL_KEY_LEN] = {
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x00, 0x01, 0xc5, 0x83};
 static const qcd_origin origin_of_zero = {0xea, 0x40d6, 0x58d2d5};
@@ -280,7 +280,7 @@ static void test_next_run(void **state)
     }
 }
 
-/* An all-zero mint has no run, and what it minted could be minted again. */
+/* An all-zero mint has no run, and could mint the same SPIs again. */
 static void test_zero_mint_mints_nothing(void **state)
 {
     qcd_seal seal = make_seal();
@@ -292,7 +292,7 @@ static void test_zero_mint_mints_nothing(void **state)
     assert_true(is_zero(&spi, sizeof(spi)));
 }
 
-/* The mint: node 7, runs 300 to 302, in the last of which it made 12. */
+/* The mint: node 7, runs 300 to 302.  It made 12 SPIs in the last run. */
 static const struct {
     const char *name;
     qcd_origin origin;

@@ -7,13 +7,13 @@
 #define GENERATION_LEN (8 + QCD_SECRET_LEN)
 #define OWNERS_LEN (QCD_STORE_MACHINE_LEN + QCD_STORE_NODES / 8)
 
-/* start_of is where the number of generations stands. */
+/* start_of returns the offset of the number of generations. */
 static size_t start_of(uint16_t version)
 {
     return QCD_SEAL_KEY_LEN + (version > 1 ? OWNERS_LEN : 0);
 }
 
-/* body_of makes a body with room for `num_held` generations that says it has
+/* body_of makes a body with room for `num_held` generations that claims to have
  * `num_told` of them, and is `extra` octets longer. */
 static void body_of(keyfile_body *out, uint16_t version, size_t num_told,
                     size_t num_held, int extra)
@@ -95,7 +95,7 @@ static void test_secrets_fields(void **state)
     assert_true(secrets.made_at[2] == 0);
 }
 
-/* The files of version 1, before machines and nodes were told apart. */
+/* The files of version 1, before machines and nodes were distinguished. */
 static void test_version_1(void **state)
 {
     (void)state;
@@ -136,7 +136,7 @@ static void test_run_of_version_2(void **state)
     assert_int_equal(run_decode(&record, &body), QCD_STORE_ERR_DAMAGED);
 }
 
-/* Where the parts of a run file stand. */
+/* Offsets of the parts of a run file. */
 #define HIDDEN_AT BIRTH_LEN
 #define DIGEST_AT (HIDDEN_AT + 1 + 2 * QCD_STORE_MACHINE_LEN)
 #define RUN_AT (DIGEST_AT + KEY_DIGEST_LEN)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_spis.c: src/watch/spis.c, against a plain array. */
+/* test_spis.c: src/watch/spis.c, compared with a plain array. */
 #include "test.h"
 
 #include "watch/spis.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_store.c: src/store/store.c: starts and runs, files that are refused, and
- * rotation.  test_store_afresh.c has starts with new secrets, test_store_user.c
- * users other than root. */
+ * rotation. test_store_afresh.c tests starts with new secrets,
+ * test_store_user.c users other than root. */
 #include "test.h"
 
 #include <stdio.h>
@@ -173,7 +173,7 @@ static void test_runs_run_out(void **state)
     qcd_store_close(store);
 }
 
-/* A process that was killed leaves what only the next one may remove. */
+/* A killed process leaves files that only the next one may remove. */
 static void test_leftovers_are_removed(void **state)
 {
     const box *b = *state;
@@ -189,7 +189,7 @@ static void test_leftovers_are_removed(void **state)
 
 /* ---- Files that are refused --------------------------------------------- */
 
-/* check_refused holds that `name` is refused, and that nothing is changed. */
+/* check_refused checks that `name` is refused, and that nothing is changed. */
 static void check_refused(const box *b, const char *row, const char *name,
                           enum qcd_store_err want, const char *text)
 {
@@ -290,7 +290,7 @@ static void test_in_memory(void **state)
     assert_true(qcd_store_is_volatile(store));
     qcd_store_close(store);
     store = box_open(&in_memory, "again");
-    assert_int_equal(qcd_store_run(store), 2); /* it knows births, too */
+    assert_int_equal(qcd_store_run(store), 2); /* it also knows births */
     qcd_store_close(store);
     box_clear(&in_memory);
     assert_int_equal(rmdir(in_memory.root), 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_store_afresh.c: when src/store/store.c goes on with the secrets that it
- * finds, and when it starts afresh with new ones. */
+/* test_store_afresh.c: when src/store/store.c continues with the secrets that
+ * it finds, and when it starts afresh with new ones. */
 #include "test.h"
 
 #include <stdio.h>
@@ -10,7 +10,7 @@
 
 /* ---- What happens to the two files between two starts ------------------- */
 
-/* keep_part leaves one part in `of` of the file, 0 for none of it. */
+/* keep_part keeps the first 1/`of` of the file, 0 for nothing. */
 static void keep_part(const box *b, const char *name, size_t of)
 {
     box_image image;
@@ -209,7 +209,7 @@ static void test_losses(void **state)
         CHECK(name, box_holds(b, losses[i].files));
         qcd_store_close(store);
 
-        /* It is told once, and then it is an ordinary folder. */
+        /* It is reported once, and then it is an ordinary folder. */
         CHECK_INT(name, box_start(&report, b, &box_machine, BOX_NODE),
                   QCD_STORE_OK);
         CHECK_INT(name, report.text[0] == '\0', losses[i].run != 65535);
@@ -217,7 +217,7 @@ static void test_losses(void **state)
     }
 }
 
-/* One set is kept of what was set aside. */
+/* One set of the files that were set aside is kept. */
 static void test_set_aside_twice(void **state)
 {
     const box *b = *state;
@@ -241,9 +241,9 @@ static void test_set_aside_twice(void **state)
     }
 }
 
-/* ---- Whose the secrets are ---------------------------------------------- */
+/* ---- The owner of the secrets -------------------------------------------- */
 
-/* The very same files are opened on the one machine and then on the other. */
+/* The same files are opened on one machine and then on the other. */
 static void test_other_machines_start_afresh(void **state)
 {
     const box *b = *state;
@@ -268,7 +268,7 @@ static void test_other_machines_start_afresh(void **state)
     }
 }
 
-/* What many later machines would have shared: each has secrets of its own. */
+/* Many later machines would have shared these: each makes its own secrets. */
 static void test_secrets_of_no_machine(void **state)
 {
     const box *b = *state;
@@ -295,7 +295,7 @@ static void test_secrets_of_no_machine(void **state)
     assert_memory_not_equal(of[0].seal_key, of[1].seal_key, QCD_SEAL_KEY_LEN);
 }
 
-/* What was seen once is remembered while nobody may look. */
+/* What was seen once is remembered while nobody may read it. */
 static void test_hidden_product_is_remembered(void **state)
 {
     const box *b = *state;
@@ -311,7 +311,7 @@ static void test_hidden_product_is_remembered(void **state)
     assert_non_null(strstr(report.text, "run was written on another machine"));
 }
 
-/* The message must fit with the longest path that is shown. */
+/* The message must have room for the longest path that is shown. */
 static void test_message_fits(void **state)
 {
     const box *b = *state;

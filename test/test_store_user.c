@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_store_user.c: src/store/store.c where another user than root uses the
+/* test_store_user.c: src/store/store.c if another user than root uses the
  * files. */
 #include "test.h"
 
@@ -40,8 +40,8 @@ static enum qcd_store_err open_for(qcd_store **out, qcd_store_report *report,
     return qcd_store_open(out, report, &settings, BOX_NOW);
 }
 
-/* As charon does: opened by root, used by somebody else.  In a process of its
- * own, since nobody comes back from there. */
+/* Like charon: opened by root, used by another user.  It runs in a separate
+ * process, since a process can't become root again. */
 static void use_as(qcd_store *store, uint32_t uid)
 {
     qcd_store_report report = {""};
@@ -63,7 +63,7 @@ static void use_as(qcd_store *store, uint32_t uid)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
-/* What is there before, for another user to take over. */
+/* What exists before another user takes it over. */
 enum before { NO_FOLDER, EMPTY_OF_ROOT, EMPTY_OF_USER, USED_BY_ROOT };
 
 static void test_of_another_user(void **state)
@@ -104,13 +104,13 @@ static void test_of_another_user(void **state)
         qcd_store_close(store);
         check_owner(b, name, OTHER_USER);
         CHECK_INT(name, geteuid(), 0);
-        CHECK(name, access(b->folder, R_OK) == 0); /* root is root again */
+        CHECK(name, access(b->folder, R_OK) == 0); /* root again */
         box_clear(b);
     }
 }
 
-/* A folder that has more in it is not ours to give away, and what is a third
- * user's is nobody's. */
+/* A folder that contains other files is not given away, and the files of a
+ * third user are used by nobody. */
 static void test_of_another_user_refused(void **state)
 {
     const box *b = *state;
@@ -136,7 +136,7 @@ static void test_of_another_user_refused(void **state)
                                         "process is user 54321"));
     assert_int_equal(open_for(&store, &report, b, 0), QCD_STORE_ERR_UNSAFE);
 
-    /* What root left in that user's folder may be anything's link. */
+    /* Root's files in that user's folder may be links to anything. */
     assert_int_equal(chown(b->folder, OTHER_USER, OTHER_USER), 0);
     box_restore(b, "secrets", &precious);
     assert_int_equal(open_for(&store, &report, b, OTHER_USER),

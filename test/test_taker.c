@@ -15,7 +15,7 @@ static qcd_taker *make_taker(size_t which)
     return &takers[which];
 }
 
-/* The token number `n`, of `len` octets. */
+/* Token number `n`, of `len` octets. */
 static qcd_token token(uint8_t n, uint8_t len)
 {
     qcd_token t = {.len = len};
@@ -42,12 +42,12 @@ static enum qcd_verdict check_one(const qcd_taker *taker, const qcd_held *held,
     return check(taker, held, &m);
 }
 
-/* Tokens are numbered; each row stores some in their order. */
+/* Tokens have numbers; each row stores some in its order. */
 static const struct {
     const char *name;
     uint8_t stored[8];
     uint8_t num_held;
-    uint8_t matches[8]; /* the rest of 1 to 7 does not */
+    uint8_t matches[8]; /* the other ones of 1 to 7 do not */
 } rows[] = {
     {"nothing held", {0}, 0, {0}},
     {"one", {1}, 1, {1}},
@@ -138,7 +138,7 @@ static void test_near_misses(void **state)
     }
 }
 
-/* RFC 6290 section 3: what is stored is a digest, not the token. */
+/* RFC 6290 section 3: a digest is stored, not the token. */
 static void test_no_token_is_stored(void **state)
 {
     const qcd_taker *taker = make_taker(0);
@@ -168,7 +168,7 @@ static void test_other_key(void **state)
     assert_int_equal(check_one(other, &held, &t), QCD_NO_MATCH);
 }
 
-/* A digest of all zeros in a place that is not in use is no token. */
+/* A digest of all zeros in an unused place is no token. */
 static void test_empty_places_do_not_match(void **state)
 {
     const qcd_taker *taker = make_taker(0);
@@ -181,7 +181,7 @@ static void test_empty_places_do_not_match(void **state)
     assert_int_equal(check_one(taker, &held, &t), QCD_NO_MATCH);
 }
 
-/* Decoded from a message: the ninth token is not looked at. */
+/* Decoded from a message: the ninth token is ignored. */
 static void test_ninth_token_is_skipped(void **state)
 {
     uint8_t in[QCD_HEADER_LEN + 9 * (8 + 16)] = {0};
@@ -215,7 +215,7 @@ static void test_ninth_token_is_skipped(void **state)
     }
 }
 
-/* A match is acted on once: who repeats the message, or shows another token of
+/* A match is acted on once.  Repeating the message, or showing another token of
  * the same peer, causes no more work. */
 static void test_shown_again(void **state)
 {
@@ -240,8 +240,8 @@ static void test_shown_again(void **state)
     }
 }
 
-/* Messages about one SA from one source: ten at once, and then those that all
- * such messages share. */
+/* Messages about one SA from one source: a burst of ten, and then as many as
+ * all such messages share. */
 static void test_may_check(void **state)
 {
     const qcd_address source = {4, {192, 0, 2, 1}};

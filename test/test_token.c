@@ -220,7 +220,7 @@ static void test_every_input_bit_counts(void **state)
     check_differ("no address", &base, &token);
 }
 
-/* RFC 6290 section 9.2: neither does turning round the pair give its token. */
+/* RFC 6290 section 9.2: swapping the pair does not give its token either. */
 static void test_swapped_spis(void **state)
 {
     qcd_keys keys = make_keys(1);
@@ -268,7 +268,7 @@ static void test_generation_moves_down_when_a_secret_is_added(void **state)
     }
 }
 
-/* RFC 6290 section 5.1: the newest and three before it. */
+/* RFC 6290 section 5.1: the newest one and three before it. */
 static void test_rotate(void **state)
 {
     qcd_secret secrets[8];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_traffic.c: src/traffic.c. Packets are built from a row, whole, and then
- * cut. */
+/* test_traffic.c: src/traffic.c.  Each row describes a whole packet, which is
+ * built and then cut. */
 #include "test.h"
 
 #include <qcd/qcd.h>
@@ -13,18 +13,18 @@ enum { PACKET_MAX = 4096, ESP = 50, AH = 51, UDP = 17, TCP = 6, ESP_LEN = 60 };
 #define OK QCD_OK
 #define BAD QCD_ERR_MALFORMED
 
-/* What differs from an ordinary packet; all zero is ESP of 60 octets, alone, in
- * IPv4 without options, where `spi` is set. */
+/* Differences from an ordinary packet.  All zero is ESP of 60 octets, alone, in
+ * IPv4 without options, if `spi` is set. */
 typedef struct packet {
     const char *name;
     uint32_t spi;
     enum qcd_err want;
     bool is_v6;
     bool in_udp;
-    uint8_t protocol; /* 0: what goes with in_udp */
+    uint8_t protocol; /* 0: the one that belongs to in_udp */
     uint8_t header_words;
     uint16_t fragment;
-    int total_off; /* how far the IP length is from the truth */
+    int total_off; /* difference of the IP length from the true one */
     int udp_off;
     uint16_t destination_port; /* 0: 4500 */
     size_t len;                /* of ESP; 0: 60, 0xffff: none */
@@ -76,9 +76,9 @@ static uint8_t extension_protocol(char letter)
     }
 }
 
-/* h: hop by hop; r, R: routing, R with a segment left; a, m, l, L: fragment,
- * a without others, m the first of more, l and L the second and a far one;
- * d, D: destination options, D long; A: AH; X: longer than all that is. */
+/* h: hop by hop; r, R: routing, R with a segment left; a, m, l, L: fragment, a
+ * without others, m the first of several, l and L the second and a distant one;
+ * d, D: destination options, D long; A: AH; X: longer than the whole packet. */
 static void write_extension(wr *w, char letter, uint8_t next)
 {
     size_t words = letter == 'D' ? 32 : letter == 'X' ? 256 : 1;
@@ -89,7 +89,7 @@ static void write_extension(wr *w, char letter, uint8_t next)
         field = 0x0001;
         break;
     case 'm':
-        field = 0x0007; /* the reserved bits as well */
+        field = 0x0007; /* including the reserved bits */
         break;
     case 'l':
         field = 0x0008;
@@ -101,7 +101,7 @@ static void write_extension(wr *w, char letter, uint8_t next)
         break;
     }
     wr_u8(w, next);
-    /* In a fragment header it is reserved, and no length. */
+    /* In a fragment header this is reserved, and not a length. */
     wr_u8(w, extension_protocol(letter) == 44 ? 9 : (uint8_t)(words - 1));
     wr_be16(w, field);
     for (size_t i = 4; i < (letter == 'X' ? 8 : words * 8); i++) {
@@ -155,7 +155,7 @@ static void write_ipv6(wr *w, const packet *p, size_t behind)
     }
 }
 
-/* Returns the length, and where the SPI is. */
+/* Returns the length, and the position of the SPI. */
 static size_t write_packet(uint8_t out[PACKET_MAX], size_t *begin,
                            const packet *p)
 {
@@ -330,7 +330,7 @@ static enum qcd_err decode(qcd_traffic *out, const uint8_t *in, size_t in_len)
     return err;
 }
 
-/* What came of ESP, by the row. */
+/* The expected result for ESP, by the row. */
 static size_t want_len(const packet *p)
 {
     long of_ip = (long)esp_len(p) + p->total_off;
@@ -380,8 +380,9 @@ static void test_decode(void **state)
     }
 }
 
-/* Cut behind the SPI it says all that it says as a whole, before that nothing;
- * and what is no ESP does not become some for being cut. */
+/* Cut after the SPI, a packet decodes as the whole one does; cut before that,
+ * it does not decode.  A packet that is not ESP does not become ESP by a
+ * cut. */
 static void test_every_truncation(void **state)
 {
     (void)state;
@@ -422,7 +423,7 @@ static void test_nothing(void **state)
     assert_true(is_zero(&got, sizeof(got)));
 }
 
-/* Only 4 and 6 are versions. */
+/* Only 4 and 6 are valid versions. */
 static void test_every_version(void **state)
 {
     uint8_t whole[PACKET_MAX];
@@ -448,7 +449,7 @@ static void test_every_version(void **state)
     }
 }
 
-/* ---- Where an answer would go ---- */
+/* ---- Destination of a reply ---- */
 
 static const struct {
     const char *name;
@@ -478,7 +479,7 @@ static const struct {
     {"ff02::1", 16, {0xff, 2, [15] = 1}, BAD},
 };
 
-/* RFC 1122 section 3.2.1.3, RFC 4291 section 2: no packet is from many. */
+/* RFC 1122 section 3.2.1.3, RFC 4291 section 2: a source is a single host. */
 static void test_sources(void **state)
 {
     (void)state;
@@ -502,7 +503,7 @@ static void test_sources(void **state)
     }
 }
 
-/* ---- Against another decoder ---- */
+/* ---- Compared with another decoder ---- */
 
 static void check_reference(const char *name, const uint8_t *in, size_t in_len)
 {
@@ -541,7 +542,7 @@ static void test_every_octet_value(void **state)
         size_t len = write_packet(whole, &begin, &packets[i]);
 
         if (begin > 120) {
-            continue; /* long options, whose octets say nothing */
+            continue; /* long options, whose octets mean nothing */
         }
         for (size_t at = 0; at < begin + 4 && at < len; at++) {
             uint8_t was = whole[at];

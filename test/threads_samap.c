@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* threads_samap.c: an SA map that several threads use at once.  It finds more
- * under -Db_sanitize=thread, where cmocka's own state is of no concern: nothing
- * is asserted in the threads. */
+/* threads_samap.c: an SA map that several threads use simultaneously.  It finds
+ * more with -Db_sanitize=thread. cmocka's own state is not involved, since
+ * nothing is asserted in the threads. */
 #include "test.h"
 
 #include <stdatomic.h>
@@ -14,7 +14,7 @@ static struct {
     qcd_samap *map;
     _Atomic bool is_over;
     _Atomic uint32_t num_wrong;
-    uint32_t have[NUM_WRITERS][NUM_OF_EACH]; /* each its writer's own */
+    uint32_t have[NUM_WRITERS][NUM_OF_EACH]; /* each writer has its own */
 } t;
 
 static void demand(bool is_true)
@@ -30,8 +30,8 @@ static bool is_row(uint32_t n, uint32_t version)
                         : samap_box_has(t.map, n, version);
 }
 
-/* write_rows changes rows that nobody else does, and finds them as it left them
- * whatever the others do. */
+/* write_rows changes rows that no other thread changes, and finds them as it
+ * left them, whatever the others do. */
 static void *write_rows(void *arg)
 {
     uint32_t *have = arg;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* traffic_reference.h: what qcd_traffic_decode is held against, written from
- * the RFCs in another way: no reader that moves on, but positions in the whole
- * packet, `at` the octet that is looked at and `end` the first one that is no
- * longer of it. */
+/* traffic_reference.h: a reference for qcd_traffic_decode, written from the
+ * RFCs in another way: positions in the whole packet instead of a reader that
+ * advances.  `at` is the current octet, and `end` the first one after the
+ * packet. */
 #ifndef QCD_TRAFFIC_REFERENCE_H
 #define QCD_TRAFFIC_REFERENCE_H
 
@@ -16,11 +16,11 @@ typedef struct reference {
     size_t at;
     size_t end;
     unsigned protocol;
-    bool is_whole; /* no fragment */
+    bool is_whole; /* not a fragment */
 } reference;
 
-/* The `num` octets at `at` as a number, 0 for those that were cut off: what
- * comes of that is thrown away, since the SPI is cut off then as well. */
+/* The `num` octets at `at` as a number, 0 for those that were cut off.  In that
+ * case the result is discarded, since the SPI is cut off as well. */
 static inline uint64_t reference_get(const reference *r, size_t at, size_t num)
 {
     uint64_t v = 0;
@@ -110,7 +110,8 @@ static inline bool reference_udp(qcd_traffic *out, reference *r)
     return true;
 }
 
-/* reference_decode tells whether the octets are such a packet, and which. */
+/* reference_decode tells whether the octets are such a packet, and decodes
+ * it. */
 static inline bool reference_decode(qcd_traffic *out, const uint8_t *in,
                                     size_t in_len)
 {

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* watch_harness.c: libqcd-watch by itself, for lab/test_nft.py:
+/* watch_harness.c: libqcd-watch without a daemon, for lab/test_nft.py:
  *
  *   watch_harness RATE NAT-PORT
  *
- * It reads commands, a line each, and writes lines:
+ * It reads commands, one on each line, and writes lines:
  *
  *   ready | none                what qcd_watch_open gave
  *   add FIRST COUNT             -> done 1|0 COUNT-OF-ALL SECONDS
  *   remove FIRST COUNT          -> done 1|0 COUNT-OF-ALL SECONDS
  *   EOF                         closes it -> end
- *   packet HEX                  a packet that was brought, as it came
- *   log TEXT                    what was reported
+ *   packet HEX                  a packet that was delivered, unchanged
+ *   log TEXT                    what was logged
  *
  * SPIs are FIRST, FIRST + 1, and so on. */
 #include <arpa/inet.h>
@@ -84,7 +84,7 @@ static bool execute(qcd_watch *watch, const char *line)
     return true;
 }
 
-/* Reads standard input without a buffer of stdio's, which poll doesn't see. */
+/* Reads standard input without stdio's buffer, which poll doesn't see. */
 static int read_line(char *line, size_t cap)
 {
     size_t len = 0;
