@@ -5,7 +5,9 @@
 import fcntl
 import os
 import pty
+import select
 import stat
+import subprocess
 import sys
 import threading
 import time
@@ -218,36 +220,42 @@ class Passphrase(Case):
         result = run("secret", "export", "--state-dir", self.state)
         self.check_failed(result, "no terminal to ask for the passphrase")
 
-    def talk(self, words, answers):
-        """Run at a terminal of its own; the answers are given when asked."""
-        pid, terminal = pty.fork()
-        if pid == 0:
-            os.execv(tool_box.QCD, [tool_box.QCD, *words])
+    def talk(self, words, answers, last):
+        """Run at a terminal of its own; the answers are given when asked.
+
+        The terminal stays open until `last` was seen: when its last user closes
+        it, Linux may drop what nobody has read yet.
+        """
+        terminal, other_end = pty.openpty()
+        process = subprocess.Popen(
+            [tool_box.QCD, *words], preexec_fn=lambda: os.login_tty(other_end),
+            pass_fds=(other_end,))
         seen = b""
         answers = list(answers)
-        while True:
-            try:
-                block = os.read(terminal, 1024)
-            except OSError:  # the other end is closed
+        while last not in seen.decode(errors="replace"):
+            ready, _, _ = select.select([terminal], [], [], 20)
+            if not ready:
+                process.kill()
                 break
-            if not block:
-                break
-            seen += block
+            seen += os.read(terminal, 1024)
             if answers and seen.endswith(b": "):
                 os.write(terminal, answers.pop(0))
+        code = process.wait()
+        os.close(other_end)
         os.close(terminal)
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), seen.decode()
+        return code, seen.decode()
 
     def test_terminal(self):
         self.import_text()
         phrase = PASSPHRASE.encode() + b"\n"
         words = ["secret", "export", "--state-dir", self.state]
-        code, seen = self.talk(words, [phrase, phrase])
+        code, seen = self.talk(words, [phrase, phrase], "-----END QCD SECRETS-----\r\n")
         self.assertEqual(code, 0, seen)
         self.assertIn("Passphrase: \r\nRepeat the passphrase: \r\n-----BEGIN", seen)
         self.assertNotIn("horse", seen)
         text = seen[seen.index("-----BEGIN"):]
-        self.assertEqual(self.import_text(text=text).code, 0)
+        result = self.import_text(text=text)
+        self.assertEqual(result.code, 0, result.err)
 
         rows = [([phrase, b"another one, longer\n"], "are not the same"),
                 ([b"short\n", b"short\n"], "too short"),
@@ -255,7 +263,7 @@ class Passphrase(Case):
                 ([b"half\x03\n"], "no passphrase was given")]
         for answers, want in rows:
             with self.subTest(want):
-                code, seen = self.talk(words, answers)
+                code, seen = self.talk(words, answers, want)
                 self.assertEqual(code, 1)
                 self.assertIn(want, seen)
                 self.assertNotIn("-----BEGIN", seen)
@@ -264,7 +272,7 @@ class Passphrase(Case):
         """The text comes from a file or a pipe, the passphrase does not."""
         text = self.write("text", EXPORT)
         words = ["secret", "import", "--state-dir", self.state, text]
-        code, seen = self.talk(words, [PASSPHRASE.encode() + b"\n"])
+        code, seen = self.talk(words, [PASSPHRASE.encode() + b"\n"], "secrets")
         self.assertEqual(code, 0, seen)
         self.assertNotIn("horse", seen)
         self.assertNotIn("Repeat", seen)
