@@ -35,7 +35,7 @@ struct qcd_tokens_t {
 	 * @param sa			receives the SA if the peer has lost it
 	 * @return				QCD_EVENT_VERIFIED if the peer has lost the SA,
 	 *						QCD_EVENT_MAX if that was known before, otherwise
-	 *						QCD_EVENT_REFUSED, _UNCHECKED or _UNKNOWN
+	 *						QCD_EVENT_MISMATCHED, _UNCHECKED or _UNKNOWN
 	 */
 	qcd_event_t (*verify)(qcd_tokens_t *this, qcd_message *message,
 						  host_t *src, qcd_sa_t *sa);

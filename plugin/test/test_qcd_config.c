@@ -210,8 +210,8 @@ static void test_unknown_key(void **state)
 
 	for (i = 0; i < countof(table); i++)
 	{
-		snprintf(line, sizeof(line), "QCD: " NS "%s is no key that this version "
-				 "knows, it is ignored", table[i].key);
+		snprintf(line, sizeof(line), "QCD: " NS "%s is not a key that this version "
+				 "knows: ignored", table[i].key);
 		box_forget_log();
 		set(table[i].key, "yes");
 		config = qcd_config_create();
@@ -248,8 +248,8 @@ static void test_takeover(void **state)
 		config = qcd_config_create();
 		CHECK_INT(table[i].name, config->maker, table[i].maker);
 		CHECK(table[i].name, config->taker);
-		CHECK_LOGGED(table[i].name, "takes_over and takes_over_address need each "
-					 "other: the token maker is off", !table[i].maker);
+		CHECK_LOGGED(table[i].name, "takes_over and takes_over_address must be set "
+					 "together: the token maker is off", !table[i].maker);
 		config->destroy(config);
 	}
 }
@@ -281,9 +281,11 @@ static void test_role_enabled(void **state)
 
 			snprintf(key, sizeof(key), "connections.gw.%s", roles[j]);
 			snprintf(line, sizeof(line), "QCD: " NS "%s = %s is not yes or no: "
-					 "the token %s is off for it", key, row, roles[j]);
-			box_forget_log();
+					 "the token %s is off for this connection", key, row,
+					 roles[j]);
 			set(key, table[i].value);
+			config->reload(config);
+			box_forget_log();
 			CHECK_INT(row, config->role_enabled(config, "gw", roles[j]),
 					  table[i].enabled);
 			CHECK_LOGGED(row, line, table[i].lines);
@@ -426,7 +428,7 @@ static void test_reload_unknown(void **state)
 
 	set("recovr", "trap");
 	config->reload(config);
-	CHECK_LOGGED("unknown", "QCD: " NS "recovr is no key", 1);
+	CHECK_LOGGED("unknown", "QCD: " NS "recovr is not a key", 1);
 	CHECK_LOGGED("unknown", "", 1);
 	config->destroy(config);
 }

@@ -36,7 +36,7 @@ static const struct {
 	{ QCD_EVENT_ESP_PASSED_OVER, "esp_passed_over", NULL },
 	{ QCD_EVENT_VERIFIED, "verified", "token proves that the peer lost" },
 	{ QCD_EVENT_MISMATCHED, "mismatched", "token does not match its IKE_SA" },
-	{ QCD_EVENT_UNKNOWN, "unknown", "token for an IKE_SA of which we hold none" },
+	{ QCD_EVENT_UNKNOWN, "unknown", "token for an IKE_SA for which we hold none" },
 	{ QCD_EVENT_UNCHECKED, "unchecked", "token not checked" },
 	{ QCD_EVENT_RETRYING, "retrying", "connection is not up again yet" },
 	{ QCD_EVENT_RECOVERED, "recovered", "connection is up again" },

@@ -146,8 +146,8 @@ static void test_runs(void **state)
 	CHECK_LOGGED("last of all", "", 0);
 	random = get_spi();
 	CHECK("random", random > 0x1000000);
-	CHECK_LOGGED("random", "QCD: no more IKE_SAs with a token until the next "
-				 "start: the disk is full", 1);
+	CHECK_LOGGED("random", "QCD: new IKE_SAs get no token until the daemon "
+				 "restarts: the disk is full", 1);
 	played.runs = 1;
 	CHECK_INT("no second try", get_spi(), random);
 	CHECK_LOGGED("no second try", "", 1);
@@ -205,7 +205,7 @@ static void test_kept_bits(void **state)
 		box_forget_log();
 		source = begin(table[i].size);
 		CHECK_LOGGED(row, "ikesa_table_size is above 65536: an IKE_SA that "
-					 "charon tries again gets no token", table[i].logged);
+					 "charon retries gets no token", table[i].logged);
 		for (j = 0; j < countof(olds); j++)
 		{
 			spi = get_again(olds[j]);

@@ -226,9 +226,9 @@ static void test_notifies(void **state)
 		{ "another notify", MOBIKE_SUPPORTED, 32, 0, FALSE, NULL },
 		{ "an error", INVALID_SYNTAX, 32, 0, FALSE, NULL },
 		{ "with an SPI", QUICK_CRASH_DETECTION, 32, 4, FALSE,
-		  "QCD: ignoring token of 198.51.100.2, it has an SPI" },
+		  "QCD: ignoring token of 198.51.100.2, its notify has an SPI" },
 		{ "with an SPI of IKE", QUICK_CRASH_DETECTION, 32, 8, FALSE,
-		  "it has an SPI" },
+		  "its notify has an SPI" },
 	};
 	notify_payload_t *notify;
 	message_t *message;
@@ -665,7 +665,7 @@ static void test_create(void **state)
 		{ "highest rate", QCD_RATE_MAX, FALSE, TRUE, NULL },
 		{ "too high a rate", QCD_RATE_MAX + 1, FALSE, FALSE, NULL },
 		{ "no random numbers", 100, TRUE, FALSE,
-		  "QCD: no random numbers to be had: the token taker is off" },
+		  "QCD: no random numbers available: the token taker is off" },
 	};
 	qcd_config_t config = {};
 	qcd_tokens_t *tokens;
