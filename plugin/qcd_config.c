@@ -59,9 +59,11 @@ struct private_qcd_config_t {
 	char *values[countof(settings)];
 
 	/**
-	 * Values for connections, by "connections.<name>.<role>"
+	 * The same for connections, by "connections.<name>.<role>", and a mutex for
+	 * it. Listeners take the mutex while they hold the bus.
 	 */
 	hashtable_t *connections;
+	mutex_t *lock;
 
 	/**
 	 * Mutex for reload(), which both a signal and vici may call
@@ -164,21 +166,29 @@ static bool takeover_is_whole(qcd_config_t *this)
 METHOD(qcd_config_t, role_enabled, bool,
 	private_qcd_config_t *this, char *name, char *role)
 {
-	char *value;
-	bool enabled;
+	char key[256], *value;
+	bool set, valid = TRUE, enabled = TRUE;
 
-	/* RFC 6290 section 8.1: users can turn it off, also for one connection */
-	value = lib->settings->get_str(lib->settings,
-								   "%s.plugins.qcd.connections.%s.%s", "yes",
-								   lib->ns, name, role);
-	if (qcd_setting_parse_bool(value, &enabled))
+	/* RFC 6290 section 8.1: users can turn it off, also for one connection.
+	 * Each handshake asks: the settings themselves take longer. */
+	this->lock->lock(this->lock);
+	set = this->connections->get_count(this->connections) != 0 &&
+		  snprintf(key, sizeof(key), "connections.%s.%s", name,
+				   role) < sizeof(key);
+	value = set ? this->connections->get(this->connections, key) : NULL;
+	if (value)
 	{
-		return enabled;
+		valid = qcd_setting_parse_bool(value, &enabled);
+		value = strdupnull(value);
 	}
-	DBG1(DBG_CFG, "QCD: %s.plugins.qcd.connections.%s.%s = %s is not yes or "
-		 "no: the token %s is off for this connection", lib->ns, name, role,
-		 value, role);
-	return FALSE;
+	this->lock->unlock(this->lock);
+	if (!valid)
+	{
+		DBG1(DBG_CFG, "QCD: %s.plugins.qcd.%s = %s is not yes or no: the token "
+			 "%s is off for this connection", lib->ns, key, value, role);
+	}
+	free(value);
+	return valid && enabled;
 }
 
 /**
@@ -326,12 +336,14 @@ static void compare(hashtable_t *one, hashtable_t *other, bool missing,
  */
 static void reload_connections(private_qcd_config_t *this, changes_t *applied)
 {
-	hashtable_t *connections = read_connections();
+	hashtable_t *connections = read_connections(), *old = this->connections;
 
-	compare(connections, this->connections, FALSE, applied);
-	compare(this->connections, connections, TRUE, applied);
-	this->connections->destroy_function(this->connections, free_value);
+	compare(connections, old, FALSE, applied);
+	compare(old, connections, TRUE, applied);
+	this->lock->lock(this->lock);
 	this->connections = connections;
+	this->lock->unlock(this->lock);
+	old->destroy_function(old, free_value);
 }
 
 /**
@@ -397,6 +409,7 @@ METHOD(qcd_config_t, destroy, void,
 		free(this->values[i]);
 	}
 	this->connections->destroy_function(this->connections, free_value);
+	this->lock->destroy(this->lock);
 	this->mutex->destroy(this->mutex);
 	free(this->public.state_dir);
 	free(this->public.socket);
@@ -421,6 +434,7 @@ qcd_config_t *qcd_config_create()
 			.destroy = _destroy,
 		},
 		.connections = read_connections(),
+		.lock = mutex_create(MUTEX_TYPE_DEFAULT),
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 	);
 	public = &this->public;
