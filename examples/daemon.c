@@ -3,11 +3,11 @@
  *
  *     daemon FOLDER
  *
- * East keeps its secrets in FOLDER, west in FOLDER.west.  They set up an IKE
- * SA.  East crashes and restarts, and west learns of the crash with its next
- * request.  There is no network and no cryptography, but every call to libqcd
- * and libqcd-store is there.  doc/embedding.md tells when a real daemon makes
- * each call. */
+ * East keeps its secrets in FOLDER, an absolute path, and west in FOLDER.west.
+ * They set up an IKE SA.  East crashes and restarts, and west learns of the
+ * crash with its next request.  There is no network and no cryptography.
+ * doc/embedding.md tells when a real daemon makes each call, and which other
+ * calls there are. */
 #include <qcd/store.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -126,11 +126,10 @@ struct qcd_config_t {
 	bool (*makes_for)(qcd_config_t *this, ike_sa_t *ike_sa);
 
 	/**
-	 * Apply changes in strongswan.conf that can be applied at runtime: recover.
-	 * An invalid value is logged and ignored. One line lists the changes that
-	 * were applied, another one those that need a restart. maker and taker of a
-	 * connection are read at each use: for these, this method only logs the
-	 * line.
+	 * Apply changes in strongswan.conf that can be applied at runtime: recover,
+	 * and maker and taker of a connection. An invalid value is logged and
+	 * ignored. One line lists the changes that were applied, another one those
+	 * that need a restart.
 	 */
 	void (*reload)(qcd_config_t *this);
 

@@ -97,7 +97,8 @@ typedef struct qcd_spis {
  * initiator or that of its original responder. */
 enum qcd_role { QCD_INITIATOR = 1, QCD_RESPONDER = 2 };
 
-/* qcd_ike_sa is one of our IKE SAs. */
+/* qcd_ike_sa is one of our IKE SAs.  The initiator of a rekeying is the
+ * original initiator of the SA that follows, whoever began the old one. */
 typedef struct qcd_ike_sa {
     qcd_spis spis;
     enum qcd_role role;
@@ -288,7 +289,7 @@ typedef struct qcd_promise {
 typedef struct qcd_offer {
     qcd_address taker; /* the peer's, without its port */
     bool is_request;   /* then the peer holds the token when it has responded */
-    uint32_t message_id;
+    uint32_t message_id; /* of a request */
 } qcd_offer;
 
 /* qcd_maker_offer tells whether a token goes into the message `offer` of `sa`,
