@@ -39,7 +39,7 @@ cmd_package() {
     need_root package 'it makes a root file system to try the packages in'
     no_arguments package "$@"
     need_setup
-    install_packages debhelper dpkg-dev lintian
+    install_packages build-essential debhelper dpkg-dev lintian
     rm -rf "$package_folder"
     mkdir -p "$package_folder"
     say 'Building the packages'
