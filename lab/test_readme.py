@@ -117,9 +117,8 @@ def test_installation_of_the_readme(tmp_path: Path) -> None:
     """`meson install` installs what README.md names, where charon looks for it."""
     command = ["meson", "install", "-C", str(REPO / "build"), "--no-rebuild"]
     subprocess.run([*command, "--destdir", str(tmp_path)], check=True, stdout=subprocess.DEVNULL)
-    readme = (REPO / "README.md").read_text()
-    assert " ".join(["sudo", *command[:3], "build "]) in readme
     guide = (REPO / "doc" / "admin.md").read_text()
+    assert " ".join(["sudo", *command[:3], "build`"]) in guide
     copied = re.findall(r"^\| `(build/\S+)` \| `(/\S+)` \|$", guide, re.MULTILINE)
     assert len(copied) == 2
     for built, folder in copied:
