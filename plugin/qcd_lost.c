@@ -8,12 +8,13 @@
 #include <threading/mutex.h>
 
 /**
- * Seconds between two checks for expired CHILD_SAs, and seconds after which a
- * failed walk through the map, or a failed watch for what it found, is repeated
+ * Seconds between two checks for expired CHILD_SAs. Seconds after which a failed
+ * walk through the map is repeated, and after which SPIs that the kernel refused
+ * are tried again.
  */
 #define EXPIRY_INTERVAL 600
 #define AGAIN_INTERVAL 1
-#define UNWATCHED_INTERVAL 10
+#define REFUSED_INTERVAL 10
 
 /**
  * A peer that had several IKE_SAs and returns with one may not have been told
@@ -79,13 +80,9 @@ struct private_qcd_lost_t {
 	 * startup
 	 */
 	bool uncounted;
-
-	/**
-	 * Whether some lost CHILD_SAs are not watched for: the map could not be
-	 * read, or the kernel refused the SPIs
-	 */
-	bool unwatched;
 };
+
+static job_requeue_t try_again(private_qcd_lost_t *this);
 
 /**
  * Subtract CHILD_SAs that are no longer lost, and get the watcher
@@ -279,6 +276,16 @@ static job_requeue_t expire(private_qcd_lost_t *this)
 }
 
 /**
+ * Retry what failed because of the map or the kernel
+ */
+static void retry_in(private_qcd_lost_t *this, u_int seconds)
+{
+	lib->scheduler->schedule_job(lib->scheduler,
+			(job_t*)callback_job_create((void*)try_again, this, NULL, NULL),
+			seconds);
+}
+
+/**
  * Watch for packets of all lost CHILD_SAs
  */
 static void watch_all(private_qcd_lost_t *this, qcd_watcher_t *watcher)
@@ -292,10 +299,11 @@ static void watch_all(private_qcd_lost_t *this, qcd_watcher_t *watcher)
 							   this->index, FALSE);
 	added = complete &&
 			watcher->add(watcher, census.lost.spis, census.lost.count);
-	this->mutex->lock(this->mutex);
-	this->unwatched = !added;
-	this->mutex->unlock(this->mutex);
-	if (added)
+	if (!added)
+	{
+		retry_in(this, complete ? REFUSED_INTERVAL : AGAIN_INTERVAL);
+	}
+	else
 	{
 		/* meanwhile peers may have returned */
 		for (i = 0; i < census.lost.count; i++)
@@ -315,16 +323,26 @@ static void watch_all(private_qcd_lost_t *this, qcd_watcher_t *watcher)
 	qcd_census_free(&census);
 }
 
+/**
+ * Watch for the lost CHILD_SAs, if there are any and somebody does
+ */
+static void watch_lost(private_qcd_lost_t *this)
+{
+	qcd_watcher_t *watcher = count_off(this, 0);
+
+	if (watcher && get_count(this))
+	{
+		watch_all(this, watcher);
+	}
+}
+
 METHOD(qcd_lost_t, watch, void,
 	private_qcd_lost_t *this, qcd_watcher_t *watcher)
 {
 	this->mutex->lock(this->mutex);
 	this->watcher = watcher;
 	this->mutex->unlock(this->mutex);
-	if (watcher && get_count(this))
-	{
-		watch_all(this, watcher);
-	}
+	watch_lost(this);
 }
 
 /**
@@ -352,37 +370,17 @@ static bool count_all(private_qcd_lost_t *this)
 }
 
 /**
- * Tell whether some lost CHILD_SAs are not watched for, and get the watcher
- */
-static bool is_unwatched(private_qcd_lost_t *this, qcd_watcher_t **watcher)
-{
-	bool unwatched;
-
-	this->mutex->lock(this->mutex);
-	unwatched = this->unwatched;
-	*watcher = this->watcher;
-	this->mutex->unlock(this->mutex);
-	return unwatched;
-}
-
-/**
  * Job that retries what failed because of the map or the kernel
  */
 static job_requeue_t try_again(private_qcd_lost_t *this)
 {
-	qcd_watcher_t *watcher;
-
-	if (this->uncounted && count_all(this))
-	{	/* the disk has room again */
-		this->uncounted = FALSE;
-		watch(this, this->watcher);
+	if (this->uncounted && !count_all(this))
+	{	/* the disk has no room yet */
+		return JOB_RESCHEDULE(AGAIN_INTERVAL);
 	}
-	else if (is_unwatched(this, &watcher))
-	{
-		watch(this, watcher);
-	}
-	return JOB_RESCHEDULE(is_unwatched(this, &watcher) ? UNWATCHED_INTERVAL
-													   : AGAIN_INTERVAL);
+	this->uncounted = FALSE;
+	watch_lost(this);
+	return JOB_REQUEUE_NONE;
 }
 
 /**
@@ -453,9 +451,10 @@ qcd_lost_t *qcd_lost_create(qcd_config_t *config, qcd_promises_t *promises,
 	);
 
 	this->uncounted = !count_all(this);
-	lib->scheduler->schedule_job(lib->scheduler,
-			(job_t*)callback_job_create((void*)try_again, this, NULL, NULL),
-			AGAIN_INTERVAL);
+	if (this->uncounted)
+	{
+		retry_in(this, AGAIN_INTERVAL);
+	}
 	lib->scheduler->schedule_job(lib->scheduler,
 			(job_t*)callback_job_create((void*)expire, this, NULL, NULL),
 			EXPIRY_INTERVAL);

@@ -42,40 +42,41 @@ struct private_qcd_watcher_t {
 	qcd_watch *watch;
 
 	/**
-	 * Whether the last change failed
+	 * Whether the last SPIs could not be added, or removed
 	 */
-	bool failed;
+	bool not_added, not_removed;
 };
 
 /**
- * Log an error once, and once that the watch works again
+ * Note how a change went, and log an error unless the change before it failed too
  */
-static bool check(private_qcd_watcher_t *this, enum qcd_watch_err err,
+static bool check(bool *failed, enum qcd_watch_err err,
 				  qcd_watch_report *report)
 {
-	bool failed = err != QCD_WATCH_OK;
+	bool before = *failed;
 
-	if (failed && !this->failed)
+	*failed = err != QCD_WATCH_OK;
+	if (*failed && !before)
 	{
 		DBG1(DBG_CFG, "QCD: %s", report->text);
 	}
-	else if (!failed && this->failed)
-	{
-		DBG1(DBG_CFG, "QCD: ESP of lost SAs is seen again");
-	}
-	this->failed = failed;
-	return !failed;
+	return !*failed;
 }
 
 METHOD(qcd_watcher_t, add, bool,
 	private_qcd_watcher_t *this, const qcd_child_spi *spis, u_int count)
 {
 	qcd_watch_report report;
-	bool success;
+	bool success, before;
 
 	this->mutex->lock(this->mutex);
-	success = check(this, qcd_watch_add(this->watch, &report, spis, count),
-					&report);
+	before = this->not_added;
+	success = check(&this->not_added,
+					qcd_watch_add(this->watch, &report, spis, count), &report);
+	if (success && before)
+	{
+		DBG1(DBG_CFG, "QCD: ESP of lost SAs is seen again");
+	}
 	this->mutex->unlock(this->mutex);
 	return success;
 }
@@ -86,7 +87,8 @@ METHOD(qcd_watcher_t, remove_, void,
 	qcd_watch_report report;
 
 	this->mutex->lock(this->mutex);
-	check(this, qcd_watch_remove(this->watch, &report, spis, count), &report);
+	check(&this->not_removed,
+		  qcd_watch_remove(this->watch, &report, spis, count), &report);
 	this->mutex->unlock(this->mutex);
 }
 
@@ -147,8 +149,8 @@ qcd_watcher_t *qcd_watcher_create(u_int rate, qcd_watcher_packet_t packet,
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 	);
 
-	if (!check(this, qcd_watch_open(&this->watch, &report, &settings),
-			   &report))
+	if (!check(&this->not_added,
+			   qcd_watch_open(&this->watch, &report, &settings), &report))
 	{
 		destroy(this);
 		return NULL;

@@ -148,6 +148,12 @@ METHOD(scheduler_t, schedule_job_ms, void,
 	scheduled->insert_last(scheduled, new);
 }
 
+METHOD(scheduler_t, schedule_job, void,
+	scheduler_t *this, job_t *job, uint32_t s)
+{
+	schedule_job_ms(this, job, s * 1000);
+}
+
 /**
  * Destroy a job that is scheduled, unless it was taken out
  */
@@ -184,6 +190,7 @@ int box_open(void **state)
 	lib->processor->queue_job = _queue_job;
 	scheduled = linked_list_create();
 	lib->scheduler->schedule_job_ms = _schedule_job_ms;
+	lib->scheduler->schedule_job = _schedule_job;
 	return 0;
 }
 

@@ -87,7 +87,8 @@ void box_forget_log(void);
 u_int box_count_jobs(void);
 
 /**
- * Run the jobs that wait, and those that they queue.
+ * Run the jobs that wait, and those that they queue. A job runs once, even if it
+ * asks to be scheduled again.
  */
 void box_run_jobs(void);
 
