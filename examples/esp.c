@@ -125,9 +125,12 @@ int main(int argc, char **argv)
     must(argc == 2, "usage: esp FOLDER");
     must(qcd_store_open(&store, &report, &files, (uint64_t)time(NULL)) ==
                  QCD_STORE_OK &&
-             qcd_store_state(store, &report, &state) == QCD_STORE_OK &&
-             qcd_samap_open(&map, &report, argv[1]) == QCD_STORE_OK,
+             qcd_store_state(store, &report, &state) == QCD_STORE_OK,
          report.text);
+    if (report.text[0] != '\0') { /* for the log: what was done, and why */
+        (void)fprintf(stderr, "esp: %s\n", report.text);
+    }
+    must(qcd_samap_open(&map, &report, argv[1]) == QCD_STORE_OK, report.text);
     must(qcd_maker_init(&maker, &settings, &state) == QCD_OK, "settings");
     qcd_wipe(&state, sizeof(state));
     must(qcd_watch_open(&watch, &said, &what) == QCD_WATCH_OK, said.text);

@@ -89,6 +89,15 @@ def test_names_of_the_events() -> None:
     assert [n for n in re.findall(r"^\.Li (\w+)", json, re.MULTILINE) if n in counted] == counted
 
 
+def test_apparmor_of_the_guide() -> None:
+    """What the guide has an administrator write is what the package installs."""
+    guide = (REPO / "doc" / "admin.md").read_text().split("**AppArmor.**")[1]
+    block = guide.split("```")[1].strip().splitlines()
+    installed = (REPO / "debian" / "apparmor" / "strongswan-qcd").read_text()
+    rules = [line.strip() for line in installed.splitlines() if line[:1] != "#"]
+    assert len(rules) > 3 and block == rules
+
+
 HELPERS = {"sa", "compat", "json", "config", "setting", "notify"}
 USED_BY_MOST = {"events", "pending"}
 

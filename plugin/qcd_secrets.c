@@ -120,7 +120,7 @@ METHOD(qcd_secrets_t, destroy, void,
  * Log what an administrator should know about the open store
  */
 static void log_store(private_qcd_secrets_t *this, qcd_config_t *config,
-					  qcd_store_identity *identity, qcd_store_report *report)
+					  qcd_store_report *report)
 {
 	if (*report->text)
 	{
@@ -132,12 +132,6 @@ static void log_store(private_qcd_secrets_t *this, qcd_config_t *config,
 			 "earlier SAs get no reply. Set state_dir to a folder on a disk",
 			 config->state_dir);
 	}
-	if (!identity->len && !identity->product_len)
-	{
-		DBG1(DBG_CFG, "QCD: this machine has no %s: a clone of its disk that "
-			 "runs elsewhere would not be detected, and tokens of live SAs "
-			 "would be shown", QCD_STORE_MACHINE_ID);
-	}
 }
 
 /**
@@ -146,7 +140,6 @@ static void log_store(private_qcd_secrets_t *this, qcd_config_t *config,
  */
 static bool open_store(private_qcd_secrets_t *this, qcd_config_t *config)
 {
-	qcd_store_identity identity;
 	qcd_store_report report = {};
 	qcd_store_user user = {
 		.uid = lib->caps->get_uid(lib->caps),
@@ -154,20 +147,17 @@ static bool open_store(private_qcd_secrets_t *this, qcd_config_t *config)
 	};
 	qcd_store_settings settings = {
 		.path = config->state_dir,
-		.identity = &identity,
 		.user = &user,
 		.node = config->node,
 	};
 
-	if (qcd_store_identity_read(&identity, &report, QCD_STORE_MACHINE_ID,
-								QCD_STORE_PRODUCT_UUID) != QCD_STORE_OK ||
-		qcd_store_open(&this->store, &report, &settings,
+	if (qcd_store_open(&this->store, &report, &settings,
 					   time(NULL)) != QCD_STORE_OK)
 	{
 		DBG1(DBG_CFG, "QCD: the token maker is off: %s", report.text);
 		return FALSE;
 	}
-	log_store(this, config, &identity, &report);
+	log_store(this, config, &report);
 	this->age_offset = qcd_store_age(this->store, time(NULL));
 	this->age_since = qcd_now();
 	return TRUE;

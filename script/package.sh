@@ -8,16 +8,8 @@
 
 readonly package_folder=$cache/package
 
-# A copy of the tree, as git has it or would have it.
-copy_sources() { # FOLDER
-    mkdir -p "$1"
-    tar --exclude=./.git --exclude=./.cache --exclude=./build \
-        --exclude='./build-*' --exclude=__pycache__ -cf - . |
-        tar -C "$1" --no-same-owner -xf -
-}
-
 build_packages() {
-    copy_sources "$package_folder/qcd" &&
+    copy_project "$package_folder/qcd" &&
         cd "$package_folder/qcd" &&
         sed -i "1s/)/~$release)/" debian/changelog &&
         QCD_STRONGSWAN_SRC=$(strongswan_src) DEB_BUILD_OPTIONS=nocheck \

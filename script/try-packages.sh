@@ -75,9 +75,9 @@ check 'the folder of the state is closed' \
     test "$(stat -c '%a %U' "$state")" = '700 root'
 check 'the settings load the plugin' \
     grep -qx '    load = yes' /etc/strongswan.d/charon/qcd.conf
-check 'the profile of AppArmor has the rules' apparmor_parser --skip-kernel-load \
+check 'the profile of AppArmor is valid' apparmor_parser --skip-kernel-load \
     --skip-cache --preprocess "$profile"
-check 'and those of the plugin' sh -c "apparmor_parser --preprocess $profile |
+check 'and has the rules of the plugin' sh -c "apparmor_parser --preprocess $profile |
     grep -q strongswan-qcd.ctl"
 check 'the manual pages are there' test -e /usr/share/man/man8/qcd-status.8.gz
 

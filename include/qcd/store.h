@@ -154,7 +154,8 @@ typedef struct qcd_store_settings {
  *                         user or is of the wrong kind; nothing was changed
  *
  * Without an identity, also the errors of qcd_store_identity_read.  If this
- * machine has none, `report` says so: a clone of its disk would not be noticed.
+ * machine has none, `report` says so: a clone of its disk would not be
+ * detected.
  *
  * The path is absolute, and its last part is not a symbolic link.  The parent
  * folder belongs to root, to us or to the user, and others cannot write to it

@@ -333,8 +333,9 @@ enum qcd_store_err qcd_store_open(qcd_store **out, qcd_store_report *report,
     }
     if (identity == &ours && ours.len == 0 && ours.product_len == 0) {
         report_add(report, "this machine has no " QCD_STORE_MACHINE_ID
-                           ": a clone of its disk would not be noticed, and "
-                           "tokens of live SAs would be shown");
+                           ": a clone of its disk that runs elsewhere would "
+                           "not be detected, and tokens of live SAs would be "
+                           "shown. Create one with systemd-machine-id-setup");
     }
     *out = store;
     return QCD_STORE_OK;

@@ -204,7 +204,8 @@ static int install(qcd_watch *watch)
 static int add(qcd_watch *watch, list *fresh, const qcd_child_spi *in,
                size_t num)
 {
-    bool is_first = watch->spis.num == 0;
+    /* An empty set has no table, and a stale one may lack something. */
+    bool is_whole = watch->is_stale || watch->spis.num == 0;
     int why = 0;
 
     if (!spis_reserve(&watch->spis, num)) {
@@ -217,12 +218,15 @@ static int add(qcd_watch *watch, list *fresh, const qcd_child_spi *in,
             fresh->numbers[fresh->num++] = number;
         }
     }
-    if (!is_first && !watch->is_stale && fresh->num > 0) {
+    if (fresh->num == 0 && !watch->is_stale) {
+        return 0;
+    }
+    if (!is_whole) {
         why = table_add(&watch->table, fresh->numbers, fresh->num);
         watch->is_stale = why != 0;
+        is_whole = why == ENOENT;
     }
-    if (why == ENOENT ||
-        (why == 0 && (watch->is_stale || (is_first && fresh->num > 0)))) {
+    if (is_whole) {
         why = install(watch);
     }
     for (size_t i = 0; why != 0 && i < fresh->num; i++) {
