@@ -314,6 +314,31 @@ METHOD(ike_sa_manager_t, checkout_new, void,
 	manager_sas->insert_last(manager_sas, ike);
 }
 
+METHOD(task_t, get_task_type, task_type_t,
+	played_task_t *this)
+{
+	return this->type;
+}
+
+METHOD(task_t, task_destroy, void,
+	played_task_t *this)
+{
+}
+
+/*
+ * Described in header
+ */
+void played_task_init(played_task_t *this, task_type_t type)
+{
+	*this = (played_task_t){
+		.public = {
+			.get_type = _get_task_type,
+			.destroy = _task_destroy,
+		},
+		.type = type,
+	};
+}
+
 /*
  * Described in header
  */

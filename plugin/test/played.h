@@ -19,6 +19,7 @@
 
 typedef struct played_ike_t played_ike_t;
 typedef struct played_child_t played_child_t;
+typedef struct played_task_t played_task_t;
 typedef struct played_pending_t played_pending_t;
 typedef struct played_wanted_t played_wanted_t;
 
@@ -81,6 +82,19 @@ void played_ike_identify(played_ike_t *this, char *id);
  * Destroy an IKE_SA, not its CHILD_SAs.
  */
 void played_ike_destroy(played_ike_t *this);
+
+/**
+ * A task of a type, for the list of an IKE_SA.
+ */
+struct played_task_t {
+	task_t public;
+	task_type_t type;
+};
+
+/**
+ * Play a task. It has nothing to free.
+ */
+void played_task_init(played_task_t *this, task_type_t type);
 
 /**
  * Play charon's manager of IKE_SAs: it checks out those of a list, and creates the

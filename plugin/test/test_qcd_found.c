@@ -236,19 +236,6 @@ static void test_create(void **state)
 	peer_cfg->destroy(peer_cfg);
 }
 
-static task_type_t played_type;
-
-METHOD(task_t, get_type, task_type_t,
-	task_t *this)
-{
-	return played_type;
-}
-
-METHOD(task_t, task_destroy, void,
-	task_t *this)
-{
-}
-
 /**
  * What is said of an IKE_SA that takes the place of a lost one
  */
@@ -279,10 +266,7 @@ static void test_details(void **state)
 		  FALSE, FALSE },
 	};
 	qcd_connector_t connector = { .is_try = is_try };
-	task_t task = {
-		.get_type = _get_type,
-		.destroy = _task_destroy,
-	};
+	played_task_t task;
 	linked_list_t *sas;
 	played_wanted_t wanted;
 	played_ike_t *ike;
@@ -313,8 +297,8 @@ static void test_details(void **state)
 			ike->vips[TRUE]->insert_last(ike->vips[TRUE],
 									 host_create_from_string("10.0.0.1", 0));
 		}
-		played_type = table[i].task;
-		ike->tasks->insert_last(ike->tasks, &task);
+		played_task_init(&task, table[i].task);
+		ike->tasks->insert_last(ike->tasks, &task.public);
 		sas->insert_last(sas, ike);
 		peers->listener.ike_updown(&peers->listener, &ike->public, TRUE);
 		all = qcd_found_create(peers, &connector, &wanted.public, peer_cfg, 0,

@@ -178,34 +178,18 @@ static void test_virtual_ip(void **state)
 	played_ike_destroy(ike);
 }
 
-static task_type_t played_type;
-
-METHOD(task_t, get_type, task_type_t,
-	task_t *this)
-{
-	return played_type;
-}
-
-METHOD(task_t, task_destroy, void,
-	task_t *this)
-{
-}
-
 static void test_task(void **state)
 {
-	task_t task = {
-		.get_type = _get_type,
-		.destroy = _task_destroy,
-	};
+	played_task_t task;
 	played_ike_t *ike;
 	qcd_ike_sa sa;
 
 	played_spis(&sa, QCD_INITIATOR, 1);
 	ike = played_ike_create(1, &sa);
-	played_type = TASK_IKE_DPD;
+	played_task_init(&task, TASK_IKE_DPD);
 	CHECK("none", !qcd_sa_has_task(&ike->public, TASK_QUEUE_ACTIVE,
 								   TASK_IKE_DPD));
-	ike->tasks->insert_last(ike->tasks, &task);
+	ike->tasks->insert_last(ike->tasks, &task.public);
 	CHECK("one", qcd_sa_has_task(&ike->public, TASK_QUEUE_ACTIVE,
 								 TASK_IKE_DPD));
 	CHECK("another one", !qcd_sa_has_task(&ike->public, TASK_QUEUE_ACTIVE,
