@@ -50,6 +50,7 @@ class Config:
     plugins: tuple[str, ...] = ()  # additional plugins of strongSwan, beside PLUGINS
     charon: Settings = field(default_factory=dict)
     log: dict[str, int] = field(default_factory=lambda: {"ike": 2})
+    journal: bool = False  # log to journald's socket in the gateway's /run as well
     asan: bool = False
     tsan: bool = False
     leaks: bool = False  # count leaks at a clean end; with asan
@@ -202,7 +203,8 @@ def strongswan_conf(config: Config, places: Places) -> str:
             }
         },
     }
-    journal = {"charon-systemd": {"journal": {"default": -1}}}
+    level = 1 if config.journal else -1
+    journal = {"charon-systemd": {"journal": {"default": level}}}
     return _render({"charon": _merged(charon, config.charon), **journal}) + "\n"
 
 

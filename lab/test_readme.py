@@ -66,7 +66,7 @@ def test_settings_of_the_options_file() -> None:
             assert re.search(rf"\b{name}\b", done.stdout), f"{form}: {name}"
 
 
-EVENT = re.compile(r'\[QCD_EVENT_\w+\] = \{ "(\w+)",\s*(NULL|")')
+EVENT = re.compile(r'\[QCD_EVENT_\w+\] = (LOGGED\(|\{ )"(\w+)",')
 MAN = REPO / "tool" / "man"
 
 
@@ -79,12 +79,12 @@ def items(page: str, begin: str) -> list[str]:
 def test_names_of_the_events() -> None:
     """One table names events and counters, in the order in which they are shown."""
     table = EVENT.findall((REPO / "plugin" / "qcd_events.c").read_text())
-    logged = [name for name, text in table if text != "NULL"]
+    logged = [name for form, name in table if form == "LOGGED("]
     assert len(table) > len(logged) > 0
     assert items((MAN / "qcd-events.8").read_text(), "The events are:") == logged
     status = (MAN / "qcd-status.8").read_text()
     counted = [name.replace(" ", "_") for name in items(status, ".Xr qcd-events 8 :")]
-    assert counted == [name for name, _ in table]
+    assert counted == [name for _, name in table]
     json = status.split(".Ss JSON")[1]
     assert [n for n in re.findall(r"^\.Li (\w+)", json, re.MULTILINE) if n in counted] == counted
 

@@ -40,13 +40,9 @@ struct private_qcd_connector_t {
 	qcd_connector_t public;
 
 	/**
-	 * Events
+	 * Events; current tries
 	 */
 	qcd_events_t *events;
-
-	/**
-	 * Current tries
-	 */
 	qcd_tries_t *tries;
 
 	/**

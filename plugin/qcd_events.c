@@ -69,37 +69,43 @@ typedef struct {
 } connection_t;
 
 /**
- * Name of each event, which is also the name of its counter, and text for the
+ * Name of an event and its format in the log. Each event has a format of its
+ * own, because charon-systemd derives the MESSAGE_ID for the journal from it.
+ */
+#define LOGGED(name, text) { name, "QCD: " name ": " text "%s%s%s" }
+
+/**
+ * Name of each event, which is also the name of its counter, and format for the
  * log, NULL if the event is only counted
  */
 static const struct {
 	char *name;
-	char *text;
+	char *format;
 } kinds[QCD_EVENT_MAX] = {
-	[QCD_EVENT_TOLD] = { "told",
-		"the peer was told that its IKE_SA is lost" },
-	[QCD_EVENT_LIMITED] = { "limited",
-		"no reply to a request for a lost IKE_SA, over the rate limit" },
+	[QCD_EVENT_TOLD] = LOGGED("told",
+		"the peer was told that its IKE_SA is lost"),
+	[QCD_EVENT_LIMITED] = LOGGED("limited",
+		"no reply to a request for a lost IKE_SA, over the rate limit"),
 	[QCD_EVENT_NO_EVIDENCE] = { "no_evidence", NULL },
-	[QCD_EVENT_ALIVE] = { "alive",
-		"no reply to a request, its IKE_SA should be dead but is alive" },
+	[QCD_EVENT_ALIVE] = LOGGED("alive",
+		"no reply to a request, its IKE_SA should be dead but is alive"),
 	[QCD_EVENT_ESP_PASSED_OVER] = { "esp_passed_over", NULL },
-	[QCD_EVENT_VERIFIED] = { "verified",
-		"token proves that the peer lost its IKE_SA, dropping it" },
-	[QCD_EVENT_MISMATCHED] = { "mismatched",
-		"token does not match its IKE_SA, ignored" },
-	[QCD_EVENT_UNKNOWN] = { "unknown",
-		"token for an IKE_SA for which we hold none, ignored" },
-	[QCD_EVENT_UNCHECKED] = { "unchecked",
-		"token not checked, its source is over the rate limit" },
-	[QCD_EVENT_RETRYING] = { "retrying",
-		"connection is not up again yet" },
-	[QCD_EVENT_RECOVERED] = { "recovered",
-		"connection is up again after a crash of the peer" },
-	[QCD_EVENT_ABANDONED] = { "abandoned",
-		"connection is not brought up again" },
-	[QCD_EVENT_ROTATED] = { "rotated",
-		"tokens are made with a new secret" },
+	[QCD_EVENT_VERIFIED] = LOGGED("verified",
+		"token proves that the peer lost its IKE_SA, dropping it"),
+	[QCD_EVENT_MISMATCHED] = LOGGED("mismatched",
+		"token does not match its IKE_SA, ignored"),
+	[QCD_EVENT_UNKNOWN] = LOGGED("unknown",
+		"token for an IKE_SA for which we hold none, ignored"),
+	[QCD_EVENT_UNCHECKED] = LOGGED("unchecked",
+		"token not checked, its source is over the rate limit"),
+	[QCD_EVENT_RETRYING] = LOGGED("retrying",
+		"connection is not up again yet"),
+	[QCD_EVENT_RECOVERED] = LOGGED("recovered",
+		"connection is up again after a crash of the peer"),
+	[QCD_EVENT_ABANDONED] = LOGGED("abandoned",
+		"connection is not brought up again"),
+	[QCD_EVENT_ROTATED] = LOGGED("rotated",
+		"tokens are made with a new secret"),
 };
 
 /**
@@ -137,8 +143,7 @@ static void log_event(qcd_event_t event, const qcd_spis *spis, host_t *peer,
 	{
 		snprintf(more, sizeof(more), " (and %u more before)", suppressed);
 	}
-	DBG1(DBG_IKE, "QCD: %s: %s%s%s%s", kinds[event].name, kinds[event].text,
-		 *details ? ":" : "", details, more);
+	DBG1(DBG_IKE, kinds[event].format, *details ? ":" : "", details, more);
 }
 
 /**
@@ -186,7 +191,7 @@ static bool count(private_qcd_events_t *this, qcd_event_t event,
 	typeof(&this->counts[0]) kind = &this->counts[event];
 
 	kind->count++;
-	if (!kinds[event].text)
+	if (!kinds[event].format)
 	{
 		return FALSE;
 	}

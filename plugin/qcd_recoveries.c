@@ -31,13 +31,9 @@ struct private_qcd_recoveries_t {
 	qcd_recoveries_t public;
 
 	/**
-	 * Events
+	 * Events; IKE_SAs that we initiate; established IKE_SAs
 	 */
 	qcd_events_t *events;
-
-	/**
-	 * IKE_SAs that we initiate, and established IKE_SAs
-	 */
 	qcd_pending_t *pending;
 	qcd_peers_t *peers;
 

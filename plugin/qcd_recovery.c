@@ -51,13 +51,9 @@ struct private_qcd_recovery_t {
 	qcd_wanted_t *wanted;
 
 	/**
-	 * Reaches the peer
+	 * Reaches the peer; reduces several IKE_SAs to one
 	 */
 	qcd_connector_t *connector;
-
-	/**
-	 * Reduces several IKE_SAs to one
-	 */
 	qcd_surplus_t *surplus;
 
 	/**
@@ -205,14 +201,21 @@ static uint64_t complete(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 }
 
 /**
- * Expect, also on IKE_SAs of the peer, the traffic selectors that an IKE_SA now
- * has: what the peer requests may have changed
+ * Tell that the connection is up again, with the IKE_SA checked out so that
+ * charon's log names it. Expect, also on IKE_SAs of the peer, the traffic
+ * selectors that it now has: what the peer requests may have changed.
  */
-static void learn(private_qcd_recovery_t *this, qcd_sa_t *sa)
+static void note_up(private_qcd_recovery_t *this, qcd_sa_t *sa)
 {
 	qcd_child_list_t *children = this->wanted->get_children(this->wanted);
 	ike_sa_t *ike_sa = qcd_sa_checkout_same(sa);
 
+	if (this->proved)
+	{
+		this->events->recovered(this->events, &sa->ike.spis,
+								this->wanted->get_peer(this->wanted),
+								this->wanted->get_name(this->wanted));
+	}
 	if (ike_sa)
 	{
 		children->learn(children, ike_sa);
@@ -235,17 +238,11 @@ static uint64_t settle(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 	if (!this->up_since)
 	{
 		this->up_since = now;
-		if (this->proved)
-		{
-			this->events->recovered(this->events, &best->sa.ike.spis,
-									this->wanted->get_peer(this->wanted),
-									this->wanted->get_name(this->wanted));
-		}
+		note_up(this, &best->sa);
 		if (this->wanted->has_tasks(this->wanted))
 		{
 			ask_children(this, peer_cfg, &best->sa);
 		}
-		learn(this, &best->sa);
 	}
 	/* The peer may still complete a try that it has answered, and delete the
 	 * other IKE_SA for it. Such a try therefore gets some time. The peer may
@@ -296,8 +293,7 @@ static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 	qcd_pending_sa_t *sa;
 	array_t *all;
 	qcd_found_t best;
-	u_int missing, wanted, num_complete;
-	u_int closings;
+	u_int missing, wanted, num_complete, closings;
 	uint64_t due;
 	bool found, up;
 

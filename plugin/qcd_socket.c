@@ -71,13 +71,9 @@ struct private_qcd_socket_t {
 	char *path;
 
 	/**
-	 * Commands
+	 * Commands; events
 	 */
 	qcd_control_t *control;
-
-	/**
-	 * Events
-	 */
 	qcd_events_t *events;
 
 	/**

@@ -80,9 +80,9 @@ class Documents(Case):
 
     def test_what_the_plugin_tells_has_its_place(self):
         for file, pattern, page in (
-                ("qcd_events.c", r'\] = \{ "(\w+)"', "qcd-status"),
+                ("qcd_events.c", r'\] = (?:LOGGED\(|\{ )"(\w+)"', "qcd-status"),
                 ("qcd_control.c", r'json->add_\w+\(json, "(\w+)"', None),
-                ("qcd_events.c", r'\] = \{ "(\w+)",\s+"', "qcd-events"),
+                ("qcd_events.c", r'\] = LOGGED\("(\w+)"', "qcd-events"),
                 ("qcd_maker.c", r'json->add_\w+\(json, "(\w+)"', None)):
             path = os.path.join(tool_box.FOLDER, "..", "plugin", file)
             with open(path, encoding="ascii") as source:

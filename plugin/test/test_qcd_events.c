@@ -104,6 +104,61 @@ static void test_kinds(void **state)
 	events->destroy(events);
 }
 
+/**
+ * The MESSAGE_ID that charon-systemd derives from a format
+ */
+static char message_id[64];
+
+METHOD(logger_t, derive_id, void,
+	logger_t *this, debug_t group, level_t level, int thread, ike_sa_t *ike_sa,
+	const char *fmt, va_list args)
+{
+	snprintf(message_id, sizeof(message_id), "57d2708cd60743bd8c3966bf%.8x",
+			 chunk_hash_static(chunk_from_str((char*)fmt)));
+}
+
+METHOD(logger_t, level_of_all, level_t,
+	logger_t *this, debug_t group)
+{
+	return LEVEL_CTRL;
+}
+
+/**
+ * Each event that is logged has a MESSAGE_ID of its own, whatever it is about,
+ * and the manual has it
+ */
+static void test_message_ids(void **state)
+{
+	qcd_events_t *events = qcd_events_create();
+	logger_t logger = {
+		.vlog = _derive_id,
+		.get_level = _level_of_all,
+	};
+	char row[128], once[sizeof(message_id)];
+	chunk_t *page;
+	int i;
+
+	page = chunk_map(MANUAL, FALSE);
+	assert_non_null(page);
+	charon->bus->add_logger(charon->bus, &logger);
+	for (i = 0; i < countof(kinds); i++)
+	{
+		message_id[0] = '\0';
+		events->raise(events, kinds[i].event, NULL, NULL, NULL);
+		strcpy(once, message_id);
+		events->raise_detail(events, kinds[i].event, NULL, "gw", "detail");
+		CHECK_STR(kinds[i].name, message_id, once);
+		CHECK_INT(kinds[i].name, *once != '\0', kinds[i].text != NULL);
+		snprintf(row, sizeof(row), "\n.It Li %s\n.Li %s\n", kinds[i].name, once);
+		CHECK_INT(kinds[i].name,
+				  memmem(page->ptr, page->len, row, strlen(row)) != NULL,
+				  kinds[i].text != NULL);
+	}
+	charon->bus->remove_logger(charon->bus, &logger);
+	chunk_unmap(page);
+	events->destroy(events);
+}
+
 static void test_details(void **state)
 {
 	static const struct {
@@ -345,6 +400,7 @@ int main()
 {
 	const struct CMUnitTest tests[] = {
 		BOX_TEST(test_kinds),
+		BOX_TEST(test_message_ids),
 		BOX_TEST(test_details),
 		BOX_TEST(test_long),
 		BOX_TEST(test_rate),
