@@ -64,6 +64,18 @@ def test_settings_of_the_options_file() -> None:
         )
         for name in without_connections(found):
             assert re.search(rf"\b{name}\b", done.stdout), f"{form}: {name}"
+        # what the tool can't read as markup, it prints as it is
+        assert not re.search(r"(?<!\w)(_\w|\*\*)", done.stdout), form
+
+
+def test_page_of_the_settings() -> None:
+    page = REPO / "build" / "plugin" / "strongswan-qcd.conf.5"
+    done = subprocess.run(
+        ["mandoc", "-Tlint", "-Wwarning", str(page)], capture_output=True, check=False
+    )
+    assert (done.stdout, done.returncode) == (b"", 0)
+    for name in described():
+        assert f"charon.plugins.qcd.{name}" in page.read_text()
 
 
 EVENT = re.compile(r'\[QCD_EVENT_\w+\] = (LOGGED\(|\{ )"(\w+)",')

@@ -14,7 +14,7 @@ readonly packages=(
     libnftnl-dev libcmocka-dev libssl-dev valgrind
     # checks
     "clang-$llvm" "clang-format-$llvm" "clang-tidy-$llvm"
-    "libclang-rt-$llvm-dev" shellcheck codespell reuse mandoc
+    "libclang-rt-$llvm-dev" shellcheck codespell reuse mandoc abigail-tools
     # lab
     charon-systemd strongswan-libcharon strongswan-swanctl
     libcharon-extra-plugins libstrongswan-extra-plugins
