@@ -124,7 +124,7 @@ def test_client_that_closes_its_side(new_lab: NewLab) -> None:
         sock.shutdown(socket.SHUT_WR)
         with sock.makefile("r", encoding="utf-8") as lines:
             kinds = [json.loads(line).get("type") for line in lines]
-    assert kinds == [None, "gateway", "connection"]
+    assert kinds == [None, "gateway", "recovery_times", "connection"]
 
 
 def test_clients_that_say_nothing_are_closed(new_lab: NewLab) -> None:

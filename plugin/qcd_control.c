@@ -194,6 +194,7 @@ static void status(private_qcd_control_t *this, qcd_json_t *json)
 	counts = hashtable_create(hashtable_hash_str, hashtable_equals_str, 32);
 	add_result(json, NULL);
 	add_gateway(this, json);
+	this->events->describe_times(this->events, json);
 	add_sas(this, json, counts);
 	add_connections(this, json, counts);
 	if (this->taker)

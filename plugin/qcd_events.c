@@ -17,6 +17,15 @@
  */
 #define EVENTS_PER_SECOND 5
 
+/**
+ * In milliseconds, times by which recoveries are counted. The first ones
+ * resolve a recovery on a fast network; the tries of a long one are up to 30
+ * seconds apart.
+ */
+static const uint64_t limits_ms[] = {
+	10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000,
+};
+
 typedef struct private_qcd_events_t private_qcd_events_t;
 
 /**
@@ -47,6 +56,16 @@ struct private_qcd_events_t {
 	} counts[QCD_EVENT_MAX];
 
 	/**
+	 * How many recoveries took no longer than each limit, how many there were,
+	 * and how long all of them took
+	 */
+	struct {
+		uint64_t within[countof(limits_ms)];
+		uint64_t count;
+		uint64_t sum_ms;
+	} times;
+
+	/**
 	 * Connections that recovered or are expected to, as connection_t by name.
 	 * They are configured, so a stranger can't add to them.
 	 */
@@ -60,11 +79,13 @@ struct private_qcd_events_t {
 };
 
 /**
- * A connection that recovered or is expected to
+ * A connection that recovered or is expected to: since when it is expected, if
+ * it is, and when it last recovered
  */
 typedef struct {
 	char *name;
 	bool expected;
+	uint64_t since;
 	time_t recovered;
 } connection_t;
 
@@ -273,16 +294,42 @@ static connection_t *get_connection(private_qcd_events_t *this, char *name)
 METHOD(qcd_events_t, expect, void,
 	private_qcd_events_t *this, char *name)
 {
+	connection_t *connection;
+
 	this->mutex->lock(this->mutex);
-	get_connection(this, name)->expected = TRUE;
+	connection = get_connection(this, name);
+	if (!connection->expected)
+	{
+		connection->expected = TRUE;
+		connection->since = qcd_now();
+	}
 	this->mutex->unlock(this->mutex);
 }
 
+/**
+ * Record a recovery, with the mutex held
+ */
+static void record(private_qcd_events_t *this, connection_t *connection,
+				   uint64_t since)
+{
+	uint64_t took = qcd_now() - since;
+	int i;
+
+	connection->recovered = time(NULL);
+	for (i = 0; i < countof(limits_ms); i++)
+	{
+		this->times.within[i] += took <= limits_ms[i];
+	}
+	this->times.count++;
+	this->times.sum_ms += took;
+}
+
 METHOD(qcd_events_t, recovered, void,
-	private_qcd_events_t *this, const qcd_spis *spis, host_t *peer, char *name)
+	private_qcd_events_t *this, const qcd_spis *spis, host_t *peer, char *name,
+	uint64_t since)
 {
 	this->mutex->lock(this->mutex);
-	get_connection(this, name)->recovered = time(NULL);
+	record(this, get_connection(this, name), since);
 	this->mutex->unlock(this->mutex);
 	raise_event(this, QCD_EVENT_RECOVERED, spis, peer, name);
 }
@@ -302,7 +349,7 @@ METHOD(listener_t, ike_updown, bool,
 		if (connection && connection->expected)
 		{
 			connection->expected = FALSE;
-			connection->recovered = time(NULL);
+			record(this, connection, connection->since);
 			recovered = TRUE;
 		}
 		this->mutex->unlock(this->mutex);
@@ -325,6 +372,18 @@ METHOD(qcd_events_t, describe_counts, void,
 	{
 		json->add_num(json, kinds[event].name, this->counts[event].count);
 	}
+	this->mutex->unlock(this->mutex);
+}
+
+METHOD(qcd_events_t, describe_times, void,
+	private_qcd_events_t *this, qcd_json_t *json)
+{
+	this->mutex->lock(this->mutex);
+	json->begin(json, "recovery_times");
+	json->add_nums(json, "limits_ms", limits_ms, countof(limits_ms));
+	json->add_nums(json, "within", this->times.within, countof(limits_ms));
+	json->add_num(json, "count", this->times.count);
+	json->add_num(json, "sum_ms", this->times.sum_ms);
 	this->mutex->unlock(this->mutex);
 }
 
@@ -389,6 +448,7 @@ qcd_events_t *qcd_events_create()
 			.recovered = _recovered,
 			.expect = _expect,
 			.describe_counts = _describe_counts,
+			.describe_times = _describe_times,
 			.get_recovery = _get_recovery,
 			.set_receiver = _set_receiver,
 			.destroy = _destroy,

@@ -96,18 +96,21 @@ struct qcd_events_t {
 						 char *name, char *detail);
 
 	/**
-	 * Raise QCD_EVENT_RECOVERED and record the time.
+	 * Raise QCD_EVENT_RECOVERED and record when it happened and how long the
+	 * recovery took.
 	 *
 	 * @param spis			SPIs of the new IKE_SA
 	 * @param peer			peer
 	 * @param name			name of the connection
+	 * @param since			when the recovery began, as qcd_now()
 	 */
 	void (*recovered)(qcd_events_t *this, const qcd_spis *spis, host_t *peer,
-					  char *name);
+					  char *name, uint64_t since);
 
 	/**
 	 * Note that only the peer can re-establish a connection. Once it is up
-	 * again, QCD_EVENT_RECOVERED is raised.
+	 * again, QCD_EVENT_RECOVERED is raised. The recovery begins now, unless
+	 * the connection is expected already.
 	 *
 	 * @param name			name of the connection, cloned
 	 */
@@ -119,6 +122,15 @@ struct qcd_events_t {
 	 * @param json			object to add them to
 	 */
 	void (*describe_counts)(qcd_events_t *this, qcd_json_t *json);
+
+	/**
+	 * Add an object that tells how long recoveries took: for each limit in
+	 * milliseconds the number of recoveries that took no longer, the total
+	 * number, and the sum of their times.
+	 *
+	 * @param json			lines
+	 */
+	void (*describe_times)(qcd_events_t *this, qcd_json_t *json);
 
 	/**
 	 * Get the time of a connection's last recovery.

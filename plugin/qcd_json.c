@@ -105,14 +105,37 @@ METHOD(qcd_json_t, begin, void,
 	}
 }
 
-METHOD(qcd_json_t, add_num, void,
-	private_qcd_json_t *this, char *key, uint64_t value)
+/**
+ * Write a number
+ */
+static void write_num(private_qcd_json_t *this, uint64_t value)
 {
 	char digits[24];
 
 	snprintf(digits, sizeof(digits), "%"PRIu64, value);
-	write_key(this, key);
 	write_raw(this, digits);
+}
+
+METHOD(qcd_json_t, add_num, void,
+	private_qcd_json_t *this, char *key, uint64_t value)
+{
+	write_key(this, key);
+	write_num(this, value);
+}
+
+METHOD(qcd_json_t, add_nums, void,
+	private_qcd_json_t *this, char *key, const uint64_t *values, u_int count)
+{
+	u_int i;
+
+	write_key(this, key);
+	write_raw(this, "[");
+	for (i = 0; i < count; i++)
+	{
+		write_raw(this, i ? "," : "");
+		write_num(this, values[i]);
+	}
+	write_raw(this, "]");
 }
 
 METHOD(qcd_json_t, add_bool, void,
@@ -164,6 +187,7 @@ qcd_json_t *qcd_json_create()
 			.begin = _begin,
 			.add_str = _add_str,
 			.add_num = _add_num,
+			.add_nums = _add_nums,
 			.add_bool = _add_bool,
 			.add_host = _add_host,
 			.add_spi = _add_spi,

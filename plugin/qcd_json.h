@@ -37,6 +37,16 @@ struct qcd_json_t {
 	void (*add_bool)(qcd_json_t *this, char *key, bool value);
 
 	/**
+	 * Add an array of numbers.
+	 *
+	 * @param key			key, not escaped
+	 * @param values		numbers
+	 * @param count			how many
+	 */
+	void (*add_nums)(qcd_json_t *this, char *key, const uint64_t *values,
+					 u_int count);
+
+	/**
 	 * Add an address and its port.
 	 */
 	void (*add_host)(qcd_json_t *this, char *key, host_t *host);

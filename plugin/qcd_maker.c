@@ -335,12 +335,14 @@ METHOD(qcd_maker_t, describe, void,
 	private_qcd_maker_t *this, qcd_json_t *json)
 {
 	uint64_t made_at[QCD_GENERATIONS_MAX];
+	u_int count;
 
 	json->add_num(json, "node", this->config->node);
 	json->add_num(json, "run", this->promises->get_run(this->promises));
-	json->add_num(json, "generations",
-				  this->secrets->get_generations(this->secrets, made_at));
+	count = this->secrets->get_generations(this->secrets, made_at);
+	json->add_num(json, "generations", count);
 	json->add_num(json, "newest_age", this->secrets->get_age(this->secrets));
+	json->add_num(json, "newest_made_at", count ? made_at[0] : 0);
 	json->add_num(json, "waiting", this->answer->get_waiting(this->answer));
 	if (this->esp)
 	{

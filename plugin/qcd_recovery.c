@@ -62,10 +62,9 @@ struct private_qcd_recovery_t {
 	uint32_t lost;
 
 	/**
-	 * Whether a crash was proved, so that the end of the recovery raises an
-	 * event
+	 * When a crash was proved, whose recovery raises an event; 0 if none was
 	 */
-	bool proved;
+	uint64_t proved_at;
 
 	/**
 	 * Since when everything is up, since when there is an IKE_SA without all of
@@ -210,11 +209,12 @@ static void note_up(private_qcd_recovery_t *this, qcd_sa_t *sa)
 	qcd_child_list_t *children = this->wanted->get_children(this->wanted);
 	ike_sa_t *ike_sa = qcd_sa_checkout_same(sa);
 
-	if (this->proved)
+	if (this->proved_at)
 	{
 		this->events->recovered(this->events, &sa->ike.spis,
 								this->wanted->get_peer(this->wanted),
-								this->wanted->get_name(this->wanted));
+								this->wanted->get_name(this->wanted),
+								this->proved_at);
 	}
 	if (ike_sa)
 	{
@@ -275,7 +275,7 @@ static uint64_t settle(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
  */
 static uint64_t give_up(private_qcd_recovery_t *this, char *why)
 {
-	if (this->proved && !this->up_since)
+	if (this->proved_at && !this->up_since)
 	{
 		this->events->raise_detail(this->events, QCD_EVENT_ABANDONED,
 								   this->wanted->get_peer(this->wanted),
@@ -308,7 +308,7 @@ static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 						   this->lost, this->begun ? NULL : this->pending);
 	if (!this->begun)
 	{
-		this->surplus->note_before(this->surplus, all, this->proved);
+		this->surplus->note_before(this->surplus, all, this->proved_at);
 	}
 	missing = children->count_missing(children, peer_cfg, &wanted);
 	found = qcd_found_best(all, wanted, &best, &num_complete);
@@ -339,7 +339,7 @@ static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 	{
 		due = complete(this, peer_cfg, &best);
 	}
-	else if (!this->proved)
+	else if (!this->proved_at)
 	{	/* the peer initiated an IKE_SA, which is gone again */
 		due = 0;
 	}
@@ -367,7 +367,7 @@ static void show(private_qcd_recovery_t *this, uint64_t due)
 	DESTROY_IF(this->shown.peer);
 	this->shown.peer = peer->clone(peer);
 	this->shown.next = due;
-	this->shown.over = this->up_since || !this->proved;
+	this->shown.over = this->up_since || !this->proved_at;
 	this->mutex->unlock(this->mutex);
 }
 
@@ -415,10 +415,10 @@ METHOD(qcd_recovery_t, go_on, void,
 	{
 		this->connector->reset(this->connector);
 	}
+	this->proved_at = this->up_since ? now : this->proved_at ?: now;
 	this->wanted->merge(this->wanted, wanted);
 	this->lost = max(this->lost, unique_id);
 	this->up_since = 0;
-	this->proved = TRUE;
 	this->mutex->lock(this->mutex);
 	this->ignored = this->closings;
 	this->mutex->unlock(this->mutex);
@@ -483,7 +483,7 @@ qcd_recovery_t *qcd_recovery_create(qcd_events_t *events,
 		.peers = peers,
 		.wanted = wanted,
 		.lost = unique_id,
-		.proved = unique_id != 0,
+		.proved_at = unique_id ? qcd_now() : 0,
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 		.connector = qcd_connector_create(events, pending, wanted),
 		.shown = {

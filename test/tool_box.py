@@ -37,7 +37,8 @@ SQRHYY32UjrAHD/Mh14PpTrhx/aSdXoQqJi+bvnpcCT6wiRxcW68fPo=
 
 GATEWAY = {
     "type": "gateway", "maker": True, "taker": False, "node": 3, "run": 57,
-    "generations": 2, "newest_age": 273600, "requests": 1234, "told": 99,
+    "generations": 2, "newest_age": 273600, "newest_made_at": 1700000000,
+    "requests": 1234, "told": 99,
     "limited": 1, "no_evidence": 1134, "verified": 5, "mismatched": 2,
     "recovered": 4, "waiting": 0,
 }

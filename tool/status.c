@@ -59,7 +59,8 @@ static void take_gateway(table *t, json_t *object)
     json_t *value;
     json_object_foreach(object, key, value)
     {
-        if (strcmp(key, "type") != 0) {
+        /* The age of the newest secret says the same. */
+        if (strcmp(key, "type") != 0 && strcmp(key, "newest_made_at") != 0) {
             take_member(t, object, key, value);
         }
     }

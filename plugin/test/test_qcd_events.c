@@ -5,6 +5,8 @@
 #include "box.h"
 #include "played.h"
 
+#include <inttypes.h>
+
 /**
  * What a receiver got
  */
@@ -331,11 +333,11 @@ static void test_recovered(void **state)
 
 	played_spis(&sa, QCD_INITIATOR, 1);
 	CHECK_INT("never", events->get_recovery(events, "gw"), 0);
-	events->recovered(events, &sa.spis, NULL, "gw");
+	events->recovered(events, &sa.spis, NULL, "gw", box_now);
 	CHECK_INT("first", events->get_recovery(events, "gw"), BOX_TIME);
 	CHECK_INT("other", events->get_recovery(events, "gw2"), 0);
 	box_time += 7;
-	events->recovered(events, &sa.spis, NULL, "gw");
+	events->recovered(events, &sa.spis, NULL, "gw", box_now);
 	CHECK_INT("again", events->get_recovery(events, "gw"), BOX_TIME + 7);
 	CHECK_INT("count", count_of(events, QCD_EVENT_RECOVERED), 2);
 	CHECK_LOGGED("log", "up again after a crash of the peer: connection gw", 2);
@@ -396,6 +398,94 @@ static void test_expected(void **state)
 	events->destroy(events);
 }
 
+/**
+ * Check what is told about the times of recoveries
+ */
+static void check_times(char *row, qcd_events_t *events, char *within,
+						u_int count, uint64_t sum, int line)
+{
+	qcd_json_t *json = qcd_json_create();
+	char want[512];
+	chunk_t got;
+
+	events->describe_times(events, json);
+	snprintf(want, sizeof(want), "{\"type\":\"recovery_times\",\"limits_ms\":"
+			 "[10,25,50,100,250,500,1000,2500,5000,10000,30000,60000,300000],"
+			 "\"within\":[%s],\"count\":%u,\"sum_ms\":%" PRIu64 "}\n", within,
+			 count, sum);
+	got = json->finish(json);
+	if (!chunk_equals(got, chunk_from_str(want)))
+	{
+		print_error("row '%s': the times are '%.*s', want '%s'\n", row,
+					(int)got.len, got.ptr, want);
+		_fail(__FILE__, line);
+	}
+	chunk_free(&got);
+}
+
+#define CHECK_TIMES(row, events, within, count, sum) \
+	check_times((row), (events), (within), (count), (sum), __LINE__)
+
+static void test_times(void **state)
+{
+	static const struct {
+		char *row;
+		uint64_t took;
+		char *within;
+	} table[] = {
+		{ "at once", 0, "1,1,1,1,1,1,1,1,1,1,1,1,1" },
+		{ "first limit", 10, "2,2,2,2,2,2,2,2,2,2,2,2,2" },
+		{ "above it", 11, "2,3,3,3,3,3,3,3,3,3,3,3,3" },
+		{ "a second", 1000, "2,3,3,3,3,3,4,4,4,4,4,4,4" },
+		{ "more", 1001, "2,3,3,3,3,3,4,5,5,5,5,5,5" },
+		{ "last limit", 300000, "2,3,3,3,3,3,4,5,5,5,5,5,6" },
+		{ "above all", 300001, "2,3,3,3,3,3,4,5,5,5,5,5,6" },
+		{ "fifty days", 50 * 86400000ull, "2,3,3,3,3,3,4,5,5,5,5,5,6" },
+	};
+	qcd_events_t *events = qcd_events_create();
+	uint64_t sum = 0;
+	int i;
+
+	CHECK_TIMES("none", events, "0,0,0,0,0,0,0,0,0,0,0,0,0", 0, 0);
+	for (i = 0; i < countof(table); i++)
+	{
+		box_now += 60000;
+		events->recovered(events, NULL, NULL, "gw", box_now - table[i].took);
+		sum += table[i].took;
+		CHECK_TIMES(table[i].row, events, table[i].within, i + 1, sum);
+		CHECK_INT(table[i].row, count_of(events, QCD_EVENT_RECOVERED), i + 1);
+	}
+	events->destroy(events);
+}
+
+/**
+ * A recovery by the peer takes from the first expect() until the peer is back
+ */
+static void test_times_expected(void **state)
+{
+	qcd_events_t *events = qcd_events_create();
+	played_ike_t *ike;
+	qcd_ike_sa sa;
+	int i;
+
+	played_spis(&sa, QCD_RESPONDER, 1);
+	for (i = 0; i < 2; i++)
+	{
+		events->expect(events, "gw");
+		box_now += 1500;
+		events->expect(events, "gw");
+		box_now += 1500;
+		ike = played_ike_create(1, &sa);
+		ike->name = "gw";
+		charon->bus->ike_updown(charon->bus, &ike->public, TRUE);
+		box_now += 100000;
+		charon->bus->ike_updown(charon->bus, &ike->public, TRUE);
+		played_ike_destroy(ike);
+	}
+	CHECK_TIMES("by the peer", events, "0,0,0,0,0,0,0,0,2,2,2,2,2", 2, 6000);
+	events->destroy(events);
+}
+
 int main()
 {
 	const struct CMUnitTest tests[] = {
@@ -407,6 +497,8 @@ int main()
 		BOX_TEST(test_receiver),
 		BOX_TEST(test_recovered),
 		BOX_TEST(test_expected),
+		BOX_TEST(test_times),
+		BOX_TEST(test_times_expected),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -110,6 +110,30 @@ static void test_numbers(void **state)
 	}
 }
 
+static void test_arrays(void **state)
+{
+	static const struct {
+		u_int count;
+		char *want;
+	} table[] = {
+		{ 0, "{\"k\":[],\"n\":7}\n" },
+		{ 1, "{\"k\":[0],\"n\":7}\n" },
+		{ 3, "{\"k\":[0,5,18446744073709551615],\"n\":7}\n" },
+	};
+	static const uint64_t values[] = { 0, 5, UINT64_MAX };
+	qcd_json_t *json;
+	int i;
+
+	for (i = 0; i < countof(table); i++)
+	{
+		json = qcd_json_create();
+		json->begin(json, NULL);
+		json->add_nums(json, "k", values, table[i].count);
+		json->add_num(json, "n", 7);
+		CHECK_LINES(table[i].want, json, table[i].want);
+	}
+}
+
 static void test_hosts(void **state)
 {
 	static const struct {
@@ -170,6 +194,7 @@ int main()
 		BOX_TEST(test_strings),
 		BOX_TEST(test_long_string),
 		BOX_TEST(test_numbers),
+		BOX_TEST(test_arrays),
 		BOX_TEST(test_hosts),
 		BOX_TEST(test_lines),
 	};
