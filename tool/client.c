@@ -25,6 +25,13 @@ static int64_t now_ms(void)
 
 /* ---- Asking ------------------------------------------------------------ */
 
+static enum client_result late(sentence *why)
+{
+    sentence_set(why, "the gateway did not answer in time. Check whether it "
+                      "still works: swanctl --stats");
+    return CLIENT_FAILED;
+}
+
 static enum client_result no_connection(const client *c, int error,
                                         sentence *why)
 {
@@ -43,6 +50,8 @@ static enum client_result no_connection(const client *c, int error,
                      "denied on %s). Try again with sudo",
                      c->socket);
         return CLIENT_FAILED;
+    case EAGAIN: /* too many wait for it already */
+        return late(why);
     default:
         sentence_set(why, "cannot connect to %s: %s", c->socket,
                      describe_error(error));
@@ -58,9 +67,15 @@ static enum client_result connect_to(client *c, sentence *why)
         return CLIENT_FAILED;
     }
     memcpy(address.sun_path, c->socket, strlen(c->socket));
+    int64_t left_ms = c->deadline_ms - now_ms();
+    struct timeval patience = {.tv_sec = left_ms / 1000 + 1};
     c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (c->fd < 0 || connect(c->fd, (const struct sockaddr *)&address,
-                             sizeof(address)) != 0) {
+    /* A gateway that hangs accepts nobody: connect() waits for room. */
+    if (c->fd < 0 ||
+        setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &patience,
+                   sizeof(patience)) != 0 ||
+        connect(c->fd, (const struct sockaddr *)&address, sizeof(address)) !=
+            0) {
         return no_connection(c, errno, why);
     }
     return CLIENT_OK;
@@ -115,15 +130,16 @@ static enum client_result read_verdict(client *c, sentence *why)
     return result;
 }
 
-enum client_result client_ask(client *out, sentence *why, const char *socket,
-                              const char *question, bool is_stream)
+enum client_result client_ask_within(client *out, sentence *why,
+                                     const char *socket, const char *question,
+                                     int64_t patience_ms)
 {
     size_t scheme = strlen(SCHEME);
     bool has_scheme = strncmp(socket, SCHEME, scheme) == 0;
     out->fd = -1;
-    out->is_stream = false; /* the first line must come in time */
+    out->is_stream = false;
     out->socket = socket + (has_scheme ? scheme : 0);
-    out->deadline_ms = now_ms() + ANSWER_MS;
+    out->deadline_ms = now_ms() + patience_ms;
     out->total = 0;
     out->len = 0;
     out->line = 0;
@@ -134,6 +150,15 @@ enum client_result client_ask(client *out, sentence *why, const char *socket,
     if (result == CLIENT_OK) {
         result = read_verdict(out, why);
     }
+    return result;
+}
+
+enum client_result client_ask(client *out, sentence *why, const char *socket,
+                              const char *question, bool is_stream)
+{
+    enum client_result result =
+        client_ask_within(out, why, socket, question, ANSWER_MS);
+    /* Of a stream only the first line has to come in time. */
     out->is_stream = is_stream;
     return result;
 }
@@ -170,9 +195,7 @@ static enum client_result wait_more(const client *c, sentence *why)
         return CLIENT_FAILED;
     }
     if (num == 0) {
-        sentence_set(why, "the gateway did not answer in time. Check whether "
-                          "it still works: swanctl --stats");
-        return CLIENT_FAILED;
+        return late(why);
     }
     return fds[0].revents == 0 ? CLIENT_END : CLIENT_OK;
 }

@@ -44,6 +44,12 @@ enum client_result {
 enum client_result client_ask(client *out, sentence *why, const char *socket,
                               const char *question, bool is_stream);
 
+/* client_ask_within does the same for a caller that waits no longer than
+ * `patience_ms` for the whole answer. */
+enum client_result client_ask_within(client *out, sentence *why,
+                                     const char *socket, const char *question,
+                                     int64_t patience_ms);
+
 /* client_next reads the next object, or NULL.  The caller releases it.  It
  * returns CLIENT_OK, CLIENT_END or CLIENT_FAILED. */
 enum client_result client_next(client *c, json_t **out, sentence *why);
