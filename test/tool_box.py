@@ -58,6 +58,20 @@ EVENT = {
 }
 OK = {"ok": True}
 
+# All that a gateway tells in its status.
+EVERYTHING = [
+    OK,
+    {**GATEWAY, "esp": True, "announce": False, "lost_children": 4,
+     "announced": 5, "alive": 6, "esp_passed_over": 7, "unknown": 8,
+     "unchecked": 9, "retrying": 10, "abandoned": 11, "rotated": 12},
+    {"type": "recovery_times", "limits_ms": [10, 250, 1000, 300000],
+     "within": [0, 1, 2, 3], "count": 4, "sum_ms": 600350},
+    SA, UP, DOWN,
+    {"type": "recovery", "connection": DOWN["name"], "peer": "10.0.0.9[500]",
+     "tries": 3, "next_ms": 250, "last_failure": "no answer",
+     "waiting": False},
+]
+
 
 def lines(*objects):
     return b"".join(json.dumps(o).encode() + b"\n" for o in objects)
