@@ -11,10 +11,12 @@ readonly packages=(
     # build and unit tests
     meson ninja-build gcc g++ libc6-dev pkg-config binutils bzip2
     nettle-dev libsodium-dev libjansson-dev libmnl-dev
+    libmicrohttpd-dev
     libnftnl-dev libcmocka-dev libssl-dev valgrind
     # checks
     "clang-$llvm" "clang-format-$llvm" "clang-tidy-$llvm"
     "libclang-rt-$llvm-dev" shellcheck codespell reuse mandoc abigail-tools
+    prometheus prometheus-node-exporter python3-prometheus-client systemd
     # lab
     charon-systemd strongswan-libcharon strongswan-swanctl
     libcharon-extra-plugins libstrongswan-extra-plugins
@@ -50,26 +52,29 @@ without_daemons() ( # COMMAND...
 )
 
 # A service that this installation added stays off after a reboot too.
-disable_new_services() {
+disable_new_services() { # UNITS...
     [ -d /run/systemd/system ] || return 0
     local unit
-    for unit in strongswan strongswan-starter; do
+    for unit in "$@"; do
         [ "$(systemctl is-enabled "$unit" 2>/dev/null)" = enabled ] || continue
         systemctl --quiet disable "$unit" || continue
-        say "The service $unit was disabled, since the lab starts its own" \
+        say "The service $unit was disabled, since the tests start their own" \
             "daemons. To enable it: systemctl enable --now $unit"
     done
 }
 
 # shellcheck disable=SC2120 # on.sh and kernel-lab.sh pass names
 install_packages() { # [NAMES...]
-    local missing daemon_is_new=no
+    local missing name new_units=()
     mapfile -t missing < <(missing_packages "$@")
     [ "${#missing[@]}" -gt 0 ] || return 0
     need_root setup "it installs packages (${missing[*]})"
-    case " ${missing[*]} " in
-    *" charon-systemd "*) daemon_is_new=yes ;;
-    esac
+    for name in "${missing[@]}"; do
+        case $name in
+        charon-systemd) new_units+=(strongswan strongswan-starter) ;;
+        prometheus | prometheus-node-exporter) new_units+=("$name") ;;
+        esac
+    done
     say "Installing: ${missing[*]}"
     # A third party's list may fail here; only the installation matters.
     apt-get -q update >"$cache/apt-update.log" 2>&1 ||
@@ -77,7 +82,7 @@ install_packages() { # [NAMES...]
     logged "$cache/apt-install.log" without_daemons \
         env DEBIAN_FRONTEND=noninteractive \
         apt-get -q --yes --no-install-recommends install "${missing[@]}"
-    [ "$daemon_is_new" = no ] || disable_new_services
+    disable_new_services "${new_units[@]}"
 }
 
 # logged runs a command with its output in a file, and shows it only on failure.

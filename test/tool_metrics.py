@@ -20,6 +20,7 @@ from tool_box import (
 )
 
 PATIENCE = 8  # seconds that the gateway has for its answer
+SCRAPE = 9.8  # Prometheus' patience is ten seconds
 LIFETIME = 20  # of a connection
 CONNECTIONS = 16
 TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -91,7 +92,7 @@ class Print(Case):
             hung.go.set()
         self.check_failed(result, "did not answer in time")
         self.assertGreater(took, PATIENCE - 0.5)
-        self.assertLess(took, PATIENCE + 10)
+        self.assertLess(took, SCRAPE)
 
     def test_gateway_that_accepts_nobody(self):
         """Its queue is full, so that connecting waits as well."""
@@ -104,7 +105,7 @@ class Print(Case):
             begin = time.monotonic()
             result = run("metrics", "--socket", self.path("deaf"))
         self.check_failed(result, "did not answer in time")
-        self.assertLess(time.monotonic() - begin, PATIENCE + 10)
+        self.assertLess(time.monotonic() - begin, SCRAPE)
 
 
 class Names(Case):
@@ -173,9 +174,7 @@ class Server:
             return response, response.read().decode()
 
     def connect(self):
-        sock = socket.create_connection((self.host, self.port), timeout=60)
-        self.sent = sock
-        return sock
+        return socket.create_connection((self.host, self.port), timeout=60)
 
 
 class Serve(Case):
@@ -302,7 +301,7 @@ class Hostile(Case):
                 self.assertEqual(response.status, 200)
                 self.assertIn("\nipsec_qcd_up 0\n", text)
             # The first one, and one for all that came while it waited.
-            self.assertLess(took, 2 * PATIENCE + 4)
+            self.assertLess(took, 2 * SCRAPE)
             self.assertEqual(server.end()[0], 0)
 
     def test_large_requests(self):

@@ -68,7 +68,8 @@ static enum client_result connect_to(client *c, sentence *why)
     }
     memcpy(address.sun_path, c->socket, strlen(c->socket));
     int64_t left_ms = c->deadline_ms - now_ms();
-    struct timeval patience = {.tv_sec = left_ms / 1000 + 1};
+    struct timeval patience = {.tv_sec = left_ms / 1000,
+                               .tv_usec = left_ms % 1000 * 1000 + 1};
     c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     /* A gateway that hangs accepts nobody: connect() waits for room. */
     if (c->fd < 0 ||

@@ -117,15 +117,14 @@ void exposition_free(exposition *e)
 }
 
 /* number_of returns the member `key`, a boolean or an integer, or -1 if it is
- * neither.  No metric of ours is negative. */
+ * neither.  No metric of ours is negative: negative numbers are left out. */
 static int64_t number_of(const json_t *object, const char *key)
 {
     const json_t *value = json_object_get(object, key);
     if (json_is_boolean(value)) {
         return json_is_true(value) ? 1 : 0;
     }
-    int64_t number = json_is_integer(value) ? json_integer_value(value) : -1;
-    return number < 0 ? -1 : number;
+    return json_is_integer(value) ? json_integer_value(value) : -1;
 }
 
 static bool is_type(const json_t *object, const char *type)
