@@ -96,15 +96,16 @@ static int print(const options *opts)
     exposition e;
     sentence why;
     exposition_init(&e);
-    int code = TOOL_OK;
-    char *text = NULL;
-    if (!scrape(&e, opts->socket, &why)) {
-        code = output_fail(opts, &why);
-    } else if ((text = exposition_text(&e)) == NULL) {
+    bool scraped = scrape(&e, opts->socket, &why);
+    char *text = scraped ? exposition_text(&e) : NULL;
+    if (scraped && text == NULL) {
         sentence_set(&why, "out of memory");
-        code = output_fail(opts, &why);
-    } else {
+    }
+    int code = TOOL_OK;
+    if (text != NULL) {
         (void)fputs(text, stdout);
+    } else {
+        code = output_fail(opts, &why);
     }
     free(text);
     exposition_free(&e);

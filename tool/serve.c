@@ -34,8 +34,8 @@ typedef struct place {
 typedef struct server {
     serve_text *text;
     void *user;
-    pthread_mutex_t text_mutex;
-    char *last; /* the text that was prepared last */
+    pthread_mutex_t last_mutex;
+    struct MHD_Response *last; /* with the text that was prepared last */
     int64_t last_ms;
     pthread_mutex_t places_mutex;
     place places[CONNECTIONS_MAX];
@@ -190,67 +190,88 @@ static void end_overdue(server *s)
 
 /* ---- Responses --------------------------------------------------------- */
 
-static enum MHD_Result respond(struct MHD_Connection *connection,
-                               unsigned int status, const char *type,
-                               const char *text)
+static void forget(server *s)
 {
-    /* The library copies the text and does not write to it. */
-    struct MHD_Response *response = MHD_create_response_from_buffer(
-        strlen(text), (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
+    if (s->last != NULL) {
+        MHD_destroy_response(s->last);
+    }
+    s->last = NULL;
+}
+
+/* make_response takes `text`, which may be NULL.  It returns NULL if there is
+ * no memory. */
+static struct MHD_Response *make_response(char *text, const char *type)
+{
+    struct MHD_Response *made =
+        text != NULL ? MHD_create_response_from_buffer(strlen(text), text,
+                                                       MHD_RESPMEM_MUST_FREE)
+                     : NULL;
+    if (made == NULL) {
+        free(text);
+        return NULL;
+    }
+    if (MHD_add_response_header(made, "Content-Type", type) == MHD_NO ||
+        MHD_add_response_header(made, "Connection", "close") == MHD_NO) {
+        MHD_destroy_response(made);
+        return NULL;
+    }
+    return made;
+}
+
+static enum MHD_Result refuse(struct MHD_Connection *connection,
+                              unsigned int status, const char *text)
+{
+    struct MHD_Response *response = make_response(strdup(text), "text/plain");
     if (response == NULL) {
         return MHD_NO;
     }
     enum MHD_Result result = MHD_NO;
-    if (MHD_add_response_header(response, "Content-Type", type) == MHD_YES &&
-        MHD_add_response_header(response, "Connection", "close") == MHD_YES &&
-        (status != MHD_HTTP_METHOD_NOT_ALLOWED ||
-         MHD_add_response_header(response, "Allow", "GET, HEAD") == MHD_YES)) {
+    if (status != MHD_HTTP_METHOD_NOT_ALLOWED ||
+        MHD_add_response_header(response, "Allow", "GET, HEAD") == MHD_YES) {
         result = MHD_queue_response(connection, status, response);
     }
     MHD_destroy_response(response);
     return result;
 }
 
-/* respond_text responds with the text, and prepares it unless that was done
- * since the request came.  So the gateway answers one request at a time, and
- * requests that wait share the next answer. */
-static enum MHD_Result respond_text(server *s,
-                                    struct MHD_Connection *connection)
+/* respond responds with the text, and prepares it unless that was done since
+ * the request came.  So the gateway answers one request at a time, and requests
+ * that wait share the next answer. */
+static enum MHD_Result respond(server *s, struct MHD_Connection *connection)
 {
     int64_t came_ms = now_ms();
-    (void)pthread_mutex_lock(&s->text_mutex);
-    if (s->last == NULL || s->last_ms < came_ms) {
-        free(s->last);
-        s->last = s->text(s->user);
+    (void)pthread_mutex_lock(&s->last_mutex);
+    if (s->last == NULL || s->last_ms <= came_ms) {
+        forget(s);
+        s->last = make_response(s->text(s->user), EXPOSITION_TYPE);
         s->last_ms = now_ms();
     }
     enum MHD_Result result =
-        s->last != NULL
-            ? respond(connection, MHD_HTTP_OK, EXPOSITION_TYPE, s->last)
-            : respond(connection, MHD_HTTP_INTERNAL_SERVER_ERROR, "text/plain",
-                      "out of memory\n");
-    (void)pthread_mutex_unlock(&s->text_mutex);
+        s->last != NULL ? MHD_queue_response(connection, MHD_HTTP_OK, s->last)
+                        : refuse(connection, MHD_HTTP_INTERNAL_SERVER_ERROR,
+                                 "out of memory\n");
+    (void)pthread_mutex_unlock(&s->last_mutex);
     return result;
 }
 
-static enum MHD_Result answer(void *user, struct MHD_Connection *connection,
-                              const char *url, const char *method,
-                              const char *version, const char *body,
-                              size_t *body_len, void **request)
+static enum MHD_Result
+answer(void *user, struct MHD_Connection *connection, const char *url,
+       const char *method, const char *version, const char *body,
+       /* NOLINTNEXTLINE(readability-non-const-parameter) */
+       size_t *body_len, void **request)
 {
     (void)version;
     (void)body;
     (void)body_len;
     (void)request;
     if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0) {
-        return respond(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "text/plain",
-                       "only GET and HEAD\n");
+        return refuse(connection, MHD_HTTP_METHOD_NOT_ALLOWED,
+                      "only GET and HEAD\n");
     }
     if (strcmp(url, "/metrics") != 0) {
-        return respond(connection, MHD_HTTP_NOT_FOUND, "text/plain",
-                       "only /metrics\n");
+        return refuse(connection, MHD_HTTP_NOT_FOUND, "only /metrics\n");
     }
-    return respond_text(user, connection);
+    return respond(user, connection);
 }
 
 /* ---- Running ----------------------------------------------------------- */
@@ -259,7 +280,7 @@ static void init(server *s, serve_text *text, void *user)
 {
     *s = (server){.text = text,
                   .user = user,
-                  .text_mutex = PTHREAD_MUTEX_INITIALIZER,
+                  .last_mutex = PTHREAD_MUTEX_INITIALIZER,
                   .places_mutex = PTHREAD_MUTEX_INITIALIZER};
     for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
         s->places[i].fd = -1;
@@ -316,6 +337,6 @@ bool serve_run(const serve_address *address, serve_text *text, void *user,
         end_overdue(&s);
     }
     MHD_stop_daemon(daemon);
-    free(s.last);
+    forget(&s);
     return true;
 }
