@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_exposition.c: tool/exposition.c. */
+/* test_exposition.c: tool/exposition.c and tool/exposition_text.c. */
 #include "test.h"
 
 #include <stdio.h>
