@@ -143,3 +143,18 @@ def test_both_sides_agree(new_lab: NewLab) -> None:
     assert b["ipsec_qcd_newest_secret_timestamp_seconds"] == made_at
     times = rows(lab.a, "recovery_times")[0]
     assert a[f"{DURATION}_sum"] == pytest.approx(times["sum_ms"] / 1000)
+
+
+def test_times_of_two_recoveries(new_lab: NewLab) -> None:
+    """The second time begins with the second proof, though the first is just over."""
+    lab = new_lab(Config())
+    lab.up()
+    down = 3.0
+    with Probe(lab.a.host, lab.b.host) as pings:
+        pings.wait_answer()
+        crash(lab.b, lab.a, pings)
+        crash(lab.b, lab.a, pings, down=down)
+    wait_until("both recoveries", lambda: counters(lab.a)["recovered"] == 2)
+    times = rows(lab.a, "recovery_times")[0]
+    assert times["count"] == 2
+    assert times["sum_ms"] < down * 1000

@@ -83,6 +83,16 @@ class Print(Case):
         self.check_failed(result, "only root may use the gateway")
         self.assertEqual(result.out, "")
 
+    @unittest.skipIf(os.geteuid() != 0, "needs root")
+    def test_root_without_capabilities(self):
+        """As the systemd unit runs it."""
+        with Gateway(WHOLE) as gateway:
+            result = run("--bounding-set=-all", "--inh-caps=-all",
+                         "--no-new-privs", tool_box.QCD, "metrics", "--socket",
+                         gateway.path, executable="/usr/bin/setpriv")
+        self.assertEqual((result.code, result.err), (0, ""))
+        self.assertIn("\nipsec_qcd_up 1\n", result.out)
+
     def test_hung_gateway(self):
         hung = Hung()
         with Gateway(hung) as gateway:
