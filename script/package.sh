@@ -16,14 +16,35 @@ build_packages() {
             dpkg-buildpackage -us -uc -b
 }
 
+# What an administrator's machine has before the first hour: systemd, and apt's
+# packages at hand, since the machines of the transcript have no other network. This
+# kernel may have no ESP, so strongSwan does it itself there.
+make_base() { # FOLDER
+    make_rootfs "$release" "$1"
+    mkdir -p "$1/srv/packages" "$1/etc/strongswan.d"
+    cp "$package_folder"/*.deb script/try-packages.sh "$1/srv/packages/"
+    rm "$1"/srv/packages/*-dbgsym_*.deb
+    printf 'charon {\n plugins {\n  kernel-libipsec {\n   load = yes\n  }\n }\n}\n' \
+        >"$1/etc/strongswan.d/esp.conf"
+    # shellcheck disable=SC2016 # the inner shell expands it
+    logged "$cache/base.log" in_rootfs "$1" sh -euc '
+        export DEBIAN_FRONTEND=noninteractive
+        apt-get -q update
+        apt-get -q -y --no-install-recommends install systemd-sysv dbus \
+            iproute2 iputils-ping kmod
+        apt-get -q -y --download-only install "$@" \
+            /srv/packages/strongswan-qcd_*.deb /srv/packages/qcd-tools_*.deb' sh \
+        charon-systemd strongswan-swanctl libcharon-extra-plugins prometheus
+}
+
 # In a root file system of its own, so that nothing of this machine's helps.
 try_packages() {
     local folder=$cache/rootfs/packages
     rm -rf "$folder"
-    make_rootfs "$release" "$folder"
-    mkdir -p "$folder/srv/packages"
-    cp "$package_folder"/*.deb script/try-packages.sh "$folder/srv/packages/"
-    in_rootfs "$folder" /srv/packages/try-packages.sh
+    mkdir -p "$folder"
+    make_base "$folder/base"
+    script/first-hour "$folder" doc/first-hour.md
+    in_rootfs "$folder/base" /srv/packages/try-packages.sh
     rm -rf "$folder"
 }
 
