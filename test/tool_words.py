@@ -13,7 +13,7 @@ import tool_box
 from tool_box import Case, main, run
 
 COMMANDS = ["status", "events", "secret show", "secret rotate", "secret export",
-            "secret import", "secret adopt", "help", "version"]
+            "secret import", "secret adopt", "help", "version", "top"]
 
 
 class CommandLine(Case):
@@ -68,7 +68,8 @@ class Documents(Case):
     def test_every_command_and_option_has_its_place(self):
         for name in COMMANDS:
             page = self.page({"secret": "qcd-secret", "status": "qcd-status",
-                              "events": "qcd-events"}.get(name.split()[0],
+                              "events": "qcd-events",
+                              "top": "qcd-top"}.get(name.split()[0],
                                                           "qcd"))
             self.assertIn(name.split()[-1], page)
             if page == self.page("qcd"):
