@@ -19,13 +19,14 @@ static bool has_string(const char *name)
 {
     char copy[8];
     (void)snprintf(copy, sizeof(copy), "%s", name);
-    const char *value = tigetstr(copy);
-    return value != NULL && value != (const char *)-1;
+    /* (char *)-1 tells that it is no string at all. */
+    uintptr_t value = (uintptr_t)tigetstr(copy);
+    return value != 0 && value != UINTPTR_MAX;
 }
 
 bool screen_check(sentence *why)
 {
-    const char *type = getenv("TERM");
+    const char *type = getenv("TERM"); /* NOLINT(concurrency-mt-unsafe) */
     int error;
     if (isatty(STDIN_FILENO) == 0 || isatty(STDOUT_FILENO) == 0) {
         sentence_set(why, "\"qcd top\" needs a terminal as its standard input "

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -225,7 +226,7 @@ static bool open_all(top *t, sentence *why)
 {
     sigset_t set;
     signals_of(&set);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0 ||
+    if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0 ||
         pipe2(t->replies, O_CLOEXEC) != 0) {
         sentence_set(why, "cannot make a pipe: %s", describe_error(errno));
         return false;
@@ -245,7 +246,7 @@ static void end_by(int number)
     signals_of(&set);
     (void)signal(number, SIG_DFL);
     (void)raise(number);
-    (void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+    (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
 static int run_open(top *t)

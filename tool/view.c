@@ -45,10 +45,12 @@ __attribute__((format(printf, 2, 3))) static void put(line *l,
 {
     va_list args;
     va_start(args, format);
-    int len = vsnprintf(l->out + l->len, l->width - l->len + 1, format, args);
+    size_t room = l->width - l->len;
+    /* clang 16 misses va_start here. */
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized) */
+    int len = vsnprintf(l->out + l->len, room + 1, format, args);
     va_end(args);
     if (len > 0) {
-        size_t room = l->width - l->len;
         l->len += (size_t)len < room ? (size_t)len : room;
     }
 }
@@ -209,7 +211,7 @@ static enum view_style put_counters(line *l, const view *v, size_t row)
 {
     size_t num_rows = COUNT(counters) / v->num_blocks;
     for (size_t i = 0; i < v->num_blocks; i++) {
-        pad(l, i * (BLOCK_WIDTH + 1));
+        pad(l, i * (size_t)(BLOCK_WIDTH + 1));
         if (row == 0) {
             put(l, "%-15s%10s%13s", "", "a second", "total");
         } else {
@@ -301,7 +303,7 @@ static void put_footer(line *l, const view *v)
 static void lay_columns(size_t *widths, const table *t, size_t screen,
                         unsigned int flexible)
 {
-    size_t total = (t->num_columns - 1) * GAP;
+    size_t total = (t->num_columns - 1) * (size_t)GAP;
     for (size_t i = 0; i < t->num_columns; i++) {
         widths[i] = table_width(t, i);
         total += widths[i];
