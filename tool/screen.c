@@ -45,7 +45,9 @@ bool screen_check(sentence *why)
                      type);
         return false;
     }
-    if (!has_string("cup") || !has_string("clear")) {
+    bool can_move = has_string("cup") && has_string("clear");
+    (void)del_curterm(cur_term);
+    if (!can_move) {
         sentence_set(why,
                      "a terminal of the type \"%s\" cannot move its cursor. "
                      "Use: qcd status",

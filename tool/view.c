@@ -211,7 +211,7 @@ static enum view_style put_counters(line *l, const view *v, size_t row)
 {
     size_t num_rows = COUNT(counters) / v->num_blocks;
     for (size_t i = 0; i < v->num_blocks; i++) {
-        pad(l, i * (size_t)(BLOCK_WIDTH + 1));
+        pad(l, i * (BLOCK_WIDTH + 1));
         if (row == 0) {
             put(l, "%-15s%10s%13s", "", "a second", "total");
         } else {
@@ -333,7 +333,7 @@ static void lay_header(view *v)
         return;
     }
     v->header = 4; /* title, two lines, an empty one */
-    size_t num_blocks = v->width >= 2 * BLOCK_WIDTH ? 2 : 1;
+    size_t num_blocks = v->width >= (size_t)2 * BLOCK_WIDTH ? 2 : 1;
     size_t lines = COUNT(counters) / num_blocks + 2;
     if (v->height >= v->header + lines + TABLES_MIN + 1) {
         v->num_blocks = num_blocks;
