@@ -35,8 +35,8 @@ HEADING = "CONNECTION   STATE  IKE_SAS  SENT  HELD  LAST_RECOVERY"
 class Terminal:
     """A terminal in which qcd top runs."""
 
-    def __init__(self, path, size=(80, 24), **more):
-        self.inside, self.outside = None, None
+    def __init__(self, path, size=(80, 24), controls=True, **more):
+        self.controls = controls
         self.outside, self.inside = pty.openpty()
         self.screen = pyte.Screen(*size)
         self.stream = pyte.ByteStream(self.screen)
@@ -47,9 +47,18 @@ class Terminal:
         self.before = termios.tcgetattr(self.inside)
         self.process = subprocess.Popen(
             [tool_box.QCD, "top", "--socket", path],
-            preexec_fn=lambda: os.login_tty(self.inside),
+            preexec_fn=self.enter,
             pass_fds=(self.inside,),
             env={k: v for k, v in environment.items() if v is not None}, **more)
+
+    def enter(self):
+        """A terminal that doesn't control its process sends it no signals."""
+        if self.controls:
+            os.login_tty(self.inside)
+            return
+        os.setsid()
+        for number in range(3):
+            os.dup2(self.inside, number)
 
     def __enter__(self):
         return self
@@ -363,11 +372,13 @@ class Ends(Case):
             self.check_restored(terminal)
 
     def test_terminal_is_closed(self):
-        with shown() as (terminal, _):
-            os.close(terminal.inside)
-            os.close(terminal.outside)
-            terminal.inside = terminal.outside = None
-            self.assertIn(terminal.process.wait(SOON), (1, -signal.SIGHUP))
+        for controls, code in ((True, -signal.SIGHUP), (False, 1)):
+            with self.subTest(code), shown(controls=controls) as (terminal, _):
+                terminal.wait_text("q quits")
+                os.close(terminal.inside)
+                os.close(terminal.outside)
+                terminal.inside = terminal.outside = None
+                self.assertEqual(terminal.process.wait(SOON), code)
 
     def test_output_is_held(self):
         """After ^S it still ends, and does not fill the line meanwhile."""

@@ -59,9 +59,6 @@ bool screen_check(sentence *why)
 
 bool screen_open(sentence *why)
 {
-    /* The size is the terminal's, not that of LINES and COLUMNS. */
-    use_env(FALSE);
-    use_tioctl(TRUE);
     if (newterm(NULL, stdout, stdin) == NULL) {
         sentence_set(why, "cannot use the terminal. Use: qcd status");
         return false;
@@ -82,7 +79,7 @@ void screen_close(void)
 
 void screen_fit(view *v)
 {
-    struct winsize size;
+    struct winsize size; /* rather than that of LINES and COLUMNS */
     if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 &&
         size.ws_col > 0 && is_term_resized(size.ws_row, size.ws_col)) {
         (void)resizeterm(size.ws_row, size.ws_col);
