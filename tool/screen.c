@@ -59,6 +59,10 @@ bool screen_check(sentence *why)
 
 bool screen_open(sentence *why)
 {
+    /* The size is the terminal's, not that of LINES and COLUMNS: vt100 is told
+     * to scroll so many lines before screen_fit corrects them. */
+    use_env(FALSE);
+    use_tioctl(TRUE);
     if (newterm(NULL, stdout, stdin) == NULL) {
         sentence_set(why, "cannot use the terminal. Use: qcd status");
         return false;
@@ -79,7 +83,7 @@ void screen_close(void)
 
 void screen_fit(view *v)
 {
-    struct winsize size; /* rather than that of LINES and COLUMNS */
+    struct winsize size;
     if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 &&
         size.ws_col > 0 && is_term_resized(size.ws_row, size.ws_col)) {
         (void)resizeterm(size.ws_row, size.ws_col);
