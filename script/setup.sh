@@ -12,6 +12,7 @@ readonly packages=(
     meson ninja-build gcc g++ libc6-dev pkg-config binutils bzip2
     nettle-dev libsodium-dev libjansson-dev libmnl-dev
     libmicrohttpd-dev
+    libncurses-dev python3-pyte
     libnftnl-dev libcmocka-dev libssl-dev valgrind
     # checks
     "clang-$llvm" "clang-format-$llvm" "clang-tidy-$llvm"

@@ -122,7 +122,7 @@ class Names(Case):
     def plugin_events(self):
         path = os.path.join(tool_box.FOLDER, "..", "plugin", "qcd_events.c")
         with open(path, encoding="ascii") as source:
-            return re.findall(r'\] = \{ "(\w+)"', source.read())
+            return re.findall(r'\] = (?:LOGGED\(|\{ )"(\w+)"', source.read())
 
     def test_every_event_of_the_plugin(self):
         names = self.plugin_events()

@@ -12,8 +12,9 @@ import unittest
 import tool_box
 from tool_box import Case, main, run
 
-COMMANDS = ["status", "events", "metrics", "secret show", "secret rotate",
-            "secret export", "secret import", "secret adopt", "help", "version"]
+COMMANDS = ["status", "top", "events", "metrics", "secret show",
+            "secret rotate", "secret export", "secret import", "secret adopt",
+            "help", "version"]
 
 
 class CommandLine(Case):
@@ -69,7 +70,8 @@ class Documents(Case):
         for name in COMMANDS:
             page = self.page({"secret": "qcd-secret", "status": "qcd-status",
                               "events": "qcd-events",
-                              "metrics": "qcd-metrics"}.get(name.split()[0],
+                              "metrics": "qcd-metrics",
+                              "top": "qcd-top"}.get(name.split()[0],
                                                           "qcd"))
             self.assertIn(name.split()[-1], page)
             if page == self.page("qcd"):

@@ -8,6 +8,9 @@
 
 #include "text.h"
 
+const char *const answer_recovery_headings[ANSWER_RECOVERY_COLUMNS] = {
+    "RECOVERING", "PEER", "TRIES", "NEXT_TRY", "LAST_FAILURE"};
+
 bool answer_is(const json_t *object, const char *type)
 {
     const char *is = json_string_value(json_object_get(object, "type"));
@@ -49,6 +52,23 @@ void answer_time(table *t, const json_t *object, const char *key)
               json_is_integer(value) ? to_ms(json_integer_value(value)) : -1,
               false);
     table_add(t, text);
+}
+
+void answer_recovery(table *t, const json_t *object)
+{
+    json_int_t next_ms = json_integer_value(json_object_get(object, "next_ms"));
+    char text[TEXT_TIME_MAX];
+
+    answer_text(t, object, "connection");
+    answer_text(t, object, "peer");
+    answer_text(t, object, "tries");
+    if (json_is_true(json_object_get(object, "waiting"))) {
+        (void)snprintf(text, sizeof(text), "waits");
+    } else {
+        text_duration(text, next_ms / 1000 + (next_ms % 1000 > 0 ? 1 : 0));
+    }
+    table_add(t, text);
+    answer_text(t, object, "last_failure");
 }
 
 int64_t answer_ms(const json_t *object)

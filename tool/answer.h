@@ -19,6 +19,12 @@ void answer_yes(table *t, const json_t *object, const char *key);
 /* answer_time adds the member `key`, seconds since 1970, as a cell. */
 void answer_time(table *t, const json_t *object, const char *key);
 
+enum { ANSWER_RECOVERY_COLUMNS = 5 };
+extern const char *const answer_recovery_headings[ANSWER_RECOVERY_COLUMNS];
+
+/* answer_recovery adds a recovery as a row below those headings. */
+void answer_recovery(table *t, const json_t *object);
+
 /* answer_ms returns the time of an event in milliseconds, or -1 if it has
  * none. */
 int64_t answer_ms(const json_t *object);

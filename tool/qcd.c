@@ -15,6 +15,8 @@
 const command commands[] = {
     {"status", "Show the gateway, its connections and their tokens",
      status_main, OPTION_JSON | OPTION_SOCKET, "", 0, NULL},
+    {"top", "Show a live view of connections and recoveries", top_main,
+     OPTION_SOCKET, "", 0, NULL},
     {"events", "Show crashes, refusals and recoveries as they happen",
      events_main, OPTION_JSON | OPTION_SOCKET, "", 0, NULL},
     {"metrics", "Print or serve metrics for Prometheus", metrics_main,

@@ -55,6 +55,7 @@ int secret_import_main(const options *opts);
 int secret_rotate_main(const options *opts);
 int secret_show_main(const options *opts);
 int status_main(const options *opts);
+int top_main(const options *opts);
 int version_main(const options *opts);
 
 /* command_find returns the row of `name`, or NULL. */

@@ -20,9 +20,6 @@ static const char *const sa_headings[] = {
     "CONNECTION", "ID",         "STATE",         "LOCAL", "REMOTE", "SENT",
     "HELD",       "GENERATION", "LAST_RECOVERY", "SPI_I", "SPI_R"};
 
-static const char *const recovery_headings[] = {"RECOVERING", "PEER", "TRIES",
-                                                "NEXT_TRY", "LAST_FAILURE"};
-
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* take_member shows a member of the gateway's object under its own name.  So
@@ -81,23 +78,6 @@ static void take_sa(table *t, const json_t *object)
     answer_text(t, object, "spi_r");
 }
 
-static void take_recovery(table *t, const json_t *object)
-{
-    json_int_t next_ms = json_integer_value(json_object_get(object, "next_ms"));
-    char text[TEXT_TIME_MAX];
-
-    answer_text(t, object, "connection");
-    answer_text(t, object, "peer");
-    answer_text(t, object, "tries");
-    if (json_is_true(json_object_get(object, "waiting"))) {
-        (void)snprintf(text, sizeof(text), "waits");
-    } else {
-        text_duration(text, (next_ms + 999) / 1000);
-    }
-    table_add(t, text);
-    answer_text(t, object, "last_failure");
-}
-
 static void take(void *user, json_t *object)
 {
     view *v = user;
@@ -111,7 +91,7 @@ static void take(void *user, json_t *object)
     } else if (answer_is(object, "sa")) {
         take_sa(&v->sas, object);
     } else if (answer_is(object, "recovery")) {
-        take_recovery(&v->recoveries, object);
+        answer_recovery(&v->recoveries, object);
     }
 }
 
@@ -138,7 +118,8 @@ int status_main(const options *opts)
     table_init(&v.gateway, NULL, 2);
     table_init(&v.connections, connection_headings, COUNT(connection_headings));
     table_init(&v.sas, sa_headings, COUNT(sa_headings));
-    table_init(&v.recoveries, recovery_headings, COUNT(recovery_headings));
+    table_init(&v.recoveries, answer_recovery_headings,
+               ANSWER_RECOVERY_COLUMNS);
     int code = TOOL_OK;
     if (answer_run(opts, &why, "status", take, &v) != CLIENT_END) {
         code = output_fail(opts, &why);

@@ -47,7 +47,7 @@ void table_add(table *t, const char *cell)
     t->cells[t->num_cells++] = copy;
 }
 
-static size_t column_width(const table *t, size_t column)
+size_t table_width(const table *t, size_t column)
 {
     size_t width = 0;
     for (size_t i = column; i < t->num_cells; i += t->num_columns) {
@@ -61,7 +61,7 @@ void table_print(const table *t, const char *indent)
 {
     size_t widths[TABLE_COLUMNS_MAX] = {0};
     for (size_t i = 0; i < t->num_columns; i++) {
-        widths[i] = column_width(t, i);
+        widths[i] = table_width(t, i);
     }
     size_t column = 0;
     for (size_t i = 0; i < t->num_cells; i++) {

@@ -29,6 +29,9 @@ void table_init(table *out, const char *const *headings, size_t num_columns);
  * as "-". */
 void table_add(table *t, const char *cell);
 
+/* table_width returns the width of the widest cell of a column. */
+size_t table_width(const table *t, size_t column);
+
 /* table_print prints to standard output, each line after `indent`. */
 void table_print(const table *t, const char *indent);
 
