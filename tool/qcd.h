@@ -15,7 +15,8 @@ enum {
     OPTION_SOCKET = 2,
     OPTION_STATE_DIR = 4,
     OPTION_PASSPHRASE_FILE = 8,
-    OPTION_HELP = 16 /* all commands take it */
+    OPTION_HELP = 16, /* all commands take it */
+    OPTION_PORT = 128
 };
 
 /* options is a parsed command line. */
@@ -25,6 +26,7 @@ typedef struct options {
     const char *socket;
     const char *state_dir;
     const char *passphrase_file; /* NULL: ask at the terminal */
+    const char *port;            /* NULL: all ports of IKE */
     const char *const *arguments;
     size_t num_arguments;
 } options;
@@ -46,6 +48,7 @@ extern const command secret_commands[];
 
 int events_main(const options *opts);
 int help_main(const options *opts);
+int probe_main(const options *opts);
 int secret_adopt_main(const options *opts);
 int secret_export_main(const options *opts);
 int secret_import_main(const options *opts);
