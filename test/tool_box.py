@@ -195,8 +195,8 @@ class Tap(unittest.TestResult):
         name = test.id().removeprefix("__main__.")
         print(f"{verdict} {self.number} - {name}{remark}", flush=True)
 
-    def tell(self, error):
-        text = self._exc_info_to_string(error, self)
+    def tell(self, test, error):
+        text = self._exc_info_to_string(error, test)
         print("".join(f"# {line}\n" for line in text.splitlines()), end="")
 
     def addSuccess(self, test):
@@ -213,7 +213,7 @@ class Tap(unittest.TestResult):
         self.bad = set()
 
     def fail(self, test, error):
-        self.tell(error)
+        self.tell(test, error)
         if test not in self.bad:
             self.bad.add(test)
             self.line(test, "not ok")

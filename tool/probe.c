@@ -266,7 +266,7 @@ static void show_json(const probe *p, const probe_verdict *v, const place *at,
             json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "type", "check",
                       "address", at->address, "port", at->port, "check",
                       c->name, "result", probe_result_name(c->result), "clause",
-                      c->clause, "found", c->found.text);
+                      c->clause, "found", c->found);
         output_object(object);
         json_decref(object);
     }
@@ -285,7 +285,7 @@ static bool show_text(const probe_verdict *v, const place *at,
             table_add(&t, v->checks[i].name);
             table_add(&t, probe_result_name(v->checks[i].result));
             table_add(&t, v->checks[i].clause);
-            table_add(&t, v->checks[i].found.text);
+            table_add(&t, v->checks[i].found);
         }
         bool is_bad = t.bad;
         table_print(&t, "  ");

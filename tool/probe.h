@@ -10,8 +10,6 @@
 
 #include <qcd/qcd.h>
 
-#include "output.h"
-
 #define PROBE_NUM_RATE 10 /* requests of a second */
 
 /* probe_ask names a message to the gateway, in the order of sending. */
@@ -138,12 +136,14 @@ enum probe_result {
     PROBE_FAIL  /* breaks a rule */
 };
 
+#define PROBE_FOUND_MAX 96 /* what a cell of a table holds */
+
 /* probe_check is a row of the verdict.  A row with PROBE_NONE is left out. */
 typedef struct probe_check {
     const char *name;
     const char *clause;
     enum probe_result result;
-    sentence found;
+    char found[PROBE_FOUND_MAX + 1];
 } probe_check;
 
 #define PROBE_NUM_CHECKS 14

@@ -2,6 +2,8 @@
 /* probe_judge.c: concludes from the answers to qcd probe. */
 #include "probe.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -39,10 +41,20 @@ const probe_answer *probe_shown(const probe *p)
     return NULL;
 }
 
+/* say sets what a check has found. */
+__attribute__((format(printf, 2, 3))) static void say(probe_check *c,
+                                                      const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(c->found, sizeof(c->found), format, args);
+    va_end(args);
+}
+
 static void set_unknown(probe_check *c, const char *why)
 {
     c->result = PROBE_UNKNOWN;
-    sentence_set(&c->found, "%s", why);
+    say(c, "%s", why);
 }
 
 /* ---- What the gateway is ----------------------------------------------- */
@@ -85,7 +97,7 @@ static void check_maker(probe_check *c, const probe *p)
     };
     enum probe_state state = judge_state(p);
     c->result = state == PROBE_DOWN ? PROBE_UNKNOWN : PROBE_OK;
-    sentence_set(&c->found, "%s", (p->has_spis ? known : random)[state]);
+    say(c, "%s", (p->has_spis ? known : random)[state]);
 }
 
 /* A shown token that does not match must not be answered.  A gateway that does
@@ -98,10 +110,10 @@ static void check_taker(probe_check *c, const probe *p)
     }
     c->result = PROBE_OK;
     if (is_answered(p, PROBE_TOKEN)) {
-        sentence_set(&c->found, "no: treats a token like any other notify");
+        say(c, "no: treats a token like any other notify");
     } else if (is_answered(p, PROBE_CONTROL)) {
-        sentence_set(&c->found, "yes: drops a shown token, but answers the "
-                                "same notify of another type");
+        say(c, "yes: drops a shown token, but answers the "
+               "same notify of another type");
     } else {
         set_unknown(c, "answers neither a shown token nor another notify");
     }
@@ -144,13 +156,12 @@ static void check_live(probe_check *c, const probe *p)
         set_unknown(c, why_not_live(p));
     } else if (num_tokens > 0) {
         c->result = PROBE_FAIL;
-        sentence_set(&c->found, "shows a token for an IKE SA that it has%s",
-                     p->seen[PROBE_LIVE].num_tokens > 0
-                         ? ""
-                         : ", if the I flag is clear");
+        say(c, "shows a token for an IKE SA that it has%s",
+            p->seen[PROBE_LIVE].num_tokens > 0 ? ""
+                                               : ", if the I flag is clear");
     } else {
         c->result = PROBE_OK;
-        sentence_set(&c->found, "no token for an IKE SA that it has");
+        say(c, "no token for an IKE SA that it has");
     }
 }
 
@@ -186,9 +197,8 @@ static void check_form(probe_check *c, const probe *p)
     (void)snprintf(lens, sizeof(lens),
                    a->len_min == a->len_max ? "%zu" : "%zu to %zu", a->len_min,
                    a->len_max);
-    sentence_set(&c->found, "%zu token%s of %s octets, Protocol ID %u%s",
-                 a->num_tokens, plural(a->num_tokens), lens, a->protocol,
-                 wrong);
+    say(c, "%zu token%s of %s octets, Protocol ID %u%s", a->num_tokens,
+        plural(a->num_tokens), lens, a->protocol, wrong);
 }
 
 /* is_reply_header tells whether the answer's header is that of RFC 7296
@@ -220,16 +230,16 @@ static void check_reply(probe_check *c, const probe *p)
         const char *wrong = wrong_header(&p->seen[i]);
         c->result = wrong == NULL ? PROBE_OK : PROBE_FAIL;
         if (wrong != NULL) {
-            sentence_set(&c->found, "the reply %s", wrong);
+            say(c, "the reply %s", wrong);
             return;
         }
-        sentence_set(&c->found, "INVALID_IKE_SPI with the SPIs and the Message "
-                                "ID of the request");
+        say(c, "INVALID_IKE_SPI with the SPIs and the Message "
+               "ID of the request");
     }
     if (p->num_strays > 0) {
         c->result = p->num_stray_tokens > 0 ? PROBE_FAIL : PROBE_NOTE;
-        sentence_set(&c->found, "%zu message%s without the SPIs of a request",
-                     p->num_strays, plural(p->num_strays));
+        say(c, "%zu message%s without the SPIs of a request", p->num_strays,
+            plural(p->num_strays));
     }
 }
 
@@ -285,16 +295,16 @@ static void check_stable(probe_check *c, const probe *p)
     if (c->result == PROBE_NONE && probe_shown(p) != NULL) {
         set_unknown(c, "only one reply with tokens");
     } else {
-        sentence_set(&c->found, "%s token for the same SPIs",
-                     c->result == PROBE_FAIL ? "another" : "the same");
+        say(c, "%s token for the same SPIs",
+            c->result == PROBE_FAIL ? "another" : "the same");
     }
 }
 
 static void check_distinct(probe_check *c, const probe *p)
 {
     check_pairs(c, p, false);
-    sentence_set(&c->found, "%s token for other SPIs",
-                 c->result == PROBE_FAIL ? "the same" : "another");
+    say(c, "%s token for other SPIs",
+        c->result == PROBE_FAIL ? "the same" : "another");
 }
 
 /* ---- What must get no token, or no answer ------------------------------ */
@@ -311,14 +321,13 @@ static void check_silence(probe_check *c, const probe *p, enum probe_ask ask,
     c->result = PROBE_OK;
     if (seen->num_tokens > 0) {
         c->result = PROBE_FAIL;
-        sentence_set(&c->found, "shows a token");
+        say(c, "shows a token");
     } else if (seen->num_answers > 0 && is_strict) {
         c->result = PROBE_FAIL;
-        sentence_set(&c->found, "answers");
+        say(c, "answers");
     } else {
-        sentence_set(&c->found, "%s",
-                     seen->num_answers > 0 ? "answers without a token"
-                                           : "silent");
+        say(c, "%s",
+            seen->num_answers > 0 ? "answers without a token" : "silent");
     }
 }
 
@@ -348,10 +357,9 @@ static void check_size(probe_check *c, const probe *p)
     }
     bool is_amplified = worst->octets > QCD_AMPLIFICATION_MAX * worst->sent_len;
     c->result = is_amplified ? PROBE_FAIL : PROBE_OK;
-    sentence_set(&c->found,
-                 "at most %zu octets in %zu message%s for a request of %zu",
-                 worst->octets, worst->num_answers, plural(worst->num_answers),
-                 worst->sent_len);
+    say(c, "at most %zu octets in %zu message%s for a request of %zu",
+        worst->octets, worst->num_answers, plural(worst->num_answers),
+        worst->sent_len);
 }
 
 static void check_rate(probe_check *c, const probe *p)
@@ -367,9 +375,9 @@ static void check_rate(probe_check *c, const probe *p)
     }
     bool is_limited = num_answered < num_asked;
     c->result = is_limited ? PROBE_OK : PROBE_NOTE;
-    sentence_set(&c->found, "%s %zu of %zu requests in a second answered",
-                 is_limited ? "limited:" : "no limit seen at ten a second:",
-                 num_answered, num_asked);
+    say(c, "%s %zu of %zu requests in a second answered",
+        is_limited ? "limited:" : "no limit seen at ten a second:",
+        num_answered, num_asked);
 }
 
 /* ---- All of it --------------------------------------------------------- */

@@ -6,6 +6,7 @@
 
 #include <sys/socket.h>
 
+#include "output.h"
 #include "probe.h"
 
 /* probe_target is an address and port to ask.  Nothing goes anywhere else, and
