@@ -18,7 +18,9 @@ from lab.config import Config
 from lab.gateway import TOOL
 from lab.net import Host, Netns, Network
 from lab.oracle import MODP_2048, PORTS, Manners, Oracle
+from lab.process import on_machine
 from lab.scenario import Lab
+from lab.test_shapes import address6, lay_ipv6
 from lab.wait import wait_until
 from lab.wire import Sniffer
 
@@ -48,7 +50,7 @@ class Told:
     def check(self, name: str, port: int = 500) -> tuple[str, str]:
         """Return result and finding of a check; empty if it was left out."""
         for item in self.objects:
-            if item.get("check") == name and item["port"] == str(port):
+            if item.get("check") == name and item["port"] == port:
                 return item["result"], item["found"]
         return "", ""
 
@@ -59,12 +61,13 @@ class Told:
 class Auditor:
     """Runs qcd probe in a namespace, as nobody."""
 
-    def __init__(self, ns: Netns, folder: Path) -> None:
+    def __init__(self, ns: Netns, folder: Path, machine: tuple[str, ...] = ()) -> None:
         self.ns = ns
+        self.machine = machine
         self.tool = folder / "qcd"
 
     def run(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        argv = [*NOBODY, str(self.tool), "probe", *words]
+        argv = [*self.machine, *NOBODY, str(self.tool), "probe", *words]
         with self.ns.entered():
             return subprocess.run(
                 argv, capture_output=True, text=True, check=False, timeout=60
@@ -121,7 +124,9 @@ def place(folder: Path) -> Iterator[Place]:
 
 
 def auditor_of(lab: Lab, folder: Path) -> Auditor:
-    return Auditor(lab.b.host.ns, folder)
+    """Return one on the machine of b, with that machine's names."""
+    machine = on_machine(lab.b.config, lab.b.places)
+    return Auditor(lab.b.host.ns, folder, tuple(machine))
 
 
 # configuration, is it a taker, verdict after a restart
@@ -276,33 +281,28 @@ def test_no_way_there(place: Place) -> None:
 # --- how it asks ---------------------------------------------------------------------
 
 
-def add_ipv6(place: Place) -> str:
-    """Give both hosts an IPv6 address, and return the gateway's."""
-    for host in (place.host, place.other):
-        host.ns.sysctl("net.ipv6.conf.all.disable_ipv6", 0)
-        host.ns.sysctl(f"net.ipv6.conf.{host.device}.disable_ipv6", 0)
-    link = "link add six-a type veth peer name six-b netns"
-    place.host.ns.ip(
-        f"{link} {place.other.ns.path}",
-        "addr add fd00::1/64 dev six-a nodad",
-        "link set six-a up",
-    )
-    place.other.ns.ip(
-        "addr add fd00::2/64 dev six-b nodad",
-        "link set six-b up",
-    )
-    return "fd00::1"
+def test_name_of_two_families(new_lab: Any, folder: Path) -> None:
+    """An IPv4 and an IPv6 address, with an IKE SA and a token at each of them."""
+    addresses = ["10.0.1.1", address6(1)]
+    names = "".join(f"{address} gateway.lab\n" for address in addresses)
+    every = {"local_addrs": addresses, "remote_addrs": ["%any"]}
+    lab = new_lab(a=Config(ike_options=every), b=Config(hosts=names))
+    lay_ipv6(lab)
+    lab.a.start()
+    auditor = auditor_of(lab, folder)
+    first = auditor.probe("gateway.lab")
+    assert first.states() == ["silent"] * 4
+    found = [item for item in first.objects if "spi_i" in item]
+    assert [item["address"] for item in found] == addresses
+    assert {i["result"] for i in first.objects if i.get("check") == "live SA"} == {"ok"}
+    lab.a.restart()
+    spis = f"{found[1]['spi_i']}_{found[1]['spi_r']}"
 
+    def told() -> bool:
+        again = auditor.probe("--port", "4500", addresses[1], spis)
+        return again.states() == ["tokens"]
 
-def test_ipv6(place: Place) -> None:
-    """Both ports, with the marker at one of them."""
-    address = add_ipv6(place)
-    with Oracle(place.host.ns, Manners(limit=None)):
-        told = place.auditor.probe(address)
-    assert told.states() == ["tokens", "tokens"]
-    assert told.target()["address"] == address
-    assert told.check("live SA")[0] == "ok"
-    assert told.failures() == set()
+    wait_until("a token over IPv6", told, 30, lab.a.tail)
 
 
 @pytest.mark.parametrize("manners", [Manners(limit=None), None], ids=["up", "down"])

@@ -197,18 +197,19 @@ static bool draw(probe *p, sentence *why)
 /* place is a target as text. */
 typedef struct place {
     char address[INET6_ADDRSTRLEN + IF_NAMESIZE + 1];
-    char port[8];
+    in_port_t port;
 } place;
 
 static place place_of(const probe_target *t)
 {
     place out;
+    char port[8];
     if (getnameinfo((const struct sockaddr *)&t->address, t->address_len,
-                    out.address, sizeof(out.address), out.port,
-                    sizeof(out.port), NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
-        (void)snprintf(out.address, sizeof(out.address), "?");
-        (void)snprintf(out.port, sizeof(out.port), "?");
+                    out.address, sizeof(out.address), port, sizeof(port),
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
+        return (place){.address = "?"};
     }
+    out.port = read_port(port);
     return out;
 }
 
@@ -235,7 +236,7 @@ static const char *state_name(enum probe_reach reach, const probe_verdict *v)
 static void show_json(const probe *p, const probe_verdict *v, const place *at,
                       const char *state)
 {
-    json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:b}", "type", "target",
+    json_t *object = json_pack("{s:s, s:s, s:i, s:s, s:b}", "type", "target",
                                "address", at->address, "port", at->port,
                                "state", state, "failed", v->is_failed ? 1 : 0);
     const probe_answer *a = probe_shown(p);
@@ -263,7 +264,7 @@ static void show_json(const probe *p, const probe_verdict *v, const place *at,
     for (size_t i = 0; i < v->num_checks; i++) {
         const probe_check *c = &v->checks[i];
         object =
-            json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "type", "check",
+            json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:s}", "type", "check",
                       "address", at->address, "port", at->port, "check",
                       c->name, "result", probe_result_name(c->result), "clause",
                       c->clause, "found", c->found);
@@ -278,7 +279,7 @@ static bool show_text(const probe_verdict *v, const place *at,
     static const char *const headings[] = {"CHECK", "RESULT", "CLAUSE",
                                            "FOUND"};
     table t;
-    (void)printf("%s port %s: %s\n", at->address, at->port, state);
+    (void)printf("%s port %d: %s\n", at->address, at->port, state);
     if (v->num_checks > 0) {
         table_init(&t, headings, 4);
         for (size_t i = 0; i < v->num_checks; i++) {

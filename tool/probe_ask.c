@@ -139,77 +139,87 @@ static void write_notify(wr *w, uint16_t type, uint8_t protocol,
     write_payload(w, PAYLOAD_NONE, body, b.len);
 }
 
+/* A message: what its header says. */
+typedef struct kind {
+    uint8_t version;
+    uint8_t exchange;
+    uint8_t flags;
+    uint8_t first; /* payload */
+} kind;
+
+enum { I = QCD_FLAG_INITIATOR, R = QCD_FLAG_RESPONSE };
+
+#define REQUEST                                                                \
+    {                                                                          \
+        IKE_VERSION, INFORMATIONAL, I, PAYLOAD_SK                              \
+    }
+#define INIT                                                                   \
+    {                                                                          \
+        IKE_VERSION, IKE_SA_INIT, I, PAYLOAD_SA                                \
+    }
+#define ON_LIVE                                                                \
+    {                                                                          \
+        IKE_VERSION, IKE_AUTH, I, PAYLOAD_NOTIFY                               \
+    }
+
+static const kind kinds[] = {
+    [PROBE_VERSION] = {LATER_VERSION, INFORMATIONAL, I, PAYLOAD_NONE},
+    [PROBE_INIT] = INIT,
+    [PROBE_INIT_GROUP] = INIT,
+    [PROBE_LIVE] = REQUEST,
+    [PROBE_LIVE_FLIPPED] = {IKE_VERSION, INFORMATIONAL, 0, PAYLOAD_SK},
+    [PROBE_INIT_AGAIN] = INIT,
+    [PROBE_TOKEN] = ON_LIVE,
+    [PROBE_CONTROL] = ON_LIVE,
+    [PROBE_FIRST] = REQUEST,
+    [PROBE_REPEAT] = REQUEST,
+    [PROBE_RESPONSE] = {IKE_VERSION, INFORMATIONAL, I | R, PAYLOAD_SK},
+    [PROBE_SHOWN] = {IKE_VERSION, INFORMATIONAL, R, PAYLOAD_NOTIFY},
+    [PROBE_UNPROTECTED] = {IKE_VERSION, INFORMATIONAL, I, PAYLOAD_NOTIFY},
+    [PROBE_SA_INIT] = {IKE_VERSION, IKE_SA_INIT, I, PAYLOAD_SK},
+    [PROBE_ZERO_I] = REQUEST,
+    [PROBE_ZERO_R] = REQUEST,
+    [PROBE_RATE] = REQUEST,
+};
+
 /* header_of returns the header of a message, except for its length. */
 static qcd_header header_of(const probe_seen *seen, enum probe_ask ask)
 {
-    qcd_header h = {.spis = seen->spis,
-                    .next_payload = PAYLOAD_SK,
-                    .version = IKE_VERSION,
-                    .exchange_type = INFORMATIONAL,
-                    .flags = QCD_FLAG_INITIATOR,
-                    .message_id = seen->message_id};
-    switch ((int)ask) {
-    case PROBE_VERSION:
-        h.version = LATER_VERSION;
-        h.next_payload = PAYLOAD_NONE;
-        break;
-    case PROBE_INIT:
-    case PROBE_INIT_GROUP:
-    case PROBE_INIT_AGAIN:
-        h.exchange_type = IKE_SA_INIT;
-        h.next_payload = PAYLOAD_SA;
-        break;
-    case PROBE_LIVE_FLIPPED:
-        h.flags = 0;
-        break;
-    case PROBE_TOKEN:
-    case PROBE_CONTROL:
-        h.exchange_type = IKE_AUTH;
-        h.next_payload = PAYLOAD_NOTIFY;
-        break;
-    case PROBE_RESPONSE:
-        h.flags |= QCD_FLAG_RESPONSE;
-        break;
-    case PROBE_SHOWN:
-        h.flags = QCD_FLAG_RESPONSE;
-        h.next_payload = PAYLOAD_NOTIFY;
-        break;
-    case PROBE_UNPROTECTED:
-        h.next_payload = PAYLOAD_NOTIFY;
-        break;
-    case PROBE_SA_INIT:
-        h.exchange_type = IKE_SA_INIT;
-        break;
-    default:
-        break;
-    }
-    return h;
+    const kind *k = &kinds[ask < PROBE_RATE ? ask : PROBE_RATE];
+    return (qcd_header){.spis = seen->spis,
+                        .next_payload = k->first,
+                        .version = k->version,
+                        .exchange_type = k->exchange,
+                        .flags = k->flags,
+                        .message_id = seen->message_id};
 }
 
-static void write_body(wr *w, const probe *p, enum probe_ask ask,
-                       uint8_t first_payload)
+/* write_sa_init writes IKE_SA_INIT with the group that the gateway wants, or at
+ * first with Curve25519.  A repeated one must be the same, octet for octet. */
+static void write_sa_init(wr *w, const probe *p, enum probe_ask ask)
 {
+    uint16_t wanted = p->seen[PROBE_INIT].answer.group;
+    bool is_first = ask == PROBE_INIT || group_find(wanted) == NULL;
+    write_init(w, group_find(is_first ? CURVE25519 : wanted), p->random.body);
+}
+
+static void write_body(wr *w, const probe *p, enum probe_ask ask)
+{
+    const size_t inner =
+        INFORMATIONAL_LEN - QCD_HEADER_LEN - PAYLOAD_HEADER_LEN;
     const uint8_t *random = p->random.body + ask;
-    switch (first_payload) {
-    case PAYLOAD_SA: {
-        /* An IKE_SA_INIT that is repeated must be the same, octet for octet. */
-        uint16_t wanted = p->seen[PROBE_INIT].answer.group;
-        bool is_first = ask == PROBE_INIT || wanted == 0;
-        write_init(w, group_find(is_first ? CURVE25519 : wanted),
-                   p->random.body);
+    switch (kinds[ask < PROBE_RATE ? ask : PROBE_RATE].first) {
+    case PAYLOAD_SA:
+        write_sa_init(w, p, ask);
         break;
-    }
     case PAYLOAD_NOTIFY:
-        write_notify(
-            w,
-            ask == PROBE_TOKEN ? QCD_NOTIFY_QUICK_CRASH_DETECTION
-                               : PRIVATE_NOTIFY,
-            ask == PROBE_TOKEN || ask == PROBE_CONTROL ? PROTOCOL_UNDEFINED : 0,
-            random);
+        write_notify(w,
+                     ask == PROBE_TOKEN ? QCD_NOTIFY_QUICK_CRASH_DETECTION
+                                        : PRIVATE_NOTIFY,
+                     ask == PROBE_UNPROTECTED ? 0 : PROTOCOL_UNDEFINED, random);
         break;
     case PAYLOAD_SK:
-        write_payload(w, PAYLOAD_NONE, random,
-                      INFORMATIONAL_LEN - QCD_HEADER_LEN - PAYLOAD_HEADER_LEN);
+        write_payload(w, PAYLOAD_NONE, random, inner);
         break;
     default:
         break;
@@ -271,7 +281,7 @@ static void write_message(probe_datagram *out, const probe *p,
     wr w;
     wr_init(&w, out->octets, sizeof(out->octets));
     header_write(&w, &h);
-    write_body(&w, p, ask, h.next_payload);
+    write_body(&w, p, ask);
     out->len = w.len;
 
     h.length = (uint32_t)w.len;

@@ -167,42 +167,55 @@ static void check_live(probe_check *c, const probe *p)
 
 /* ---- The tokens -------------------------------------------------------- */
 
+/* form is what is wrong with shown tokens. */
+typedef struct form {
+    enum probe_result result;
+    const char *clause;
+    const char *words;
+} form;
+
+static form form_of(const probe_answer *a)
+{
+    if (a->len_min < QCD_TOKEN_MIN || a->len_max > QCD_TOKEN_MAX) {
+        return (form){PROBE_FAIL, "RFC 6290 section 5",
+                      ": a token has 16 to 128 octets"};
+    }
+    if (a->num_invalid > 0) {
+        return (form){PROBE_FAIL, "RFC 6290 section 4.1",
+                      ": the SPI Size is not 0"};
+    }
+    if (a->num_tokens > QCD_TOKENS_SENT_MAX) {
+        return (form){PROBE_FAIL, "RFC 6290 section 4.5", ": at most four"};
+    }
+    if (a->protocol != 0) {
+        return (form){PROBE_NOTE, "RFC 6290 section 4.1",
+                      ": erratum 3449 says 0"};
+    }
+    return (form){PROBE_OK, "RFC 6290 sections 4.1, 5", ""};
+}
+
 static void check_form(probe_check *c, const probe *p)
 {
     const probe_answer *a = probe_shown(p);
     if (a == NULL) {
         return;
     }
-    bool is_short = a->len_min < QCD_TOKEN_MIN;
-    bool is_long = a->len_max > QCD_TOKEN_MAX;
-    const char *wrong = "";
-    c->result = PROBE_FAIL;
-    if (is_short || is_long) {
-        wrong = ": a token has 16 to 128 octets";
-        c->clause = "RFC 6290 section 5";
-    } else if (a->num_invalid > 0) {
-        wrong = ": the SPI Size is not 0";
-        c->clause = "RFC 6290 section 4.1";
-    } else if (a->num_tokens > QCD_TOKENS_SENT_MAX) {
-        wrong = ": at most four";
-        c->clause = "RFC 6290 section 4.5";
-    } else if (a->protocol != 0) {
-        c->result = PROBE_NOTE;
-        wrong = "; erratum 3449 has 0";
-        c->clause = "RFC 6290 section 4.1";
-    } else {
-        c->result = PROBE_OK;
-    }
+    form f = form_of(a);
+    c->result = f.result;
+    c->clause = f.clause;
     char lens[48] = "";
-    (void)snprintf(lens, sizeof(lens),
-                   a->len_min == a->len_max ? "%zu" : "%zu to %zu", a->len_min,
-                   a->len_max);
+    if (a->len_min == a->len_max) {
+        (void)snprintf(lens, sizeof(lens), "%zu", a->len_min);
+    } else {
+        (void)snprintf(lens, sizeof(lens), "%zu to %zu", a->len_min,
+                       a->len_max);
+    }
     say(c, "%zu token%s of %s octets, Protocol ID %u%s", a->num_tokens,
-        plural(a->num_tokens), lens, a->protocol, wrong);
+        plural(a->num_tokens), lens, a->protocol, f.words);
 }
 
-/* is_reply_header tells whether the answer's header is that of RFC 7296
- * section 2.21.4. */
+/* wrong_header tells what an answer lacks of RFC 7296 section 2.21.4, or
+ * returns NULL. */
 static const char *wrong_header(const probe_seen *seen)
 {
     const probe_answer *a = &seen->answer;
@@ -309,7 +322,7 @@ static void check_distinct(probe_check *c, const probe *p)
 
 /* ---- What must get no token, or no answer ------------------------------ */
 
-/* check_silence checks messages that must get no answer (`is_strict`), or no
+/* check_silence checks a message that must get no answer (`is_strict`), or no
  * token. */
 static void check_silence(probe_check *c, const probe *p, enum probe_ask ask,
                           bool is_strict)
