@@ -29,14 +29,14 @@ static void check_read(const uint8_t *in, size_t in_len)
 }
 
 /* take_one gives the probe an answer of `len` octets, with the SPIs and the
- * Message ID of what it sent if `is_echo`. */
-static void take_one(probe *p, const uint8_t *in, size_t len, bool is_echo)
+ * Message ID of `seen` if that is not NULL. */
+static void take_one(probe *p, const uint8_t *in, size_t len,
+                     const probe_seen *seen)
 {
     uint8_t octets[UINT8_MAX];
-    const probe_seen *seen = &p->seen[p->last];
 
     memcpy(octets, in, len);
-    if (is_echo && len >= QCD_HEADER_LEN) {
+    if (seen != NULL && len >= QCD_HEADER_LEN) {
         memcpy(octets, &seen->spis, sizeof(seen->spis));
         memset(octets + 20, 0, 3);
         octets[23] = (uint8_t)seen->message_id;
@@ -62,7 +62,8 @@ static void play(probe *p, const uint8_t *in, size_t in_len)
         size_t len =
             in[0] < in_len - ANSWER_HEAD ? in[0] : in_len - ANSWER_HEAD;
         for (int i = in[2] % COPIES_MAX; i > 0; i--) {
-            take_one(p, in + ANSWER_HEAD, len, (in[1] & 1) == 0);
+            take_one(p, in + ANSWER_HEAD, len,
+                     (in[1] & 1) == 0 ? &p->seen[ask] : NULL);
         }
         in += ANSWER_HEAD + len;
         in_len -= ANSWER_HEAD + len;

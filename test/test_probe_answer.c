@@ -41,6 +41,8 @@ static const struct {
      false, 0, 0, 0},
     {"payload of 3", HEAD("29", "20") "00000003", true, true, false, false, 0,
      0, 0},
+    {"unknown payload of 3", HEAD("c8", "20") "00000003", true, true, false,
+     false, 0, 0, 0},
     {"too long payload", HEAD("29", "24") "0000000900000004", true, true, false,
      false, 0, 0, 0},
     {"notify of 3 octets", HEAD("29", "23") "00000007000000", true, true, false,

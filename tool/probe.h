@@ -93,8 +93,7 @@ typedef struct probe {
     qcd_spis spis;
     bool may_init;
     probe_seen seen[PROBE_NUM];
-    enum probe_ask last; /* what was sent last */
-    size_t num_strays;   /* messages that answer nothing that was sent */
+    size_t num_strays; /* messages that answer nothing that was sent */
     size_t num_stray_tokens;
 } probe;
 

@@ -121,9 +121,10 @@ static bool is_answer(const probe_seen *seen, const qcd_header *h, bool by_id)
     return is_same && (!by_id || h->message_id == seen->message_id);
 }
 
+/* seen_find returns the last message that may have got this answer, or NULL. */
 static probe_seen *seen_find(probe *p, const qcd_header *h, bool by_id)
 {
-    for (size_t i = p->last + 1U; i-- > 0;) {
+    for (size_t i = PROBE_NUM; i-- > 0;) {
         if (is_answer(&p->seen[i], h, by_id)) {
             return &p->seen[i];
         }

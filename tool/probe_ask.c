@@ -301,7 +301,6 @@ void probe_build(probe *p, probe_datagram *out, enum probe_ask ask)
         write_message(out, p, &h, ask);
     }
     seen->sent_len = out->len;
-    p->last = ask;
 }
 
 bool probe_is_due(const probe *p, enum probe_ask ask)
