@@ -48,6 +48,7 @@ class Manners:
     limit: int | None = 5  # replies a second
     tells: bool = True  # shows tokens, not INVALID_IKE_SPI alone
     group: int | None = None  # wants this one in IKE_SA_INIT
+    delay: float = 0  # seconds before each answer
 
 
 class Oracle:
@@ -55,11 +56,11 @@ class Oracle:
 
     def __init__(self, ns: Netns, manners: Manners = Manners()) -> None:
         self.manners = manners
-        self.times: list[float] = []  # when messages came
         self._sockets = {self._bind(ns, port): port for port in PORTS}
         self._secret = os.urandom(32)
         self._begun: dict[bytes, tuple[tuple[bytes, bytes], bytes]] = {}
         self._sent: deque[float] = deque()
+        self._timers: list[threading.Timer] = []
         self._stop, self._stopped = os.pipe()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -77,6 +78,8 @@ class Oracle:
     def __exit__(self, *_: object) -> None:
         os.write(self._stopped, b".")
         self._thread.join()
+        for later in self._timers:
+            later.join()
         for item in self._sockets:
             item.close()
         os.close(self._stop)
@@ -92,7 +95,6 @@ class Oracle:
 
     def _serve(self, item: socket.socket) -> None:
         data, source = item.recvfrom(65536)
-        self.times.append(time.monotonic())
         marker = MARKER if self._sockets[item] == 4500 else b""
         if not data.startswith(marker):
             return
@@ -100,8 +102,17 @@ class Oracle:
             answer = self._answer(Message.parse(data[len(marker) :]))
         except ValueError:
             return
-        for _ in range(self.manners.copies if answer else 0):
-            item.sendto(marker + (answer or b""), source)
+        if answer is None:
+            return
+        later = threading.Timer(
+            self.manners.delay, self._send, (item, marker + answer, source)
+        )
+        self._timers.append(later)
+        later.start()
+
+    def _send(self, item: socket.socket, data: bytes, source: object) -> None:
+        for _ in range(self.manners.copies):
+            item.sendto(data, source)  # type: ignore[call-overload]
 
     def _answer(self, asked: Message) -> bytes | None:
         if asked.exchange == ike.IKE_SA_INIT and asked.spi_r == ike.ZERO_SPI:
