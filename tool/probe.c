@@ -233,39 +233,49 @@ static const char *state_name(enum probe_reach reach, const probe_verdict *v)
                                       : probe_state_name(v->state);
 }
 
-static void show_json(const probe *p, const probe_verdict *v, const place *at,
-                      const char *state)
+static void add_number(json_t *object, const char *key, size_t number)
 {
-    json_t *object = json_pack("{s:s, s:s, s:i, s:s, s:b}", "type", "target",
-                               "address", at->address, "port", at->port,
-                               "state", state, "failed", v->is_failed ? 1 : 0);
+    (void)json_object_set_new(object, key, json_integer((json_int_t)number));
+}
+
+static void add_spi(json_t *object, const char *key, const qcd_spi *spi)
+{
+    char text[SPI_TEXT];
+    spi_text(text, spi);
+    (void)json_object_set_new(object, key, json_string(text));
+}
+
+/* show_target prints the verdict as JSON.  It takes the reference. */
+static void show_target(json_t *object, const probe *p)
+{
     const probe_answer *a = probe_shown(p);
     const qcd_spis *spis = probe_accepted(p);
-    char spi_i[SPI_TEXT];
-    char spi_r[SPI_TEXT];
-    if (object != NULL && a != NULL) {
-        (void)json_object_set_new(object, "tokens",
-                                  json_integer((json_int_t)a->num_tokens));
-        (void)json_object_set_new(object, "octets_min",
-                                  json_integer((json_int_t)a->len_min));
-        (void)json_object_set_new(object, "octets_max",
-                                  json_integer((json_int_t)a->len_max));
-        (void)json_object_set_new(object, "protocol_id",
-                                  json_integer(a->protocol));
+    if (a != NULL) {
+        add_number(object, "tokens", a->num_tokens);
+        add_number(object, "octets_min", a->len_min);
+        add_number(object, "octets_max", a->len_max);
+        add_number(object, "protocol_id", a->protocol);
     }
-    if (object != NULL && spis != NULL) {
-        spi_text(spi_i, &spis->initiator);
-        spi_text(spi_r, &spis->responder);
-        (void)json_object_set_new(object, "spi_i", json_string(spi_i));
-        (void)json_object_set_new(object, "spi_r", json_string(spi_r));
+    if (spis != NULL) {
+        add_spi(object, "spi_i", &spis->initiator);
+        add_spi(object, "spi_r", &spis->responder);
     }
     output_object(object);
     json_decref(object);
+}
+
+static void show_json(const probe *p, const probe_verdict *v, const place *at,
+                      const char *state)
+{
+    show_target(json_pack("{s:s, s:s, s:i, s:s, s:b}", "type", "target",
+                          "address", at->address, "port", (int)at->port,
+                          "state", state, "failed", v->is_failed ? 1 : 0),
+                p);
     for (size_t i = 0; i < v->num_checks; i++) {
         const probe_check *c = &v->checks[i];
-        object =
+        json_t *object =
             json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:s}", "type", "check",
-                      "address", at->address, "port", at->port, "check",
+                      "address", at->address, "port", (int)at->port, "check",
                       c->name, "result", probe_result_name(c->result), "clause",
                       c->clause, "found", c->found);
         output_object(object);
@@ -273,30 +283,26 @@ static void show_json(const probe *p, const probe_verdict *v, const place *at,
     }
 }
 
+/* show_text returns false if there is no memory. */
 static bool show_text(const probe_verdict *v, const place *at,
                       const char *state)
 {
     static const char *const headings[] = {"CHECK", "RESULT", "CLAUSE",
                                            "FOUND"};
     table t;
-    (void)printf("%s port %d: %s\n", at->address, at->port, state);
-    if (v->num_checks > 0) {
-        table_init(&t, headings, 4);
-        for (size_t i = 0; i < v->num_checks; i++) {
-            table_add(&t, v->checks[i].name);
-            table_add(&t, probe_result_name(v->checks[i].result));
-            table_add(&t, v->checks[i].clause);
-            table_add(&t, v->checks[i].found);
-        }
-        bool is_bad = t.bad;
-        table_print(&t, "  ");
-        table_free(&t);
-        if (is_bad) {
-            return false;
-        }
+    table_init(&t, v->num_checks > 0 ? headings : NULL, 4);
+    for (size_t i = 0; i < v->num_checks; i++) {
+        table_add(&t, v->checks[i].name);
+        table_add(&t, probe_result_name(v->checks[i].result));
+        table_add(&t, v->checks[i].clause);
+        table_add(&t, v->checks[i].found);
     }
+    (void)printf("%s port %d: %s\n", at->address, (int)at->port, state);
+    table_print(&t, "  ");
+    bool is_good = !t.bad;
+    table_free(&t);
     (void)fflush(stdout);
-    return true;
+    return is_good;
 }
 
 /* show_next tells how to find out what random SPIs cannot tell. */

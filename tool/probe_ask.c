@@ -60,39 +60,44 @@ static const transform gcm[] = {{1, 20, 256}, {1, 20, 128}, {2, 5, 0},
                                 {2, 7, 0},    {4, 31, 0},   {4, 14, 0},
                                 {4, 15, 0},   {4, 16, 0}};
 
-static void write_proposal(wr *w, uint8_t number, const transform *rows,
+enum { TRANSFORM_LEN = 8, ATTRIBUTE_LEN = 4 };
+
+static size_t transform_len(const transform *t)
+{
+    return TRANSFORM_LEN + (t->key_len != 0 ? (size_t)ATTRIBUTE_LEN : 0);
+}
+
+static void write_transform(wr *w, const transform *t, bool is_last)
+{
+    wr_u8(w, is_last ? 0 : 3);
+    wr_u8(w, 0);
+    wr_be16(w, (uint16_t)transform_len(t));
+    wr_u8(w, t->type);
+    wr_u8(w, 0);
+    wr_be16(w, t->id);
+    if (t->key_len != 0) {
+        wr_be16(w, 0x800e); /* Key Length, RFC 7296 section 3.3.5 */
+        wr_be16(w, t->key_len);
+    }
+}
+
+/* write_proposal writes the first or the last of two proposals. */
+static void write_proposal(wr *w, bool is_last, const transform *rows,
                            size_t num_rows)
 {
-    enum {
-        HEAD = 8,
-        ROW = 8,
-        ATTRIBUTE = 4,
-        MORE_PROPOSALS = 2,
-        MORE_ROWS = 3
-    };
-    size_t len = HEAD;
+    size_t len = 8;
     for (size_t i = 0; i < num_rows; i++) {
-        len += ROW + (rows[i].key_len != 0 ? (size_t)ATTRIBUTE : 0);
+        len += transform_len(&rows[i]);
     }
-    wr_u8(w, number == 1 ? MORE_PROPOSALS : 0);
+    wr_u8(w, is_last ? 0 : 2);
     wr_u8(w, 0);
     wr_be16(w, (uint16_t)len);
-    wr_u8(w, number);
+    wr_u8(w, is_last ? 2 : 1);
     wr_u8(w, PROTOCOL_IKE);
     wr_u8(w, 0);
     wr_u8(w, (uint8_t)num_rows);
     for (size_t i = 0; i < num_rows; i++) {
-        bool has_key_len = rows[i].key_len != 0;
-        wr_u8(w, i + 1 < num_rows ? MORE_ROWS : 0);
-        wr_u8(w, 0);
-        wr_be16(w, has_key_len ? ROW + ATTRIBUTE : ROW);
-        wr_u8(w, rows[i].type);
-        wr_u8(w, 0);
-        wr_be16(w, rows[i].id);
-        if (has_key_len) {
-            wr_be16(w, 0x800e); /* Key Length, RFC 7296 section 3.3.5 */
-            wr_be16(w, rows[i].key_len);
-        }
+        write_transform(w, &rows[i], i + 1 == num_rows);
     }
 }
 
@@ -110,8 +115,8 @@ static void write_init(wr *w, const dh_group *group, const uint8_t *random)
     uint8_t body[4 + 512];
     wr b;
     wr_init(&b, body, sizeof(body));
-    write_proposal(&b, 1, cbc, sizeof(cbc) / sizeof(cbc[0]));
-    write_proposal(&b, 2, gcm, sizeof(gcm) / sizeof(gcm[0]));
+    write_proposal(&b, false, cbc, sizeof(cbc) / sizeof(cbc[0]));
+    write_proposal(&b, true, gcm, sizeof(gcm) / sizeof(gcm[0]));
     write_payload(w, PAYLOAD_KE, body, b.len);
 
     wr_init(&b, body, sizeof(body));
