@@ -121,37 +121,44 @@ static bool is_answer(const probe_seen *seen, const qcd_header *h, bool by_id)
     return is_same && (!by_id || h->message_id == seen->message_id);
 }
 
-/* seen_find returns the last message that may have got this answer, or NULL. */
-static probe_seen *seen_find(probe *p, const qcd_header *h, bool by_id)
+/* find_asked returns the number of the last message that may have got this
+ * answer, or PROBE_NUM. */
+static size_t find_asked(const probe *p, const qcd_header *h, bool by_id)
 {
     for (size_t i = PROBE_NUM; i-- > 0;) {
         if (is_answer(&p->seen[i], h, by_id)) {
-            return &p->seen[i];
+            return i;
         }
     }
-    return NULL;
+    return PROBE_NUM;
+}
+
+static void take_answer(probe_seen *seen, const probe_answer *answer)
+{
+    if (seen->num_answers++ == 0) {
+        seen->answer = *answer;
+    }
+    seen->octets += answer->len;
+    seen->num_tokens += answer->num_tokens;
+    seen->is_id_changed =
+        seen->is_id_changed || answer->header.message_id != seen->message_id;
 }
 
 void probe_take(probe *p, const uint8_t *in, size_t in_len)
 {
     probe_answer answer;
-    (void)probe_read(&answer, in, in_len);
-    probe_seen *seen = seen_find(p, &answer.header, true);
-    if (seen == NULL) {
-        seen = seen_find(p, &answer.header, false);
-        if (seen != NULL) {
-            seen->is_id_changed = true;
+    size_t asked = PROBE_NUM;
+    if (probe_read(&answer, in, in_len)) {
+        asked = find_asked(p, &answer.header, true);
+        if (asked == PROBE_NUM) {
+            asked = find_asked(p, &answer.header, false);
         }
     }
-    if (answer.len == 0 || seen == NULL) {
+    if (asked == PROBE_NUM) {
         p->num_strays++;
         p->num_stray_tokens += answer.num_tokens;
     } else {
-        if (seen->num_answers++ == 0) {
-            seen->answer = answer;
-        }
-        seen->octets += in_len;
-        seen->num_tokens += answer.num_tokens;
+        take_answer(&p->seen[asked], &answer);
     }
     qcd_wipe(&answer, sizeof(answer));
 }
