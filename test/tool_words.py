@@ -12,7 +12,7 @@ import unittest
 import tool_box
 from tool_box import Case, main, run
 
-COMMANDS = ["status", "top", "events", "metrics", "secret show",
+COMMANDS = ["status", "top", "events", "metrics", "probe", "secret show",
             "secret rotate", "secret export", "secret import", "secret adopt",
             "help", "version"]
 
@@ -27,6 +27,13 @@ class CommandLine(Case):
         ["help", "frob"], ["help", "status", "frob"], ["help", "secret", "x"],
         ["help", "secret", "show", "x"], ["status", "--jso"], ["\x1b[31m"],
         ["secret", "import", "x", "--json"],
+        ["probe"], ["probe", "::1", "x"], ["probe", "::1", "x", "y"],
+        ["probe", "--port", "0", "::1"], ["probe", "--port=65536", "::1"],
+        ["probe", "--port=+500", "::1"], ["probe", "--port=5x", "::1"],
+        ["probe", "::1", "0011223344556677_0000000000000000"],
+        ["probe", "::1", "0011223344556677-8899aabbccddeeff"],
+        ["probe", "::1", "0011223344556677_8899aabbccddeeff0"],
+        ["probe", "--socket=/x", "::1"],
     ]
 
     def test_mistakes(self):
@@ -71,7 +78,8 @@ class Documents(Case):
             page = self.page({"secret": "qcd-secret", "status": "qcd-status",
                               "events": "qcd-events",
                               "metrics": "qcd-metrics",
-                              "top": "qcd-top"}.get(name.split()[0],
+                              "top": "qcd-top",
+                              "probe": "qcd-probe"}.get(name.split()[0],
                                                           "qcd"))
             self.assertIn(name.split()[-1], page)
             if page == self.page("qcd"):

@@ -19,6 +19,7 @@ const option option_rows[] = {
      "take the passphrase from the first line of FILE"},
     {"--listen", OPTION_LISTEN, "ADDRESS:PORT",
      "serve at this address of loopback by HTTP"},
+    {"--port", OPTION_PORT, "PORT", "ask this port (500 and 4500)"},
     {"--help", OPTION_HELP, NULL, "show this text"},
     {0},
 };
@@ -46,6 +47,8 @@ static void set_value(options *out, unsigned int bit, const char *value)
         out->passphrase_file = value;
     } else if (bit == OPTION_LISTEN) {
         out->listen = value;
+    } else if (bit == OPTION_PORT) {
+        out->port = value;
     }
 }
 

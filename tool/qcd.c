@@ -21,6 +21,8 @@ const command commands[] = {
      events_main, OPTION_JSON | OPTION_SOCKET, "", 0, NULL},
     {"metrics", "Print or serve metrics for Prometheus", metrics_main,
      OPTION_SOCKET | OPTION_LISTEN, "", 0, NULL},
+    {"probe", "Ask a gateway from outside whether it shows tokens, and when",
+     probe_main, OPTION_JSON | OPTION_PORT, "HOST [SPIS]", 2, NULL},
     {"secret", "Show, renew, share and adopt the secrets", NULL, 0, "", 0,
      secret_commands},
     {"help", "Show how a command is used", help_main, 0, "[COMMAND...]", 2,

@@ -16,7 +16,8 @@ enum {
     OPTION_STATE_DIR = 4,
     OPTION_PASSPHRASE_FILE = 8,
     OPTION_HELP = 16, /* all commands take it */
-    OPTION_LISTEN = 64
+    OPTION_LISTEN = 64,
+    OPTION_PORT = 128
 };
 
 /* options is a parsed command line. */
@@ -27,6 +28,7 @@ typedef struct options {
     const char *state_dir;
     const char *listen;          /* "ADDRESS:PORT" */
     const char *passphrase_file; /* NULL: ask at the terminal */
+    const char *port;            /* NULL: all ports of IKE */
     const char *const *arguments;
     size_t num_arguments;
 } options;
@@ -49,6 +51,7 @@ extern const command secret_commands[];
 int events_main(const options *opts);
 int help_main(const options *opts);
 int metrics_main(const options *opts);
+int probe_main(const options *opts);
 int secret_adopt_main(const options *opts);
 int secret_export_main(const options *opts);
 int secret_import_main(const options *opts);
