@@ -17,6 +17,7 @@ const option option_rows[] = {
      "folder of the secrets (" DEFAULT_STATE_DIR ")"},
     {"--passphrase-file", OPTION_PASSPHRASE_FILE, "FILE",
      "take the passphrase from the first line of FILE"},
+    {"--svg", OPTION_SVG, "FILE", "draw the recoveries into FILE"},
     {"--help", OPTION_HELP, NULL, "show this text"},
     {0},
 };
@@ -42,6 +43,8 @@ static void set_value(options *out, unsigned int bit, const char *value)
         out->state_dir = value;
     } else if (bit == OPTION_PASSPHRASE_FILE) {
         out->passphrase_file = value;
+    } else if (bit == OPTION_SVG) {
+        out->svg = value;
     }
 }
 

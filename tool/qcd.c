@@ -17,6 +17,8 @@ const command commands[] = {
      status_main, OPTION_JSON | OPTION_SOCKET, "", 0, NULL},
     {"events", "Show crashes, refusals and recoveries as they happen",
      events_main, OPTION_JSON | OPTION_SOCKET, "", 0, NULL},
+    {"decode", "Show the tokens, recoveries and leaks in a capture",
+     decode_main, OPTION_JSON | OPTION_SVG, "FILE", 1, NULL},
     {"secret", "Show, renew, share and adopt the secrets", NULL, 0, "", 0,
      secret_commands},
     {"help", "Show how a command is used", help_main, 0, "[COMMAND...]", 2,
