@@ -11,6 +11,7 @@ readonly packages=(
     # build and unit tests
     meson ninja-build gcc g++ libc6-dev pkg-config binutils bzip2
     nettle-dev libsodium-dev libjansson-dev libmnl-dev
+    libpcap-dev
     libnftnl-dev libcmocka-dev libssl-dev valgrind
     # checks
     "clang-$llvm" "clang-format-$llvm" "clang-tidy-$llvm"

@@ -12,7 +12,7 @@ import unittest
 import tool_box
 from tool_box import Case, main, run
 
-COMMANDS = ["status", "events", "secret show", "secret rotate", "secret export",
+COMMANDS = ["status", "events", "decode", "secret show", "secret rotate", "secret export",
             "secret import", "secret adopt", "help", "version"]
 
 
@@ -26,6 +26,8 @@ class CommandLine(Case):
         ["help", "frob"], ["help", "status", "frob"], ["help", "secret", "x"],
         ["help", "secret", "show", "x"], ["status", "--jso"], ["\x1b[31m"],
         ["secret", "import", "x", "--json"],
+        ["decode"], ["decode", "x", "y"], ["decode", "--svg"],
+        ["decode", "--socket", "x", "y"],
     ]
 
     def test_mistakes(self):
@@ -68,7 +70,8 @@ class Documents(Case):
     def test_every_command_and_option_has_its_place(self):
         for name in COMMANDS:
             page = self.page({"secret": "qcd-secret", "status": "qcd-status",
-                              "events": "qcd-events"}.get(name.split()[0],
+                              "events": "qcd-events",
+                              "decode": "qcd-decode"}.get(name.split()[0],
                                                           "qcd"))
             self.assertIn(name.split()[-1], page)
             if page == self.page("qcd"):

@@ -18,18 +18,6 @@ typedef struct decoded {
     trace trace;
 } decoded;
 
-/* decode_step is a step of a recovery, for people. */
-typedef struct decode_step {
-    int64_t time;
-    char words[64];
-} decode_step;
-
-#define DECODE_STEPS_MAX 6
-
-/* decode_steps returns the steps of a recovery that the capture has. */
-size_t decode_steps(decode_step out[DECODE_STEPS_MAX],
-                    const trace_token *token);
-
 /* DECODE_TEXT_MAX octets hold an address, an IKE SPI, a cause and so on. */
 #define DECODE_TEXT_MAX 64
 

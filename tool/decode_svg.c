@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* decode_svg.c: qcd decode --svg, the picture of the recoveries in a
  * capture. */
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,8 +13,17 @@
 #include "picture.h"
 #include "text.h"
 
-static void add_step(decode_step *out, size_t *num, int64_t time,
-                     const char *words)
+#define STEPS_MAX 6
+
+/* step is a step of a recovery. */
+typedef struct step {
+    int64_t time;
+    char words[DECODE_TEXT_MAX];
+} step;
+
+static_assert(STEPS_MAX <= PICTURE_STEPS_MAX, "room for all steps");
+
+static void add_step(step *out, size_t *num, int64_t time, const char *words)
 {
     if (time != TRACE_NEVER) {
         out[*num].time = time;
@@ -22,7 +32,8 @@ static void add_step(decode_step *out, size_t *num, int64_t time,
     }
 }
 
-size_t decode_steps(decode_step out[DECODE_STEPS_MAX], const trace_token *token)
+/* get_steps returns how many steps of a recovery the capture has. */
+static size_t get_steps(step out[STEPS_MAX], const trace_token *token)
 {
     size_t num = 0;
     char cause[DECODE_TEXT_MAX];
@@ -52,7 +63,7 @@ static int64_t from_begin(const trace_token *token, int64_t time)
     return time < token->begin ? 0 : time - token->begin;
 }
 
-static void fill_lane(picture_lane *out, decode_step steps[DECODE_STEPS_MAX],
+static void fill_lane(picture_lane *out, step steps[STEPS_MAX],
                       const trace_token *token)
 {
     char from[DECODE_TEXT_MAX];
@@ -67,7 +78,7 @@ static void fill_lane(picture_lane *out, decode_step steps[DECODE_STEPS_MAX],
     decode_spi(to, &token->spis.responder);
     (void)snprintf(out->remark, sizeof(out->remark),
                    "%s, IKE SA with the SPIs %s and %s", when, from, to);
-    out->num_steps = decode_steps(steps, token);
+    out->num_steps = get_steps(steps, token);
     for (size_t i = 0; i < out->num_steps; i++) {
         out->steps[i] = (picture_step){.at = from_begin(token, steps[i].time),
                                        .words = steps[i].words};
@@ -80,7 +91,7 @@ static void fill_lane(picture_lane *out, decode_step steps[DECODE_STEPS_MAX],
 static void draw(FILE *out, const decoded *d)
 {
     static picture_lane lanes[PICTURE_LANES_MAX];
-    static decode_step steps[PICTURE_LANES_MAX][DECODE_STEPS_MAX];
+    static step steps[PICTURE_LANES_MAX][STEPS_MAX];
     size_t num = 0;
     const trace_token *token;
     decode_cursor cursor = decode_first();

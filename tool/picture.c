@@ -172,6 +172,20 @@ static void label_set(label *out, const scale *s, const picture_step *step)
     out->level = 0;
 }
 
+/* set_labels makes the labels of a lane, from left to right. */
+static void set_labels(label *out, const scale *s, const picture_lane *lane)
+{
+    for (size_t i = 0; i < lane->num_steps; i++) {
+        label made;
+        size_t at = i;
+        label_set(&made, s, &lane->steps[i]);
+        for (; at > 0 && out[at - 1].x > made.x; at--) {
+            out[at] = out[at - 1];
+        }
+        out[at] = made;
+    }
+}
+
 /* place_labels gives each label the lowest level where it hides no other and no
  * line of another crosses it: lines go down from the labels. */
 static int place_labels(label *labels, size_t num)
@@ -221,9 +235,7 @@ static double put_lane(FILE *out, const picture_lane *lane, double top)
 {
     label labels[PICTURE_STEPS_MAX];
     scale s = scale_of(lane);
-    for (size_t i = 0; i < lane->num_steps; i++) {
-        label_set(&labels[i], &s, &lane->steps[i]);
-    }
+    set_labels(labels, &s, lane);
     int levels = place_labels(labels, lane->num_steps);
     double y = top + 60 + LABEL_STEP * levels;
     put_text(out, 24, top + 15, "lane", "start", lane->title);
@@ -240,9 +252,7 @@ static double lane_height(const picture_lane *lane)
 {
     label labels[PICTURE_STEPS_MAX];
     scale s = scale_of(lane);
-    for (size_t i = 0; i < lane->num_steps; i++) {
-        label_set(&labels[i], &s, &lane->steps[i]);
-    }
+    set_labels(labels, &s, lane);
     return 60 + LABEL_STEP * place_labels(labels, lane->num_steps) +
            LANE_HEIGHT + 34;
 }
