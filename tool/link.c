@@ -144,9 +144,9 @@ static bool find_nflog(size_t *out_offset, const uint8_t *frame, size_t len)
         if (head[0] < sizeof(head)) {
             return false;
         }
-        if ((head[1] & NFLOG_TYPE) == NFULA_PAYLOAD) {
+        if ((head[1] & NFLOG_TYPE) == NFULA_PAYLOAD && r.len > 0) {
             *out_offset = len - r.len;
-            return r.len > 0;
+            return true;
         }
         (void)rd_bytes(&r, (head[0] - sizeof(head) + 3) & ~(size_t)3);
     }
