@@ -80,7 +80,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *in, size_t in_len)
     rd_init(&r, in, in_len);
     int type = rd_be16(&r);
     if (!r.bad && link_open(&l, type)) {
-        DEMAND(trace_open(&t, hash_key));
+        DEMAND(trace_open(&t, hash_key, 8));
         while (r.len > 0) {
             int64_t time = INT64_C(1000000) * rd_u8(&r);
             size_t len = rd_be16(&r);

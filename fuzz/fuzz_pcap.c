@@ -15,7 +15,7 @@ static void read_all(pcap_t *pcap, link_layer *l)
     capture_packet packet;
     struct pcap_pkthdr *header;
     const uint8_t *frame;
-    DEMAND(trace_open(&t, hash_key));
+    DEMAND(trace_open(&t, hash_key, 8));
     while (pcap_next_ex(pcap, &header, &frame) == 1) {
         if (link_find(l, &offset, header, frame)) {
             DEMAND(offset < header->caplen);

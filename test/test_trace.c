@@ -358,7 +358,7 @@ static const char *const causes[] = {[TRACE_UNASKED] = "unasked",
 static void play(trace *t, const char *events)
 {
     event e;
-    assert_true(trace_open(t, hash_key));
+    assert_true(trace_open(t, hash_key, 32));
     while (*events != '\0') {
         events = read_event(&e, events);
         take_event(t, &e);
@@ -457,7 +457,7 @@ static void test_malformed(void **state)
                         .full_len = len + 1};
     trace t;
     (void)state;
-    assert_true(trace_open(&t, hash_key));
+    assert_true(trace_open(&t, hash_key, TRACE_TOKENS_MAX));
     trace_take(&t, &p, 0);
     p.full_len = len;
     p.message_len = QCD_HEADER_LEN - 1;
@@ -483,7 +483,7 @@ static void test_flood(void **state)
     const event shown = {1, 2, 1, TOKEN, 1, 2, 0, false};
     const event after = {2, 2, 1, INFO, 1, 9, 0, false};
     (void)state;
-    assert_true(trace_open(&t, hash_key));
+    assert_true(trace_open(&t, hash_key, TRACE_TOKENS_MAX));
     take_event(&t, &shown);
     size_t len = put_token(octets, &shown);
     capture_packet p = {.kind = CAPTURE_IKE,
@@ -507,13 +507,44 @@ static void test_flood(void **state)
     trace_close(&t);
 }
 
+/* Full tables: the SA and the pair of the first token are forgotten, but the
+ * token is not, and its leak is found. */
+static void test_forgotten(void **state)
+{
+    trace t;
+    event e;
+    (void)state;
+    assert_true(trace_open(&t, hash_key, 8));
+    const char *rest = UP SHOWN;
+    while (*rest != '\0') {
+        rest = read_event(&e, rest);
+        take_event(&t, &e);
+    }
+    for (uint8_t i = 10; i < 30; i++) {
+        take_event(&t, &(event){1100, i, 2, INFO, i, 1, 0, false});
+        take_event(&t, &(event){1100, i, 2, ESP, i, 0, 0, false});
+    }
+    assert_int_equal(t.sas.num, 4);
+    assert_int_equal(t.pairs.num, 4);
+    assert_int_equal(t.children.num, 16);
+    assert_true(trace_num_forgotten(&t) > 0);
+    take_event(&t, &(event){1200, 2, 1, INFO_ACK, 1, 2, 0, false});
+    take_event(&t, &(event){1300, 1, 2, AUTH, 2, 1, 0, false});
+    take_event(&t, &(event){1400, 2, 1, AUTH_ACK, 2, 1, 0, false});
+    trace_end(&t);
+    assert_int_equal(trace_num_tokens(&t), 1);
+    assert_int_equal(trace_num_refused(&t), 0);
+    assert_int_equal(trace_worst(&t), TRACE_LEAK);
+    assert_true(trace_recovery(trace_token_at(&t, 0)) == TRACE_NEVER);
+    trace_close(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_counts),
-        cmocka_unit_test(test_malformed),
-        cmocka_unit_test(test_flood),
+        cmocka_unit_test(test_rows),      cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_malformed), cmocka_unit_test(test_flood),
+        cmocka_unit_test(test_forgotten),
     };
     return cmocka_run_group_tests_name("trace", tests, NULL, NULL);
 }

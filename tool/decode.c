@@ -186,7 +186,7 @@ static int run(const options *opts, decoded *d)
     bool is_open = reader_open(&r, d, &why);
     if (is_open) {
         randombytes_buf(key, sizeof(key));
-        is_open = trace_open(&d->trace, key);
+        is_open = trace_open(&d->trace, key, TRACE_TOKENS_MAX);
         if (!is_open) {
             sentence_set(&why, "out of memory");
         }

@@ -10,11 +10,6 @@
 
 enum {
     IKE_AUTH = 35,
-    /* Bounds of the tables. */
-    TOKENS_MAX = 1 << 17,
-    SAS_MAX = 1 << 16,
-    CHILDREN_MAX = 1 << 18,
-    PAIRS_MAX = 1 << 16,
 };
 
 /* ESP or AH provoked a token that follows within this time. */
@@ -25,18 +20,19 @@ typedef struct token_key {
     qcd_address shower;
 } token_key;
 
-bool trace_open(trace *out, const uint8_t key[RECENT_KEY_LEN])
+bool trace_open(trace *out, const uint8_t key[RECENT_KEY_LEN],
+                uint32_t tokens_max)
 {
     *out = (trace){0};
     memcpy(out->key, key, RECENT_KEY_LEN);
-    bool is_open =
-        recent_open(&out->tokens, sizeof(token_key), sizeof(trace_token),
-                    TOKENS_MAX, key) &&
-        recent_open(&out->sas, sizeof(qcd_spis), sizeof(sa), SAS_MAX, key) &&
-        recent_open(&out->children, sizeof(child_key), sizeof(child),
-                    CHILDREN_MAX, key) &&
-        recent_open(&out->pairs, sizeof(pair_key), sizeof(pair), PAIRS_MAX,
-                    key);
+    bool is_open = recent_open(&out->tokens, sizeof(token_key),
+                               sizeof(trace_token), tokens_max, key) &&
+                   recent_open(&out->sas, sizeof(qcd_spis), sizeof(sa),
+                               tokens_max / 2, key) &&
+                   recent_open(&out->children, sizeof(child_key), sizeof(child),
+                               2 * tokens_max, key) &&
+                   recent_open(&out->pairs, sizeof(pair_key), sizeof(pair),
+                               tokens_max / 2, key);
     out->tokens.keeps = true;
     return is_open;
 }

@@ -95,9 +95,15 @@ typedef struct trace {
     uint8_t key[RECENT_KEY_LEN];
 } trace;
 
-/* trace_open starts with the octets of a random key.  It returns false if there
- * is no memory; then trace_close is still allowed. */
-bool trace_open(trace *out, const uint8_t key[RECENT_KEY_LEN]);
+/* The tokens that qcd decode follows at most. */
+#define TRACE_TOKENS_MAX (UINT32_C(1) << 17)
+
+/* trace_open starts with the octets of a random key.  It follows `tokens_max`
+ * tokens, at least two, half as many IKE SAs and pairs of hosts, and twice as
+ * many child SAs.  It returns false if there is no memory; then trace_close is
+ * still allowed. */
+bool trace_open(trace *out, const uint8_t key[RECENT_KEY_LEN],
+                uint32_t tokens_max);
 
 void trace_close(trace *t);
 
