@@ -185,20 +185,20 @@ static const row rows[] = {
     {"no token", UP "1001 2>1 BARE 1:2; ", "nothing"},
 };
 
-static const char *const whats[] = {[INIT] = "INIT",
-                                    [INIT_ACK] = "INIT_ACK",
-                                    [AUTH] = "AUTH",
-                                    [AUTH_ACK] = "AUTH_ACK",
-                                    [INFO] = "INFO",
-                                    [INFO_ACK] = "INFO_ACK",
-                                    [PART] = "PART",
-                                    [TOKEN] = "TOKEN",
-                                    [TOKEN_ESP] = "TOKEN_ESP",
-                                    [TOKEN_CUT] = "TOKEN_CUT",
-                                    [BARE] = "BARE",
-                                    [SHORT] = "SHORT",
-                                    [ESP] = "ESP",
-                                    [AH] = "AH"};
+static const char *const packets[] = {[INIT] = "INIT",
+                                      [INIT_ACK] = "INIT_ACK",
+                                      [AUTH] = "AUTH",
+                                      [AUTH_ACK] = "AUTH_ACK",
+                                      [INFO] = "INFO",
+                                      [INFO_ACK] = "INFO_ACK",
+                                      [PART] = "PART",
+                                      [TOKEN] = "TOKEN",
+                                      [TOKEN_ESP] = "TOKEN_ESP",
+                                      [TOKEN_CUT] = "TOKEN_CUT",
+                                      [BARE] = "BARE",
+                                      [SHORT] = "SHORT",
+                                      [ESP] = "ESP",
+                                      [AH] = "AH"};
 
 /* read_event reads the event at `text`, and returns what follows it. */
 static const char *read_event(event *out, const char *text)
@@ -213,9 +213,9 @@ static const char *read_event(event *out, const char *text)
     assert_true(len > 0);
     (void)sscanf(numbers, "%hhu:%hhu:%hhu", &out->sa, &out->id, &out->content);
     out->flip = strchr(numbers, '!') != NULL;
-    while (strcmp(whats[out->what], what) != 0) {
+    while (strcmp(packets[out->what], what) != 0) {
         out->what++;
-        assert_true(out->what < NUM_ROWS(whats));
+        assert_true(out->what < NUM_ROWS(packets));
     }
     return text + len;
 }

@@ -151,7 +151,9 @@ static void add_row(table *t, const char *name, const char *value)
     char words[DECODE_TEXT_MAX];
     (void)snprintf(words, sizeof(words), "%s", name);
     for (char *c = words; *c != '\0'; c++) {
-        *c = *c == '_' ? ' ' : *c;
+        if (*c == '_') {
+            *c = ' ';
+        }
     }
     table_add(t, words);
     table_add(t, value);

@@ -129,12 +129,13 @@ static double step_of(double span)
 {
     static const double factors[] = {1, 2, 2.5, 5};
     double size = 0.001;
-    for (;; size *= 10) {
+    for (;;) {
         for (size_t i = 0; i < COUNT(factors); i++) {
             if (span / (size * factors[i]) <= 9) {
                 return size * factors[i];
             }
         }
+        size *= 10;
     }
 }
 
@@ -142,7 +143,8 @@ static void put_axis(FILE *out, const scale *s, double top, double bottom)
 {
     double high = s->high / s->unit;
     double step = step_of(high);
-    for (int i = 0; i * step <= high; i++) {
+    int num = (int)(high / step) + 1;
+    for (int i = 0; i < num; i++) {
         char number[40];
         double x = place(s, i * step * s->unit);
         (void)snprintf(number, sizeof(number), "%g %s", i * step, s->name);
