@@ -32,6 +32,8 @@ LEAK, SUSPECTED = 3, 4
 def captured(host: Host, file: Path, device: str = "eth0") -> Iterator[Path]:
     """Let tcpdump record the packets of a device while in the `with`."""
     command = [TCPDUMP, "-n", "-U", "--immediate-mode", "-Z", "root"]
+    # With the default length, its buffer would have room for eight packets.
+    command += ["-s", "4000", "-B", "16384"]
     command += ["-i", device, "-w", str(file)]
     with host.ns.entered():
         running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
