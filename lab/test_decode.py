@@ -2,6 +2,7 @@
 """qcd decode, with captures of real gateways: tcpdump records, qcd decode reads."""
 
 import json
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ TCPDUMP = "/usr/bin/tcpdump"
 # The capture and the lab's own reader see a packet at nearly the same time.
 CLOSE_MS = 50.0
 LEAK, SUSPECTED = 3, 4
+END, DISCARD = b"the end of the capture", 9
 
 
 @contextmanager
@@ -41,6 +43,9 @@ def captured(host: Host, file: Path, device: str = "eth0") -> Iterator[Path]:
         # Its header is written once it listens.
         wait_until("tcpdump to listen", lambda: file.exists() and file.stat().st_size)
         yield file
+        with host.ns.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.sendto(END, (host.gateway, DISCARD))
+        wait_until("tcpdump to record the end", lambda: END in file.read_bytes())
     finally:
         running.terminate()
         _, told = running.communicate(timeout=10)

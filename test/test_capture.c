@@ -267,6 +267,12 @@ static const struct {
      "00000100"
      "00000000",
      -1},
+    {"NFLOG, length 1", DLT_NFLOG,
+     "02000000"
+     "01000100"
+     "2000"
+     "0900" IP4,
+     -1},
     {"NFLOG, cut", DLT_NFLOG, "0200", -1},
     {"NFLOG, too long", DLT_NFLOG,
      "02000000"

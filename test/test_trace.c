@@ -101,6 +101,8 @@ static const row rows[] = {
 
     {"leak: a request", UP SHOWN "1500 2>1 INFO 1:0:0; ",
      "leak: message, by request"},
+    {"leak: IKE_AUTH, which is no recovery", UP SHOWN "1500 2>1 AUTH_ACK 1:2; ",
+     "leak: message, by request"},
     {"leak: the response", UP SHOWN "1500 2>1 INFO_ACK 1:2; ",
      "leak: message, by request"},
     {"leak: a fragment", UP SHOWN "1500 2>1 PART 1:0:0; ",
