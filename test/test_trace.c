@@ -385,8 +385,10 @@ static void describe(char *out, size_t cap, const trace *t)
         return;
     }
     const trace_token *token = trace_token_at(t, 0);
-    (void)snprintf(out, cap, trace_num_tokens(t) > 1 ? "%zu tokens, " : "",
-                   trace_num_tokens(t));
+    out[0] = '\0';
+    if (trace_num_tokens(t) > 1) {
+        (void)snprintf(out, cap, "%zu tokens, ", trace_num_tokens(t));
+    }
     size_t len = strlen(out);
     (void)snprintf(out + len, cap - len, "%s%s, by %s",
                    verdicts[token->verdict], reasons[token->reason],

@@ -342,7 +342,6 @@ static void end_elsewhere(trace_token *token, const sa *of)
     const sa_end *end = &of->ends[end_of(token->role)];
     const sa_end *other = &of->ends[1 - end_of(token->role)];
     if (end->last != TRACE_NEVER && end->last > token->time &&
-        !trace_same(&end->from, &token->shower) &&
         !trace_same(&other->from, &token->shower)) {
         token_suspect(token, TRACE_ELSEWHERE, end->last);
     }

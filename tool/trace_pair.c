@@ -119,8 +119,7 @@ void pair_child(trace *t, pair *p, size_t way, const child *c, bool is_new,
 {
     if (is_new) {
         first_traffic(t, p, way, time);
-    } else if (p->shown[way] != TRACE_NEVER && c->first < p->shown[way] &&
-               time > p->shown[way]) {
+    } else if (c->first < p->shown[way] && time > p->survived[way]) {
         p->survived[way] = time;
     }
 }
