@@ -13,6 +13,7 @@ readonly packages=(
     nettle-dev libsodium-dev libjansson-dev libmnl-dev
     libmicrohttpd-dev
     libncurses-dev python3-pyte
+    libpcap-dev
     libnftnl-dev libcmocka-dev libssl-dev valgrind
     # checks
     "clang-$llvm" "clang-format-$llvm" "clang-tidy-$llvm"

@@ -20,6 +20,7 @@ const option option_rows[] = {
     {"--listen", OPTION_LISTEN, "ADDRESS:PORT",
      "serve at this address of loopback by HTTP"},
     {"--port", OPTION_PORT, "PORT", "ask this port (500 and 4500)"},
+    {"--svg", OPTION_SVG, "FILE", "draw the recoveries into FILE"},
     {"--help", OPTION_HELP, NULL, "show this text"},
     {0},
 };
@@ -49,6 +50,8 @@ static void set_value(options *out, unsigned int bit, const char *value)
         out->listen = value;
     } else if (bit == OPTION_PORT) {
         out->port = value;
+    } else if (bit == OPTION_SVG) {
+        out->svg = value;
     }
 }
 

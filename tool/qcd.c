@@ -23,6 +23,8 @@ const command commands[] = {
      OPTION_SOCKET | OPTION_LISTEN, "", 0, NULL},
     {"probe", "Ask a gateway from outside whether it shows tokens, and when",
      probe_main, OPTION_JSON | OPTION_PORT, "HOST [SPIS]", 2, NULL},
+    {"decode", "Show the tokens, recoveries and leaks in a capture",
+     decode_main, OPTION_JSON | OPTION_SVG, "FILE", 1, NULL},
     {"secret", "Show, renew, share and adopt the secrets", NULL, 0, "", 0,
      secret_commands},
     {"help", "Show how a command is used", help_main, 0, "[COMMAND...]", 2,

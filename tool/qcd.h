@@ -9,6 +9,9 @@
 /* Exit codes. */
 enum { TOOL_OK = 0, TOOL_FAILED = 1, TOOL_MISUSE = 2 };
 
+/* Further ones of qcd decode. */
+enum { TOOL_LEAK = 3, TOOL_SUSPECTED = 4 };
+
 /* Options, as bits of the set that a command takes. */
 enum {
     OPTION_JSON = 1,
@@ -16,6 +19,7 @@ enum {
     OPTION_STATE_DIR = 4,
     OPTION_PASSPHRASE_FILE = 8,
     OPTION_HELP = 16, /* all commands take it */
+    OPTION_SVG = 32,
     OPTION_LISTEN = 64,
     OPTION_PORT = 128
 };
@@ -29,6 +33,7 @@ typedef struct options {
     const char *listen;          /* "ADDRESS:PORT" */
     const char *passphrase_file; /* NULL: ask at the terminal */
     const char *port;            /* NULL: all ports of IKE */
+    const char *svg;             /* NULL: draw nothing */
     const char *const *arguments;
     size_t num_arguments;
 } options;
@@ -48,6 +53,7 @@ typedef struct command {
 extern const command commands[];
 extern const command secret_commands[];
 
+int decode_main(const options *opts);
 int events_main(const options *opts);
 int help_main(const options *opts);
 int metrics_main(const options *opts);
