@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_keyfile.c: src/store/keyfile.c. */
+/* test_keyfile.c: src/store/keyfile.c and, below it, src/store/file.c. */
 #include "test.h"
 
 #include <nettle/sha2.h>
@@ -12,12 +12,12 @@
 #include "store_box.h"
 
 static const keyfile_kind kind = {
-    .name = "thing",
-    .tmp_name = "thing.tmp",
+    .file = {.name = "thing",
+             .tmp_name = "thing.tmp",
+             .exposure = "looked at it",
+             .remedy = "move it away"},
     .magic = "QCDtest\n",
     .version = 3,
-    .exposure = "looked at it",
-    .remedy = "move it away",
 };
 
 static void body_of(keyfile_body *out, size_t len)
@@ -144,7 +144,8 @@ static void test_every_cut_and_every_bit(void **state)
 static void open_folder(folder *dir, const box *b)
 {
     qcd_store_report report;
-    assert_int_equal(folder_open(dir, &report, b->folder, NULL), QCD_STORE_OK);
+    assert_int_equal(folder_open(dir, &report, b->folder, NULL, true),
+                     QCD_STORE_OK);
 }
 
 static void test_missing_replaced_read(void **state)
@@ -185,7 +186,7 @@ static void test_leftover_does_not_hinder(void **state)
         body_of(&body, 4);
         enum qcd_store_err err =
             i == 0 ? keyfile_replace(&report, &dir, &kind, &body)
-                   : keyfile_clean(&report, &dir, &kind);
+                   : file_clean(&report, &dir, &kind.file);
         CHECK_INT(names[i], err, QCD_STORE_OK);
         CHECK(names[i], box_holds(b, "thing "));
     }
