@@ -44,9 +44,9 @@ derive_key(uint8_t out[KEY_LEN], qcd_store_report *report,
                       cost->passes, (size_t)cost->mebibytes << 20,
                       crypto_pwhash_ALG_ARGON2ID13) != 0) {
         return report_say(report, QCD_STORE_ERR_SYSTEM,
-                           "no memory to derive a key from the passphrase, "
-                           "which takes %u MiB. Free some and try again",
-                           (unsigned int)cost->mebibytes);
+                          "no memory to derive a key from the passphrase, "
+                          "which takes %u MiB. Free some and try again",
+                          (unsigned int)cost->mebibytes);
     }
     return QCD_STORE_OK;
 }
@@ -128,15 +128,15 @@ encrypt_body(keyfile_body *out, qcd_store_report *report,
 static enum qcd_store_err no_bundle(qcd_store_report *report)
 {
     return report_say(report, QCD_STORE_ERR_DAMAGED,
-                       "this is not an export of secrets, or it was damaged on "
-                       "the way. Copy it again, with its first and last line");
+                      "this is not an export of secrets, or it was damaged on "
+                      "the way. Copy it again, with its first and last line");
 }
 
 static enum qcd_store_err newer_bundle(qcd_store_report *report)
 {
     return report_say(report, QCD_STORE_ERR_VERSION,
-                       "this export was made by a newer version of this "
-                       "program. Install that version here too");
+                      "this export was made by a newer version of this "
+                      "program. Install that version here too");
 }
 
 /* decrypt_body undoes encrypt_body. */
@@ -230,8 +230,8 @@ static enum qcd_store_err start_sodium(qcd_store_report *report)
     report->text[0] = '\0';
     if (sodium_init() < 0) {
         return report_say(report, QCD_STORE_ERR_SYSTEM,
-                           "libsodium does not start: there are no random "
-                           "octets");
+                          "libsodium does not start: there are no random "
+                          "octets");
     }
     return QCD_STORE_OK;
 }
