@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 typedef struct rd {
     const uint8_t *p;
@@ -39,6 +40,17 @@ static inline const uint8_t *rd_bytes(rd *r, size_t n)
     r->p += n;
     r->len -= n;
     return p;
+}
+
+/* rd_copy copies the next `n` octets to `out`, or nothing if there are fewer.
+ */
+static inline void rd_copy(rd *r, uint8_t *out, size_t n)
+{
+    const uint8_t *p = rd_bytes(r, n);
+
+    if (p != NULL) {
+        memcpy(out, p, n);
+    }
 }
 
 /* rd_sub makes `out` a reader of the next `n` octets.  It is bad if there are

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fault_sys.c: makes the calls of src/store/sys.h fail. */
+/* fault_sys.c: makes the system calls of the store fail. */
 #include "fault_sys.h"
 
 #include <errno.h>
@@ -7,10 +7,10 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
-
-#include "store/sys.h"
 
 static struct {
     enum fault_mode mode;
@@ -93,16 +93,12 @@ static size_t some_of(size_t len)
     return fault.mode == FAULT_TRICKLE && len > 1 ? 1 : len;
 }
 
-void *__real_sys_alloc(size_t len);
-void *__wrap_sys_alloc(size_t len);
-void *__wrap_sys_alloc(size_t len)
+void *fault_calloc(size_t num, size_t len)
 {
-    return fails("alloc", ENOMEM) ? NULL : __real_sys_alloc(len);
+    return fails("alloc", ENOMEM) ? NULL : calloc(num, len);
 }
 
-int __real_sys_open(int folder_fd, const char *name, int flags, mode_t mode);
-int __wrap_sys_open(int folder_fd, const char *name, int flags, mode_t mode);
-int __wrap_sys_open(int folder_fd, const char *name, int flags, mode_t mode)
+int fault_openat(int folder_fd, const char *name, int flags, mode_t mode)
 {
     if (is_interrupted() || fails("open", EIO)) {
         return -1;
@@ -110,91 +106,52 @@ int __wrap_sys_open(int folder_fd, const char *name, int flags, mode_t mode)
     if ((flags & O_EXCL) != 0) {
         note("make ", name);
     }
-    return __real_sys_open(folder_fd, name, flags, mode);
+    return openat(folder_fd, name, flags, mode);
 }
 
 /* A close that fails has closed the file nevertheless. */
-int __real_sys_close(int fd);
-int __wrap_sys_close(int fd);
-int __wrap_sys_close(int fd)
+int fault_close(int fd)
 {
     bool fail = fails("close", EIO);
-    int result = __real_sys_close(fd);
-    if (fail) {
-        errno = EIO;
-        return -1;
-    }
-    if (fault.mode == FAULT_TRICKLE) {
-        errno = EINTR;
+    int result = close(fd);
+    if (fail || fault.mode == FAULT_TRICKLE) {
+        errno = fail ? EIO : EINTR;
         return -1;
     }
     return result;
 }
 
-ssize_t __real_sys_read(int fd, void *out, size_t len);
-ssize_t __wrap_sys_read(int fd, void *out, size_t len);
-ssize_t __wrap_sys_read(int fd, void *out, size_t len)
+ssize_t fault_pread(int fd, void *out, size_t len, off_t at)
 {
     if (is_interrupted() || fails("read", EIO)) {
         return -1;
     }
-    return __real_sys_read(fd, out, some_of(len));
+    return pread(fd, out, some_of(len), at);
 }
 
 /* A write that fails has written half of the octets. */
-ssize_t __real_sys_write(int fd, const void *in, size_t len);
-ssize_t __wrap_sys_write(int fd, const void *in, size_t len);
-ssize_t __wrap_sys_write(int fd, const void *in, size_t len)
+ssize_t fault_pwrite(int fd, const void *in, size_t len, off_t at)
 {
     if (is_interrupted()) {
         return -1;
     }
     if (fails("write", ENOSPC)) {
-        (void)__real_sys_write(fd, in, len / 2);
+        (void)!pwrite(fd, in, len / 2, at);
         errno = ENOSPC;
         return -1;
     }
     if (fault.mode != FAULT_TRICKLE) {
         note("write", "");
     }
-    return __real_sys_write(fd, in, some_of(len));
+    return pwrite(fd, in, some_of(len), at);
 }
 
-ssize_t __real_sys_pread(int fd, void *out, size_t len, size_t at);
-ssize_t __wrap_sys_pread(int fd, void *out, size_t len, size_t at);
-ssize_t __wrap_sys_pread(int fd, void *out, size_t len, size_t at)
+int fault_ftruncate(int fd, off_t len)
 {
-    if (is_interrupted() || fails("pread", EIO)) {
-        return -1;
-    }
-    return __real_sys_pread(fd, out, some_of(len), at);
+    return fails("ftruncate", EIO) ? -1 : ftruncate(fd, len);
 }
 
-ssize_t __real_sys_pwrite(int fd, const void *in, size_t len, size_t at);
-ssize_t __wrap_sys_pwrite(int fd, const void *in, size_t len, size_t at);
-ssize_t __wrap_sys_pwrite(int fd, const void *in, size_t len, size_t at)
-{
-    if (is_interrupted()) {
-        return -1;
-    }
-    if (fails("pwrite", ENOSPC)) {
-        (void)__real_sys_pwrite(fd, in, len / 2, at);
-        errno = ENOSPC;
-        return -1;
-    }
-    return __real_sys_pwrite(fd, in, some_of(len), at);
-}
-
-int __real_sys_ftruncate(int fd, size_t len);
-int __wrap_sys_ftruncate(int fd, size_t len);
-int __wrap_sys_ftruncate(int fd, size_t len)
-{
-    return fails("ftruncate", EIO) ? -1 : __real_sys_ftruncate(fd, len);
-}
-
-int __real_sys_fsync(int fd);
-int __wrap_sys_fsync(int fd);
-int __wrap_sys_fsync(int fd)
+int fault_fsync(int fd)
 {
     struct stat st;
     if (is_interrupted() || fails("fsync", EIO)) {
@@ -202,113 +159,80 @@ int __wrap_sys_fsync(int fd)
     }
     bool is_folder = fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
     note("sync ", is_folder ? "folder" : "file");
-    return __real_sys_fsync(fd);
+    return fsync(fd);
 }
 
-int __real_sys_fdatasync(int fd);
-int __wrap_sys_fdatasync(int fd);
-int __wrap_sys_fdatasync(int fd)
+int fault_fdatasync(int fd)
 {
-    if (is_interrupted() || fails("fdatasync", EIO)) {
-        return -1;
-    }
-    return __real_sys_fdatasync(fd);
+    return is_interrupted() || fails("fdatasync", EIO) ? -1 : fdatasync(fd);
 }
 
-int __real_sys_flock(int fd);
-int __wrap_sys_flock(int fd);
-int __wrap_sys_flock(int fd)
+int fault_flock(int fd, int operation)
 {
-    if (is_interrupted() || fails("flock", ENOLCK)) {
-        return -1;
-    }
-    return __real_sys_flock(fd);
+    return is_interrupted() || fails("flock", ENOLCK) ? -1
+                                                      : flock(fd, operation);
 }
 
-int __real_sys_fchmod(int fd, mode_t mode);
-int __wrap_sys_fchmod(int fd, mode_t mode);
-int __wrap_sys_fchmod(int fd, mode_t mode)
+int fault_fchmod(int fd, mode_t mode)
 {
-    return fails("fchmod", EPERM) ? -1 : __real_sys_fchmod(fd, mode);
+    return fails("fchmod", EPERM) ? -1 : fchmod(fd, mode);
 }
 
-int __real_sys_fstat(int fd, struct stat *out);
-int __wrap_sys_fstat(int fd, struct stat *out);
-int __wrap_sys_fstat(int fd, struct stat *out)
+int fault_fstat(int fd, struct stat *out)
 {
-    return fails("fstat", EIO) ? -1 : __real_sys_fstat(fd, out);
+    return fails("fstat", EIO) ? -1 : fstat(fd, out);
 }
 
-int __real_sys_statx(int fd, struct sys_birth *out);
-int __wrap_sys_statx(int fd, struct sys_birth *out);
-int __wrap_sys_statx(int fd, struct sys_birth *out)
+int fault_statx(int fd, const char *name, int flags, unsigned int mask,
+                struct statx *out)
 {
-    return fails("statx", EIO) ? -1 : __real_sys_statx(fd, out);
+    return fails("statx", EIO) ? -1 : statx(fd, name, flags, mask, out);
 }
 
-int __real_sys_fstatfs(int fd, uint32_t *out_kind);
-int __wrap_sys_fstatfs(int fd, uint32_t *out_kind);
-int __wrap_sys_fstatfs(int fd, uint32_t *out_kind)
+int fault_fstatfs(int fd, struct statfs *out)
 {
-    return fails("fstatfs", EIO) ? -1 : __real_sys_fstatfs(fd, out_kind);
+    return fails("fstatfs", EIO) ? -1 : fstatfs(fd, out);
 }
 
-int __real_sys_rename(int folder_fd, const char *from, const char *to);
-int __wrap_sys_rename(int folder_fd, const char *from, const char *to);
-int __wrap_sys_rename(int folder_fd, const char *from, const char *to)
+int fault_renameat(int from_fd, const char *from, int to_fd, const char *to)
 {
     if (fails("rename", EROFS)) {
         return -1;
     }
     note("rename ", to);
-    return __real_sys_rename(folder_fd, from, to);
+    return renameat(from_fd, from, to_fd, to);
 }
 
-int __real_sys_unlink(int folder_fd, const char *name);
-int __wrap_sys_unlink(int folder_fd, const char *name);
-int __wrap_sys_unlink(int folder_fd, const char *name)
+int fault_unlinkat(int folder_fd, const char *name, int flags)
 {
-    return fails("unlink", EIO) ? -1 : __real_sys_unlink(folder_fd, name);
+    return fails("unlink", EIO) ? -1 : unlinkat(folder_fd, name, flags);
 }
 
-int __real_sys_mkdir(const char *path, mode_t mode);
-int __wrap_sys_mkdir(const char *path, mode_t mode);
-int __wrap_sys_mkdir(const char *path, mode_t mode)
+int fault_mkdir(const char *path, mode_t mode)
 {
     if (fails("mkdir", ENOSPC)) {
         return -1;
     }
     note("make a folder", "");
-    return __real_sys_mkdir(path, mode);
+    return mkdir(path, mode);
 }
 
-int __real_sys_chmod(const char *path, mode_t mode);
-int __wrap_sys_chmod(const char *path, mode_t mode);
-int __wrap_sys_chmod(const char *path, mode_t mode)
+int fault_chmod(const char *path, mode_t mode)
 {
-    return fails("chmod", EPERM) ? -1 : __real_sys_chmod(path, mode);
+    return fails("chmod", EPERM) ? -1 : chmod(path, mode);
 }
 
-int __real_sys_stat(const char *path, struct stat *out);
-int __wrap_sys_stat(const char *path, struct stat *out);
-int __wrap_sys_stat(const char *path, struct stat *out)
+int fault_stat(const char *path, struct stat *out)
 {
-    return fails("stat", EACCES) ? -1 : __real_sys_stat(path, out);
+    return fails("stat", EACCES) ? -1 : stat(path, out);
 }
 
-int __real_sys_lstat(const char *path, struct stat *out);
-int __wrap_sys_lstat(const char *path, struct stat *out);
-int __wrap_sys_lstat(const char *path, struct stat *out)
+int fault_lstat(const char *path, struct stat *out)
 {
-    return fails("lstat", EACCES) ? -1 : __real_sys_lstat(path, out);
+    return fails("lstat", EACCES) ? -1 : lstat(path, out);
 }
 
-ssize_t __real_sys_random(void *out, size_t len);
-ssize_t __wrap_sys_random(void *out, size_t len);
-ssize_t __wrap_sys_random(void *out, size_t len)
+int fault_getentropy(void *out, size_t len)
 {
-    if (is_interrupted() || fails("random", ENOSYS)) {
-        return -1;
-    }
-    return __real_sys_random(out, some_of(len));
+    return fails("random", ENOSYS) ? -1 : getentropy(out, len);
 }

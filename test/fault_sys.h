@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fault_sys.h: makes the calls of src/store/sys.h fail.  Link it with
- * `-Wl,--wrap=` for each of them. */
+/* fault_sys.h: makes the system calls of the store fail.  The store is compiled
+ * once more for it, each file behind fault_names.h. */
 #ifndef QCD_FAULT_SYS_H
 #define QCD_FAULT_SYS_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/vfs.h>
 
 enum fault_mode {
     FAULT_OFF = 0,
@@ -27,5 +30,28 @@ const char *fault_stop(void);
 /* fault_trace returns what was done to files since fault_start, in order: "make
  * secrets.tmp, write, sync file, rename secrets, sync folder, ". */
 const char *fault_trace(void);
+
+/* The calls themselves. */
+void *fault_calloc(size_t num, size_t len);
+int fault_openat(int folder_fd, const char *name, int flags, mode_t mode);
+int fault_close(int fd);
+ssize_t fault_pread(int fd, void *out, size_t len, off_t at);
+ssize_t fault_pwrite(int fd, const void *in, size_t len, off_t at);
+int fault_ftruncate(int fd, off_t len);
+int fault_fsync(int fd);
+int fault_fdatasync(int fd);
+int fault_flock(int fd, int operation);
+int fault_fchmod(int fd, mode_t mode);
+int fault_fstat(int fd, struct stat *out);
+int fault_statx(int fd, const char *name, int flags, unsigned int mask,
+                struct statx *out);
+int fault_fstatfs(int fd, struct statfs *out);
+int fault_renameat(int from_fd, const char *from, int to_fd, const char *to);
+int fault_unlinkat(int folder_fd, const char *name, int flags);
+int fault_mkdir(const char *path, mode_t mode);
+int fault_chmod(const char *path, mode_t mode);
+int fault_stat(const char *path, struct stat *out);
+int fault_lstat(const char *path, struct stat *out);
+int fault_getentropy(void *out, size_t len);
 
 #endif

@@ -4,7 +4,7 @@
 #ifndef QCD_SAMAP_BOX_H
 #define QCD_SAMAP_BOX_H
 
-#include "store/samap_map.h"
+#include "store/samap.h"
 #include "store_box.h"
 
 /* samap_box_in_memory makes boxes in memory, if possible, for a program that

@@ -222,7 +222,7 @@ static void write_body(const box *b, const keyfile_kind *kind,
 {
     box_image image = {.is_there = true};
     image.len = keyfile_encode(image.octets, kind, body);
-    box_restore(b, kind->name, &image);
+    box_restore(b, kind->file.name, &image);
 }
 
 void box_run(run_record *out, const box *b)
@@ -241,7 +241,8 @@ void box_put_run(const box *b, uint16_t run)
     assert_int_equal(run_decode(&record, &old), QCD_STORE_OK);
     record.run = run;
     run_encode(&body, &record);
-    memcpy(body.octets, old.octets, BIRTH_LEN); /* it is the same file */
+    memcpy(body.octets, old.octets,
+           KEYFILE_BIRTH_LEN); /* it is the same file */
     write_body(b, &run_kind, &body);
 }
 
@@ -266,7 +267,9 @@ void box_make_old(const box *b, const qcd_store_identity *machine)
     run_record record;
     box_secrets(&secrets, b);
     box_run(&record, b);
-    identity_digest(secrets.machine, machine);
+    identity_print print;
+    identity_print_make(&print, machine);
+    memcpy(secrets.machine, print.machine, sizeof(secrets.machine));
     secrets_encode(&body, &secrets);
     write_body(b, &secrets_kind, &body);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_folder.c: src/store/folder.c and src/store/lock.c. */
+/* test_folder.c: src/store/folder.c, and the lock of src/store/file.c. */
 #include "test.h"
 
 #include <fcntl.h>
@@ -8,8 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "store/folder.h"
-#include "store/lock.h"
+#include "store/file.h"
 #include "store_box.h"
 
 static enum qcd_store_err try_open(const char *path, qcd_store_report *report)
@@ -17,7 +16,7 @@ static enum qcd_store_err try_open(const char *path, qcd_store_report *report)
     folder dir;
     qcd_store_user self = {geteuid(), getegid()};
     report->text[0] = '\0';
-    enum qcd_store_err err = folder_open(&dir, report, path, &self);
+    enum qcd_store_err err = folder_open(&dir, report, path, &self, true);
     if (err == QCD_STORE_OK) {
         folder_close(&dir);
     } else {
@@ -229,19 +228,18 @@ static void test_lock_is_for_one(void **state)
     folder dir;
     qcd_store_report report;
     char want[64];
-    int first;
-    int second;
     (void)snprintf(want, sizeof(want), "/state is in use by process %ld,",
                    (long)getpid());
-    assert_int_equal(folder_open(&dir, &report, b->folder, NULL), QCD_STORE_OK);
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(lock_take(&first, &report, &dir), QCD_STORE_OK);
-        assert_int_equal(lock_take(&second, &report, &dir), QCD_STORE_ERR_BUSY);
-        assert_int_equal(second, -1);
+        assert_int_equal(folder_open(&dir, &report, b->folder, NULL, true),
+                         QCD_STORE_OK);
+        folder other = dir;
+        assert_int_equal(file_lock(&dir, &report), QCD_STORE_OK);
+        assert_int_equal(file_lock(&other, &report), QCD_STORE_ERR_BUSY);
+        assert_int_equal(other.lock_fd, -1);
         assert_non_null(strstr(report.text, want));
-        assert_int_equal(close(first), 0);
+        folder_close(&dir);
     }
-    folder_close(&dir);
 }
 
 static void test_lock_whose_holder_is_not_known(void **state)
@@ -251,18 +249,17 @@ static void test_lock_whose_holder_is_not_known(void **state)
                                         "-1\n", "0\n", "\xff\xff\xff\xff"};
     folder dir;
     qcd_store_report report;
-    int first;
-    int second;
-    assert_int_equal(folder_open(&dir, &report, b->folder, NULL), QCD_STORE_OK);
-    assert_int_equal(lock_take(&first, &report, &dir), QCD_STORE_OK);
+    assert_int_equal(folder_open(&dir, &report, b->folder, NULL, true),
+                     QCD_STORE_OK);
+    folder other = dir;
+    assert_int_equal(file_lock(&dir, &report), QCD_STORE_OK);
     for (size_t i = 0; i < NUM_ROWS(texts); i++) {
         box_image image = {.is_there = true, .len = strlen(texts[i])};
         memcpy(image.octets, texts[i], image.len);
         box_restore(b, "lock", &image);
-        assert_int_equal(lock_take(&second, &report, &dir), QCD_STORE_ERR_BUSY);
+        assert_int_equal(file_lock(&other, &report), QCD_STORE_ERR_BUSY);
         assert_non_null(strstr(report.text, "in use by another process,"));
     }
-    assert_int_equal(close(first), 0);
     folder_close(&dir);
 }
 
@@ -272,24 +269,24 @@ static void test_lock_that_is_no_file(void **state)
     char path[BOX_PATH_MAX];
     folder dir;
     qcd_store_report report;
-    int fd;
     box_path(path, b, "lock");
-    assert_int_equal(folder_open(&dir, &report, b->folder, NULL), QCD_STORE_OK);
+    assert_int_equal(folder_open(&dir, &report, b->folder, NULL, true),
+                     QCD_STORE_OK);
 
     assert_int_equal(symlink("elsewhere", path), 0);
-    assert_int_equal(lock_take(&fd, &report, &dir), QCD_STORE_ERR_UNSAFE);
+    assert_int_equal(file_lock(&dir, &report), QCD_STORE_ERR_UNSAFE);
     assert_non_null(strstr(report.text, "/lock is not a regular file"));
     assert_true(box_holds(b, "lock "));
     assert_int_equal(unlink(path), 0);
 
     assert_int_equal(mkfifo(path, 0600), 0);
-    assert_int_equal(lock_take(&fd, &report, &dir), QCD_STORE_ERR_UNSAFE);
+    assert_int_equal(file_lock(&dir, &report), QCD_STORE_ERR_UNSAFE);
     assert_non_null(strstr(report.text, "/lock is not a regular file"));
     assert_int_equal(unlink(path), 0);
 
     assert_int_equal(mkdir(path, 0700), 0);
-    assert_int_equal(lock_take(&fd, &report, &dir), QCD_STORE_ERR_SYSTEM);
-    assert_non_null(strstr(report.text, "/lock: it is a folder"));
+    assert_int_equal(file_lock(&dir, &report), QCD_STORE_ERR_UNSAFE);
+    assert_non_null(strstr(report.text, "/lock is not a regular file"));
     folder_close(&dir);
 }
 

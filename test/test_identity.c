@@ -100,6 +100,14 @@ static void test_no_regular_file(void **state)
     assert_int_equal(identity.len, 32);
 }
 
+static void digest(uint8_t out[QCD_STORE_MACHINE_LEN],
+                   const qcd_store_identity *identity)
+{
+    identity_print print;
+    identity_print_make(&print, identity);
+    memcpy(out, print.machine, sizeof(print.machine));
+}
+
 static void test_digest(void **state)
 {
     (void)state;
@@ -108,17 +116,17 @@ static void test_digest(void **state)
     /* printf 'qcd machine of a secrets fileone' | sha256sum */
     const char *want =
         "643ab9aa2ad39a207f6841c2a799539c4ee90cb21e6ef41e60509e95ea4bd339";
-    identity_digest(one, &box_machine);
+    digest(one, &box_machine);
     CHECK_HEX("one", one, sizeof(one), want);
-    identity_digest(other, &box_other_machine);
+    digest(other, &box_other_machine);
     assert_memory_not_equal(one, other, sizeof(one));
-    identity_digest(other, &box_no_machine);
+    digest(other, &box_no_machine);
     assert_true(is_zero(other, sizeof(other)));
 
     /* Octets after the end do not count. */
     qcd_store_identity longer = box_machine;
     longer.octets[3] = 'x';
-    identity_digest(other, &longer);
+    digest(other, &longer);
     assert_memory_equal(one, other, sizeof(one));
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_keyfile.c: src/store/keyfile.c. */
+/* test_keyfile.c: src/store/keyfile.c and, below it, src/store/file.c. */
 #include "test.h"
 
 #include <nettle/sha2.h>
@@ -12,12 +12,12 @@
 #include "store_box.h"
 
 static const keyfile_kind kind = {
-    .name = "thing",
-    .tmp_name = "thing.tmp",
+    .file = {.name = "thing",
+             .tmp_name = "thing.tmp",
+             .exposure = "looked at it",
+             .remedy = "move it away"},
     .magic = "QCDtest\n",
     .version = 3,
-    .exposure = "looked at it",
-    .remedy = "move it away",
 };
 
 static void body_of(keyfile_body *out, size_t len)
@@ -144,7 +144,8 @@ static void test_every_cut_and_every_bit(void **state)
 static void open_folder(folder *dir, const box *b)
 {
     qcd_store_report report;
-    assert_int_equal(folder_open(dir, &report, b->folder, NULL), QCD_STORE_OK);
+    assert_int_equal(folder_open(dir, &report, b->folder, NULL, true),
+                     QCD_STORE_OK);
 }
 
 static void test_missing_replaced_read(void **state)
@@ -185,7 +186,7 @@ static void test_leftover_does_not_hinder(void **state)
         body_of(&body, 4);
         enum qcd_store_err err =
             i == 0 ? keyfile_replace(&report, &dir, &kind, &body)
-                   : keyfile_clean(&report, &dir, &kind);
+                   : file_clean(&report, &dir, &kind.file);
         CHECK_INT(names[i], err, QCD_STORE_OK);
         CHECK(names[i], box_holds(b, "thing "));
     }
@@ -281,6 +282,77 @@ static void test_size_bounds(void **state)
     folder_close(&dir);
 }
 
+/* The longest body, and one octet behind its frame. */
+static void test_an_octet_too_many(void **state)
+{
+    const box *b = *state;
+    folder dir;
+    keyfile_body body;
+    qcd_store_report report;
+    box_image image = {.is_there = true};
+    open_folder(&dir, b);
+    body_of(&body, KEYFILE_BODY_MAX);
+    image.len = keyfile_encode(image.octets, &kind, &body) + 1;
+    box_restore(b, "thing", &image);
+    assert_int_equal(keyfile_read(&body, &report, &dir, &kind),
+                     QCD_STORE_ERR_DAMAGED);
+    assert_true(is_zero(&body, sizeof(body)));
+    folder_close(&dir);
+}
+
+/* What a file says of its birth, and what is made of it: octet `at` is changed
+ * by `change`, after `has_time` was written if that is not 1. */
+static const struct {
+    const char *name;
+    uint8_t has_time;
+    uint8_t at;
+    uint8_t change;
+    enum qcd_store_err err;
+    enum keyfile_origin origin;
+} births[] = {
+    {"its own", 1, 0, 0, QCD_STORE_OK, KEYFILE_OWN},
+    {"another inode", 1, 7, 1, QCD_STORE_OK, KEYFILE_COPY},
+    {"another high inode", 1, 0, 1, QCD_STORE_OK, KEYFILE_COPY},
+    {"another second", 1, 16, 1, QCD_STORE_OK, KEYFILE_COPY},
+    {"another nanosecond", 1, 20, 1, QCD_STORE_OK, KEYFILE_COPY},
+    {"no time was known", 0, 20, 1, QCD_STORE_OK, KEYFILE_OWN},
+    {"no time, and another inode", 0, 7, 1, QCD_STORE_OK, KEYFILE_COPY},
+    {"not its birth", 1, 21, 1, QCD_STORE_OK, KEYFILE_OWN},
+    {"an invalid flag", 2, 0, 0, QCD_STORE_ERR_DAMAGED, KEYFILE_UNTOLD},
+};
+
+static void test_births(void **state)
+{
+    const box *b = *state;
+    keyfile_kind born = kind;
+    folder dir;
+    qcd_store_report report;
+    born.birth_version = 1;
+    open_folder(&dir, b);
+    for (size_t i = 0; i < NUM_ROWS(births); i++) {
+        box_image image;
+        keyfile_body body;
+        body_of(&body, KEYFILE_BIRTH_LEN + 4);
+        assert_int_equal(keyfile_replace(&report, &dir, &born, &body),
+                         QCD_STORE_OK);
+        box_save(&image, b, "thing");
+        assert_int_equal(keyfile_decode(&body, &born, image.octets, image.len),
+                         QCD_STORE_OK);
+        if (body.octets[8] == 0) { /* the file system keeps no time */
+            folder_close(&dir);
+            skip();
+        }
+        body.octets[8] = births[i].has_time;
+        body.octets[births[i].at] ^= births[i].change;
+        image.len = keyfile_encode(image.octets, &born, &body);
+        box_restore(b, "thing", &image); /* into the same file */
+        CHECK_INT(births[i].name, keyfile_read(&body, &report, &dir, &born),
+                  births[i].err);
+        CHECK_INT(births[i].name, body.origin, births[i].origin);
+    }
+    folder_close(&dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -292,6 +364,8 @@ int main(void)
         BOX_TEST(test_leftover_does_not_hinder),
         BOX_TEST(test_no_regular_file),
         BOX_TEST(test_size_bounds),
+        BOX_TEST(test_an_octet_too_many),
+        BOX_TEST(test_births),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,6 +38,16 @@ static void test_read_bounds(void **state)
         CHECK(bounds[i].name, r.bad == !bounds[i].fits);
         CHECK_INT(bounds[i].name, r.len,
                   bounds[i].fits ? bounds[i].have - bounds[i].take : 0);
+
+        uint8_t out[sizeof(in) + 1] = {0};
+        uint8_t want[sizeof(out)] = {0};
+        if (bounds[i].fits) {
+            memcpy(want, in, bounds[i].take);
+        }
+        rd_init(&r, in, bounds[i].have);
+        rd_copy(&r, out, bounds[i].take);
+        CHECK_OCTETS(bounds[i].name, out, want, sizeof(want));
+        CHECK(bounds[i].name, r.bad == !bounds[i].fits);
     }
 }
 

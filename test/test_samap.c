@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "samap_box.h"
-#include "store/samap_files.h"
 
 /* What happens between a change and the look-up. */
 enum where { ACTIVE, ON_DISK, REOPENED, KILLED };

@@ -137,7 +137,7 @@ static void test_run_of_version_2(void **state)
 }
 
 /* Offsets of the parts of a run file. */
-#define HIDDEN_AT BIRTH_LEN
+#define HIDDEN_AT KEYFILE_BIRTH_LEN
 #define DIGEST_AT (HIDDEN_AT + 1 + 2 * QCD_STORE_MACHINE_LEN)
 #define RUN_AT (DIGEST_AT + KEY_DIGEST_LEN)
 #define NODES_AT (RUN_AT + 4)
@@ -152,8 +152,8 @@ static const struct {
     enum qcd_store_err want;
 } run_rows[] = {
     {"nothing", 0, 0, 0, 0, QCD_STORE_ERR_DAMAGED},
-    {"a birth alone", BIRTH_LEN, 0, 1, 0, QCD_STORE_ERR_DAMAGED},
-    {"half a machine", BIRTH_LEN + 40, 0, 1, 0, QCD_STORE_ERR_DAMAGED},
+    {"a birth alone", KEYFILE_BIRTH_LEN, 0, 1, 0, QCD_STORE_ERR_DAMAGED},
+    {"half a machine", KEYFILE_BIRTH_LEN + 40, 0, 1, 0, QCD_STORE_ERR_DAMAGED},
     {"no run", RUN_AT, 0, 1, 0, QCD_STORE_ERR_DAMAGED},
     {"half a run", RUN_AT + 1, 0, 0x0101, 0, QCD_STORE_ERR_DAMAGED},
     {"no node", RUN_AT + 2, 0, 1, 0, QCD_STORE_ERR_DAMAGED},

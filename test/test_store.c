@@ -262,7 +262,7 @@ static void test_newer_version(void **state)
     };
     qcd_store_close(box_open(b, "first"));
     for (size_t i = 0; i < NUM_ROWS(rows); i++) {
-        const char *name = rows[i].kind->name;
+        const char *name = rows[i].kind->file.name;
         keyfile_body body = {.version = rows[i].version, .len = 18};
         box_image good;
         box_image bad = {.is_there = true};

@@ -43,10 +43,10 @@ derive_key(uint8_t out[KEY_LEN], qcd_store_report *report,
     if (crypto_pwhash(out, KEY_LEN, passphrase, passphrase_len, salt,
                       cost->passes, (size_t)cost->mebibytes << 20,
                       crypto_pwhash_ALG_ARGON2ID13) != 0) {
-        return report_fail(report, QCD_STORE_ERR_SYSTEM,
-                           "no memory to derive a key from the passphrase, "
-                           "which takes %u MiB. Free some and try again",
-                           (unsigned int)cost->mebibytes);
+        return report_say(report, QCD_STORE_ERR_SYSTEM,
+                          "no memory to derive a key from the passphrase, "
+                          "which takes %u MiB. Free some and try again",
+                          (unsigned int)cost->mebibytes);
     }
     return QCD_STORE_OK;
 }
@@ -127,16 +127,16 @@ encrypt_body(keyfile_body *out, qcd_store_report *report,
 
 static enum qcd_store_err no_bundle(qcd_store_report *report)
 {
-    return report_fail(report, QCD_STORE_ERR_DAMAGED,
-                       "this is not an export of secrets, or it was damaged on "
-                       "the way. Copy it again, with its first and last line");
+    return report_say(report, QCD_STORE_ERR_DAMAGED,
+                      "this is not an export of secrets, or it was damaged on "
+                      "the way. Copy it again, with its first and last line");
 }
 
 static enum qcd_store_err newer_bundle(qcd_store_report *report)
 {
-    return report_fail(report, QCD_STORE_ERR_VERSION,
-                       "this export was made by a newer version of this "
-                       "program. Install that version here too");
+    return report_say(report, QCD_STORE_ERR_VERSION,
+                      "this export was made by a newer version of this "
+                      "program. Install that version here too");
 }
 
 /* decrypt_body undoes encrypt_body. */
@@ -167,7 +167,7 @@ static enum qcd_store_err decrypt_body(qcd_secrets *out,
     if (crypto_aead_xchacha20poly1305_ietf_decrypt(
             plain, &len, NULL, body->octets + HEAD_LEN, r.len, body->octets,
             HEAD_LEN, nonce, key) != 0) {
-        err = report_fail(
+        err = report_say(
             report, QCD_STORE_ERR_PASSPHRASE,
             "wrong passphrase: this export was made with another one");
     } else {
@@ -229,9 +229,9 @@ static enum qcd_store_err start_sodium(qcd_store_report *report)
 {
     report->text[0] = '\0';
     if (sodium_init() < 0) {
-        return report_fail(report, QCD_STORE_ERR_SYSTEM,
-                           "libsodium does not start: there are no random "
-                           "octets");
+        return report_say(report, QCD_STORE_ERR_SYSTEM,
+                          "libsodium does not start: there are no random "
+                          "octets");
     }
     return QCD_STORE_OK;
 }

@@ -5,58 +5,34 @@
 #include <assert.h>
 #include <string.h>
 
-#include "files.h"
-#include "io.h"
-#include "lock.h"
 #include "report.h"
-#include "user.h"
+#include "secrets.h"
 
-/* place is a folder that nobody else changes while it is open. */
-typedef struct place {
-    folder dir;
-    int lock_fd;
-} place;
-
-static void leave(place *at)
+/* enter opens a folder that exists and starts to use the files in it.  Call
+ * leave in any case. */
+static enum qcd_store_err enter(folder *out, qcd_store_report *report,
+                                const char *path)
 {
-    user_leave(&at->dir.user);
-    folder_close(&at->dir);
-    if (at->lock_fd >= 0) {
-        (void)io_close(at->lock_fd);
-    }
+    report->text[0] = '\0';
+    enum qcd_store_err err = folder_open(out, report, path, NULL, false);
+    return err == QCD_STORE_OK ? folder_use(out, report) : err;
 }
 
-/* use starts to use the files in the folder that `at` has open, as its user.
- * Call leave in any case. */
-static enum qcd_store_err use(const place *at, qcd_store_report *report)
+static void leave(folder *dir)
 {
-    int why = user_enter(&at->dir.user);
-    if (why != 0) {
-        return report_system(report, why, "use %s as user %u", at->dir.shown,
-                             (unsigned int)at->dir.user.uid);
-    }
-    return QCD_STORE_OK;
-}
-
-/* enter locks the folder too. */
-static enum qcd_store_err enter(place *at, qcd_store_report *report)
-{
-    enum qcd_store_err err = use(at, report);
-    if (err == QCD_STORE_OK) {
-        err = lock_take(&at->lock_fd, report, &at->dir);
-    }
-    return err == QCD_STORE_OK ? files_clean(report, &at->dir) : err;
+    folder_leave(dir);
+    folder_close(dir);
 }
 
 static enum qcd_store_err
 read_present(qcd_secrets *out, qcd_store_report *report, const folder *dir)
 {
-    enum qcd_store_err err = files_read_secrets(out, report, dir);
+    enum qcd_store_err err = secrets_read(out, report, dir);
     if (err == QCD_STORE_OK && out->num_generations == 0) {
-        return report_fail(report, QCD_STORE_ERR_MISSING,
-                           "there are no secrets in %s. A gateway makes them "
-                           "at its first start",
-                           dir->shown);
+        return report_say(report, QCD_STORE_ERR_MISSING,
+                          "there are no secrets in %s. A gateway makes them "
+                          "at its first start",
+                          dir->shown);
     }
     return err;
 }
@@ -64,20 +40,21 @@ read_present(qcd_secrets *out, qcd_store_report *report, const folder *dir)
 /* read_run reads the secrets and their last run.  The run must be known; the
  * machine does not matter. */
 static enum qcd_store_err read_run(qcd_secrets *out, run_record *out_last,
-                                   enum run_state *out_state,
                                    qcd_store_report *report, const folder *dir,
-                                   const identity_print *machine)
+                                   const qcd_store_identity *identity)
 {
+    identity_print machine;
+    identity_print_make(&machine, identity);
     enum qcd_store_err err = read_present(out, report, dir);
     if (err == QCD_STORE_OK) {
-        err = files_read_run(out_last, out_state, report, dir, out, machine);
+        err = run_read(out_last, report, dir, out, &machine);
     }
     if (err == QCD_STORE_OK && out_last->run == 0) {
-        return report_fail(
+        return report_say(
             report, QCD_STORE_ERR_MISSING,
             "%s/%s is missing, damaged or belongs to other secrets, and the "
             "next start will make new ones. Start the gateway first",
-            dir->shown, run_kind.name);
+            dir->shown, run_kind.file.name);
     }
     return err;
 }
@@ -88,19 +65,16 @@ static enum qcd_store_err adopt(const folder *dir, qcd_store_report *report,
 {
     qcd_secrets secrets;
     run_record last;
-    enum run_state state;
-    identity_print machine;
-    identity_print_make(&machine, identity);
-    enum qcd_store_err err =
-        read_run(&secrets, &last, &state, report, dir, &machine);
+    enum qcd_store_err err = read_run(&secrets, &last, report, dir, identity);
     if (err == QCD_STORE_OK) {
-        last.machine = machine;
-        err = files_write_run(report, dir, &secrets, &last);
+        identity_print_make(&last.machine, identity);
+        err = run_write(report, dir, &secrets, &last);
     }
     qcd_wipe(&secrets, sizeof(secrets));
     if (err == QCD_STORE_OK) {
-        report_note(report, "the secrets in %s now belong to this machine",
-                    dir->shown);
+        return report_say(report, err,
+                          "the secrets in %s now belong to this machine",
+                          dir->shown);
     }
     return err;
 }
@@ -108,16 +82,16 @@ static enum qcd_store_err adopt(const folder *dir, qcd_store_report *report,
 enum qcd_store_err qcd_store_adopt(qcd_store_report *report, const char *path,
                                    const qcd_store_identity *identity)
 {
+    folder dir;
     report->text[0] = '\0';
-    place at = {FOLDER_CLOSED, -1};
-    enum qcd_store_err err = folder_find(&at.dir, report, path);
+    enum qcd_store_err err = folder_open(&dir, report, path, NULL, false);
     if (err == QCD_STORE_OK) {
-        err = enter(&at, report);
+        err = secrets_take(&dir, report);
     }
     if (err == QCD_STORE_OK) {
-        err = adopt(&at.dir, report, identity);
+        err = adopt(&dir, report, identity);
     }
-    leave(&at);
+    leave(&dir);
     return err;
 }
 
@@ -127,16 +101,12 @@ enum qcd_store_err qcd_store_peek(qcd_secrets *out, qcd_store_report *report,
                                   const char *path)
 {
     memset(out, 0, sizeof(*out));
-    report->text[0] = '\0';
-    place at = {FOLDER_CLOSED, -1};
-    enum qcd_store_err err = folder_find(&at.dir, report, path);
+    folder dir;
+    enum qcd_store_err err = enter(&dir, report, path);
     if (err == QCD_STORE_OK) {
-        err = use(&at, report);
+        err = read_present(out, report, &dir);
     }
-    if (err == QCD_STORE_OK) {
-        err = read_present(out, report, &at.dir);
-    }
-    leave(&at);
+    leave(&dir);
     return err;
 }
 
@@ -144,17 +114,16 @@ enum qcd_store_err qcd_store_peek(qcd_secrets *out, qcd_store_report *report,
  * them. */
 static enum qcd_store_err share(qcd_secrets *out, qcd_store_report *report,
                                 const folder *dir,
-                                const identity_print *machine)
+                                const qcd_store_identity *identity)
 {
     run_record last;
-    enum run_state state;
-    enum qcd_store_err err = read_run(out, &last, &state, report, dir, machine);
-    if (err == QCD_STORE_OK && state != RUN_KNOWN) {
-        return report_fail(report, QCD_STORE_ERR_MISSING,
-                           "%s is a copy of another folder, and the next start "
-                           "will make new secrets in it. Start the gateway "
-                           "first, or see \"adopt\" in qcd-secret(8)",
-                           dir->shown);
+    enum qcd_store_err err = read_run(out, &last, report, dir, identity);
+    if (err == QCD_STORE_OK && last.doubt != NULL) {
+        return report_say(report, QCD_STORE_ERR_MISSING,
+                          "%s is a copy of another folder, and the next start "
+                          "will make new secrets in it. Start the gateway "
+                          "first, or see \"adopt\" in qcd-secret(8)",
+                          dir->shown);
     }
     if (err == QCD_STORE_OK) {
         memset(out->machine, 0, sizeof(out->machine));
@@ -170,23 +139,19 @@ enum qcd_store_err qcd_store_share(qcd_secrets *out, qcd_store_report *report,
                                    const qcd_store_identity *identity)
 {
     memset(out, 0, sizeof(*out));
-    report->text[0] = '\0';
-    place at = {FOLDER_CLOSED, -1};
-    identity_print machine;
-    identity_print_make(&machine, identity);
-    enum qcd_store_err err = folder_find(&at.dir, report, path);
+    folder dir;
+    enum qcd_store_err err = enter(&dir, report, path);
     if (err == QCD_STORE_OK) {
-        err = use(&at, report);
+        err = share(out, report, &dir, identity);
     }
-    if (err == QCD_STORE_OK) {
-        err = share(out, report, &at.dir, &machine);
-    }
-    leave(&at);
+    leave(&dir);
     if (err != QCD_STORE_OK) {
         qcd_wipe(out, sizeof(*out));
     }
     return err;
 }
+
+/* ---- Importing --------------------------------------------------------- */
 
 static bool has_generation(const qcd_secrets *secrets, const qcd_secret *wanted)
 {
@@ -230,16 +195,16 @@ static enum qcd_store_err import_first(qcd_store_report *report,
 {
     run_record none = {.run = 1, .node = RUN_NODE_NONE};
     identity_print_make(&none.machine, identity);
-    enum qcd_store_err err = files_write_run(report, dir, given, &none);
+    enum qcd_store_err err = run_write(report, dir, given, &none);
     if (err == QCD_STORE_OK) {
-        err = files_write_secrets(report, dir, given);
+        err = secrets_write(report, dir, given);
     }
     if (err == QCD_STORE_OK) {
-        report_note(
-            report,
+        return report_say(
+            report, err,
             "the secrets are in %s/%s. This gateway needs its own node number "
             "(the key node), one that no other gateway of the group ever had",
-            dir->shown, secrets_kind.name);
+            dir->shown, secrets_kind.file.name);
     }
     return err;
 }
@@ -251,27 +216,24 @@ static enum qcd_store_err import_again(qcd_store_report *report,
                                        const qcd_store_identity *identity)
 {
     if (memcmp(ours->seal_key, given->seal_key, QCD_SEAL_KEY_LEN) != 0) {
-        return report_fail(
+        return report_say(
             report, QCD_STORE_ERR_OTHERS,
             "there are other secrets in %s already. To use these instead, move "
             "that folder away first; peers of earlier SAs then get no reply",
             dir->shown);
     }
     run_record last;
-    enum run_state state;
     identity_print machine;
     identity_print_make(&machine, identity);
-    enum qcd_store_err err =
-        files_read_run(&last, &state, report, dir, ours, &machine);
+    enum qcd_store_err err = run_read(&last, report, dir, ours, &machine);
     if (err == QCD_STORE_OK) {
         renew(ours, given, &last);
-        err = files_write_secrets(report, dir, ours);
+        err = secrets_write(report, dir, ours);
     }
-    if (err == QCD_STORE_OK) {
-        report_note(report, "the secrets in %s/%s were renewed", dir->shown,
-                    secrets_kind.name);
-    }
-    return err;
+    return err != QCD_STORE_OK
+               ? err
+               : report_say(report, err, "the secrets in %s/%s were renewed",
+                            dir->shown, secrets_kind.file.name);
 }
 
 enum qcd_store_err qcd_store_import(qcd_store_report *report, const char *path,
@@ -281,21 +243,21 @@ enum qcd_store_err qcd_store_import(qcd_store_report *report, const char *path,
     assert(secrets->num_generations >= 1);
     assert(secrets->num_generations <= QCD_GENERATIONS_MAX);
     report->text[0] = '\0';
-    place at = {FOLDER_CLOSED, -1};
+    folder dir;
     qcd_secrets ours = {.num_generations = 0};
-    enum qcd_store_err err = folder_open(&at.dir, report, path, NULL);
+    enum qcd_store_err err = folder_open(&dir, report, path, NULL, true);
     if (err == QCD_STORE_OK) {
-        err = enter(&at, report);
+        err = secrets_take(&dir, report);
     }
     if (err == QCD_STORE_OK) {
-        err = files_read_secrets(&ours, report, &at.dir);
+        err = secrets_read(&ours, report, &dir);
     }
     if (err == QCD_STORE_OK) {
         err = ours.num_generations == 0
-                  ? import_first(report, &at.dir, secrets, identity)
-                  : import_again(report, &at.dir, &ours, secrets, identity);
+                  ? import_first(report, &dir, secrets, identity)
+                  : import_again(report, &dir, &ours, secrets, identity);
     }
     qcd_wipe(&ours, sizeof(ours));
-    leave(&at);
+    leave(&dir);
     return err;
 }

@@ -4,12 +4,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <nettle/sha2.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "io.h"
+#include "keyfile.h"
 #include "report.h"
-#include "sys.h"
 
 static const char machine_label[] = "qcd machine of a secrets file";
 static const char product_label[] = "qcd product of a run file";
@@ -17,31 +17,21 @@ static const char product_label[] = "qcd product of a run file";
 /* systemd writes this while it waits for the first boot to be completed. */
 static const char uninitialized[] = "uninitialized";
 
+static const char space[] = {' ', '\t', '\r', '\n'};
+
 static void digest(uint8_t out[QCD_STORE_MACHINE_LEN], const char *label,
                    const uint8_t *in, size_t in_len)
 {
     memset(out, 0, QCD_STORE_MACHINE_LEN);
-    if (in_len == 0) {
-        return;
+    if (in_len > 0) {
+        keyfile_digest(out, QCD_STORE_MACHINE_LEN, label, in, in_len);
     }
-    struct sha256_ctx sha;
-    sha256_init(&sha);
-    sha256_update(&sha, strlen(label), (const uint8_t *)label);
-    sha256_update(&sha, in_len, in);
-    sha256_digest(&sha, QCD_STORE_MACHINE_LEN, out);
-    qcd_wipe(&sha, sizeof(sha));
-}
-
-void identity_digest(uint8_t out[QCD_STORE_MACHINE_LEN],
-                     const qcd_store_identity *identity)
-{
-    digest(out, machine_label, identity->octets, identity->len);
 }
 
 void identity_print_make(identity_print *out,
                          const qcd_store_identity *identity)
 {
-    identity_digest(out->machine, identity);
+    digest(out->machine, machine_label, identity->octets, identity->len);
     out->is_hidden = identity->is_product_hidden;
     digest(out->product, product_label, identity->product,
            identity->product_len);
@@ -64,19 +54,6 @@ void identity_keep(identity_print *now, const identity_print *then)
     }
 }
 
-static bool is_space(uint8_t c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-static size_t trim(const uint8_t *in, size_t in_len)
-{
-    while (in_len > 0 && is_space(in[in_len - 1])) {
-        in_len--;
-    }
-    return in_len;
-}
-
 /* read_fd reads a regular file of at most QCD_STORE_IDENTITY_MAX octets, and
  * drops white space at its end.  It returns 0 or an errno value: EFBIG if the
  * file is longer or not regular. */
@@ -85,21 +62,22 @@ static int read_fd(uint8_t out[QCD_STORE_IDENTITY_MAX], size_t *out_len, int fd)
     struct stat st;
     uint8_t octets[QCD_STORE_IDENTITY_MAX + 1];
     size_t len = 0;
-    if (sys_fstat(fd, &st) != 0) {
+    if (fstat(fd, &st) != 0) {
         return errno;
     }
     if (!S_ISREG(st.st_mode)) {
         return EFBIG;
     }
-    int why = io_read(fd, octets, &len, sizeof(octets));
-    if (why == 0 && len > QCD_STORE_IDENTITY_MAX) {
-        why = EFBIG;
+    int why = io_read(fd, octets, &len, sizeof(octets), 0);
+    if (why != 0 || len > QCD_STORE_IDENTITY_MAX) {
+        return why != 0 ? why : EFBIG;
     }
-    if (why == 0) {
-        *out_len = trim(octets, len);
-        memcpy(out, octets, *out_len);
+    while (len > 0 && memchr(space, octets[len - 1], sizeof(space)) != NULL) {
+        len--;
     }
-    return why;
+    *out_len = len;
+    memcpy(out, octets, len);
+    return 0;
 }
 
 static int read_path(uint8_t out[QCD_STORE_IDENTITY_MAX], size_t *out_len,
@@ -107,11 +85,10 @@ static int read_path(uint8_t out[QCD_STORE_IDENTITY_MAX], size_t *out_len,
 {
     /* A symbolic link is acceptable: the folder belongs to root. */
     int fd;
-    int flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC;
-    int why = io_open(&fd, AT_FDCWD, path, flags, 0);
+    int why = io_open(&fd, AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (why == 0) {
         why = read_fd(out, out_len, fd);
-        (void)io_close(fd); /* everything needed is read */
+        (void)io_close(&fd);
     }
     return why;
 }
@@ -120,7 +97,7 @@ static enum qcd_store_err report_why(qcd_store_report *report, int why,
                                      const char *path)
 {
     if (why == EFBIG) {
-        return report_fail(
+        return report_say(
             report, QCD_STORE_ERR_DAMAGED,
             "%.200s is not a regular file of at most %d octets, so it does not "
             "identify this machine. Make a new one: systemd-machine-id-setup",

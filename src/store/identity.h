@@ -25,9 +25,4 @@ bool identity_is_same(const identity_print *then, const identity_print *now);
  * now. */
 void identity_keep(identity_print *now, const identity_print *then);
 
-/* identity_digest makes the digest of machine-id.  It is all zero if there is
- * none. */
-void identity_digest(uint8_t out[QCD_STORE_MACHINE_LEN],
-                     const qcd_store_identity *identity);
-
 #endif

@@ -1,97 +1,49 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* io.c: complete reads, writes and random draws, whatever signals arrive. */
+/* io.c: complete reads and writes, whatever signals arrive. */
 #include "io.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <unistd.h>
 
-#include "sys.h"
-
-int io_open(int *out_fd, int folder_fd, const char *name, int flags,
-            mode_t mode)
+int io_open(int *out_fd, int folder_fd, const char *name, int flags)
 {
-    do {
-        *out_fd = sys_open(folder_fd, name, flags, mode);
-    } while (*out_fd < 0 && errno == EINTR);
+    *out_fd = (int)TEMP_FAILURE_RETRY(openat(folder_fd, name, flags, 0600));
     return *out_fd < 0 ? errno : 0;
 }
 
-int io_close(int fd)
+int io_close(int *fd)
 {
-    if (sys_close(fd) == 0) {
-        return 0;
-    }
-    /* Linux has closed the descriptor even in this case: a second try could
-     * close that of another thread. */
-    return errno == EINTR ? 0 : errno;
+    /* Linux has closed it even after an error: a second try could close that of
+     * another thread. */
+    bool is_closed = *fd < 0 || close(*fd) == 0 || errno == EINTR;
+    *fd = -1;
+    return is_closed ? 0 : errno;
 }
 
-int io_read(int fd, uint8_t *out, size_t *out_len, size_t out_cap)
+int io_read(int fd, uint8_t *out, size_t *out_len, size_t out_cap, size_t at)
 {
-    *out_len = 0;
-    while (*out_len < out_cap) {
-        ssize_t n = sys_read(fd, out + *out_len, out_cap - *out_len);
-        if (n == 0) {
-            break;
-        }
-        if (n > 0) {
-            *out_len += (size_t)n;
-        } else if (errno != EINTR) {
+    ssize_t n = 1;
+    for (*out_len = 0; n > 0 && *out_len < out_cap; *out_len += (size_t)n) {
+        n = TEMP_FAILURE_RETRY(pread(fd, out + *out_len, out_cap - *out_len,
+                                     (off_t)(at + *out_len)));
+        if (n < 0) {
             return errno;
         }
     }
     return 0;
 }
 
-int io_write(int fd, const void *in, size_t in_len)
+int io_write(int fd, const void *in, size_t in_len, size_t at)
 {
-    const uint8_t *rest = in;
-    while (in_len > 0) {
-        ssize_t n = sys_write(fd, rest, in_len);
-        if (n == 0) {
-            return ENOSPC; /* never seen, but it must not loop for ever */
-        }
-        if (n > 0) {
-            rest += n;
-            in_len -= (size_t)n;
-        } else if (errno != EINTR) {
-            return errno;
-        }
-    }
-    return 0;
-}
-
-int io_pread(int fd, uint8_t *out, size_t *out_len, size_t out_cap, size_t at)
-{
-    *out_len = 0;
-    while (*out_len < out_cap) {
-        ssize_t n =
-            sys_pread(fd, out + *out_len, out_cap - *out_len, at + *out_len);
-        if (n == 0) {
-            break;
-        }
-        if (n > 0) {
-            *out_len += (size_t)n;
-        } else if (errno != EINTR) {
-            return errno;
-        }
-    }
-    return 0;
-}
-
-int io_pwrite(int fd, const void *in, size_t in_len, size_t at)
-{
-    const uint8_t *rest = in;
-    while (in_len > 0) {
-        ssize_t n = sys_pwrite(fd, rest, in_len, at);
-        if (n == 0) {
-            return ENOSPC; /* as in io_write */
-        }
-        if (n > 0) {
-            rest += n;
-            at += (size_t)n;
-            in_len -= (size_t)n;
-        } else if (errno != EINTR) {
-            return errno;
+    const uint8_t *octets = in;
+    ssize_t n;
+    for (size_t done = 0; done < in_len; done += (size_t)n) {
+        n = TEMP_FAILURE_RETRY(
+            pwrite(fd, octets + done, in_len - done, (off_t)(at + done)));
+        if (n <= 0) { /* 0 is never seen, but it must not loop for ever */
+            return n < 0 ? errno : ENOSPC;
         }
     }
     return 0;
@@ -99,36 +51,5 @@ int io_pwrite(int fd, const void *in, size_t in_len, size_t at)
 
 int io_sync(int fd)
 {
-    int result;
-    do {
-        result = sys_fsync(fd);
-    } while (result != 0 && errno == EINTR);
-    return result != 0 ? errno : 0;
-}
-
-int io_sync_data(int fd)
-{
-    int result;
-    do {
-        result = sys_fdatasync(fd);
-    } while (result != 0 && errno == EINTR);
-    return result != 0 ? errno : 0;
-}
-
-int io_random(void *out, size_t out_len)
-{
-    uint8_t *rest = out;
-    while (out_len > 0) {
-        ssize_t n = sys_random(rest, out_len);
-        if (n == 0) {
-            return EIO;
-        }
-        if (n > 0) {
-            rest += n;
-            out_len -= (size_t)n;
-        } else if (errno != EINTR) {
-            return errno;
-        }
-    }
-    return 0;
+    return TEMP_FAILURE_RETRY(fsync(fd)) != 0 ? errno : 0;
 }

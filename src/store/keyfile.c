@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* keyfile.c: one small file with secrets, read with suspicion, and replaced so
- * that a crash at any point leaves either the old file or the new one. */
+/* keyfile.c: one small file with secrets, read and written as a whole. */
 #include "keyfile.h"
 
 #include <assert.h>
@@ -8,23 +7,23 @@
 #include <fcntl.h>
 #include <nettle/sha2.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include "../rd.h"
 #include "../wr.h"
 #include "io.h"
 #include "report.h"
-#include "sys.h"
 
 /* ---- The frame --------------------------------------------------------- */
 
-static void make_checksum(uint8_t out[SHA256_DIGEST_SIZE], const uint8_t *in,
-                          size_t in_len)
+void keyfile_digest(uint8_t *out, size_t out_len, const char *label,
+                    const uint8_t *in, size_t in_len)
 {
     struct sha256_ctx sha;
     sha256_init(&sha);
+    sha256_update(&sha, strlen(label), (const uint8_t *)label);
     sha256_update(&sha, in_len, in);
-    sha256_digest(&sha, SHA256_DIGEST_SIZE, out);
+    sha256_digest(&sha, out_len, out);
     qcd_wipe(&sha, sizeof(sha)); /* it has seen the secrets */
 }
 
@@ -38,7 +37,7 @@ size_t keyfile_encode(uint8_t out[KEYFILE_MAX], const keyfile_kind *kind,
     wr_be16(&w, body->version);
     wr_be32(&w, (uint32_t)body->len);
     wr_bytes(&w, body->octets, body->len);
-    make_checksum(checksum, out, w.len);
+    keyfile_digest(checksum, sizeof(checksum), "", out, w.len);
     wr_bytes(&w, checksum, sizeof(checksum));
     assert(!w.bad);
     return w.len;
@@ -59,7 +58,7 @@ enum qcd_store_err keyfile_decode(keyfile_body *out, const keyfile_kind *kind,
         return QCD_STORE_ERR_DAMAGED;
     }
     uint8_t want[SHA256_DIGEST_SIZE];
-    make_checksum(want, in, in_len - SHA256_DIGEST_SIZE);
+    keyfile_digest(want, sizeof(want), "", in, in_len - SHA256_DIGEST_SIZE);
     if (memcmp(magic, kind->magic, KEYFILE_MAGIC_LEN) != 0 ||
         memcmp(checksum, want, sizeof(want)) != 0 || version == 0) {
         return QCD_STORE_ERR_DAMAGED;
@@ -74,62 +73,68 @@ enum qcd_store_err keyfile_decode(keyfile_body *out, const keyfile_kind *kind,
     return QCD_STORE_OK;
 }
 
+/* ---- The birth --------------------------------------------------------- */
+
+#define HAS_TIME_AT 8 /* after the inode */
+
+/* read_birth reads the birth of an open file.  It returns 0 or an errno
+ * value. */
+static int read_birth(uint8_t out[KEYFILE_BIRTH_LEN], int fd)
+{
+    struct statx now = {0};
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &now) != 0) {
+        /* Old container runtimes refuse calls that they don't know. */
+        struct stat st;
+        if ((errno != ENOSYS && errno != EPERM) || fstat(fd, &st) != 0) {
+            return errno;
+        }
+        now = (struct statx){.stx_ino = st.st_ino};
+    }
+    bool has_time = (now.stx_mask & STATX_BTIME) != 0;
+    wr w;
+    wr_init(&w, out, KEYFILE_BIRTH_LEN);
+    wr_be64(&w, now.stx_ino);
+    wr_u8(&w, has_time ? 1 : 0);
+    wr_be64(&w, has_time ? (uint64_t)now.stx_btime.tv_sec : 0);
+    wr_be32(&w, has_time ? now.stx_btime.tv_nsec : 0);
+    assert(!w.bad && w.len == KEYFILE_BIRTH_LEN);
+    return 0;
+}
+
+/* find_origin compares the birth in the body with that of the open file.  If no
+ * time was known then, it compares only the inode. */
+static enum qcd_store_err find_origin(keyfile_body *body, int fd,
+                                      qcd_store_report *report,
+                                      const folder *dir,
+                                      const keyfile_kind *kind)
+{
+    uint8_t now[KEYFILE_BIRTH_LEN];
+    const uint8_t *then = body->octets;
+    if (kind->birth_version == 0 || body->version < kind->birth_version) {
+        return QCD_STORE_OK;
+    }
+    if (body->len < KEYFILE_BIRTH_LEN || then[HAS_TIME_AT] > 1) {
+        return keyfile_damaged(report, dir, kind);
+    }
+    int why = read_birth(now, fd);
+    if (why != 0) {
+        return file_cannot(report, why, "look at", dir, &kind->file);
+    }
+    size_t len = then[HAS_TIME_AT] == 0 ? HAS_TIME_AT : KEYFILE_BIRTH_LEN;
+    body->origin = memcmp(now, then, len) == 0 ? KEYFILE_OWN : KEYFILE_COPY;
+    return QCD_STORE_OK;
+}
+
 /* ---- Reading ----------------------------------------------------------- */
 
 enum qcd_store_err keyfile_damaged(qcd_store_report *report, const folder *dir,
                                    const keyfile_kind *kind)
 {
-    return report_fail(report, QCD_STORE_ERR_DAMAGED,
-                       "%s/%s is damaged: its size or its checksum is wrong, "
-                       "or it is another file. It was neither used nor "
-                       "changed. To go on, %s",
-                       dir->shown, kind->name, kind->remedy);
-}
-
-static enum qcd_store_err not_regular(qcd_store_report *report,
-                                      const folder *dir,
-                                      const keyfile_kind *kind)
-{
-    return report_fail(report, QCD_STORE_ERR_UNSAFE,
-                       "%s/%s is not a regular file. Move it away, and put the "
-                       "file itself in its place if it is elsewhere",
-                       dir->shown, kind->name);
-}
-
-/* check_file checks the open file: names can change.  RFC 6290 section 9.1: a
- * file that others may have read or written is not used. */
-static enum qcd_store_err check_file(int fd, qcd_store_report *report,
-                                     const folder *dir,
-                                     const keyfile_kind *kind)
-{
-    struct stat st;
-    if (sys_fstat(fd, &st) != 0) {
-        return report_system(report, errno, "look at %s/%s", dir->shown,
-                             kind->name);
-    }
-    if (!S_ISREG(st.st_mode)) {
-        return not_regular(report, dir, kind);
-    }
-    if (st.st_uid != dir->user.uid) {
-        return report_fail(
-            report, QCD_STORE_ERR_UNSAFE,
-            "%s/%s belongs to user %u, and this process is user %u: somebody "
-            "may have %s. If nobody could, chown it; otherwise %s",
-            dir->shown, kind->name, (unsigned int)st.st_uid,
-            (unsigned int)dir->user.uid, kind->exposure, kind->remedy);
-    }
-    if ((st.st_mode & 0077) != 0) {
-        return report_fail(
-            report, QCD_STORE_ERR_UNSAFE,
-            "%s/%s is open to others (mode %04o): somebody may have %s. If "
-            "nobody could, chmod 600 it; otherwise %s",
-            dir->shown, kind->name, (unsigned int)st.st_mode & 07777,
-            kind->exposure, kind->remedy);
-    }
-    if (st.st_size < KEYFILE_FRAME_LEN || st.st_size > KEYFILE_MAX) {
-        return keyfile_damaged(report, dir, kind);
-    }
-    return QCD_STORE_OK;
+    return report_say(report, QCD_STORE_ERR_DAMAGED,
+                      "%s/%s is damaged: its size or its checksum is wrong, or "
+                      "it is another file. It was neither used nor changed. To "
+                      "go on, %s",
+                      dir->shown, kind->file.name, kind->file.remedy);
 }
 
 static enum qcd_store_err read_frame(keyfile_body *out, int fd,
@@ -137,82 +142,44 @@ static enum qcd_store_err read_frame(keyfile_body *out, int fd,
                                      const folder *dir,
                                      const keyfile_kind *kind)
 {
-    uint8_t frame[KEYFILE_MAX];
+    uint8_t frame[KEYFILE_MAX + 1]; /* a longer file is damaged */
     size_t len;
-    int why = io_read(fd, frame, &len, sizeof(frame));
-    enum qcd_store_err err;
-    if (why != 0) {
-        err = report_system(report, why, "read %s/%s", dir->shown, kind->name);
-        goto out;
-    }
-    err = keyfile_decode(out, kind, frame, len);
+    int why = io_read(fd, frame, &len, sizeof(frame), 0);
+    enum qcd_store_err err =
+        why == 0 ? keyfile_decode(out, kind, frame, len)
+                 : file_cannot(report, why, "read", dir, &kind->file);
     if (err == QCD_STORE_ERR_DAMAGED) {
         (void)keyfile_damaged(report, dir, kind);
     } else if (err == QCD_STORE_ERR_VERSION) {
-        (void)report_fail(report, err,
-                          "%s/%s was written by a newer version of this "
-                          "program. Install that version again, or %s",
-                          dir->shown, kind->name, kind->remedy);
+        (void)report_say(report, err,
+                         "%s/%s was written by a newer version of this "
+                         "program. Install that version again, or %s",
+                         dir->shown, kind->file.name, kind->file.remedy);
     }
-out:
     qcd_wipe(frame, sizeof(frame));
     return err;
-}
-
-/* find_origin compares the birth in the body with that of the open file. */
-static enum qcd_store_err find_origin(keyfile_body *body, int fd,
-                                      qcd_store_report *report,
-                                      const folder *dir,
-                                      const keyfile_kind *kind)
-{
-    struct sys_birth then;
-    struct sys_birth now;
-    if (kind->birth_version == 0 || body->version < kind->birth_version) {
-        return QCD_STORE_OK;
-    }
-    if (body->len < BIRTH_LEN || !birth_decode(&then, body->octets)) {
-        return keyfile_damaged(report, dir, kind);
-    }
-    int why = birth_of(&now, fd);
-    if (why != 0) {
-        return report_system(report, why, "look at %s/%s", dir->shown,
-                             kind->name);
-    }
-    body->origin = birth_is_same(&then, &now) ? KEYFILE_OWN : KEYFILE_COPY;
-    return QCD_STORE_OK;
 }
 
 enum qcd_store_err keyfile_read(keyfile_body *out, qcd_store_report *report,
                                 const folder *dir, const keyfile_kind *kind)
 {
     memset(out, 0, sizeof(*out));
-    /* O_NONBLOCK: a FIFO of that name must not block the daemon.  O_RDWR: see
-     * birth_of. */
-    int flags = O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
-    flags |= kind->birth_version != 0 ? O_RDWR : O_RDONLY;
+    /* Overlayfs copies a file of an image only when it is opened for writing.
+     * So a file from an image then has its own birth in each container. */
+    int flags = kind->birth_version != 0 ? O_RDWR : O_RDONLY;
     int fd;
-    int why = io_open(&fd, dir->fd, kind->name, flags, 0);
-    if (why == ENOENT) {
-        return QCD_STORE_OK;
+    enum qcd_store_err err = file_open(&fd, report, dir, &kind->file, flags);
+    if (err != QCD_STORE_OK || fd < 0) {
+        return err;
     }
-    /* A symbolic link, a socket, a folder. */
-    if (why == ELOOP || why == ENXIO || why == EISDIR) {
-        return not_regular(report, dir, kind);
-    }
-    if (why != 0) {
-        return report_system(report, why, "open %s/%s", dir->shown, kind->name);
-    }
-    enum qcd_store_err err = check_file(fd, report, dir, kind);
-    if (err == QCD_STORE_OK) {
-        err = read_frame(out, fd, report, dir, kind);
-    }
+    err = read_frame(out, fd, report, dir, kind);
     if (err == QCD_STORE_OK) {
         err = find_origin(out, fd, report, dir, kind);
     }
     if (err != QCD_STORE_OK) {
         qcd_wipe(out, sizeof(*out));
     }
-    (void)io_close(fd); /* everything needed is read */
+    (void)io_close(&fd);
     return err;
 }
 
@@ -226,100 +193,25 @@ static int write_frame(int fd, const keyfile_kind *kind,
     uint8_t frame[KEYFILE_MAX];
     int why = 0;
     if (kind->birth_version != 0) {
-        struct sys_birth birth;
-        assert(born.len >= BIRTH_LEN);
-        why = birth_of(&birth, fd);
-        birth_encode(born.octets, &birth);
+        assert(born.len >= KEYFILE_BIRTH_LEN);
+        why = read_birth(born.octets, fd);
     }
     if (why == 0) {
         size_t len = keyfile_encode(frame, kind, &born);
-        why = io_write(fd, frame, len);
+        why = io_write(fd, frame, len, 0);
     }
     qcd_wipe(frame, sizeof(frame));
     qcd_wipe(&born, sizeof(born));
     return why;
 }
 
-/* write_tmp makes the temporary file, durable and with its final mode.  It
- * returns 0 or an errno value. */
-static int write_tmp(const folder *dir, const keyfile_kind *kind,
-                     const keyfile_body *body)
-{
-    int fd;
-    int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-    int why = io_open(&fd, dir->fd, kind->tmp_name, flags, 0600);
-    if (why != 0) {
-        return why;
-    }
-    if (sys_fchmod(fd, 0600) != 0) { /* the umask has removed bits */
-        why = errno;
-    }
-    if (why == 0) {
-        why = write_frame(fd, kind, body);
-    }
-    if (why == 0) {
-        why = io_sync(fd);
-    }
-    int why_close = io_close(fd);
-    return why != 0 ? why : why_close;
-}
-
-/* put_in_place replaces the file of `kind`:
- *
- *   killed before the rename                   leaves the old file, and a
- *                                              temporary one that keyfile_clean
- *                                              removes
- *   killed after it                            leaves the new file.  It is
- *                                              complete, since it was durable
- *                                              before it got its name
- *   power lost before the fsync of the folder  leaves either file */
-static int put_in_place(const folder *dir, const keyfile_kind *kind,
-                        const keyfile_body *body)
-{
-    int why = write_tmp(dir, kind, body);
-    if (why == 0 && sys_rename(dir->fd, kind->tmp_name, kind->name) != 0) {
-        why = errno;
-    }
-    if (why != 0) {
-        (void)sys_unlink(dir->fd, kind->tmp_name);
-        return why;
-    }
-    return io_sync(dir->fd);
-}
-
-enum qcd_store_err keyfile_clean(qcd_store_report *report, const folder *dir,
-                                 const keyfile_kind *kind)
-{
-    if (sys_unlink(dir->fd, kind->tmp_name) != 0 && errno != ENOENT) {
-        return report_system(report, errno, "remove %s/%s", dir->shown,
-                             kind->tmp_name);
-    }
-    return QCD_STORE_OK;
-}
-
 enum qcd_store_err keyfile_replace(qcd_store_report *report, const folder *dir,
                                    const keyfile_kind *kind,
                                    const keyfile_body *body)
 {
-    enum qcd_store_err err = keyfile_clean(report, dir, kind);
-    if (err != QCD_STORE_OK) {
-        return err;
-    }
-    int why = put_in_place(dir, kind, body);
-    if (why != 0) {
-        return report_system(report, why, "write %s/%s", dir->shown,
-                             kind->name);
-    }
-    return QCD_STORE_OK;
-}
-
-enum qcd_store_err keyfile_set_aside(qcd_store_report *report,
-                                     const folder *dir,
-                                     const keyfile_kind *kind, const char *to)
-{
-    if (sys_rename(dir->fd, kind->name, to) != 0 && errno != ENOENT) {
-        return report_system(report, errno, "rename %s/%s to %s", dir->shown,
-                             kind->name, to);
-    }
-    return QCD_STORE_OK;
+    int fd;
+    enum qcd_store_err err = file_begin(&fd, report, dir, &kind->file);
+    return err != QCD_STORE_OK ? err
+                               : file_finish(fd, write_frame(fd, kind, body),
+                                             report, dir, &kind->file);
 }

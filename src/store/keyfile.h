@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* keyfile.h: one small file with secrets, read with suspicion, and replaced so
- * that a crash at any point leaves either the old file or the new one.
+/* keyfile.h: one small file with secrets, read and written as a whole.
  *
  *   octets  field
  *   8       magic, different for each kind of file
@@ -11,29 +10,37 @@
  *           cannot write to the folder
  *
  * Numbers are big-endian.  This frame is the same in all versions, so that a
- * newer file can be told from a damaged one. */
+ * newer file can be told from a damaged one.
+ *
+ * A body may start with what a file can record of itself that no copy shares,
+ * its birth: its inode and the time at which the inode was made.  A rename
+ * keeps both, so a file is written with its own birth in it before it gets its
+ * name.  A copy, a restored backup and a file unpacked from an image have
+ * another birth.
+ *
+ *   octets  field
+ *   8       inode
+ *   1       1 if the file system knows the time, else 0
+ *   8       seconds since 1970
+ *   4       nanoseconds */
 #ifndef QCD_STORE_KEYFILE_H
 #define QCD_STORE_KEYFILE_H
 
-#include "birth.h"
-#include "folder.h"
+#include "file.h"
 
 #define KEYFILE_MAGIC_LEN 8
+#define KEYFILE_BIRTH_LEN (8 + 1 + 8 + 4)
 #define KEYFILE_BODY_MAX 4096
 #define KEYFILE_FRAME_LEN (KEYFILE_MAGIC_LEN + 2 + 4 + 32)
 #define KEYFILE_MAX (KEYFILE_FRAME_LEN + KEYFILE_BODY_MAX)
 
 /* keyfile_kind describes one file. */
 typedef struct keyfile_kind {
-    const char *name;       /* in the folder */
-    const char *tmp_name;   /* of the file that will replace it */
-    const char *old_name;   /* of a file that was set aside */
+    file_kind file;
     const char *magic;      /* KEYFILE_MAGIC_LEN characters */
     uint16_t version;       /* the newest that we understand; 1 is the first */
-    uint16_t birth_version; /* from this version on a body starts with BIRTH_LEN
-                             * octets for the birth of its file; 0: never */
-    const char *exposure; /* what others may have done if it was open to them */
-    const char *remedy;   /* what to do if it is damaged, and the effect */
+    uint16_t birth_version; /* from this version on a body starts with a birth;
+                             * 0: never */
 } keyfile_kind;
 
 /* keyfile_origin tells what the birth in a file says of it. */
@@ -68,40 +75,28 @@ QCD_NODISCARD enum qcd_store_err keyfile_decode(keyfile_body *out,
                                                 const uint8_t *in,
                                                 size_t in_len);
 
-/* keyfile_read reads the file of `kind` in `dir`.  It must be a regular file
- * that belongs to the folder's user and is closed to all others.  If it is
- * missing, the result is OK and `out` is all zero.  On error `out` is all zero
- * too. */
+/* keyfile_read reads the file of `kind` in `dir`.  If it is missing, the result
+ * is OK and `out` is all zero.  On error `out` is all zero too. */
 QCD_NODISCARD enum qcd_store_err keyfile_read(keyfile_body *out,
                                               qcd_store_report *report,
                                               const folder *dir,
                                               const keyfile_kind *kind);
 
 /* keyfile_replace writes `body` in place of the file of `kind`, or as the first
- * one.  If the kind has a birth, it is that of the new file.  On error the old
- * content is still there, with one exception.  The very last step makes the new
- * name durable.  If it fails, the new content is there, and a loss of power may
- * bring back the old one. */
+ * one.  If the kind has a birth, it is that of the new file.  For errors see
+ * file_finish. */
 QCD_NODISCARD enum qcd_store_err keyfile_replace(qcd_store_report *report,
                                                  const folder *dir,
                                                  const keyfile_kind *kind,
                                                  const keyfile_body *body);
 
-/* keyfile_clean removes what a process that was killed in keyfile_replace
- * left. */
-QCD_NODISCARD enum qcd_store_err keyfile_clean(qcd_store_report *report,
-                                               const folder *dir,
-                                               const keyfile_kind *kind);
-
-/* keyfile_set_aside renames the file of `kind` to `to`, and replaces a file of
- * that name.  A missing file is not an error. */
-QCD_NODISCARD enum qcd_store_err keyfile_set_aside(qcd_store_report *report,
-                                                   const folder *dir,
-                                                   const keyfile_kind *kind,
-                                                   const char *to);
-
 /* keyfile_damaged reports that the content of a file makes no sense. */
 enum qcd_store_err keyfile_damaged(qcd_store_report *report, const folder *dir,
                                    const keyfile_kind *kind);
+
+/* keyfile_digest makes the first `out_len` octets of SHA-256 over `label` and
+ * the octets at `in`. */
+void keyfile_digest(uint8_t *out, size_t out_len, const char *label,
+                    const uint8_t *in, size_t in_len);
 
 #endif

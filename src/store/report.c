@@ -38,24 +38,8 @@ static const struct reason {
     {ENOLCK, "no lock is available. Configure a folder on a local disk"},
 };
 
-void report_note(qcd_store_report *report, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    (void)vsnprintf(report->text, sizeof(report->text), format, args);
-    va_end(args);
-}
-
-void report_add(qcd_store_report *report, const char *sentence)
-{
-    size_t len = strlen(report->text);
-
-    (void)snprintf(report->text + len, sizeof(report->text) - len, "%s%s",
-                   len > 0 ? ". Besides, " : "", sentence);
-}
-
-enum qcd_store_err report_fail(qcd_store_report *report, enum qcd_store_err err,
-                               const char *format, ...)
+enum qcd_store_err report_say(qcd_store_report *report, enum qcd_store_err err,
+                              const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -75,12 +59,12 @@ enum qcd_store_err report_system(qcd_store_report *report, int why,
 
     for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
         if (reasons[i].why == why) {
-            return report_fail(report, QCD_STORE_ERR_SYSTEM,
-                               "cannot %.300s: %s", what.text, reasons[i].text);
+            return report_say(report, QCD_STORE_ERR_SYSTEM, "cannot %.300s: %s",
+                              what.text, reasons[i].text);
         }
     }
-    return report_fail(report, QCD_STORE_ERR_SYSTEM,
-                       "cannot %.300s: system error %d. Look at the kernel's "
-                       "log",
-                       what.text, why);
+    return report_say(report, QCD_STORE_ERR_SYSTEM,
+                      "cannot %.300s: system error %d. Look at the kernel's "
+                      "log",
+                      what.text, why);
 }

@@ -6,17 +6,11 @@
 
 #include <qcd/store.h>
 
-/* report_note says what was done on the way to success. */
-__attribute__((format(printf, 2, 3))) void report_note(qcd_store_report *report,
-                                                       const char *format, ...);
-
-/* report_add appends a sentence to what is there. */
-void report_add(qcd_store_report *report, const char *sentence);
-
-/* report_fail writes a sentence and returns `err`. */
+/* report_say writes a sentence and returns `err`: what went wrong, or with
+ * QCD_STORE_OK what was done on the way to success. */
 __attribute__((format(printf, 3, 4))) enum qcd_store_err
-report_fail(qcd_store_report *report, enum qcd_store_err err,
-            const char *format, ...);
+report_say(qcd_store_report *report, enum qcd_store_err err, const char *format,
+           ...);
 
 /* report_system says that we cannot do what `format` says ("write /a/b"), why
  * (the errno value `why`) and what to do.  It returns QCD_STORE_ERR_SYSTEM. */

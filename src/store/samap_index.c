@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sys.h"
-
 #define PLACES_MIN 64
 
 /* ---- SPIs -------------------------------------------------------------- */
@@ -60,7 +58,7 @@ static bool grow(samap_index *index)
 {
     samap_index old = *index;
     size_t num = old.num_places == 0 ? PLACES_MIN : old.num_places * 2;
-    samap_place *places = sys_alloc(num * sizeof(*places));
+    samap_place *places = calloc(num, sizeof(*places));
     if (places == NULL) {
         return false;
     }
@@ -115,7 +113,7 @@ void samap_index_remove(samap_index *index, const qcd_child_spi *spi)
 static bool make_room(samap_index *index)
 {
     size_t room = index->free_room == 0 ? PLACES_MIN : index->free_room * 2;
-    uint32_t *slots = sys_alloc(room * sizeof(*slots));
+    uint32_t *slots = calloc(room, sizeof(*slots));
     if (slots == NULL) {
         return false;
     }

@@ -71,14 +71,6 @@ void samap_row_encode(uint8_t out[SAMAP_SLOT_LEN], const qcd_samap_row *row)
     finish(&w, out);
 }
 
-static void get_bytes(uint8_t *out, rd *r, size_t n)
-{
-    const uint8_t *p = rd_bytes(r, n);
-    if (p != NULL) {
-        memcpy(out, p, n);
-    }
-}
-
 static void get_address(qcd_address *out, rd *r)
 {
     uint8_t len = rd_u8(r);
@@ -94,7 +86,7 @@ static void get_address(qcd_address *out, rd *r)
 
 static void get_fields(qcd_samap_row *out, rd *r)
 {
-    get_bytes(out->child_spi.octets, r, QCD_CHILD_SPI_LEN);
+    rd_copy(r, out->child_spi.octets, QCD_CHILD_SPI_LEN);
     out->child_spi.protocol = rd_u8(r);
     uint8_t encap = rd_u8(r);
     out->encap = encap == 1;
@@ -102,13 +94,13 @@ static void get_fields(qcd_samap_row *out, rd *r)
     out->run = rd_be16(r);
     uint8_t role = rd_u8(r);
     out->sa.role = role == QCD_INITIATOR ? QCD_INITIATOR : QCD_RESPONDER;
-    get_bytes(out->sa.spis.initiator.octets, r, QCD_SPI_LEN);
-    get_bytes(out->sa.spis.responder.octets, r, QCD_SPI_LEN);
+    rd_copy(r, out->sa.spis.initiator.octets, QCD_SPI_LEN);
+    rd_copy(r, out->sa.spis.responder.octets, QCD_SPI_LEN);
     get_address(&out->local, r);
     get_address(&out->peer, r);
     out->local_port = rd_be16(r);
     out->peer_port = rd_be16(r);
-    get_bytes(out->peer_id, r, QCD_SAMAP_PEER_LEN);
+    rd_copy(r, out->peer_id, QCD_SAMAP_PEER_LEN);
     out->expires = rd_be64(r);
     if (encap > 1 || role != (uint8_t)out->sa.role) {
         r->bad = true;

@@ -1,36 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* secrets.c: the secrets file and the run file. */
+/* secrets.c: the secrets file and the run file: their octets, and what they say
+ * of each other and of the machine. */
 #include "secrets.h"
 
 #include <assert.h>
-#include <nettle/sha2.h>
 #include <string.h>
 
 #include "../rd.h"
 #include "../wr.h"
+#include "report.h"
+
+static const char remedy[] = "move it away, and new secrets are made; peers of "
+                             "earlier SAs then get no reply";
 
 const keyfile_kind secrets_kind = {
-    .name = "secrets",
-    .tmp_name = "secrets.tmp",
-    .old_name = "secrets.old",
+    .file = {.name = "secrets",
+             .tmp_name = "secrets.tmp",
+             .old_name = "secrets.old",
+             .exposure = "read or changed the secrets",
+             .remedy = remedy},
     .magic = "QCDsecr\n",
     .version = SECRETS_VERSION,
-    .exposure = "read or changed the secrets",
-    .remedy = "move it away, and new secrets are made; peers of earlier SAs "
-              "then get no reply",
 };
 
 const keyfile_kind run_kind = {
-    .name = "run",
-    .tmp_name = "run.tmp",
-    .old_name = "run.old",
+    .file = {.name = "run",
+             .tmp_name = "run.tmp",
+             .old_name = "run.old",
+             .exposure = "changed the number",
+             .remedy = remedy},
     .magic = "QCDrun\r\n",
     .version = RUN_VERSION,
     .birth_version = 3,
-    .exposure = "changed the number",
-    .remedy = "move it away, and new secrets are made; peers of earlier SAs "
-              "then get no reply",
 };
+
+/* ---- Octets ------------------------------------------------------------ */
 
 /* Nobody may learn the key from the run file: its digest serves no other
  * purpose than this one. */
@@ -41,16 +45,6 @@ static void finish_body(keyfile_body *out, const wr *w, uint16_t version)
     assert(!w->bad);
     out->version = version;
     out->len = w->len;
-}
-
-/* copy_octets copies the next `len` octets of a reader; a bad reader has
- * none. */
-static void copy_octets(uint8_t *out, rd *r, size_t len)
-{
-    const uint8_t *octets = rd_bytes(r, len);
-    if (octets != NULL) {
-        memcpy(out, octets, len);
-    }
 }
 
 void secrets_encode(keyfile_body *out, const qcd_secrets *secrets)
@@ -76,10 +70,10 @@ enum qcd_store_err secrets_decode(qcd_secrets *out, const keyfile_body *body)
     memset(out, 0, sizeof(*out));
     rd r;
     rd_init(&r, body->octets, body->len);
-    copy_octets(out->seal_key, &r, QCD_SEAL_KEY_LEN);
+    rd_copy(&r, out->seal_key, QCD_SEAL_KEY_LEN);
     if (body->version > 1) {
-        copy_octets(out->machine, &r, sizeof(out->machine));
-        copy_octets(out->taken, &r, sizeof(out->taken));
+        rd_copy(&r, out->machine, sizeof(out->machine));
+        rd_copy(&r, out->taken, sizeof(out->taken));
     }
     size_t num = rd_u8(&r);
     if (num > QCD_GENERATIONS_MAX) {
@@ -87,7 +81,7 @@ enum qcd_store_err secrets_decode(qcd_secrets *out, const keyfile_body *body)
     }
     for (size_t i = 0; i < num; i++) {
         out->made_at[i] = rd_be64(&r);
-        copy_octets(out->generations[i].octets, &r, QCD_SECRET_LEN);
+        rd_copy(&r, out->generations[i].octets, QCD_SECRET_LEN);
     }
     if (r.bad || r.len != 0 || num == 0) {
         qcd_wipe(out, sizeof(*out));
@@ -99,13 +93,8 @@ enum qcd_store_err secrets_decode(qcd_secrets *out, const keyfile_body *body)
 
 void secrets_digest(uint8_t out[KEY_DIGEST_LEN], const qcd_secrets *secrets)
 {
-    struct sha256_ctx sha;
-    sha256_init(&sha);
-    sha256_update(&sha, sizeof(digest_label) - 1,
-                  (const uint8_t *)digest_label);
-    sha256_update(&sha, QCD_SEAL_KEY_LEN, secrets->seal_key);
-    sha256_digest(&sha, KEY_DIGEST_LEN, out);
-    qcd_wipe(&sha, sizeof(sha));
+    keyfile_digest(out, KEY_DIGEST_LEN, digest_label, secrets->seal_key,
+                   QCD_SEAL_KEY_LEN);
 }
 
 void nodes_set(uint8_t nodes[QCD_STORE_NODES / 8], uint16_t node)
@@ -117,11 +106,11 @@ void nodes_set(uint8_t nodes[QCD_STORE_NODES / 8], uint16_t node)
 
 void run_encode(keyfile_body *out, const run_record *record)
 {
-    static const uint8_t unborn[BIRTH_LEN] = {0};
+    static const uint8_t unborn[KEYFILE_BIRTH_LEN] = {0};
     memset(out, 0, sizeof(*out));
     wr w;
     wr_init(&w, out->octets, sizeof(out->octets));
-    wr_bytes(&w, unborn, BIRTH_LEN);
+    wr_bytes(&w, unborn, KEYFILE_BIRTH_LEN);
     wr_u8(&w, record->machine.is_hidden ? 1 : 0);
     wr_bytes(&w, record->machine.machine, QCD_STORE_MACHINE_LEN);
     wr_bytes(&w, record->machine.product, QCD_STORE_MACHINE_LEN);
@@ -136,11 +125,11 @@ void run_encode(keyfile_body *out, const run_record *record)
  * false if that is invalid. */
 static bool decode_machine(run_record *out, rd *r)
 {
-    (void)rd_bytes(r, BIRTH_LEN);
+    (void)rd_bytes(r, KEYFILE_BIRTH_LEN);
     uint8_t is_hidden = rd_u8(r);
     out->machine.is_hidden = is_hidden != 0;
-    copy_octets(out->machine.machine, r, QCD_STORE_MACHINE_LEN);
-    copy_octets(out->machine.product, r, QCD_STORE_MACHINE_LEN);
+    rd_copy(r, out->machine.machine, QCD_STORE_MACHINE_LEN);
+    rd_copy(r, out->machine.product, QCD_STORE_MACHINE_LEN);
     return is_hidden <= 1;
 }
 
@@ -151,12 +140,12 @@ enum qcd_store_err run_decode(run_record *out, const keyfile_body *body)
     rd_init(&r, body->octets, body->len);
     out->origin = body->origin;
     bool is_good = body->version < 3 || decode_machine(out, &r);
-    copy_octets(out->key_digest, &r, KEY_DIGEST_LEN);
+    rd_copy(&r, out->key_digest, KEY_DIGEST_LEN);
     out->run = rd_be16(&r);
     /* Version 1 did not say; 0 is what most have configured. */
     out->node = body->version > 1 ? rd_be16(&r) : 0;
     if (body->version > 2) {
-        copy_octets(out->nodes, &r, sizeof(out->nodes));
+        rd_copy(&r, out->nodes, sizeof(out->nodes));
     }
     nodes_set(out->nodes, out->node);
     bool is_node = out->node < QCD_STORE_NODES || out->node == RUN_NODE_NONE;
@@ -165,4 +154,107 @@ enum qcd_store_err run_decode(run_record *out, const keyfile_body *body)
         return QCD_STORE_ERR_DAMAGED;
     }
     return QCD_STORE_OK;
+}
+
+/* ---- Files ------------------------------------------------------------- */
+
+enum qcd_store_err secrets_take(folder *dir, qcd_store_report *report)
+{
+    enum qcd_store_err err = folder_use(dir, report);
+    if (err == QCD_STORE_OK) {
+        err = file_lock(dir, report);
+    }
+    if (err == QCD_STORE_OK) {
+        err = file_clean(report, dir, &secrets_kind.file);
+    }
+    return err == QCD_STORE_OK ? file_clean(report, dir, &run_kind.file) : err;
+}
+
+enum qcd_store_err secrets_read(qcd_secrets *out, qcd_store_report *report,
+                                const folder *dir)
+{
+    memset(out, 0, sizeof(*out));
+    keyfile_body body;
+    enum qcd_store_err err = keyfile_read(&body, report, dir, &secrets_kind);
+    if (err == QCD_STORE_OK && body.len != 0) {
+        err = secrets_decode(out, &body);
+        if (err != QCD_STORE_OK) {
+            (void)keyfile_damaged(report, dir, &secrets_kind);
+        }
+    }
+    qcd_wipe(&body, sizeof(body));
+    return err;
+}
+
+enum qcd_store_err secrets_write(qcd_store_report *report, const folder *dir,
+                                 const qcd_secrets *secrets)
+{
+    keyfile_body body;
+    secrets_encode(&body, secrets);
+    enum qcd_store_err err = keyfile_replace(report, dir, &secrets_kind, &body);
+    qcd_wipe(&body, sizeof(body));
+    return err;
+}
+
+/* why_doubt tells why an undamaged run file cannot be trusted, or returns NULL.
+ * A file without a birth is accepted if its secrets were bound to this machine:
+ * it is then as safe as it was. */
+static const char *why_doubt(const run_record *last, const qcd_secrets *secrets,
+                             const identity_print *machine)
+{
+    static const uint8_t none[QCD_STORE_MACHINE_LEN];
+    bool is_same;
+    if (last->origin == KEYFILE_COPY) {
+        return "is a copy of the file that was written";
+    }
+    if (last->origin == KEYFILE_OWN) {
+        is_same = identity_is_same(&last->machine, machine);
+    } else if (memcmp(secrets->machine, none, sizeof(none)) == 0) {
+        return "was written by an earlier version, which did not bind it to a "
+               "machine";
+    } else {
+        is_same = memcmp(secrets->machine, machine->machine,
+                         sizeof(secrets->machine)) == 0;
+    }
+    return is_same ? NULL : "was written on another machine";
+}
+
+/* is_of tells whether `last` is a run of the key of `secrets`. */
+static bool is_of(const run_record *last, const qcd_secrets *secrets)
+{
+    uint8_t digest[KEY_DIGEST_LEN];
+    secrets_digest(digest, secrets);
+    return memcmp(digest, last->key_digest, sizeof(digest)) == 0;
+}
+
+enum qcd_store_err run_read(run_record *out, qcd_store_report *report,
+                            const folder *dir, const qcd_secrets *secrets,
+                            const identity_print *machine)
+{
+    memset(out, 0, sizeof(*out));
+    out->doubt = "is missing";
+    keyfile_body body;
+    enum qcd_store_err err = keyfile_read(&body, report, dir, &run_kind);
+    if (err == QCD_STORE_OK && body.len != 0) {
+        err = run_decode(out, &body);
+        out->doubt = why_doubt(out, secrets, machine);
+    }
+    if (err == QCD_STORE_ERR_DAMAGED) {
+        report->text[0] = '\0';
+        out->doubt = "is damaged";
+        return QCD_STORE_OK;
+    }
+    if (out->run != 0 && !is_of(out, secrets)) {
+        *out = (run_record){.doubt = "belongs to other secrets"};
+    }
+    return err;
+}
+
+enum qcd_store_err run_write(qcd_store_report *report, const folder *dir,
+                             const qcd_secrets *secrets, run_record *record)
+{
+    secrets_digest(record->key_digest, secrets);
+    keyfile_body body;
+    run_encode(&body, record);
+    return keyfile_replace(report, dir, &run_kind, &body);
 }

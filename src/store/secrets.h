@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* secrets.h: the secrets file and the run file, their octets without the frame
- * (keyfile.h).
+/* secrets.h: the secrets file and the run file: their octets without the frame
+ * (keyfile.h), and what they say of each other and of the machine.
  *
  *   secrets  16 sealing key, 32 digest of the machine, 32 nodes taken, 1 number
  *            n of generations, n times: 8 seconds since 1970, 32 secret; newest
  *            first
- *   run      21 birth (birth.h), 65 machine (identity.h), 16 digest of the
+ *   run      21 birth (keyfile.h), 65 machine (identity.h), 16 digest of the
  *            sealing key, 2 number of the run, 2 of the node, 32 nodes that we
  *            were with this key
  *
@@ -41,6 +41,7 @@ typedef struct run_record {
     uint16_t node;                      /* 0 to 255, or RUN_NODE_NONE */
     uint8_t nodes[QCD_STORE_NODES / 8]; /* all nodes that we were, in the form
                                          * of `taken` */
+    const char *doubt;                  /* for run_read */
 } run_record;
 
 /* secrets_encode writes `secrets`, which must be valid, to `out`. */
@@ -68,5 +69,37 @@ void run_encode(keyfile_body *out, const run_record *record);
  *                          product, or octets are missing or left over */
 QCD_NODISCARD enum qcd_store_err run_decode(run_record *out,
                                             const keyfile_body *body);
+
+/* secrets_take starts to use the files in `dir` as its user, alone: it takes
+ * the lock, and removes what killed processes left.  Call folder_leave in any
+ * case. */
+QCD_NODISCARD enum qcd_store_err secrets_take(folder *dir,
+                                              qcd_store_report *report);
+
+/* secrets_read reads the secrets.  If they are missing, the result is OK and
+ * `out` is all zero.  On error `out` is all zero too. */
+QCD_NODISCARD enum qcd_store_err
+secrets_read(qcd_secrets *out, qcd_store_report *report, const folder *dir);
+
+/* secrets_write makes the secrets durable. */
+QCD_NODISCARD enum qcd_store_err secrets_write(qcd_store_report *report,
+                                               const folder *dir,
+                                               const qcd_secrets *secrets);
+
+/* run_read reads the last run that was started with the key of `secrets`.  If
+ * no such run is known, `out->run` is 0.  `out->doubt` is NULL if the run was
+ * started in this folder on this `machine`.  Otherwise it tells why this is not
+ * known, as a phrase that follows the name of the file.  That is not an error,
+ * nor is a damaged file. */
+QCD_NODISCARD enum qcd_store_err
+run_read(run_record *out, qcd_store_report *report, const folder *dir,
+         const qcd_secrets *secrets, const identity_print *machine);
+
+/* run_write makes `record` durable, as a run of the key of `secrets`, whose
+ * digest it puts into it. */
+QCD_NODISCARD enum qcd_store_err run_write(qcd_store_report *report,
+                                           const folder *dir,
+                                           const qcd_secrets *secrets,
+                                           run_record *record);
 
 #endif

@@ -25,45 +25,23 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/magic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
+#include <unistd.h>
 
-#include "files.h"
-#include "folder.h"
-#include "io.h"
-#include "lock.h"
 #include "report.h"
 #include "secrets.h"
-#include "sys.h"
-#include "user.h"
 
 struct qcd_store {
     folder dir;
-    int lock_fd;
     bool is_volatile;
     bool is_given; /* to a token maker */
     qcd_secrets secrets;
     run_record last; /* run that was started */
 };
-
-/* enter starts to use the files as their user.  Call leave afterwards, except
- * on error. */
-static enum qcd_store_err enter(const qcd_store *store,
-                                qcd_store_report *report)
-{
-    const qcd_store_user *user = &store->dir.user;
-    int why = user_enter(user);
-    if (why != 0) {
-        return report_system(report, why, "use %s as user %u", store->dir.shown,
-                             (unsigned int)user->uid);
-    }
-    return QCD_STORE_OK;
-}
-
-static void leave(const qcd_store *store)
-{
-    user_leave(&store->dir.user);
-}
 
 /* start_run makes it durable that `run` is started, and then starts it. */
 static enum qcd_store_err start_run(qcd_store *store, qcd_store_report *report,
@@ -73,7 +51,7 @@ static enum qcd_store_err start_run(qcd_store *store, qcd_store_report *report,
     next.run = run;
     nodes_set(next.nodes, next.node);
     enum qcd_store_err err =
-        files_write_run(report, &store->dir, &store->secrets, &next);
+        run_write(report, &store->dir, &store->secrets, &next);
     if (err == QCD_STORE_OK) {
         store->last = next;
     }
@@ -85,51 +63,12 @@ static enum qcd_store_err start_run(qcd_store *store, qcd_store_report *report,
 static enum qcd_store_err draw(void *out, size_t out_len,
                                qcd_store_report *report, const folder *dir)
 {
-    int why = io_random(out, out_len);
-    if (why != 0) {
-        return report_system(report, why,
+    if (getentropy(out, out_len) != 0) {
+        return report_system(report, errno,
                              "get random octets for %s/%s from the system",
-                             dir->shown, secrets_kind.name);
+                             dir->shown, secrets_kind.file.name);
     }
     return QCD_STORE_OK;
-}
-
-/* why_afresh returns why we start afresh, as a phrase that follows the name of
- * the run file.  It returns NULL if we don't. */
-static const char *why_afresh(enum run_state state, const run_record *last)
-{
-    switch (state) {
-    case RUN_MISSING:
-        return "is missing";
-    case RUN_DAMAGED:
-        return "is damaged";
-    case RUN_OF_OTHERS:
-        return "belongs to other secrets";
-    case RUN_COPIED:
-        return "is a copy of the file that was written";
-    case RUN_ELSEWHERE:
-        return "was written on another machine";
-    case RUN_FROM_NO_MACHINE:
-        return "was written by an earlier version, which did not bind it to a "
-               "machine";
-    case RUN_KNOWN:
-        break;
-    }
-    return last->run == UINT16_MAX ? "has reached the last number, 65535"
-                                   : NULL;
-}
-
-/* set_aside makes room for new secrets. */
-static enum qcd_store_err set_aside(const qcd_store *store,
-                                    qcd_store_report *report)
-{
-    enum qcd_store_err err = keyfile_set_aside(
-        report, &store->dir, &secrets_kind, secrets_kind.old_name);
-    if (err == QCD_STORE_OK) {
-        err = keyfile_set_aside(report, &store->dir, &run_kind,
-                                run_kind.old_name);
-    }
-    return err;
 }
 
 /* start_afresh makes a sealing key that never sealed an SPI, and the first
@@ -152,41 +91,43 @@ static enum qcd_store_err start_afresh(qcd_store *store,
         err = start_run(store, report, 1);
     }
     if (err == QCD_STORE_OK) {
-        err = files_write_secrets(report, &store->dir, secrets);
+        err = secrets_write(report, &store->dir, secrets);
     }
     return err;
 }
 
 /* start_first makes the first secrets. */
 static enum qcd_store_err start_first(qcd_store *store,
-                                      qcd_store_report *report, uint64_t now,
-                                      bool was_damaged)
+                                      qcd_store_report *report, uint64_t now)
 {
-    const char *shown = store->dir.shown;
-    enum qcd_store_err err = QCD_STORE_OK;
-    if (was_damaged) {
-        err = keyfile_set_aside(report, &store->dir, &secrets_kind,
-                                SECRETS_DAMAGED_NAME);
+    enum qcd_store_err err = start_afresh(store, report, now);
+    if (err == QCD_STORE_OK) {
+        return report_say(report, err,
+                          "made new secrets in %s/%s. Peers of earlier SAs, if "
+                          "there were any, get no reply",
+                          store->dir.shown, secrets_kind.file.name);
     }
+    return err;
+}
+
+/* start_repaired replaces damaged secrets. */
+static enum qcd_store_err start_repaired(qcd_store *store,
+                                         qcd_store_report *report, uint64_t now)
+{
+    const folder *dir = &store->dir;
+    enum qcd_store_err err =
+        file_set_aside(report, dir, &secrets_kind.file, SECRETS_DAMAGED_NAME);
     if (err == QCD_STORE_OK) {
         err = start_afresh(store, report, now);
     }
-    if (err != QCD_STORE_OK) {
-        return err;
-    }
-    if (was_damaged) {
-        report_note(
-            report,
+    if (err == QCD_STORE_OK) {
+        return report_say(
+            report, err,
             "%s/%s is damaged: it is now " SECRETS_DAMAGED_NAME
             ", and new secrets were made. Peers of earlier SAs get no reply",
-            shown, secrets_kind.name);
-    } else {
-        report_note(report,
-                    "made new secrets in %s/%s. Peers of earlier SAs, if there "
-                    "were any, get no reply",
-                    shown, secrets_kind.name);
+            dir->shown, secrets_kind.file.name);
     }
-    return QCD_STORE_OK;
+    return err;
 }
 
 /* start_instead replaces the secrets that are there by new ones. */
@@ -194,17 +135,24 @@ static enum qcd_store_err start_instead(qcd_store *store,
                                         qcd_store_report *report, uint64_t now,
                                         const char *why)
 {
-    enum qcd_store_err err = set_aside(store, report);
+    const folder *dir = &store->dir;
+    const file_kind *secrets = &secrets_kind.file;
+    const file_kind *run = &run_kind.file;
+    enum qcd_store_err err =
+        file_set_aside(report, dir, secrets, secrets->old_name);
+    if (err == QCD_STORE_OK) {
+        err = file_set_aside(report, dir, run, run->old_name);
+    }
     if (err == QCD_STORE_OK) {
         err = start_afresh(store, report, now);
     }
     if (err == QCD_STORE_OK) {
-        report_note(
-            report,
+        return report_say(
+            report, err,
             "%s/%s %s: the gateway starts afresh with new secrets, and peers "
             "of earlier SAs get no reply. The old files are kept as *.old. If "
             "you moved them here on purpose, see \"adopt\" in qcd-secret(8)",
-            store->dir.shown, run_kind.name, why);
+            dir->shown, run->name, why);
     }
     return err;
 }
@@ -221,12 +169,12 @@ static enum qcd_store_err start_next(qcd_store *store, qcd_store_report *report,
 {
     uint16_t node = store->last.node;
     if (is_taken(&store->secrets, node)) {
-        return report_fail(
+        return report_say(
             report, QCD_STORE_ERR_NODE,
             "%s/%s came from a gateway with the node number %u, and two "
             "gateways with one number would take each other's SAs for dead. "
             "Configure another number for this gateway (the key node)",
-            store->dir.shown, secrets_kind.name, (unsigned int)node);
+            store->dir.shown, secrets_kind.file.name, (unsigned int)node);
     }
     memcpy(store->last.nodes, last->nodes, sizeof(last->nodes));
     if (last->origin == KEYFILE_OWN) {
@@ -240,34 +188,35 @@ static enum qcd_store_err start(qcd_store *store, qcd_store_report *report,
                                 uint64_t now)
 {
     run_record last;
-    enum run_state state;
-    enum qcd_store_err err =
-        files_read_secrets(&store->secrets, report, &store->dir);
-    bool was_damaged = err == QCD_STORE_ERR_DAMAGED;
-    if (err != QCD_STORE_OK && !was_damaged) {
-        return err;
+    enum qcd_store_err err = secrets_read(&store->secrets, report, &store->dir);
+    if (err == QCD_STORE_ERR_DAMAGED) {
+        return start_repaired(store, report, now);
     }
-    if (store->secrets.num_generations == 0) {
-        return start_first(store, report, now, was_damaged);
-    }
-    err = files_read_run(&last, &state, report, &store->dir, &store->secrets,
-                         &store->last.machine);
     if (err != QCD_STORE_OK) {
         return err;
     }
-    const char *why = why_afresh(state, &last);
-    return why == NULL ? start_next(store, report, &last)
-                       : start_instead(store, report, now, why);
+    if (store->secrets.num_generations == 0) {
+        return start_first(store, report, now);
+    }
+    err = run_read(&last, report, &store->dir, &store->secrets,
+                   &store->last.machine);
+    if (err != QCD_STORE_OK) {
+        return err;
+    }
+    if (last.doubt == NULL && last.run == UINT16_MAX) {
+        last.doubt = "has reached the last number, 65535";
+    }
+    return last.doubt == NULL ? start_next(store, report, &last)
+                              : start_instead(store, report, now, last.doubt);
 }
 
 /* is_in_memory tells whether the file system is in memory.  One that can't tell
  * is not. */
 static bool is_in_memory(int fd)
 {
-    static const uint32_t tmpfs = 0x01021994;
-    static const uint32_t ramfs = 0x858458f6;
-    uint32_t kind;
-    return sys_fstatfs(fd, &kind) == 0 && (kind == tmpfs || kind == ramfs);
+    struct statfs fs;
+    return fstatfs(fd, &fs) == 0 && ((uint32_t)fs.f_type == TMPFS_MAGIC ||
+                                     (uint32_t)fs.f_type == RAMFS_MAGIC);
 }
 
 static enum qcd_store_err open_and_start(qcd_store *store,
@@ -275,27 +224,33 @@ static enum qcd_store_err open_and_start(qcd_store *store,
                                          const qcd_store_settings *settings,
                                          uint64_t now)
 {
-    qcd_store_user self = user_self();
-    const qcd_store_user *user =
-        settings->user != NULL ? settings->user : &self;
+    const qcd_store_user self = {.uid = geteuid(), .gid = getegid()};
+    folder *dir = &store->dir;
     enum qcd_store_err err =
-        folder_open(&store->dir, report, settings->path, user);
-    if (err == QCD_STORE_OK) {
-        err = enter(store, report);
-    }
+        folder_open(dir, report, settings->path,
+                    settings->user != NULL ? settings->user : &self, true);
     if (err != QCD_STORE_OK) {
         return err;
     }
-    store->is_volatile = is_in_memory(store->dir.fd);
-    err = lock_take(&store->lock_fd, report, &store->dir);
-    if (err == QCD_STORE_OK) {
-        err = files_clean(report, &store->dir);
-    }
+    store->is_volatile = is_in_memory(dir->fd);
+    err = secrets_take(dir, report);
     if (err == QCD_STORE_OK) {
         err = start(store, report, now);
     }
-    leave(store);
+    folder_leave(dir);
     return err;
+}
+
+/* warn says that copies of this machine are not recognized. */
+static void warn(qcd_store_report *report)
+{
+    size_t len = strlen(report->text);
+    (void)snprintf(report->text + len, sizeof(report->text) - len,
+                   "%sthis machine has no " QCD_STORE_MACHINE_ID
+                   ": a clone of its disk that runs elsewhere would not be "
+                   "detected, and tokens of live SAs would be shown. Create "
+                   "one with systemd-machine-id-setup",
+                   len > 0 ? ". Besides, " : "");
 }
 
 enum qcd_store_err qcd_store_open(qcd_store **out, qcd_store_report *report,
@@ -318,12 +273,11 @@ enum qcd_store_err qcd_store_open(qcd_store **out, qcd_store_report *report,
     }
     assert(identity->len <= QCD_STORE_IDENTITY_MAX);
     assert(identity->product_len <= QCD_STORE_IDENTITY_MAX);
-    qcd_store *store = sys_alloc(sizeof(*store));
+    qcd_store *store = calloc(1, sizeof(*store));
     if (store == NULL) {
         return report_system(report, ENOMEM, "open %.200s", settings->path);
     }
     store->dir = FOLDER_CLOSED;
-    store->lock_fd = -1;
     store->last.node = settings->node;
     identity_print_make(&store->last.machine, identity);
     enum qcd_store_err err = open_and_start(store, report, settings, now);
@@ -332,10 +286,7 @@ enum qcd_store_err qcd_store_open(qcd_store **out, qcd_store_report *report,
         return err;
     }
     if (identity == &ours && ours.len == 0 && ours.product_len == 0) {
-        report_add(report, "this machine has no " QCD_STORE_MACHINE_ID
-                           ": a clone of its disk that runs elsewhere would "
-                           "not be detected, and tokens of live SAs would be "
-                           "shown. Create one with systemd-machine-id-setup");
+        warn(report);
     }
     *out = store;
     return QCD_STORE_OK;
@@ -352,9 +303,6 @@ void qcd_store_close(qcd_store *store)
         return;
     }
     folder_close(&store->dir);
-    if (store->lock_fd >= 0) {
-        (void)io_close(store->lock_fd);
-    }
     qcd_wipe(store, sizeof(*store));
     free(store);
 }
@@ -374,23 +322,22 @@ enum qcd_store_err qcd_store_state(qcd_store *store, qcd_store_report *report,
 {
     memset(out, 0, sizeof(*out));
     if (store->is_given) {
-        return report_fail(report, QCD_STORE_ERR_GIVEN,
-                           "a token maker has the state of %s already. A "
-                           "process has one: start the daemon again",
-                           store->dir.shown);
-    }
-    enum qcd_store_err err =
-        draw(out->random, sizeof(out->random), report, &store->dir);
-    if (err != QCD_STORE_OK) {
-        qcd_wipe(out, sizeof(*out));
-        return err;
+        return report_say(report, QCD_STORE_ERR_GIVEN,
+                          "a token maker has the state of %s already. A "
+                          "process has one: start the daemon again",
+                          store->dir.shown);
     }
     memcpy(out->seal_key, store->secrets.seal_key, sizeof(out->seal_key));
     memcpy(out->secrets, store->secrets.generations, sizeof(out->secrets));
     out->num_secrets = store->secrets.num_generations;
     out->run = store->last.run;
-    store->is_given = true;
-    return QCD_STORE_OK;
+    enum qcd_store_err err =
+        draw(out->random, sizeof(out->random), report, &store->dir);
+    if (err != QCD_STORE_OK) {
+        qcd_wipe(out, sizeof(*out));
+    }
+    store->is_given = err == QCD_STORE_OK;
+    return err;
 }
 
 enum qcd_store_err qcd_store_next_run(qcd_store *store,
@@ -398,15 +345,15 @@ enum qcd_store_err qcd_store_next_run(qcd_store *store,
 {
     report->text[0] = '\0';
     if (store->last.run == UINT16_MAX) {
-        return report_fail(report, QCD_STORE_ERR_EXHAUSTED,
-                           "%s/%s has reached the last number, 65535. Restart "
-                           "the daemon to make new secrets",
-                           store->dir.shown, run_kind.name);
+        return report_say(report, QCD_STORE_ERR_EXHAUSTED,
+                          "%s/%s has reached the last number, 65535. Restart "
+                          "the daemon to make new secrets",
+                          store->dir.shown, run_kind.file.name);
     }
-    enum qcd_store_err err = enter(store, report);
+    enum qcd_store_err err = folder_use(&store->dir, report);
     if (err == QCD_STORE_OK) {
         err = start_run(store, report, (uint16_t)(store->last.run + 1));
-        leave(store);
+        folder_leave(&store->dir);
     }
     return err;
 }
@@ -434,11 +381,11 @@ enum qcd_store_err qcd_store_rotate(qcd_store *store, qcd_store_report *report,
     qcd_secrets next = store->secrets;
     enum qcd_store_err err = push(&next, report, &store->dir, now);
     if (err == QCD_STORE_OK) {
-        err = enter(store, report);
+        err = folder_use(&store->dir, report);
     }
     if (err == QCD_STORE_OK) {
-        err = files_write_secrets(report, &store->dir, &next);
-        leave(store);
+        err = secrets_write(report, &store->dir, &next);
+        folder_leave(&store->dir);
     }
     if (err == QCD_STORE_OK) {
         store->secrets = next;
