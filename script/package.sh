@@ -16,6 +16,20 @@ build_packages() {
             dpkg-buildpackage -us -uc -b
 }
 
+# The same packages as those of a next version, for the update.
+make_newer() { # FOLDER
+    local deb name work=$package_folder/newer
+    mkdir "$1/newer"
+    for deb in "$1"/*.deb; do
+        name=${deb##*/}
+        rm -rf "$work"
+        dpkg-deb -R "$deb" "$work"
+        sed -i 's/^Version: .*/&+newer/' "$work/DEBIAN/control"
+        dpkg-deb -b "$work" "$1/newer/$name" >>"$cache/package.log"
+    done
+    rm -rf "$work"
+}
+
 # What an administrator's machine has before the first hour: systemd, and apt's
 # packages at hand, since the machines of the transcript have no other network. This
 # kernel may have no ESP, so strongSwan does it itself there.
@@ -24,6 +38,7 @@ make_base() { # FOLDER
     mkdir -p "$1/srv/packages" "$1/etc/strongswan.d"
     cp "$package_folder"/*.deb script/try-packages.sh "$1/srv/packages/"
     rm "$1"/srv/packages/*-dbgsym_*.deb
+    make_newer "$1/srv/packages"
     printf 'charon {\n plugins {\n  kernel-libipsec {\n   load = yes\n  }\n }\n}\n' \
         >"$1/etc/strongswan.d/esp.conf"
     # shellcheck disable=SC2016 # the inner shell expands it

@@ -27,7 +27,15 @@ class CommandLine(Case):
         ["help", "frob"], ["help", "status", "frob"], ["help", "secret", "x"],
         ["help", "secret", "show", "x"], ["status", "--jso"], ["\x1b[31m"],
         ["secret", "import", "x", "--json"],
-}.get(name.split()[0],
+        ["decode"], ["decode", "x", "y"], ["decode", "--svg"],
+        ["decode", "--socket", "x", "y"],
+        ["probe"], ["probe", "::1", "x"], ["probe", "::1", "x", "y"],
+        ["probe", "--port", "0", "::1"], ["probe", "--port=65536", "::1"],
+        ["probe", "--port=+500", "::1"], ["probe", "--port=5x", "::1"],
+        ["probe", "::1", "0011223344556677_0000000000000000"],
+        ["probe", "::1", "0011223344556677-8899aabbccddeeff"],
+        ["probe", "::1", "0011223344556677_8899aabbccddeeff0"],
+        ["probe", "--socket=/x", "::1"],
     ]
 
     def test_mistakes(self):
@@ -69,13 +77,9 @@ class Documents(Case):
 
     def test_every_command_and_option_has_its_place(self):
         for name in COMMANDS:
-            page = self.page({"secret": "qcd-secret", "status": "qcd-status",
-                              "events": "qcd-events",
-                              "metrics": "qcd-metrics",
-                              "top": "qcd-top",
-                              "probe": "qcd-probe",
-                              "decode": "qcd-decode"}.get(name.split()[0],
-                                                          "qcd"))
+            first = name.split()[0]
+            page = self.page("qcd" if first in ("help", "version")
+                             else f"qcd-{first}")
             self.assertIn(name.split()[-1], page)
             if page == self.page("qcd"):
                 continue

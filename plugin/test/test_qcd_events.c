@@ -115,7 +115,7 @@ METHOD(logger_t, derive_id, void,
 	logger_t *this, debug_t group, level_t level, int thread, ike_sa_t *ike_sa,
 	const char *fmt, va_list args)
 {
-	snprintf(message_id, sizeof(message_id), "57d2708cd60743bd8c3966bf%.8x",
+	snprintf(message_id, sizeof(message_id), "57d2708c-d607-43bd-8c39-66bf%.8x",
 			 chunk_hash_static(chunk_from_str((char*)fmt)));
 }
 
