@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "test_suite.h"
+
+#include "played_receiver.h"
+
+#include "../qcd_maker.h"
+#include "../qcd_taker.h"
+
+#include <daemon.h>
+#include <tests/utils/exchange_test_helper.h>
+
+#include <stdlib.h>
+
+/**
+ * Both roles of the plugin, in a daemon that is its own peer
+ */
+static qcd_config_t *config;
+static qcd_events_t *events;
+static qcd_receiver_t *receiver;
+static qcd_pending_t *pending;
+static qcd_maker_t *maker;
+static qcd_taker_t *taker;
+
+/**
+ * Folder of the maker's secrets
+ */
+static char folder[32];
+
+static void set(char *key, char *value)
+{
+	lib->settings->set_str(lib->settings, "%s.plugins.qcd.%s", value, lib->ns,
+						   key);
+}
+
+START_SETUP(setup)
+{
+	strcpy(folder, "/tmp/qcd-XXXXXX");
+	ck_assert(mkdtemp(folder));
+	set("state_dir", folder);
+	set("esp", "no");
+	played_receiver_begin();
+	config = qcd_config_create();
+	events = qcd_events_create();
+	receiver = qcd_receiver_create();
+	pending = qcd_pending_create();
+	maker = qcd_maker_create(config, events, receiver, pending);
+	taker = qcd_taker_create(config, events, receiver, pending);
+	ck_assert(maker && taker);
+}
+END_SETUP
+
+/**
+ * Remove the folder, in which there are only files
+ */
+static void remove_folder()
+{
+	enumerator_t *enumerator;
+	char *path;
+
+	enumerator = enumerator_create_directory(folder);
+	if (enumerator)
+	{
+		while (enumerator->enumerate(enumerator, NULL, &path, NULL))
+		{
+			ck_assert_int_eq(unlink(path), 0);
+		}
+		enumerator->destroy(enumerator);
+	}
+	ck_assert_int_eq(rmdir(folder), 0);
+}
+
+START_TEARDOWN(teardown)
+{
+	receiver->destroy(receiver);
+	taker->destroy(taker);
+	maker->destroy(maker);
+	pending->destroy(pending);
+	events->destroy(events);
+	config->destroy(config);
+	played_receiver_end();
+	set("connections.init.maker", NULL);
+	set("connections.resp.maker", NULL);
+	remove_folder();
+}
+END_TEARDOWN
+
+static bool is_given(ike_sa_t *ike_sa)
+{
+	qcd_sa_t sa;
+	u_int generation;
+
+	return qcd_sa_identify(ike_sa, &sa) &&
+		   maker->is_given(maker, &sa, &generation);
+}
+
+static bool holds(ike_sa_t *ike_sa)
+{
+	qcd_sa_t sa;
+
+	return qcd_sa_identify(ike_sa, &sa) && taker->holds_token(taker, &sa);
+}
+
+/**
+ * The exchange of IKE_AUTH messages gives each peer the token of the other one,
+ * unless the maker is off for its connection.
+ */
+static struct {
+	char *off;
+	bool init, resp;
+} makers[] = {
+	{ NULL, TRUE, TRUE },
+	{ "connections.init.maker", FALSE, TRUE },
+	{ "connections.resp.maker", TRUE, FALSE },
+};
+
+START_TEST(test_exchange)
+{
+	ike_sa_t *a, *b;
+
+	if (makers[_i].off)
+	{
+		set(makers[_i].off, "no");
+	}
+	exchange_test_helper->establish_sa(exchange_test_helper, &a, &b, NULL);
+
+	ck_assert(is_given(a) == makers[_i].init);
+	ck_assert(holds(b) == makers[_i].init);
+	ck_assert(is_given(b) == makers[_i].resp);
+	ck_assert(holds(a) == makers[_i].resp);
+
+	call_ikesa(a, destroy);
+	call_ikesa(b, destroy);
+}
+END_TEST
+
+Suite *tokens_suite_create()
+{
+	Suite *s;
+	TCase *tc;
+
+	s = suite_create("tokens");
+
+	tc = tcase_create("exchange");
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_loop_test(tc, test_exchange, 0, countof(makers));
+	suite_add_tcase(s, tc);
+
+	return s;
+}
