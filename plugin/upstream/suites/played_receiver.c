@@ -55,9 +55,7 @@ METHOD(listener_t, alert_hook, bool,
 	return TRUE;
 }
 
-static listener_t listener = {
-	.alert = _alert_hook,
-};
+static listener_t listener;
 
 /*
  * Described in header
@@ -70,6 +68,7 @@ void played_receiver_begin(void)
 	played.receive = charon->socket->receive;
 	charon->socket->receive = _receive;
 	charon->receiver = receiver_create();
+	listener.alert = _alert_hook;
 	charon->bus->add_listener(charon->bus, &listener);
 }
 
@@ -80,7 +79,7 @@ bool played_receiver_receive(uint16_t src, uint16_t dst, chunk_t data)
 {
 	bool parsed;
 
-	lib->processor->set_threads(lib->processor, 1);
+	lib->processor->set_threads(lib->processor, 4);
 	played.mutex->lock(played.mutex);
 	played.parsed = 0;
 	played.packet = packet_create_from_data(

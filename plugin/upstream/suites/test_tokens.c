@@ -29,9 +29,25 @@ static char folder[32];
 
 static void set(char *key, char *value)
 {
-	lib->settings->set_str(lib->settings, "%s.plugins.qcd.%s", value, lib->ns,
-						   key);
+	char path[128];
+
+	/* not as an argument, whose dots would belong to a name */
+	snprintf(path, sizeof(path), "%s.plugins.qcd.%s", lib->ns, key);
+	lib->settings->set_str(lib->settings, path, value);
 }
+
+/**
+ * The exchange of IKE_AUTH messages gives each peer the token of the other one,
+ * unless the maker is off for its connection.
+ */
+static struct {
+	char *off;
+	bool init, resp;
+} makers[] = {
+	{ NULL, TRUE, TRUE },
+	{ "connections.init.maker", FALSE, TRUE },
+	{ "connections.resp.maker", TRUE, FALSE },
+};
 
 START_SETUP(setup)
 {
@@ -39,6 +55,10 @@ START_SETUP(setup)
 	ck_assert(mkdtemp(folder));
 	set("state_dir", folder);
 	set("esp", "no");
+	if (makers[_i].off)
+	{
+		set(makers[_i].off, "no");
+	}
 	played_receiver_begin();
 	config = qcd_config_create();
 	events = qcd_events_create();
@@ -101,27 +121,10 @@ static bool holds(ike_sa_t *ike_sa)
 	return qcd_sa_identify(ike_sa, &sa) && taker->holds_token(taker, &sa);
 }
 
-/**
- * The exchange of IKE_AUTH messages gives each peer the token of the other one,
- * unless the maker is off for its connection.
- */
-static struct {
-	char *off;
-	bool init, resp;
-} makers[] = {
-	{ NULL, TRUE, TRUE },
-	{ "connections.init.maker", FALSE, TRUE },
-	{ "connections.resp.maker", TRUE, FALSE },
-};
-
 START_TEST(test_exchange)
 {
 	ike_sa_t *a, *b;
 
-	if (makers[_i].off)
-	{
-		set(makers[_i].off, "no");
-	}
 	exchange_test_helper->establish_sa(exchange_test_helper, &a, &b, NULL);
 
 	ck_assert(is_given(a) == makers[_i].init);
