@@ -24,6 +24,7 @@ FILES = (
     "src/libcharon/bus/listeners/listener.h",
     "src/libcharon/sa/child_sa.h",
     "src/libcharon/sa/ikev2/tasks/child_create.h",
+    "src/libcharon/tests/utils/mock_net.c",
 )
 PLUGIN = "src/libcharon/plugins/qcd"
 MAKEFILE = f"{PLUGIN}/Makefile.am"
@@ -77,6 +78,7 @@ class IntoStrongswan(unittest.TestCase):
             self.assertIn(path.name, makefile)
         for path in (self.tree / PLUGIN / "suites").iterdir():
             self.assertIn(f"suites/{path.name}", makefile)
+        self.assertIn("../../tests/utils/mock_net.c", makefile)
         self.assertIn("charon.plugins.qcd", self.text("conf/plugins/qcd.opt"))
         self.assertNotIn("%", self.text(MAKEFILE))
 
