@@ -111,8 +111,8 @@ configure_upstream() {
         --prefix="$upstream_usr" --sysconfdir="$upstream_usr/etc" \
         --with-piddir=/run --disable-dependency-tracking \
         --with-systemdsystemunitdir="$upstream_usr/lib/systemd/system" \
-        --disable-defaults --enable-charon --enable-ikev2 --enable-mediation \
-        --enable-systemd --enable-libipsec "${flags[@]}"
+        --disable-defaults --enable-charon --enable-ikev1 --enable-ikev2 \
+        --enable-mediation --enable-systemd --enable-libipsec "${flags[@]}"
 }
 
 # Flags and headers differ between the runs, so each one starts from nothing.
