@@ -7,6 +7,7 @@
 # with it: first in the tree as it is, then with the patches of doc/upstream.
 # shellcheck disable=SC2154 # set in dev
 
+# The version that the patches are for.
 readonly upstream_version=6.1.0
 # Releases of Debian to ask for its source, of which this machine may be none.
 readonly upstream_releases=(forky sid)
@@ -65,22 +66,27 @@ upstream_git() {
 
 # A repository of its own: strongSwan then builds with -Werror.
 unpack_upstream() {
-    local tarball
+    local tarball version
     tarball=$(upstream_tarball)
     if [ -z "$tarball" ]; then
+        rm -f "$upstream_folder"/*.orig.tar.*
         fetch_upstream
-        tarball=$(upstream_tarball)
+        tarball=$(find "$upstream_folder" -maxdepth 1 ! -name '*.asc' \
+            -name '*.orig.tar.*')
     fi
-    [ -n "$tarball" ] || die "Debian ${upstream_releases[*]} no longer has" \
-        "strongSwan $upstream_version but another version:" \
-        "$(find "$upstream_folder" -name '*.orig.tar.*' -printf '%f ')." \
-        "Move upstream_version in script/upstream.sh and the patches to it"
+    version=${tarball##*/strongswan_}
+    version=${version%.orig.tar.*}
+    [ "$version" = "$upstream_version" ] ||
+        warn "Debian ${upstream_releases[*]} has no strongSwan" \
+            "$upstream_version, for which the patches were made:" \
+            "taking $version"
+    say "$version" >"$upstream_folder/version"
     rm -rf "$upstream_tree" "$upstream_usr"
     mkdir "$upstream_tree"
     tar -C "$upstream_tree" --strip-components=1 --no-same-owner -xf "$tarball"
     upstream_git init -q
     upstream_git add -A -f
-    upstream_git commit -q -m "$upstream_version"
+    upstream_git commit -q -m "$version"
 }
 
 prepare_upstream() {
@@ -137,7 +143,7 @@ test_upstream() {
 
 lab_upstream() { # plain|patched
     rm -f "$logs/upstream.xml"
-    QCD_UPSTREAM=$1 QCD_UPSTREAM_VERSION=$upstream_version \
+    QCD_UPSTREAM=$1 QCD_UPSTREAM_VERSION=$(cat "$upstream_folder/version") \
         QCD_CHARON=$upstream_usr/sbin/charon-systemd \
         QCD_IPSEC=$upstream_usr/lib/ipsec \
         QCD_PLUGIN=$upstream_usr/lib/ipsec/plugins/libstrongswan-qcd.so \
