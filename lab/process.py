@@ -16,8 +16,9 @@ from lab.control import REPO, Control
 from lab.net import Netns
 from lab.wait import LabTimeout, deadline, left, wait_until
 
-CHARON = "/usr/sbin/charon-systemd"
-STOCK = Path("/usr/lib/ipsec")
+# `./dev upstream` runs a charon that it has built itself.
+CHARON = os.environ.get("QCD_CHARON", "/usr/sbin/charon-systemd")
+STOCK = Path(os.environ.get("QCD_IPSEC", "/usr/lib/ipsec"))
 STOCK_PLUGINS = STOCK / "plugins"
 LEGACY_CHARON = STOCK / "charon"
 # Contents of the packages of the legacy daemon, which can't be installed beside

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
+#define _GNU_SOURCE /* for dl_iterate_phdr() */
+
 #include "qcd_abi.h"
 
 #include <dlfcn.h>

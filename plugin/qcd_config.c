@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
+#define _GNU_SOURCE /* for asprintf() */
+
 #include "qcd_config.h"
 #include "qcd_sa.h"
 #include "qcd_setting.h"

@@ -5,11 +5,6 @@
 #include <daemon.h>
 
 /**
- * Octets that tell IKE from ESP if neither port is 500, RFC 7296 section 2.23
- */
-#define NON_ESP_MARKER_LEN 4
-
-/**
  * Maximum number of callbacks
  */
 #define CALLBACKS_MAX 2
@@ -39,11 +34,62 @@ struct private_qcd_receiver_t {
 	 */
 	int count;
 
+#ifndef QCD_HAVE_IKE_CB
 	/**
 	 * charon's own receive method, which ours replaces
 	 */
 	status_t (*receive)(socket_manager_t *sockets, packet_t **packet);
+#endif
 };
+
+/**
+ * Pass a packet to all callbacks, and tell whether one of them consumed it
+ */
+static bool is_consumed(private_qcd_receiver_t *this, packet_t *packet,
+						chunk_t message)
+{
+	int i;
+
+	for (i = 0; i < this->count; i++)
+	{
+		if (this->callbacks[i].cb(this->callbacks[i].data, packet, message))
+		{
+			return TRUE;
+		}
+	}
+	return FALSE;
+}
+
+#ifdef QCD_HAVE_IKE_CB
+
+CALLBACK(look, bool,
+	private_qcd_receiver_t *this, packet_t *packet)
+{
+	return is_consumed(this, packet, packet->get_data(packet));
+}
+
+/**
+ * Have charon's receiver show us all IKE messages
+ */
+static void begin(private_qcd_receiver_t *this)
+{
+	charon->receiver->add_ike_cb(charon->receiver, look, this);
+}
+
+/**
+ * Undo begin()
+ */
+static void end(private_qcd_receiver_t *this)
+{
+	charon->receiver->del_ike_cb(charon->receiver, look);
+}
+
+#else /* QCD_HAVE_IKE_CB */
+
+/**
+ * Octets that tell IKE from ESP if neither port is 500, RFC 7296 section 2.23
+ */
+#define NON_ESP_MARKER_LEN 4
 
 /**
  * The active instance: charon's receive method has no argument besides the
@@ -77,24 +123,6 @@ static chunk_t get_message(packet_t *packet)
 }
 
 /**
- * Pass a packet to all callbacks, and tell whether one of them consumed it
- */
-static bool is_consumed(private_qcd_receiver_t *this, packet_t *packet)
-{
-	chunk_t message = get_message(packet);
-	int i;
-
-	for (i = 0; i < this->count; i++)
-	{
-		if (this->callbacks[i].cb(this->callbacks[i].data, packet, message))
-		{
-			return TRUE;
-		}
-	}
-	return FALSE;
-}
-
-/**
  * Replaces receive() of the socket manager
  */
 static status_t receive_and_look(socket_manager_t *sockets, packet_t **packet)
@@ -105,13 +133,34 @@ static status_t receive_and_look(socket_manager_t *sockets, packet_t **packet)
 	while (TRUE)
 	{
 		status = this->receive(sockets, packet);
-		if (status != SUCCESS || !is_consumed(this, *packet))
+		if (status != SUCCESS || !is_consumed(this, *packet, get_message(*packet)))
 		{
 			return status;
 		}
 		(*packet)->destroy(*packet);
 	}
 }
+
+/**
+ * Put our receive() before charon's own
+ */
+static void begin(private_qcd_receiver_t *this)
+{
+	this->receive = charon->socket->receive;
+	receiving = this;
+	charon->socket->receive = receive_and_look;
+}
+
+/**
+ * Undo begin()
+ */
+static void end(private_qcd_receiver_t *this)
+{
+	charon->socket->receive = this->receive;
+	receiving = NULL;
+}
+
+#endif /* QCD_HAVE_IKE_CB */
 
 METHOD(qcd_receiver_t, add, void,
 	private_qcd_receiver_t *this, qcd_receiver_cb_t cb, void *data)
@@ -127,8 +176,7 @@ METHOD(qcd_receiver_t, add, void,
 METHOD(qcd_receiver_t, destroy, void,
 	private_qcd_receiver_t *this)
 {
-	charon->socket->receive = this->receive;
-	receiving = NULL;
+	end(this);
 	free(this);
 }
 
@@ -144,10 +192,8 @@ qcd_receiver_t *qcd_receiver_create(void)
 			.add = _add,
 			.destroy = _destroy,
 		},
-		.receive = charon->socket->receive,
 	);
-	receiving = this;
-	charon->socket->receive = receive_and_look;
+	begin(this);
 
 	return &this->public;
 }
