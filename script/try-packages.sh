@@ -88,6 +88,20 @@ check 'the command reaches the plugin' qcd status
 check 'the secrets are closed' test "$(stat -c %a "$state/secrets")" = 600
 stop_charon
 
+# The daemon may run as another user, to whom the state then belongs.
+useradd --system --no-create-home ike
+printf 'charon {\n user = ike\n}\ncharon-systemd {\n user = ike\n}\n' \
+    >/etc/strongswan.d/user.conf
+chmod 666 "$log"
+start_charon
+wait_for 'QCD: token maker is on'
+check 'the state belongs to charon.user' \
+    test "$(stat -c %U "$state" "$state/secrets" | sort -u)" = ike
+check 'the command reaches that daemon' qcd status
+stop_charon
+rm /etc/strongswan.d/user.conf
+chown -R root: "$state"
+
 # An embedder builds against the packages.
 # shellcheck disable=SC2046 # words
 check 'an example builds' cc -std=c11 -D_GNU_SOURCE \
@@ -108,6 +122,24 @@ start_charon
 wait_for 'QCD: token maker is on'
 check 'the state is used again' sh -c "! grep -q 'made new secrets' $log"
 stop_charon
+
+# The older daemon, which starter runs, where the release still has it.
+if apt-get -q -y --no-install-recommends install strongswan-starter \
+    strongswan-charon >/tmp/apt.log 2>&1; then
+    legacy=/etc/apparmor.d/usr.lib.ipsec.charon
+    check 'its profile has the rules of the plugin' sh -c \
+        "apparmor_parser --preprocess $legacy | grep -q strongswan-qcd.ctl"
+    sed -i 's/charon-systemd {/charon {/' /etc/strongswan.d/log.conf
+    : >"$log"
+    unshare --net /usr/lib/ipsec/charon >/dev/null 2>&1 &
+    charon=$!
+    wait_for 'QCD: token maker is on'
+    check 'the command reaches it' qcd status
+    stop_charon
+else
+    printf 'this release has no starter beside charon-systemd: %s\n' \
+        "$(tail -n 1 /tmp/apt.log)"
+fi
 
 apt purge strongswan-qcd qcd-tools 'libqcd*'
 check 'a purge removes the state' test ! -e "$state"
