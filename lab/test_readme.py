@@ -134,11 +134,11 @@ def test_picture_of_the_plugin() -> None:
         assert {edge.replace("&#45;", "-") for edge in drawn} >= edges
 
 
-def test_installation_of_the_readme(tmp_path: Path) -> None:
-    """`meson install` installs what README.md names, where charon looks for it."""
+def test_installation_from_source(tmp_path: Path) -> None:
+    """`meson install` installs what CONTRIBUTING.md names, where charon looks for it."""
     command = ["meson", "install", "-C", str(REPO / "build"), "--no-rebuild"]
     subprocess.run([*command, "--destdir", str(tmp_path)], check=True, stdout=subprocess.DEVNULL)
-    guide = (REPO / "doc" / "admin.md").read_text()
+    guide = (REPO / "CONTRIBUTING.md").read_text()
     assert " ".join(["sudo", *command[:3], "build`"]) in guide
     copied = re.findall(r"^\| `(build/\S+)` \| `(/\S+)` \|$", guide, re.MULTILINE)
     assert len(copied) == 2
