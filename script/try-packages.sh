@@ -109,6 +109,37 @@ check 'an example builds' cc -std=c11 -D_GNU_SOURCE \
     $(pkg-config --cflags --libs qcd qcd-store)
 check 'and runs' /tmp/daemon /root/example
 
+# A security update of strongSwan keeps the plugin, another version removes it.
+installed=$(dpkg-query -W -f '${Version}' libstrongswan)
+packages_of_strongswan() {
+    dpkg-query -W -f '${source:Package} ${db:Status-Status} ${Package}\n' |
+        awk '$1 == "strongswan" && $2 == "installed" { print $3 }'
+}
+strongswan_becomes() { # VERSION
+    local folder=/tmp/becomes deb
+    rm -rf "$folder"
+    mkdir "$folder"
+    (
+        cd "$folder"
+        # shellcheck disable=SC2046 # words
+        apt-get -q download $(packages_of_strongswan) >/dev/null 2>&1
+        for deb in *.deb; do
+            dpkg-deb -R "$deb" new
+            sed -i "s/${installed//./\\.}/$1/g" new/DEBIAN/control
+            dpkg-deb -b new "$deb" >/dev/null
+            rm -r new
+        done
+    )
+    apt-get -s install "$folder"/*.deb >/tmp/becomes.txt
+    grep -q '^Inst charon-systemd' /tmp/becomes.txt || fail "apt refuses $1"
+}
+strongswan_becomes "$installed+deb99u9"
+check 'a security update of strongSwan keeps the plugin' \
+    sh -c '! grep -q "^Remv strongswan-qcd" /tmp/becomes.txt'
+strongswan_becomes "9$installed"
+check 'another version of strongSwan removes it' \
+    grep -q '^Remv strongswan-qcd' /tmp/becomes.txt
+
 apt remove strongswan-qcd
 check 'a removed plugin is gone' \
     test ! -e /usr/lib/ipsec/plugins/libstrongswan-qcd.so
