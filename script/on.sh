@@ -95,8 +95,10 @@ in_rootfs() { # FOLDER COMMAND...
         mount -t tmpfs tmpfs run
         find tmp -mindepth 1 -delete # stays on the disk: a state_dir has to
         cp --remove-destination /etc/resolv.conf /etc/hosts etc/
+        pivot_root . mnt # chroot would forbid namespaces of users in it
+        umount -l /mnt
         shift
-        exec chroot . "$@"' in_rootfs "$folder" \
+        exec "$@"' in_rootfs "$folder" \
         /usr/bin/env -i HOME=/root "PATH=/usr/sbin:/usr/bin:/sbin:/bin" \
         "${keep[@]}" "$@"
 }

@@ -7,11 +7,15 @@
 # shellcheck disable=SC2154 # of dev
 
 readonly package_folder=$cache/package
+# What a version ends with, so that each build replaces the one before it, and an
+# upgrade of Debian does too.
+declare -rA debian_of=([bookworm]=12 [trixie]=13 [forky]=14)
 
 build_packages() {
     copy_project "$package_folder/qcd" &&
         cd "$package_folder/qcd" &&
-        sed -i "1s/)/~$release)/" debian/changelog &&
+        sed -i "1s/)/+$(date -u +%Y%m%d%H%M)~deb${debian_of[$release]})/" \
+            debian/changelog &&
         QCD_STRONGSWAN_SRC=$(strongswan_src) DEB_BUILD_OPTIONS=nocheck \
             dpkg-buildpackage -us -uc -b
 }
