@@ -3,7 +3,6 @@
 """maintainer_scripts.py DEBIAN: postinst and postrm of strongswan-qcd, on folders of
 the test's own in place of the machine's."""
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,10 @@ APPARMOR = "/etc/apparmor.d"
 PROFILE = "usr.sbin.charon-systemd"
 LINE = "#include if exists <abstractions/strongswan-qcd>\n"
 
+MAY_MOUNT = subprocess.run(
+    ["unshare", "--mount", "true"], capture_output=True, check=False
+).returncode == 0
+
 
 class MaintainerScripts(unittest.TestCase):
     def setUp(self):
@@ -27,6 +30,14 @@ class MaintainerScripts(unittest.TestCase):
         self.state.mkdir(parents=True)
         self.local.parent.mkdir(parents=True)
         (self.local.parent.parent / PROFILE).touch()
+        (self.root / "bin").mkdir()
+        self.play("aa-enabled", "exit 1")
+
+    def play(self, name, text):
+        """Put a command before the machine's own, whose profiles stay as they are."""
+        path = self.root / "bin" / name
+        path.write_text(f"#!/bin/sh\n{text}\n", "utf-8")
+        path.chmod(0o755)
 
     def run_script(self, name, *arguments, prefix=()):
         text = (DEBIAN / f"strongswan-qcd.{name}").read_text("utf-8")
@@ -34,13 +45,13 @@ class MaintainerScripts(unittest.TestCase):
             text = text.replace(path, f"{self.root}{path}")
         script = self.root / name
         script.write_text(text, "utf-8")
-        # aa-enabled must not be found: it would reload a profile of this machine
-        environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
+        environment = {"PATH": f"{self.root}/bin:/usr/bin:/bin", "LC_ALL": "C"}
         done = subprocess.run(
             [*prefix, "sh", script, *arguments],
             capture_output=True, text=True, env=environment, check=False,
         )
         self.assertEqual((done.returncode, done.stderr), (0, ""), name)
+        return done.stdout
 
     def test_local_part(self):
         """The administrator's lines stay, whatever they are."""
@@ -66,6 +77,13 @@ class MaintainerScripts(unittest.TestCase):
         self.local.unlink()
         self.run_script("postrm", "purge")
         self.assertFalse(self.local.exists())
+
+    def test_reload(self):
+        """The profile is loaded with its line; an error does not fail the package."""
+        self.play("aa-enabled", "exit 0")
+        self.play("apparmor_parser", f'cat {self.local}; echo "$@"; exit 1')
+        said = self.run_script("postinst", "configure")
+        self.assertEqual(said, f"{LINE}-r -T -W {self.local.parent.parent / PROFILE}\n")
 
     def test_no_profile(self):
         (self.local.parent.parent / PROFILE).unlink()
@@ -108,7 +126,7 @@ class MaintainerScripts(unittest.TestCase):
         self.assertFalse(self.state.is_symlink())
         self.assertTrue((other / "secrets").exists())
 
-    @unittest.skipUnless(os.geteuid() == 0, "needs root to mount")
+    @unittest.skipUnless(MAY_MOUNT, "needs the right to mount")
     def test_state_is_a_mount(self):
         mount = (
             "unshare", "--mount", "sh", "-euc",
