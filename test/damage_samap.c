@@ -185,6 +185,35 @@ static void test_twice_the_same_row(void **state)
     qcd_samap_close(map);
 }
 
+static enum qcd_samap_fate drop(void *user, qcd_samap_row *row)
+{
+    (void)row;
+    ++*(size_t *)user;
+    return QCD_SAMAP_DROP;
+}
+
+/* A disk writes a row to the place of the head, while the map is open. */
+static void test_row_in_place_of_head(void **state)
+{
+    const box *b = *state;
+    uint8_t octets[FILE_LEN];
+    char path[BOX_PATH_MAX];
+    qcd_store_report report;
+    size_t num = 0;
+    make_map(octets, b);
+    qcd_samap *map = samap_box_open(b);
+    samap_box_remove(map, 4);
+    box_path(path, b, "samap");
+    int fd = open(path, O_WRONLY);
+    const uint8_t *row = octets + 5 * SAMAP_SLOT_LEN;
+    assert_int_equal(write(fd, row, SAMAP_SLOT_LEN), SAMAP_SLOT_LEN);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(qcd_samap_walk(map, &report, drop, &num), QCD_STORE_OK);
+    assert_int_equal(num, NUM - 1);
+    assert_int_equal(qcd_samap_count(map), 0);
+    qcd_samap_close(map);
+}
+
 static void test_something_else(void **state)
 {
     static uint8_t octets[20000] = "SQLite format 3";
@@ -265,7 +294,7 @@ int main(void)
         BOX_TEST(test_every_slot),     BOX_TEST(test_every_cut),
         BOX_TEST(test_written_over),   BOX_TEST(test_twice_the_same_row),
         BOX_TEST(test_something_else), BOX_TEST(test_twice),
-        BOX_TEST(test_no_octets),
+        BOX_TEST(test_no_octets),      BOX_TEST(test_row_in_place_of_head),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

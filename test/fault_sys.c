@@ -88,6 +88,12 @@ static bool is_interrupted(void)
     return fault.is_interrupted;
 }
 
+static bool is_folder(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 static size_t some_of(size_t len)
 {
     return fault.mode == FAULT_TRICKLE && len > 1 ? 1 : len;
@@ -153,12 +159,10 @@ int fault_ftruncate(int fd, off_t len)
 
 int fault_fsync(int fd)
 {
-    struct stat st;
     if (is_interrupted() || fails("fsync", EIO)) {
         return -1;
     }
-    bool is_folder = fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
-    note("sync ", is_folder ? "folder" : "file");
+    note("sync ", is_folder(fd) ? "folder" : "file");
     return fsync(fd);
 }
 
@@ -169,8 +173,8 @@ int fault_fdatasync(int fd)
 
 int fault_flock(int fd, int operation)
 {
-    return is_interrupted() || fails("flock", ENOLCK) ? -1
-                                                      : flock(fd, operation);
+    const char *name = is_folder(fd) ? "flock folder" : "flock";
+    return is_interrupted() || fails(name, ENOLCK) ? -1 : flock(fd, operation);
 }
 
 int fault_fchmod(int fd, mode_t mode)

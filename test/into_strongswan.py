@@ -82,6 +82,21 @@ class IntoStrongswan(unittest.TestCase):
         self.assertIn("charon.plugins.qcd", self.text("conf/plugins/qcd.opt"))
         self.assertNotIn("%", self.text(MAKEFILE))
 
+    def test_lines_of_another_version(self):
+        """They are not added a second time."""
+        self.lay()
+        for name, old, new in (
+            (INIT, "[enable quick crash detection", "[enable crash detection"),
+            (INIT, "[c charon])\nADD_PLUGIN([certexpire]", "[s])\nADD_PLUGIN([certexpire]"),
+            (INIT, "[qcd-store qcd-watch", "[qcd-store"),
+            (CHARON, "plugins/qcd/libstrongswan-qcd.la", "plugins/qcd/qcd.la"),
+        ):
+            with self.subTest(new):
+                before = self.text(name)
+                self.change(name, old, new)
+                self.refuse("from another version")
+                (self.tree / name).write_text(before, "utf-8")
+
     def test_lines(self):
         """Each added line is there once, and no other line has changed."""
         before = {name: self.text(name).splitlines() for name in (INIT, CHARON, CONF)}

@@ -242,6 +242,26 @@ static void test_lock_is_for_one(void **state)
     }
 }
 
+/* A lock that looks stale is removed: its holder still has the folder. */
+static void test_lock_is_removed(void **state)
+{
+    const box *b = *state;
+    folder dir;
+    folder other;
+    qcd_store_report report;
+    assert_int_equal(folder_open(&dir, &report, b->folder, NULL, true),
+                     QCD_STORE_OK);
+    assert_int_equal(file_lock(&dir, &report), QCD_STORE_OK);
+    box_remove(b, "lock");
+    assert_int_equal(folder_open(&other, &report, b->folder, NULL, true),
+                     QCD_STORE_OK);
+    assert_int_equal(file_lock(&other, &report), QCD_STORE_ERR_BUSY);
+    assert_non_null(strstr(report.text, "in use by another process,"));
+    folder_close(&dir);
+    assert_int_equal(file_lock(&other, &report), QCD_STORE_OK);
+    folder_close(&other);
+}
+
 static void test_lock_whose_holder_is_not_known(void **state)
 {
     const box *b = *state;
@@ -303,6 +323,7 @@ int main(void)
         box_test_if(geteuid() == 0, "test_other_owner",
                     "test_other_owner # SKIP needs root", test_other_owner),
         BOX_TEST(test_lock_is_for_one),
+        BOX_TEST(test_lock_is_removed),
         BOX_TEST(test_lock_whose_holder_is_not_known),
         BOX_TEST(test_lock_that_is_no_file),
     };

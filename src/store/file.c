@@ -211,11 +211,14 @@ static enum qcd_store_err report_holder(int fd, qcd_store_report *report,
 
 /* hold takes the lock, or reports who has it.  It records our process number
  * for a process that finds the lock taken.  The number is padded with blanks,
- * so that it overwrites that of the last holder. */
+ * so that it overwrites that of the last holder.  The folder is locked too, if
+ * it can be (not on NFS): somebody may have removed the file of a holder. */
 static enum qcd_store_err hold(int fd, qcd_store_report *report,
                                const folder *dir)
 {
-    if (TEMP_FAILURE_RETRY(flock(fd, LOCK_EX | LOCK_NB)) != 0) {
+    if (TEMP_FAILURE_RETRY(flock(fd, LOCK_EX | LOCK_NB)) != 0 ||
+        (TEMP_FAILURE_RETRY(flock(dir->fd, LOCK_EX | LOCK_NB)) != 0 &&
+         errno == EWOULDBLOCK)) {
         return errno == EWOULDBLOCK
                    ? report_holder(fd, report, dir)
                    : file_cannot(report, errno, "lock", dir, &lock_kind);

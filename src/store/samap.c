@@ -285,7 +285,7 @@ static int visit_slot(qcd_samap *map, uint32_t slot, const uint8_t *octets,
 {
     const walk *w = user;
     qcd_samap_row row;
-    if (len < SAMAP_SLOT_LEN || !samap_row_decode(&row, octets) ||
+    if (slot == 0 || len < SAMAP_SLOT_LEN || !samap_row_decode(&row, octets) ||
         samap_index_find(&map->index, &row.child_spi) != slot) {
         return 0;
     }
