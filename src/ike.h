@@ -75,9 +75,7 @@ void mac_set_key(qcd_hmac *out, const uint8_t *key, size_t key_len);
 void mac_digest(uint8_t *out, size_t out_len, const qcd_hmac *hmac,
                 const uint8_t *in, size_t in_len);
 
-/* mac_derive makes `out` the key of one purpose, which `label` names.  The key
- * that it is derived from has no other use, so that a later purpose can't be
- * played off against this one. */
+/* mac_derive makes `out` the key of one purpose, which `label` names. */
 void mac_derive(qcd_hmac *out, const uint8_t key[HMAC_LEN], const char *label);
 
 #endif

@@ -59,7 +59,8 @@ enum qcd_err qcd_maker_init(qcd_maker *out, const qcd_maker_settings *settings,
         return QCD_ERR_RANGE;
     }
     out->settings = *settings;
-    out->mint = (qcd_mint){settings->node, state->run, state->run, 0};
+    out->mint = (qcd_mint){
+        .node = settings->node, .first_run = state->run, .run = state->run};
     seal_init(&out->seal, state->seal_key);
     source_limit_init(&out->lost, 1, state->random);
     enum qcd_err err = reply_limit_init(&out->replies, settings->reply_rate,

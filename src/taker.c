@@ -39,6 +39,7 @@ enum qcd_err qcd_taker_init(qcd_taker *out, uint32_t source_rate,
     }
     source_limit_init(&out->sas, source_rate, random);
     pool_init(&out->common, QCD_VERIFY_RATE_COMMON, QCD_VERIFY_RATE_COMMON);
+    /* Digests and limits have separate keys. */
     mac_derive(&out->digests, random, "qcd digest key");
     return QCD_OK;
 }

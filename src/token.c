@@ -4,7 +4,8 @@
 #include "parts.h"
 
 /* RFC 6290 section 9.1: tokens reveal nothing about the secret, or about each
- * other. */
+ * other.  The secret itself only derives the key of each purpose, so that a
+ * later purpose can't be played off against this one. */
 static const char token_label[] = "qcd token key, RFC 6290 section 5";
 
 enum qcd_err keys_init(qcd_keys *out, const qcd_secret *secrets,

@@ -223,7 +223,7 @@ typedef struct qcd_maker {
     qcd_keys keys;
     qcd_graveyard graveyard;
     qcd_reply_limit replies;
-    qcd_source_limit lost; /* a second to each lost SA */
+    qcd_source_limit lost; /* one reply a second to each lost SA */
 } qcd_maker;
 
 /* qcd_maker_init initializes the maker of a process.  Call it once, and don't
@@ -583,9 +583,9 @@ qcd_message_encode(qcd_datagram *out, const qcd_message *message,
 /* qcd_taker is a token taker.  It has some 132,000 octets. */
 typedef struct qcd_taker {
     qcd_hmac digests;
-    qcd_source_limit sas; /* of each SA and source */
-    qcd_pool common;
-    uint64_t busy_until_ms;
+    qcd_source_limit sas;   /* messages about each SA from each source */
+    qcd_pool common;        /* and those over that rate */
+    uint64_t busy_until_ms; /* with the recoveries so far */
 } qcd_taker;
 
 /* qcd_taker_init starts a taker with QCD_RANDOM_KEY_LEN fresh random octets.
@@ -596,7 +596,7 @@ typedef struct qcd_taker {
  * its other SAs.  They hold back that SA's own token only if they exceed both
  * rates together (RFC 6290 sections 8.1 and 8.2).
  *
- *   QCD_ERR_RANGE  a rate is above QCD_RATE_MAX */
+ *   QCD_ERR_RANGE  `source_rate` is above QCD_RATE_MAX */
 QCD_API QCD_NODISCARD enum qcd_err
 qcd_taker_init(qcd_taker *out, uint32_t source_rate,
                const uint8_t random[QCD_RANDOM_KEY_LEN]);
