@@ -73,11 +73,10 @@ static void next_spis(void)
 
 static void make_token(void)
 {
-    const recipe of = {&b.maker.keys, NULL, 32};
     qcd_token token;
 
     next_spis();
-    DEMAND(token_make(&token, &of, 0, &b.sa) == QCD_OK);
+    DEMAND(token_make(&b.maker, &token, &b.sa, 0, NULL) == QCD_OK);
     sink += token.octets[0];
 }
 
@@ -335,9 +334,8 @@ static const struct {
     {"qcd_seal", sizeof(qcd_seal)},
     {"qcd_message", sizeof(qcd_message)},
     {"qcd_graveyard", sizeof(qcd_graveyard)},
-    {"qcd_verify_limit", sizeof(qcd_verify_limit)},
     {"qcd_reply_limit", sizeof(qcd_reply_limit)},
-    {"qcd_lost_limit", sizeof(qcd_lost_limit)},
+    {"qcd_source_limit", sizeof(qcd_source_limit)},
 };
 
 #define NUM_SIZES (sizeof(sizes) / sizeof(sizes[0]))
@@ -422,7 +420,7 @@ static void set_up_taker(void)
     fill(random, sizeof(random), 4);
     DEMAND(qcd_taker_init(&b.taker, 100, random) == QCD_OK);
     DEMAND(qcd_taker_init(&b.strict, 1, random) == QCD_OK);
-    DEMAND(verify_limit_init(&b.strict.limit, 1, 0, random) == QCD_OK);
+    pool_init(&b.strict.common, 0, 0);
     DEMAND(qcd_message_decode(&m, b.reply.octets, b.reply.len) == QCD_OK);
     DEMAND(m.num_tokens == 4);
     qcd_taker_store(&b.taker, &b.held, &m.tokens[3]);

@@ -55,7 +55,8 @@ static void make_maker(void)
     spis_of[OTHER_NODE] = sealed(NODE + 1, FIRST_RUN - 1);
 
     const qcd_spis buried = {spis_of[PEER], spis_of[BURIED]};
-    graveyard_bury(&maker.graveyard, &(qcd_ike_sa){buried, QCD_RESPONDER});
+    qcd_maker_bury(&maker, &(qcd_ike_sa){buried, QCD_RESPONDER},
+                   &(qcd_promise){.is_given = true});
     is_ready = true;
 }
 
@@ -102,8 +103,8 @@ static void check_no_live_token(const qcd_datagram *out, const qcd_header *h)
             spis = (qcd_spis){*live, *remote};
         }
         const qcd_ike_sa sa = {spis, role};
-        const recipe of = {&maker.keys, NULL, QCD_TOKEN_MIN};
-        DEMAND(token_make(&token, &of, i >> 2, &sa) == QCD_OK);
+        DEMAND(token_make(&maker, &token, &sa, i >> 2, NULL) == QCD_OK);
+        token.len = QCD_TOKEN_MIN; /* its first octets are enough */
         DEMAND(!shows(out, &token));
     }
 }
@@ -131,8 +132,7 @@ static void check_generations(const qcd_message *m, enum qcd_role role)
             qcd_token made;
 
             const qcd_ike_sa sa = {m->header.spis, role};
-            const recipe of = {&maker.keys, NULL, m->tokens[i].len};
-            DEMAND(token_make(&made, &of, g, &sa) == QCD_OK);
+            DEMAND(token_make(&maker, &made, &sa, g, NULL) == QCD_OK);
             if (memcmp(&made, &m->tokens[i], sizeof(made)) == 0) {
                 DEMAND((seen & 1u << g) == 0);
                 seen |= 1u << g;

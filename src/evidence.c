@@ -3,10 +3,6 @@
  * being shown (RFC 6290 section 9.2), and the graveyard that serves it. */
 #include "parts.h"
 
-#include <string.h>
-
-#include "ike.h"
-
 /* Our own SPIs are sealed and therefore spread evenly.  A peer can't choose the
  * set of its SA. */
 static size_t set_of(const qcd_ike_sa *sa)
@@ -30,9 +26,13 @@ bool graveyard_holds(const qcd_graveyard *graveyard, const qcd_ike_sa *sa)
     return false;
 }
 
-void graveyard_bury(qcd_graveyard *graveyard, const qcd_ike_sa *sa)
+void qcd_maker_bury(qcd_maker *maker, const qcd_ike_sa *sa,
+                    const qcd_promise *promise)
 {
-    if (spi_is_zero(&sa->spis.initiator) || spi_is_zero(&sa->spis.responder) ||
+    qcd_graveyard *graveyard = &maker->graveyard;
+
+    if ((!promise->is_given && !promise->is_sent) ||
+        spi_is_zero(&sa->spis.initiator) || spi_is_zero(&sa->spis.responder) ||
         graveyard_holds(graveyard, sa)) {
         return;
     }
@@ -54,60 +54,48 @@ void qcd_takeover_add(qcd_takeover *takeover, uint8_t node)
 static bool is_taken_over(const qcd_takeover *takeover, uint8_t node,
                           const qcd_address *destination)
 {
-    return takeover != NULL && takeover->address.len != 0 &&
+    return takeover->address.len != 0 &&
            address_equals(&takeover->address, destination) &&
            (takeover->nodes[node / 64] >> (node % 64) & 1) != 0;
 }
 
-static enum qcd_evidence weigh_own(const qcd_origin *origin,
-                                   const qcd_mint *mint, bool buried)
+/* Run 0 mints nothing. */
+static bool is_earlier(const qcd_mint *mint, const qcd_origin *origin)
 {
-    /* Run 0 mints nothing. */
-    if (origin->run != 0 && origin->run < mint->first_run) {
-        return QCD_EVIDENCE_EARLIER_RUN;
+    return origin->node == mint->node && origin->run != 0 &&
+           origin->run < mint->first_run;
+}
+
+bool evidence_weigh(const qcd_maker *maker, const qcd_ike_sa *sa,
+                    const qcd_address *destination)
+{
+    const qcd_mint *mint = &maker->mint;
+    qcd_origin origin;
+
+    if (!spi_open(&origin, &maker->seal, qcd_ike_sa_local(sa))) {
+        return false; /* not ours, and never was */
+    }
+    if (origin.node != mint->node) {
+        /* That gateway may have the SA, unless we have taken its place. */
+        return is_taken_over(&maker->settings.takeover, origin.node,
+                             destination);
     }
     /* A future run comes from a state that was rolled back.  Nothing tells
      * whether its process lives. */
-    if (origin->run < mint->first_run || origin->run > mint->run) {
-        return QCD_EVIDENCE_NONE;
-    }
-    return buried ? QCD_EVIDENCE_BURIED : QCD_EVIDENCE_NONE;
+    return is_earlier(mint, &origin) ||
+           (origin.run >= mint->first_run && origin.run <= mint->run &&
+            graveyard_holds(&maker->graveyard, sa));
 }
 
-enum qcd_evidence evidence_weigh(const qcd_header *request, const witness *by)
-{
-    const qcd_ike_sa sa = {request->spis, qcd_header_local_role(request)};
-    qcd_origin origin;
-
-    if (!spi_open(&origin, by->seal, qcd_ike_sa_local(&sa))) {
-        return QCD_EVIDENCE_NONE; /* not ours, and never was */
-    }
-    if (origin.node == by->mint->node) {
-        return weigh_own(&origin, by->mint, by->is_buried);
-    }
-    /* Another gateway may have the SA, unless we have taken its place. */
-    return is_taken_over(by->takeover, origin.node, by->destination)
-               ? QCD_EVIDENCE_TAKEN_OVER
-               : QCD_EVIDENCE_NONE;
-}
-
-enum qcd_evidence evidence_weigh_lost(const qcd_ike_sa *sa,
-                                      const qcd_seal *seal,
-                                      const qcd_mint *mint)
+bool qcd_maker_is_lost(const qcd_maker *maker, const qcd_ike_sa *sa)
 {
     qcd_origin origin;
 
-    /* The map is read from a disk: the role may be invalid.  An SA without both
-     * SPIs never had a child. */
-    if ((sa->role != QCD_INITIATOR && sa->role != QCD_RESPONDER) ||
-        spi_is_zero(qcd_ike_sa_remote(sa))) {
-        return QCD_EVIDENCE_NONE;
-    }
     /* RFC 6290 section 8.2: the map may be out of date.  An SA that it names as
-     * lost is lost only if our SPI says so.  An SA of this run never is. */
-    if (!spi_open(&origin, seal, qcd_ike_sa_local(sa)) ||
-        origin.node != mint->node) {
-        return QCD_EVIDENCE_NONE;
-    }
-    return weigh_own(&origin, mint, false);
+     * lost is lost only if our SPI says so.  An SA of this run never is.  One
+     * without both SPIs never had a child. */
+    return (sa->role == QCD_INITIATOR || sa->role == QCD_RESPONDER) &&
+           !spi_is_zero(qcd_ike_sa_remote(sa)) &&
+           spi_open(&origin, &maker->seal, qcd_ike_sa_local(sa)) &&
+           is_earlier(&maker->mint, &origin);
 }

@@ -1,25 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* header.c: the IKE header, RFC 7296 section 3.1. */
-#include <qcd/qcd.h>
-
-#include <string.h>
-
 #include "ike.h"
-
-static void spi_read(qcd_spi *out, rd *r)
-{
-    const uint8_t *p = rd_bytes(r, QCD_SPI_LEN);
-
-    if (p != NULL) {
-        memcpy(out->octets, p, QCD_SPI_LEN);
-    }
-}
 
 void header_read(qcd_header *out, rd *r)
 {
     memset(out, 0, sizeof(*out));
-    spi_read(&out->spis.initiator, r);
-    spi_read(&out->spis.responder, r);
+    rd_copy(r, out->spis.initiator.octets, QCD_SPI_LEN);
+    rd_copy(r, out->spis.responder.octets, QCD_SPI_LEN);
     out->next_payload = rd_u8(r);
     out->version = rd_u8(r);
     out->exchange_type = rd_u8(r);
@@ -30,8 +17,7 @@ void header_read(qcd_header *out, rd *r)
 
 void header_write(wr *w, const qcd_header *header)
 {
-    wr_bytes(w, header->spis.initiator.octets, QCD_SPI_LEN);
-    wr_bytes(w, header->spis.responder.octets, QCD_SPI_LEN);
+    wr_bytes(w, &header->spis, sizeof(header->spis));
     wr_u8(w, header->next_payload);
     wr_u8(w, header->version);
     wr_u8(w, header->exchange_type);
@@ -72,15 +58,11 @@ enum qcd_err qcd_header_decode(qcd_header *out, const uint8_t *in,
 
     rd_init(&r, in, in_len);
     header_read(out, &r);
-    if (r.bad) {
-        memset(out, 0, sizeof(*out));
-        return QCD_ERR_TRUNCATED;
+    if (!r.bad && out->length == in_len) {
+        return QCD_OK;
     }
-    if (out->length != in_len) {
-        memset(out, 0, sizeof(*out));
-        return QCD_ERR_MALFORMED;
-    }
-    return QCD_OK;
+    memset(out, 0, sizeof(*out));
+    return r.bad ? QCD_ERR_TRUNCATED : QCD_ERR_MALFORMED;
 }
 
 enum qcd_role qcd_header_local_role(const qcd_header *header)
@@ -89,4 +71,16 @@ enum qcd_role qcd_header_local_role(const qcd_header *header)
      * initiator; the receiver is then the responder. */
     return (header->flags & QCD_FLAG_INITIATOR) != 0 ? QCD_RESPONDER
                                                      : QCD_INITIATOR;
+}
+
+const qcd_spi *qcd_ike_sa_local(const qcd_ike_sa *sa)
+{
+    return sa->role == QCD_INITIATOR ? &sa->spis.initiator
+                                     : &sa->spis.responder;
+}
+
+const qcd_spi *qcd_ike_sa_remote(const qcd_ike_sa *sa)
+{
+    return sa->role == QCD_INITIATOR ? &sa->spis.responder
+                                     : &sa->spis.initiator;
 }

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* hmac.c: HMAC-SHA-256 whose key is absorbed once and then copied.  This saves
  * half of the compressions of a short message. */
-#include <qcd/qcd.h>
+#include "ike.h"
 
 #include <nettle/hmac.h>
-#include <string.h>
-
-#include "ike.h"
 
 _Static_assert(sizeof(struct hmac_sha256_ctx) <= sizeof(qcd_hmac),
                "qcd_hmac must hold nettle's context");
@@ -32,4 +29,17 @@ void mac_digest(uint8_t *out, size_t out_len, const qcd_hmac *hmac,
     hmac_sha256_update(&ctx, in_len, in);
     hmac_sha256_digest(&ctx, out_len, out);
     qcd_wipe(&ctx, sizeof(ctx));
+}
+
+void mac_derive(qcd_hmac *out, const uint8_t key[HMAC_LEN], const char *label)
+{
+    uint8_t derived[HMAC_LEN];
+    qcd_hmac root;
+
+    mac_set_key(&root, key, HMAC_LEN);
+    mac_digest(derived, sizeof(derived), &root, (const uint8_t *)label,
+               strlen(label));
+    mac_set_key(out, derived, sizeof(derived));
+    qcd_wipe(derived, sizeof(derived));
+    qcd_wipe(&root, sizeof(root));
 }

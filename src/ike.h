@@ -52,12 +52,11 @@ bool address_is_valid(const qcd_address *a);
  * empty. */
 bool address_equals(const qcd_address *a, const qcd_address *b);
 
-/* notify is the body of a notify payload, split into its parts.  `spi` and
- * `data` are borrowed from the input. */
+/* notify is the body of a notify payload, split into its parts.  `data` is
+ * borrowed from the input. */
 typedef struct notify {
     uint16_t type;
     size_t spi_len;
-    const uint8_t *spi;
     size_t data_len;
     const uint8_t *data;
 } notify;
@@ -68,12 +67,15 @@ void notify_read(notify *out, rd *r);
 /* notify_token extracts the token of a QCD_TOKEN notify. */
 enum qcd_err notify_token(qcd_token *out, const notify *in);
 
+#define HMAC_LEN 32
+
 /* mac_set_key and mac_digest are HMAC-SHA-256.  mac_digest returns the first
  * `out_len` octets, 32 at most, and leaves `hmac` unchanged. */
 void mac_set_key(qcd_hmac *out, const uint8_t *key, size_t key_len);
 void mac_digest(uint8_t *out, size_t out_len, const qcd_hmac *hmac,
                 const uint8_t *in, size_t in_len);
 
-#define HMAC_LEN 32
+/* mac_derive makes `out` the key of one purpose, which `label` names. */
+void mac_derive(qcd_hmac *out, const uint8_t key[HMAC_LEN], const char *label);
 
 #endif

@@ -10,9 +10,6 @@
 #include "parts.h"
 
 #include <assert.h>
-#include <string.h>
-
-#include "ike.h"
 
 enum {
     NS_PER_MS = 1000000,
@@ -34,29 +31,13 @@ typedef struct indices {
     uint32_t heard[HEARD_HASHES];
 } indices;
 
-/* The hashed octets start with their kind, so that an SPI can't pass for an
- * address. */
-enum kind {
-    KIND_SOURCE = 1,
-    KIND_SA = 2,
-    KIND_LOST = 3,
-    KIND_VERIFY = 4,
-    KIND_TURN = 5
-};
-
-static void find_indices(indices *out, const qcd_hmac *key, enum kind kind,
-                         const uint8_t *in, size_t in_len)
+static void find_indices(indices *out, const qcd_hmac *key, const uint8_t *in,
+                         size_t in_len)
 {
-    uint8_t input[1 + SOURCE_LEN_MAX + sizeof(qcd_spis)];
     uint8_t digest[HMAC_LEN];
     rd r;
-    wr w;
 
-    wr_init(&w, input, sizeof(input));
-    wr_u8(&w, (uint8_t)kind);
-    wr_bytes(&w, in, in_len);
-    mac_digest(digest, sizeof(digest), key, input, w.len);
-
+    mac_digest(digest, sizeof(digest), key, in, in_len);
     rd_init(&r, digest, sizeof(digest));
     for (size_t i = 0; i < QCD_SKETCH_ROWS; i++) {
         out->sketch[i] = rd_be32(&r) % QCD_SKETCH_CELLS;
@@ -68,30 +49,23 @@ static void find_indices(indices *out, const qcd_hmac *key, enum kind kind,
 
 static size_t source_len(const qcd_address *source)
 {
-    assert(source->len == 4 || source->len == 16);
+    assert(address_is_valid(source));
     /* A host that has one address of an IPv6 /64 has them all. */
     return source->len == 16 ? SOURCE_LEN_MAX : source->len;
 }
 
-static void find_source(indices *out, const qcd_hmac *key,
-                        const qcd_address *source)
-{
-    find_indices(out, key, KIND_SOURCE, source->octets, source_len(source));
-}
-
 /* An SA's SPIs are counted for each source that names them. */
-static void find_at_source(indices *out, const qcd_hmac *key, enum kind kind,
+static void find_at_source(indices *out, const qcd_hmac *key,
                            const qcd_address *source, const qcd_spis *spis)
 {
     uint8_t input[SOURCE_LEN_MAX + sizeof(*spis)];
     wr w;
 
-    /* The length distinguishes IPv4 from IPv6. */
+    /* The length distinguishes IPv4 from IPv6, and both from a lone SPI. */
     wr_init(&w, input, sizeof(input));
     wr_bytes(&w, source->octets, source_len(source));
-    wr_bytes(&w, spis->initiator.octets, QCD_SPI_LEN);
-    wr_bytes(&w, spis->responder.octets, QCD_SPI_LEN);
-    find_indices(out, key, kind, input, w.len);
+    wr_bytes(&w, spis, sizeof(*spis));
+    find_indices(out, key, input, w.len);
 }
 
 static uint64_t later(uint64_t a, uint64_t b)
@@ -107,9 +81,8 @@ static uint64_t interval_of(uint32_t rate)
     return rate == 0 ? 0 : (second + rate - 1) / rate;
 }
 
-/* `rate` events a second for each source, and a burst of the same number. */
-static void source_limit_init(qcd_source_limit *out, uint32_t rate,
-                              const uint8_t key[QCD_RANDOM_KEY_LEN])
+void source_limit_init(qcd_source_limit *out, uint32_t rate,
+                       const uint8_t key[QCD_RANDOM_KEY_LEN])
 {
     memset(out, 0, sizeof(*out));
     mac_set_key(&out->key, key, QCD_RANDOM_KEY_LEN);
@@ -148,7 +121,7 @@ static void sketch_charge(qcd_source_limit *limit, const indices *at,
     }
 }
 
-static void pool_init(qcd_pool *out, uint32_t rate, uint32_t burst)
+void pool_init(qcd_pool *out, uint32_t rate, uint32_t burst)
 {
     memset(out, 0, sizeof(*out));
     if (burst == 0) {
@@ -169,40 +142,27 @@ static bool pool_pass(qcd_pool *pool, uint64_t now)
     return true;
 }
 
-enum qcd_err verify_limit_init(qcd_verify_limit *out, uint32_t rate_source,
-                               uint32_t rate_common,
-                               const uint8_t key[QCD_RANDOM_KEY_LEN])
-{
-    memset(out, 0, sizeof(*out));
-    if (rate_source > QCD_RATE_MAX || rate_common > QCD_RATE_MAX) {
-        return QCD_ERR_RANGE;
-    }
-    source_limit_init(&out->sas, rate_source, key);
-    pool_init(&out->common, rate_common, rate_common);
-    return QCD_OK;
-}
-
-bool verify_limit_pass(qcd_verify_limit *limit, const qcd_address *source,
-                       const qcd_spis *spis, uint64_t now_ms)
+bool qcd_taker_may_check(qcd_taker *taker, const qcd_address *source,
+                         const qcd_spis *spis, uint64_t now_ms)
 {
     uint64_t now = now_ms * NS_PER_MS;
     indices at;
 
-    if (limit->sas.interval == 0) {
+    if (taker->sas.interval == 0) {
         return false;
     }
     /* RFC 6290 section 8.1: the limit is for each source.  It is also for each
      * SA, since a source can be forged.  Otherwise an attacker who forges a
      * gateway's address and knows one of its SAs would hold back the tokens of
      * all its other SAs. */
-    find_at_source(&at, &limit->sas.key, KIND_VERIFY, source, spis);
-    if (sketch_conforms(&limit->sas, &at, now)) {
-        sketch_charge(&limit->sas, &at, now);
+    find_at_source(&at, &taker->sas.key, source, spis);
+    if (sketch_conforms(&taker->sas, &at, now)) {
+        sketch_charge(&taker->sas, &at, now);
         return true;
     }
     /* That SA's own token arrives among the forged ones.  To check some more
      * messages costs next to nothing, so its token is found among them. */
-    return pool_pass(&limit->common, now);
+    return pool_pass(&taker->common, now);
 }
 
 static void heard_turn(qcd_heard *heard, uint64_t now_ms)
@@ -274,11 +234,6 @@ enum qcd_err reply_limit_init(qcd_reply_limit *out, uint32_t rate,
     return QCD_OK;
 }
 
-static bool heard_has(const qcd_heard *heard, const indices *at)
-{
-    return bits_set(heard->bits[0], at) || bits_set(heard->bits[1], at);
-}
-
 /* A request counts as heard even if it gets no reply, so a flood makes itself
  * known.  There is no end of forged sources, but of dead SAs there is.  Each
  * kind has its own memory, or one would drive out the other. */
@@ -312,11 +267,12 @@ bool reply_limit_pass(qcd_reply_limit *limit, const qcd_address *source,
     indices sa;
     indices turn;
 
-    find_source(&from, key, source);
-    find_indices(&sa, key, KIND_SA, local->octets, QCD_SPI_LEN);
-    find_at_source(&turn, key, KIND_TURN, source, &named);
+    find_indices(&from, key, source->octets, source_len(source));
+    find_indices(&sa, key, local->octets, QCD_SPI_LEN);
+    find_at_source(&turn, key, source, &named);
     bool has_turn = is_home && limit->sources.interval != 0 &&
-                    !heard_has(&limit->heard_sas, &turn);
+                    !bits_set(limit->heard_sas.bits[0], &turn) &&
+                    !bits_set(limit->heard_sas.bits[1], &turn);
     /* A source is charged only for the replies that it gets.  If it were
      * charged for its requests, a flood of forged ones would fill the sketch
      * and hold back everybody. */
@@ -338,31 +294,23 @@ bool reply_limit_pass_unasked(qcd_reply_limit *limit, uint64_t now_ms)
     return pool_pass(&limit->common, now_ms * NS_PER_MS);
 }
 
-void lost_limit_init(qcd_lost_limit *out, const uint8_t key[QCD_RANDOM_KEY_LEN])
-{
-    memset(out, 0, sizeof(*out));
-    mac_set_key(&out->sas.key, key, QCD_RANDOM_KEY_LEN);
-    out->sas.interval = interval_of(1);
-}
-
-bool lost_limit_conforms(const qcd_lost_limit *limit, const qcd_spi *local,
+bool lost_limit_conforms(const qcd_source_limit *limit, const qcd_spi *local,
                          bool is_known, uint64_t now_ms)
 {
     uint64_t now = now_ms * NS_PER_MS;
-    uint64_t interval = limit->sas.interval;
     indices at;
 
-    find_indices(&at, &limit->sas.key, KIND_LOST, local->octets, QCD_SPI_LEN);
-    uint64_t busy = sketch_busy(&limit->sas, &at, 0);
-    return interval != 0 &&
-           now >= (is_known || busy == 0 ? busy : busy + interval);
+    find_indices(&at, &limit->key, local->octets, QCD_SPI_LEN);
+    uint64_t busy = sketch_busy(limit, &at, 0);
+    return limit->interval != 0 &&
+           now >= (is_known || busy == 0 ? busy : busy + limit->interval);
 }
 
-void lost_limit_charge(qcd_lost_limit *limit, const qcd_spi *local,
+void lost_limit_charge(qcd_source_limit *limit, const qcd_spi *local,
                        uint64_t now_ms)
 {
     indices at;
 
-    find_indices(&at, &limit->sas.key, KIND_LOST, local->octets, QCD_SPI_LEN);
-    sketch_charge(&limit->sas, &at, now_ms * NS_PER_MS);
+    find_indices(&at, &limit->key, local->octets, QCD_SPI_LEN);
+    sketch_charge(limit, &at, now_ms * NS_PER_MS);
 }

@@ -4,10 +4,6 @@
  * 8.2. */
 #include "parts.h"
 
-#include <string.h>
-
-#include "ike.h"
-
 /* RFC 7383 section 2.5: the first fragment.  It stands for the whole message,
  * or is the whole message. */
 static bool is_first_fragment(rd *r)
@@ -54,36 +50,25 @@ static bool is_protected_request(const qcd_header *h, const uint8_t *in,
 
 /* ---- The maker as a whole ---------------------------------------------- */
 
-static bool are_good(const qcd_maker_settings *settings,
-                     const qcd_maker_state *state)
-{
-    return settings->token_len >= QCD_TOKEN_MIN &&
-           settings->token_len <= QCD_TOKEN_MADE_MAX && state->run != 0;
-}
-
-static enum qcd_err init(qcd_maker *out, const qcd_maker_settings *settings,
-                         const qcd_maker_state *state)
-{
-    if (!are_good(settings, state)) {
-        return QCD_ERR_RANGE;
-    }
-    out->settings = *settings;
-    seal_init(&out->seal, state->seal_key);
-    mint_init(&out->mint, settings->node, state->run);
-    lost_limit_init(&out->lost, state->random);
-    enum qcd_err err = reply_limit_init(&out->replies, settings->reply_rate,
-                                        settings->reply_burst,
-                                        settings->source_rate, state->random);
-    return err == QCD_OK
-               ? keys_init(&out->keys, state->secrets, state->num_secrets)
-               : err;
-}
-
 enum qcd_err qcd_maker_init(qcd_maker *out, const qcd_maker_settings *settings,
                             const qcd_maker_state *state)
 {
     memset(out, 0, sizeof(*out));
-    enum qcd_err err = init(out, settings, state);
+    if (settings->token_len < QCD_TOKEN_MIN ||
+        settings->token_len > QCD_TOKEN_MADE_MAX || state->run == 0) {
+        return QCD_ERR_RANGE;
+    }
+    out->settings = *settings;
+    out->mint = (qcd_mint){
+        .node = settings->node, .first_run = state->run, .run = state->run};
+    seal_init(&out->seal, state->seal_key);
+    source_limit_init(&out->lost, 1, state->random);
+    enum qcd_err err = reply_limit_init(&out->replies, settings->reply_rate,
+                                        settings->reply_burst,
+                                        settings->source_rate, state->random);
+    if (err == QCD_OK) {
+        err = keys_init(&out->keys, state->secrets, state->num_secrets);
+    }
     if (err != QCD_OK) {
         qcd_maker_wipe(out);
     }
@@ -93,45 +78,6 @@ enum qcd_err qcd_maker_init(qcd_maker *out, const qcd_maker_settings *settings,
 void qcd_maker_wipe(qcd_maker *maker)
 {
     qcd_wipe(maker, sizeof(*maker));
-}
-
-enum qcd_err qcd_maker_mint(qcd_maker *maker, qcd_spi *out)
-{
-    return mint_spi(out, &maker->mint, &maker->seal);
-}
-
-enum qcd_err qcd_maker_next_run(qcd_maker *maker, uint16_t run)
-{
-    return mint_next_run(&maker->mint, run);
-}
-
-uint16_t qcd_maker_run(const qcd_maker *maker)
-{
-    return maker->mint.run;
-}
-
-bool qcd_maker_knows(const qcd_maker *maker, const qcd_spi *spi)
-{
-    qcd_origin origin;
-
-    return spi_open(&origin, &maker->seal, spi);
-}
-
-bool qcd_maker_owns(const qcd_maker *maker, const qcd_ike_sa *sa)
-{
-    return (sa->role == QCD_INITIATOR || sa->role == QCD_RESPONDER) &&
-           mint_owns(&maker->mint, &maker->seal, qcd_ike_sa_local(sa));
-}
-
-bool qcd_maker_is_lost(const qcd_maker *maker, const qcd_ike_sa *sa)
-{
-    return evidence_weigh_lost(sa, &maker->seal, &maker->mint) !=
-           QCD_EVIDENCE_NONE;
-}
-
-void qcd_maker_rotate(qcd_maker *maker, const qcd_secret *newest)
-{
-    keys_rotate(&maker->keys, newest);
 }
 
 /* ---- Requests for an IKE SA that we don't have ------------------------- */
@@ -147,12 +93,7 @@ enum qcd_judgement qcd_maker_judge(qcd_maker *maker, qcd_header *out,
         return QCD_SILENT_NO_REQUEST;
     }
     const qcd_ike_sa sa = {h.spis, qcd_header_local_role(&h)};
-    const witness by = {.seal = &maker->seal,
-                        .mint = &maker->mint,
-                        .is_buried = graveyard_holds(&maker->graveyard, &sa),
-                        .takeover = &maker->settings.takeover,
-                        .destination = &packet->destination};
-    if (evidence_weigh(&h, &by) == QCD_EVIDENCE_NONE) {
+    if (!evidence_weigh(maker, &sa, &packet->destination)) {
         return QCD_SILENT_NO_EVIDENCE;
     }
     /* RFC 6290 section 9.3: an attacker who guesses SPIs is shown nothing.  The
@@ -178,19 +119,6 @@ static void reply_header(qcd_header *out, const qcd_header *request)
     if ((request->flags & QCD_FLAG_INITIATOR) == 0) {
         out->flags |= QCD_FLAG_INITIATOR;
     }
-}
-
-static enum qcd_err encode(qcd_datagram *out, const qcd_message *message,
-                           size_t max_len)
-{
-    enum qcd_err err = qcd_message_encode(out->octets, &out->len,
-                                          sizeof(out->octets), message);
-
-    if (err == QCD_OK && out->len > max_len) {
-        qcd_wipe(out, sizeof(*out));
-        err = QCD_ERR_NOBUF;
-    }
-    return err;
 }
 
 /* The finalizer of splitmix64: each bit of the result depends on all of `v`. */
@@ -232,48 +160,34 @@ static size_t generation_at(size_t place, size_t first)
     return place <= first ? place - 1 : place;
 }
 
-/* show describes a message under construction: our role, who takes it, how long
- * it may be, and the time. */
-typedef struct show {
-    enum qcd_role role;
-    const qcd_address *taker;
-    size_t max_len;
-    uint64_t now_ms;
-} show;
-
-static enum qcd_err add_tokens(const qcd_maker *maker, qcd_message *message,
-                               const show *how)
+/* Adds a token of each generation, RFC 6290 section 4.5.  Our role is in the I
+ * flag of what we send.  A token that can't be made stays empty, and a message
+ * with an empty token is never encoded. */
+static void add_tokens(const qcd_maker *maker, qcd_message *message,
+                       const qcd_address *taker, uint64_t now_ms)
 {
-    const qcd_ike_sa sa = {message->header.spis, how->role};
-    const recipe of = {&maker->keys,
-                       maker->settings.is_bound ? how->taker : NULL,
-                       maker->settings.token_len};
+    bool is_initiator = (message->header.flags & QCD_FLAG_INITIATOR) != 0;
+    const qcd_ike_sa sa = {message->header.spis,
+                           is_initiator ? QCD_INITIATOR : QCD_RESPONDER};
     size_t num = maker->keys.num_generations;
-    size_t first = num > 0 ? first_generation(&sa.spis, num, how->now_ms) : 0;
-    enum qcd_err err = QCD_OK;
+    size_t first = num > 0 ? first_generation(&sa.spis, num, now_ms) : 0;
 
-    for (size_t i = 0; i < num && err == QCD_OK; i++) {
-        err =
-            token_make(&message->tokens[i], &of, generation_at(i, first), &sa);
-        message->num_tokens++;
+    for (size_t i = 0; i < num; i++) {
+        (void)!token_make(maker, &message->tokens[i], &sa,
+                          generation_at(i, first), taker);
     }
-    return err;
+    message->num_tokens = num;
 }
 
-/* Encodes `message` with the tokens of an IKE SA, as many as fit: one of each
- * generation, RFC 6290 section 4.5. */
-static enum qcd_err encode_with_tokens(const qcd_maker *maker,
-                                       qcd_datagram *out, qcd_message *message,
-                                       const show *how)
+/* Encodes `message` with as many of its tokens as fit, and wipes it. */
+static enum qcd_err encode(qcd_datagram *out, qcd_message *message,
+                           size_t max_len)
 {
-    memset(out, 0, sizeof(*out));
-    enum qcd_err err = add_tokens(maker, message, how);
-    if (err == QCD_OK) {
-        err = encode(out, message, how->max_len);
-    }
+    enum qcd_err err = qcd_message_encode(out, message, max_len);
+
     while (err == QCD_ERR_NOBUF && message->num_tokens > 1) {
         message->num_tokens--;
-        err = encode(out, message, how->max_len);
+        err = qcd_message_encode(out, message, max_len);
     }
     qcd_wipe(message, sizeof(*message));
     return err;
@@ -292,14 +206,11 @@ enum qcd_err qcd_maker_reply(const qcd_maker *maker, qcd_datagram *out,
                              const qcd_header *request,
                              const qcd_address *taker, uint64_t now_ms)
 {
-    const show how = {.role = qcd_header_local_role(request),
-                      .taker = taker,
-                      .max_len = max_reply_len(request->length),
-                      .now_ms = now_ms};
     qcd_message reply = {.cause = QCD_CAUSE_INVALID_IKE_SPI};
 
     reply_header(&reply.header, request);
-    return encode_with_tokens(maker, out, &reply, &how);
+    add_tokens(maker, &reply, taker, now_ms);
+    return encode(out, &reply, max_reply_len(request->length));
 }
 
 /* ---- ESP of lost SAs --------------------------------------------------- */
@@ -386,14 +297,12 @@ enum qcd_err qcd_maker_tell(const qcd_maker *maker, qcd_datagram *out,
                             const qcd_lost *lost, const qcd_traffic *packet,
                             uint64_t now_ms)
 {
-    const show how = {.role = lost->sa.role,
-                      .taker = packet != NULL ? &packet->source : &lost->peer,
-                      .max_len = packet != NULL ? max_reply_len(packet->len)
-                                                : SIZE_MAX,
-                      .now_ms = now_ms};
-    qcd_message message = {.cause = QCD_CAUSE_INVALID_SPI};
+    const qcd_address *taker = packet != NULL ? &packet->source : &lost->peer;
+    size_t max_len = packet != NULL ? max_reply_len(packet->len) : SIZE_MAX;
+    qcd_message message = {.cause = QCD_CAUSE_INVALID_SPI,
+                           .child_spi = lost->child_spi};
 
     tell_header(&message.header, &lost->sa);
-    message.child_spi = lost->child_spi;
-    return encode_with_tokens(maker, out, &message, &how);
+    add_tokens(maker, &message, taker, now_ms);
+    return encode(out, &message, max_len);
 }

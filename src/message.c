@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* message.c: the unprotected messages of RFC 6290 section 4.5, read and
  * written. */
-#include <qcd/qcd.h>
-
-#include <string.h>
-
 #include "ike.h"
 
 static bool header_is_candidate(const qcd_header *h)
@@ -104,13 +100,10 @@ static enum qcd_err take_payload(qcd_message *out, uint8_t *next, rd *r,
     return QCD_OK;
 }
 
-static enum qcd_err read_message(qcd_message *out, rd *r)
+static enum qcd_err read_payloads(qcd_message *out, rd *r)
 {
-    header_read(&out->header, r);
-    if (r->bad) {
-        return QCD_ERR_TRUNCATED;
-    }
     uint8_t type = out->header.next_payload;
+
     while (type != PAYLOAD_NONE) {
         uint8_t next;
         enum qcd_err err = take_payload(out, &next, r, type);
@@ -125,19 +118,16 @@ static enum qcd_err read_message(qcd_message *out, rd *r)
 enum qcd_err qcd_message_decode(qcd_message *out, const uint8_t *in,
                                 size_t in_len)
 {
-    qcd_header h;
     rd r;
 
     memset(out, 0, sizeof(*out));
-    enum qcd_err err = qcd_header_decode(&h, in, in_len);
-    if (err != QCD_OK) {
-        return err;
+    enum qcd_err err = qcd_header_decode(&out->header, in, in_len);
+    if (err == QCD_OK) {
+        rd_init(&r, in, in_len);
+        (void)rd_bytes(&r, QCD_HEADER_LEN);
+        err = header_is_candidate(&out->header) ? read_payloads(out, &r)
+                                                : QCD_ERR_MALFORMED;
     }
-    if (!header_is_candidate(&h)) {
-        return QCD_ERR_MALFORMED;
-    }
-    rd_init(&r, in, in_len);
-    err = read_message(out, &r);
     if (err != QCD_OK) {
         qcd_wipe(out, sizeof(*out));
     }
@@ -172,59 +162,46 @@ static bool message_is_sendable(const qcd_message *m)
     return true;
 }
 
-static size_t cause_data_len(enum qcd_cause cause)
+/* RFC 7296 section 1.5: INVALID_IKE_SPI has no data. */
+static void write_cause(wr *w, const qcd_message *m)
 {
-    /* RFC 7296 section 1.5: INVALID_IKE_SPI has no data. */
-    return cause == QCD_CAUSE_INVALID_SPI ? 4 : 0;
+    bool is_last = m->num_tokens == 0;
+
+    if (m->cause == QCD_CAUSE_INVALID_SPI) {
+        write_notify(w, is_last, QCD_NOTIFY_INVALID_SPI, m->child_spi.octets,
+                     QCD_CHILD_SPI_LEN);
+    } else if (m->cause == QCD_CAUSE_INVALID_IKE_SPI) {
+        write_notify(w, is_last, QCD_NOTIFY_INVALID_IKE_SPI, NULL, 0);
+    }
 }
 
-static size_t message_len(const qcd_message *m)
+enum qcd_err qcd_message_encode(qcd_datagram *out, const qcd_message *m,
+                                size_t max_len)
 {
-    const size_t notify_len = PAYLOAD_HEADER_LEN + NOTIFY_HEADER_LEN;
-    size_t len = QCD_HEADER_LEN;
-
-    if (m->cause != QCD_CAUSE_NONE) {
-        len += notify_len + cause_data_len(m->cause);
-    }
-    for (size_t i = 0; i < m->num_tokens; i++) {
-        len += notify_len + m->tokens[i].len;
-    }
-    return len;
-}
-
-enum qcd_err qcd_message_encode(uint8_t *out, size_t *out_len, size_t out_cap,
-                                const qcd_message *m)
-{
+    size_t cap = max_len < sizeof(out->octets) ? max_len : sizeof(out->octets);
+    qcd_header h = m->header;
     wr w;
 
-    *out_len = 0;
-    if (out_cap > 0) {
-        memset(out, 0, out_cap);
-    }
+    memset(out, 0, sizeof(*out));
     if (!message_is_sendable(m)) {
         return QCD_ERR_RANGE;
     }
-    if (message_len(m) > out_cap) {
-        return QCD_ERR_NOBUF;
-    }
-    qcd_header h = m->header;
     h.next_payload = PAYLOAD_NOTIFY;
-    h.length = (uint32_t)message_len(m);
-
-    wr_init(&w, out, out_cap);
+    wr_init(&w, out->octets, cap);
     header_write(&w, &h);
-    if (m->cause != QCD_CAUSE_NONE) {
-        uint16_t type = m->cause == QCD_CAUSE_INVALID_SPI
-                            ? QCD_NOTIFY_INVALID_SPI
-                            : QCD_NOTIFY_INVALID_IKE_SPI;
-        write_notify(&w, m->num_tokens == 0, type, m->child_spi.octets,
-                     cause_data_len(m->cause));
-    }
+    write_cause(&w, m);
     for (size_t i = 0; i < m->num_tokens; i++) {
         write_notify(&w, i + 1 == m->num_tokens,
                      QCD_NOTIFY_QUICK_CRASH_DETECTION, m->tokens[i].octets,
                      m->tokens[i].len);
     }
-    *out_len = w.len;
+    if (w.bad) {
+        qcd_wipe(out, sizeof(*out));
+        return QCD_ERR_NOBUF;
+    }
+    out->len = w.len;
+    h.length = (uint32_t)w.len; /* known only now */
+    wr_init(&w, out->octets, cap);
+    header_write(&w, &h);
     return QCD_OK;
 }

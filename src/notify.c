@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* notify.c: notify payloads and the QCD_TOKEN in them, RFC 7296 section 3.10
  * and RFC 6290 section 4.1. */
-#include <qcd/qcd.h>
-
-#include <string.h>
-
 #include "ike.h"
 
 void notify_read(notify *out, rd *r)
@@ -13,7 +9,7 @@ void notify_read(notify *out, rd *r)
     (void)rd_u8(r); /* Protocol ID: RFC 7296 section 3.10, ignored */
     out->spi_len = rd_u8(r);
     out->type = rd_be16(r);
-    out->spi = rd_bytes(r, out->spi_len);
+    (void)rd_bytes(r, out->spi_len);
     out->data_len = r->len;
     out->data = rd_bytes(r, r->len);
 }
@@ -40,18 +36,4 @@ enum qcd_err notify_token(qcd_token *out, const notify *in)
     return qcd_token_read(out, in->data, in->data_len) == QCD_OK
                ? QCD_OK
                : QCD_ERR_MALFORMED;
-}
-
-enum qcd_err qcd_notify_decode(qcd_token *out, const uint8_t *in, size_t in_len)
-{
-    notify n;
-    rd r;
-
-    rd_init(&r, in, in_len);
-    notify_read(&n, &r);
-    if (r.bad) {
-        memset(out, 0, sizeof(*out));
-        return QCD_ERR_TRUNCATED;
-    }
-    return notify_token(out, &n);
 }

@@ -2,7 +2,7 @@
 /* pace.c: how fast a maker announces lost SAs to the peers, and how a taker
  * spreads the recovery of many SAs (RFC 6290 section 8.2; section 3 lets the
  * taker choose when it makes new SAs). */
-#include "parts.h"
+#include <qcd/qcd.h>
 
 #include <string.h>
 
@@ -81,16 +81,14 @@ uint32_t qcd_pace_due(qcd_pace *pace, uint32_t num_half_open, uint64_t now_ms)
     return (uint32_t)due;
 }
 
-uint32_t spread_delay(qcd_spread *spread, uint32_t random, uint64_t now_ms)
+uint32_t qcd_taker_delay(qcd_taker *taker, uint32_t random, uint64_t now_ms)
 {
-    uint64_t window =
-        spread->busy_until_ms > now_ms ? spread->busy_until_ms - now_ms : 0;
+    uint64_t busy = taker->busy_until_ms;
+    uint64_t window = busy > now_ms ? busy - now_ms : 0;
 
     if (window < QCD_SPREAD_MAX_MS) {
-        spread->busy_until_ms = now_ms + window + QCD_SPREAD_MS;
+        taker->busy_until_ms = now_ms + window + QCD_SPREAD_MS;
     }
-    if (window > QCD_SPREAD_MAX_MS) {
-        window = QCD_SPREAD_MAX_MS;
-    }
+    window = lesser(window, QCD_SPREAD_MAX_MS);
     return (uint32_t)((uint64_t)random * (window + 1) >> 32);
 }

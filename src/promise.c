@@ -3,10 +3,6 @@
  * 4.2 to 4.4 and 5.1. */
 #include "parts.h"
 
-#include <string.h>
-
-#include "ike.h"
-
 /* Returns the address to which the token of a peer at `taker` is bound.  Its
  * len is 0 if tokens are unbound. */
 static qcd_address bound_to(const qcd_maker *maker, const qcd_address *taker)
@@ -50,14 +46,12 @@ bool qcd_maker_offer(const qcd_maker *maker, qcd_promise *promise,
                      qcd_token *out, const qcd_ike_sa *sa,
                      const qcd_offer *offer)
 {
-    const qcd_address bound = bound_to(maker, &offer->taker);
-    const qcd_pledge pledge = {maker->keys.newest, bound};
-    const recipe of = {&maker->keys, maker->settings.is_bound ? &bound : NULL,
-                       maker->settings.token_len};
+    const qcd_pledge pledge = {maker->keys.newest,
+                               bound_to(maker, &offer->taker)};
 
     memset(out, 0, sizeof(*out));
     if (!qcd_maker_is_due(maker, promise, sa, &offer->taker) ||
-        token_make(out, &of, 0, sa) != QCD_OK) {
+        token_make(maker, out, sa, 0, &offer->taker) != QCD_OK) {
         return false;
     }
     if (offer->is_request) {
@@ -80,14 +74,6 @@ bool qcd_promise_answered(qcd_promise *promise, uint32_t message_id)
     promise->is_given = true;
     promise->given = promise->sent;
     return true;
-}
-
-void qcd_maker_bury(qcd_maker *maker, const qcd_ike_sa *sa,
-                    const qcd_promise *promise)
-{
-    if (promise->is_given || promise->is_sent) {
-        graveyard_bury(&maker->graveyard, sa);
-    }
 }
 
 bool qcd_maker_is_last(const qcd_maker *maker, const qcd_promise *promise)

@@ -11,10 +11,13 @@ enum {
     GAP_SHARE = 8, /* of the time since the first try */
     REFUSED_LONG_MS = 3600 * 1000,
     REFUSED_GAP_MS = 300 * 1000,
-    CRASH_GAP_MS = 1000,
-    CRASHES_QUICK = 2, /* with that gap; then it doubles */
+    CRASHES_COUNTED = 6, /* further ones change nothing */
     JITTER_SHARE = 4
 };
+
+/* The least gap after each number of crashes. */
+static const uint32_t crash_gaps_ms[CRASHES_COUNTED + 1] = {
+    0, 1000, 1000, 4000, 8000, 16000, GAP_MAX_MS};
 
 static uint64_t since(uint64_t then_ms, uint64_t now_ms)
 {
@@ -44,7 +47,8 @@ void qcd_retry_fail(qcd_retry *retry, enum qcd_failure failure, uint64_t now_ms)
         retry->is_refused = true;
         retry->refused_ms = now_ms;
     }
-    if (failure == QCD_FAILURE_CRASHED && retry->num_crashes < UINT32_MAX) {
+    if (failure == QCD_FAILURE_CRASHED &&
+        retry->num_crashes < CRASHES_COUNTED) {
         retry->num_crashes++;
     }
     if (failure == QCD_FAILURE_LOST) {
@@ -72,22 +76,6 @@ static uint64_t ordinary_gap(const qcd_retry *retry)
     return gap > GAP_MAX_MS ? GAP_MAX_MS : gap;
 }
 
-static uint64_t larger(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
-static uint64_t crash_gap(const qcd_retry *retry)
-{
-    uint64_t gap = retry->num_crashes > 0 ? CRASH_GAP_MS : 0;
-
-    for (uint32_t i = CRASHES_QUICK; i < retry->num_crashes && gap < GAP_MAX_MS;
-         i++) {
-        gap = i == CRASHES_QUICK ? gap * 4 : gap * 2;
-    }
-    return gap < GAP_MAX_MS ? gap : GAP_MAX_MS;
-}
-
 uint64_t qcd_retry_due(const qcd_retry *retry, uint32_t random)
 {
     if (retry->num_tries == 0) {
@@ -95,5 +83,6 @@ uint64_t qcd_retry_due(const qcd_retry *retry, uint32_t random)
     }
     uint64_t gap = ordinary_gap(retry);
     gap -= gap / JITTER_SHARE * random / UINT32_MAX;
-    return retry->last_ms + larger(gap, crash_gap(retry));
+    uint64_t least = crash_gaps_ms[retry->num_crashes];
+    return retry->last_ms + (gap > least ? gap : least);
 }

@@ -4,11 +4,7 @@
  * predict them, as RFC 6290 section 9.3 demands. */
 #include "parts.h"
 
-#include <assert.h>
 #include <nettle/cast128.h>
-#include <string.h>
-
-#include "ike.h"
 
 _Static_assert(sizeof(struct cast128_ctx) <= sizeof(qcd_seal),
                "qcd_seal must hold nettle's context");
@@ -24,11 +20,6 @@ void seal_init(qcd_seal *out, const uint8_t key[QCD_SEAL_KEY_LEN])
     memset(out, 0, sizeof(*out));
     memcpy(out, &ctx, sizeof(ctx));
     qcd_wipe(&ctx, sizeof(ctx));
-}
-
-void seal_wipe(qcd_seal *seal)
-{
-    qcd_wipe(seal, sizeof(*seal));
 }
 
 enum qcd_err spi_seal(qcd_spi *out, const qcd_seal *seal,
@@ -75,24 +66,9 @@ bool spi_open(qcd_origin *out, const qcd_seal *seal, const qcd_spi *spi)
     return true;
 }
 
-void mint_init(qcd_mint *out, uint8_t node, uint16_t run)
+enum qcd_err qcd_maker_mint(qcd_maker *maker, qcd_spi *out)
 {
-    assert(run != 0);
-    *out = (qcd_mint){.node = node, .first_run = run, .run = run};
-}
-
-enum qcd_err mint_next_run(qcd_mint *mint, uint16_t run)
-{
-    if (run <= mint->run) {
-        return QCD_ERR_RANGE;
-    }
-    mint->run = run;
-    mint->counter = 0;
-    return QCD_OK;
-}
-
-enum qcd_err mint_spi(qcd_spi *out, qcd_mint *mint, const qcd_seal *seal)
-{
+    qcd_mint *mint = &maker->mint;
     enum qcd_err err = QCD_ERR_RANGE;
 
     memset(out, 0, sizeof(*out));
@@ -105,18 +81,43 @@ enum qcd_err mint_spi(qcd_spi *out, qcd_mint *mint, const qcd_seal *seal)
         }
         qcd_origin origin = {
             .node = mint->node, .run = mint->run, .counter = mint->counter++};
-        err = spi_seal(out, seal, &origin);
+        err = spi_seal(out, &maker->seal, &origin);
     }
     return QCD_OK;
 }
 
-bool mint_owns(const qcd_mint *mint, const qcd_seal *seal, const qcd_spi *spi)
+enum qcd_err qcd_maker_next_run(qcd_maker *maker, uint16_t run)
+{
+    if (run <= maker->mint.run) {
+        return QCD_ERR_RANGE;
+    }
+    maker->mint.run = run;
+    maker->mint.counter = 0;
+    return QCD_OK;
+}
+
+uint16_t qcd_maker_run(const qcd_maker *maker)
+{
+    return maker->mint.run;
+}
+
+bool qcd_maker_knows(const qcd_maker *maker, const qcd_spi *spi)
 {
     qcd_origin origin;
 
-    if (!spi_open(&origin, seal, spi) || origin.node != mint->node ||
-        origin.run < mint->first_run || origin.run > mint->run) {
+    return spi_open(&origin, &maker->seal, spi);
+}
+
+bool qcd_maker_owns(const qcd_maker *maker, const qcd_ike_sa *sa)
+{
+    const qcd_mint *mint = &maker->mint;
+    qcd_origin origin;
+
+    if ((sa->role != QCD_INITIATOR && sa->role != QCD_RESPONDER) ||
+        !spi_open(&origin, &maker->seal, qcd_ike_sa_local(sa)) ||
+        origin.node != mint->node || origin.run < mint->first_run) {
         return false;
     }
-    return origin.run != mint->run || origin.counter < mint->counter;
+    return origin.run < mint->run ||
+           (origin.run == mint->run && origin.counter < mint->counter);
 }

@@ -5,29 +5,16 @@
 
 #include <assert.h>
 #include <nettle/memops.h>
-#include <string.h>
-
-#include "ike.h"
 
 _Static_assert(QCD_DIGEST_LEN <= HMAC_LEN, "a digest is a part of an HMAC");
 
-void digest_key_init(qcd_digest_key *out, const uint8_t key[QCD_RANDOM_KEY_LEN])
-{
-    mac_set_key(&out->hmac, key, QCD_RANDOM_KEY_LEN);
-}
-
-void digest_key_wipe(qcd_digest_key *key)
-{
-    qcd_wipe(key, sizeof(*key));
-}
-
 /* RFC 6290 section 3 allows a taker to store a digest.  An attacker who reads
  * the taker's memory after the fact learns no token (RFC 6290 section 9.1). */
-static void digest_token(uint8_t out[QCD_DIGEST_LEN], const qcd_digest_key *key,
+static void digest_token(uint8_t out[QCD_DIGEST_LEN], const qcd_taker *taker,
                          const qcd_token *token)
 {
     assert(token->len <= QCD_TOKEN_MAX);
-    mac_digest(out, QCD_DIGEST_LEN, &key->hmac, token->octets, token->len);
+    mac_digest(out, QCD_DIGEST_LEN, &taker->digests, token->octets, token->len);
 }
 
 /* Compares with every digest that is held, in constant time.  Only a matching
@@ -43,32 +30,18 @@ static bool is_held(const qcd_held *held, const uint8_t digest[QCD_DIGEST_LEN])
     return any != 0;
 }
 
-/* Digests and limits have separate keys. */
-static void init_digests(qcd_taker *out,
-                         const uint8_t random[QCD_RANDOM_KEY_LEN])
-{
-    static const char label[] = "qcd digest key";
-    uint8_t key[QCD_RANDOM_KEY_LEN];
-    qcd_hmac root;
-
-    mac_set_key(&root, random, QCD_RANDOM_KEY_LEN);
-    mac_digest(key, sizeof(key), &root, (const uint8_t *)label,
-               sizeof(label) - 1);
-    digest_key_init(&out->digests, key);
-    qcd_wipe(key, sizeof(key));
-    qcd_wipe(&root, sizeof(root));
-}
-
 enum qcd_err qcd_taker_init(qcd_taker *out, uint32_t source_rate,
                             const uint8_t random[QCD_RANDOM_KEY_LEN])
 {
     memset(out, 0, sizeof(*out));
-    enum qcd_err err = verify_limit_init(&out->limit, source_rate,
-                                         QCD_VERIFY_RATE_COMMON, random);
-    if (err == QCD_OK) {
-        init_digests(out, random);
+    if (source_rate > QCD_RATE_MAX) {
+        return QCD_ERR_RANGE;
     }
-    return err;
+    source_limit_init(&out->sas, source_rate, random);
+    pool_init(&out->common, QCD_VERIFY_RATE_COMMON, QCD_VERIFY_RATE_COMMON);
+    /* Digests and limits have separate keys. */
+    mac_derive(&out->digests, random, "qcd digest key");
+    return QCD_OK;
 }
 
 void qcd_taker_wipe(qcd_taker *taker)
@@ -81,7 +54,7 @@ void qcd_taker_store(const qcd_taker *taker, qcd_held *held,
 {
     uint8_t digest[QCD_DIGEST_LEN];
 
-    digest_token(digest, &taker->digests, token);
+    digest_token(digest, taker, token);
     if (is_held(held, digest)) {
         return;
     }
@@ -92,12 +65,6 @@ void qcd_taker_store(const qcd_taker *taker, qcd_held *held,
     }
 }
 
-bool qcd_taker_may_check(qcd_taker *taker, const qcd_address *source,
-                         const qcd_spis *spis, uint64_t now_ms)
-{
-    return verify_limit_pass(&taker->limit, source, spis, now_ms);
-}
-
 enum qcd_verdict qcd_taker_check(const qcd_taker *taker, qcd_held *held,
                                  const qcd_message *message)
 {
@@ -106,16 +73,11 @@ enum qcd_verdict qcd_taker_check(const qcd_taker *taker, qcd_held *held,
 
     assert(message->num_tokens <= QCD_TOKENS_READ_MAX);
     for (size_t i = 0; i < message->num_tokens; i++) {
-        digest_token(digest, &taker->digests, &message->tokens[i]);
+        digest_token(digest, taker, &message->tokens[i]);
         any |= is_held(held, digest) ? 1 : 0;
     }
     /* QCD_NO_MATCH, QCD_MATCH or QCD_MATCHED, without a branch. */
     unsigned verdict = (unsigned)any + ((unsigned)any & held->is_shown);
     held->is_shown = held->is_shown | (any != 0);
     return (enum qcd_verdict)verdict;
-}
-
-uint32_t qcd_taker_delay(qcd_taker *taker, uint32_t random, uint64_t now_ms)
-{
-    return spread_delay(&taker->spread, random, now_ms);
 }

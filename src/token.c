@@ -3,27 +3,10 @@
  * sections 5.1 and 5.2. */
 #include "parts.h"
 
-#include <string.h>
-
-#include "ike.h"
-
 /* RFC 6290 section 9.1: tokens reveal nothing about the secret, or about each
  * other.  The secret itself only derives the key of each purpose, so that a
  * later purpose can't be played off against this one. */
 static const char token_label[] = "qcd token key, RFC 6290 section 5";
-
-static void generation_init(qcd_hmac *out, const qcd_secret *secret)
-{
-    uint8_t key[HMAC_LEN];
-    qcd_hmac root;
-
-    mac_set_key(&root, secret->octets, sizeof(secret->octets));
-    mac_digest(key, sizeof(key), &root, (const uint8_t *)token_label,
-               sizeof(token_label) - 1);
-    mac_set_key(out, key, sizeof(key));
-    qcd_wipe(key, sizeof(key));
-    qcd_wipe(&root, sizeof(root));
-}
 
 enum qcd_err keys_init(qcd_keys *out, const qcd_secret *secrets,
                        size_t num_secrets)
@@ -33,52 +16,50 @@ enum qcd_err keys_init(qcd_keys *out, const qcd_secret *secrets,
         return QCD_ERR_RANGE;
     }
     for (size_t i = 0; i < num_secrets; i++) {
-        generation_init(&out->generations[i], &secrets[i]);
+        mac_derive(&out->generations[i], secrets[i].octets, token_label);
     }
     out->num_generations = num_secrets;
     return QCD_OK;
 }
 
-void keys_rotate(qcd_keys *keys, const qcd_secret *newest)
+void qcd_maker_rotate(qcd_maker *maker, const qcd_secret *newest)
 {
+    qcd_keys *keys = &maker->keys;
+
     if (keys->num_generations < QCD_GENERATIONS_MAX) {
         keys->num_generations++;
     }
     for (size_t i = keys->num_generations - 1; i > 0; i--) {
         keys->generations[i] = keys->generations[i - 1];
     }
-    generation_init(&keys->generations[0], newest);
+    mac_derive(&keys->generations[0], newest->octets, token_label);
     keys->newest++;
 }
 
-void keys_wipe(qcd_keys *keys)
+enum qcd_err token_make(const qcd_maker *maker, qcd_token *out,
+                        const qcd_ike_sa *sa, size_t generation,
+                        const qcd_address *taker)
 {
-    qcd_wipe(keys, sizeof(*keys));
-}
-
-enum qcd_err token_make(qcd_token *out, const recipe *of, size_t generation,
-                        const qcd_ike_sa *sa)
-{
-    uint8_t input[1 + 2 * QCD_SPI_LEN + 16];
+    uint8_t input[1 + sizeof(sa->spis) + sizeof(taker->octets)];
+    uint8_t len = maker->settings.token_len;
     wr w;
 
     memset(out, 0, sizeof(*out));
-    if (generation >= of->keys->num_generations ||
-        of->token_len < QCD_TOKEN_MIN || of->token_len > QCD_TOKEN_MADE_MAX ||
-        (of->taker != NULL && !address_is_valid(of->taker))) {
+    if (generation >= maker->keys.num_generations || len < QCD_TOKEN_MIN ||
+        len > QCD_TOKEN_MADE_MAX ||
+        (maker->settings.is_bound && !address_is_valid(taker))) {
         return QCD_ERR_RANGE;
     }
     /* The length of the input distinguishes the forms of sections 5.1 and
      * 5.2. */
     wr_init(&w, input, sizeof(input));
     wr_u8(&w, (uint8_t)sa->role);
-    wr_bytes(&w, sa->spis.initiator.octets, QCD_SPI_LEN);
-    wr_bytes(&w, sa->spis.responder.octets, QCD_SPI_LEN);
-    if (of->taker != NULL) {
-        wr_bytes(&w, of->taker->octets, of->taker->len);
+    wr_bytes(&w, &sa->spis, sizeof(sa->spis));
+    if (maker->settings.is_bound) {
+        wr_bytes(&w, taker->octets, taker->len);
     }
-    mac_digest(out->octets, of->token_len, &of->keys->generations[generation],
-               input, w.len);
-    out->len = (uint8_t)of->token_len;
+    mac_digest(out->octets, len, &maker->keys.generations[generation], input,
+               w.len);
+    out->len = len;
     return QCD_OK;
 }

@@ -2,10 +2,6 @@
 /* traffic.c: packets of child SAs as the kernel delivers them, RFC 6290 section
  * 8.2: IPv4 (RFC 791), IPv6 (RFC 8200), ESP (RFC 4303), ESP in UDP (RFC 3948)
  * and AH (RFC 4302). */
-#include <qcd/qcd.h>
-
-#include <string.h>
-
 #include "ike.h"
 
 enum {
@@ -40,12 +36,8 @@ typedef struct ip {
 
 static void address_read(qcd_address *out, rd *r, uint8_t len)
 {
-    const uint8_t *p = rd_bytes(r, len);
-
-    if (p != NULL) {
-        out->len = len;
-        memcpy(out->octets, p, len);
-    }
+    out->len = len;
+    rd_copy(r, out->octets, len);
 }
 
 static enum qcd_err read_ipv4(qcd_traffic *out, ip *behind, rd *r)
@@ -167,24 +159,18 @@ static enum qcd_err read_udp(qcd_traffic *out, ip *behind, rd *r)
  * keepalive has a single octet. */
 static enum qcd_err read_spi(qcd_traffic *out, const ip *behind, rd *r)
 {
-    const uint8_t *spi = rd_bytes(r, sizeof(out->child_spi.octets));
+    const uint8_t *spi = out->child_spi.octets;
 
-    if (spi == NULL) {
+    rd_copy(r, out->child_spi.octets, QCD_CHILD_SPI_LEN);
+    if (r->bad) {
         return QCD_ERR_TRUNCATED;
     }
     if (spi[0] == 0 && spi[1] == 0 && spi[2] == 0) {
         return QCD_ERR_MALFORMED;
     }
-    memcpy(out->child_spi.octets, spi, sizeof(out->child_spi.octets));
     out->child_spi.protocol = behind->protocol;
     out->len = behind->total;
     return QCD_OK;
-}
-
-static enum qcd_err read_esp(qcd_traffic *out, const ip *behind, rd *r)
-{
-    return behind->total < ESP_MIN ? QCD_ERR_MALFORMED
-                                   : read_spi(out, behind, r);
 }
 
 /* RFC 4302 section 2.2: AH's length counts words of 32 bits, less two. */
@@ -220,41 +206,34 @@ static bool is_a_host(const qcd_address *a)
 
 static enum qcd_err read_upper(qcd_traffic *out, ip *behind, rd *r)
 {
-    enum qcd_err err = QCD_OK;
-
-    switch (behind->protocol) {
-    case QCD_AH:
+    if (behind->protocol == QCD_AH) {
         return read_ah(out, behind, r);
-    case PROTO_UDP:
-        err = read_udp(out, behind, r);
-        behind->protocol = QCD_ESP;
-        break;
-    case QCD_ESP:
-        break;
-    default:
-        return QCD_ERR_MALFORMED;
     }
-    return err == QCD_OK ? read_esp(out, behind, r) : err;
+    if (behind->protocol == PROTO_UDP) {
+        enum qcd_err err = read_udp(out, behind, r);
+        if (err != QCD_OK) {
+            return err;
+        }
+        behind->protocol = QCD_ESP;
+    }
+    return behind->protocol != QCD_ESP || behind->total < ESP_MIN
+               ? QCD_ERR_MALFORMED
+               : read_spi(out, behind, r);
 }
 
 static enum qcd_err read_packet(qcd_traffic *out, rd *r)
 {
     ip behind = {0};
-    enum qcd_err err;
 
     if (r->len == 0) {
         return QCD_ERR_TRUNCATED;
     }
-    switch (r->p[0] >> 4) {
-    case 4:
-        err = read_ipv4(out, &behind, r);
-        break;
-    case 6:
-        err = read_ipv6(out, &behind, r);
-        break;
-    default:
+    uint8_t version = r->p[0] >> 4;
+    if (version != 4 && version != 6) {
         return QCD_ERR_MALFORMED;
     }
+    enum qcd_err err =
+        version == 4 ? read_ipv4(out, &behind, r) : read_ipv6(out, &behind, r);
     if (err == QCD_OK && !is_a_host(&out->source)) {
         err = QCD_ERR_MALFORMED;
     }

@@ -2,8 +2,6 @@
 /* maker_box.c: shared by the tests of src/maker.c. */
 #include "maker_box.h"
 
-#include "ike.h"
-
 qcd_maker maker;
 const qcd_address peer = {4, {192, 0, 2, 1}};
 const qcd_address stranger = {4, {198, 51, 100, 1}};
@@ -36,7 +34,7 @@ void set_limits(uint32_t rate, uint32_t burst, uint32_t rate_source)
     assert_int_equal(
         reply_limit_init(&maker.replies, rate, burst, rate_source, key),
         QCD_OK);
-    lost_limit_init(&maker.lost, key);
+    source_limit_init(&maker.lost, 1, key);
 }
 
 void set_generations(size_t num)
@@ -105,9 +103,12 @@ qcd_token token_of(const qcd_address *taker, size_t len, size_t generation,
 {
     qcd_token token;
 
-    assert_int_equal(
-        token_make(&token, &(recipe){&maker.keys, taker, len}, generation, sa),
-        QCD_OK);
+    const qcd_maker_settings before = maker.settings;
+
+    maker.settings.token_len = (uint8_t)len;
+    maker.settings.is_bound = taker != NULL;
+    assert_int_equal(token_make(&maker, &token, sa, generation, taker), QCD_OK);
+    maker.settings = before;
     return token;
 }
 

@@ -14,61 +14,27 @@ static const struct spi_row {
     const char *name;
     enum kind kind;
     qcd_origin origin;
-    enum qcd_evidence want;
-    enum qcd_evidence want_buried;
+    bool want;
+    bool want_buried;
 } spi_rows[] = {
-    {"earlier run",
-     SEALED,
-     {7, 9, 3},
-     QCD_EVIDENCE_EARLIER_RUN,
-     QCD_EVIDENCE_EARLIER_RUN},
-    {"run 1",
-     SEALED,
-     {7, 1, 0},
-     QCD_EVIDENCE_EARLIER_RUN,
-     QCD_EVIDENCE_EARLIER_RUN},
-    {"earlier run, last counter",
-     SEALED,
-     {7, 9, 0xffffff},
-     QCD_EVIDENCE_EARLIER_RUN,
-     QCD_EVIDENCE_EARLIER_RUN},
-    {"first run of this process",
-     SEALED,
-     {7, 10, 3},
-     QCD_EVIDENCE_NONE,
-     QCD_EVIDENCE_BURIED},
-    {"second run of this process",
-     SEALED,
-     {7, 11, 3},
-     QCD_EVIDENCE_NONE,
-     QCD_EVIDENCE_BURIED},
-    {"this run", SEALED, {7, 12, 3}, QCD_EVIDENCE_NONE, QCD_EVIDENCE_BURIED},
-    {"future run", SEALED, {7, 13, 3}, QCD_EVIDENCE_NONE, QCD_EVIDENCE_NONE},
-    {"last run", SEALED, {7, 65535, 3}, QCD_EVIDENCE_NONE, QCD_EVIDENCE_NONE},
-    {"run 0", SEALED, {7, 0, 3}, QCD_EVIDENCE_NONE, QCD_EVIDENCE_NONE},
-    {"earlier run of node 6",
-     SEALED,
-     {6, 9, 3},
-     QCD_EVIDENCE_NONE,
-     QCD_EVIDENCE_NONE},
-    {"earlier run of node 8",
-     SEALED,
-     {8, 9, 3},
-     QCD_EVIDENCE_NONE,
-     QCD_EVIDENCE_NONE},
-    {"this run of node 8",
-     SEALED,
-     {8, 12, 3},
-     QCD_EVIDENCE_NONE,
-     QCD_EVIDENCE_NONE},
-    {"earlier run, other key",
-     SEALED_BY_OTHER_KEY,
-     {7, 9, 3},
-     QCD_EVIDENCE_NONE,
-     QCD_EVIDENCE_NONE},
-    {"random", RANDOM, {0}, QCD_EVIDENCE_NONE, QCD_EVIDENCE_NONE},
-    {"zero", ZERO, {0}, QCD_EVIDENCE_NONE, QCD_EVIDENCE_NONE},
+    {"earlier run", SEALED, {7, 9, 3}, true, true},
+    {"run 1", SEALED, {7, 1, 0}, true, true},
+    {"earlier run, last counter", SEALED, {7, 9, 0xffffff}, true, true},
+    {"first run of this process", SEALED, {7, 10, 3}, false, true},
+    {"second run of this process", SEALED, {7, 11, 3}, false, true},
+    {"this run", SEALED, {7, 12, 3}, false, true},
+    {"future run", SEALED, {7, 13, 3}, false, false},
+    {"last run", SEALED, {7, 65535, 3}, false, false},
+    {"run 0", SEALED, {7, 0, 3}, false, false},
+    {"earlier run of node 6", SEALED, {6, 9, 3}, false, false},
+    {"earlier run of node 8", SEALED, {8, 9, 3}, false, false},
+    {"this run of node 8", SEALED, {8, 12, 3}, false, false},
+    {"earlier run, other key", SEALED_BY_OTHER_KEY, {7, 9, 3}, false, false},
+    {"random", RANDOM, {0}, false, false},
+    {"zero", ZERO, {0}, false, false},
 };
+
+static qcd_maker maker;
 
 static qcd_seal make_seal(uint8_t first)
 {
@@ -80,14 +46,13 @@ static qcd_seal make_seal(uint8_t first)
     return seal;
 }
 
-static qcd_mint make_mint(void)
+static int make_maker(void **state)
 {
-    qcd_mint mint;
-
-    mint_init(&mint, NODE, FIRST_RUN);
-    assert_int_equal(mint_next_run(&mint, RUN), QCD_OK);
-    mint.counter = 1000;
-    return mint;
+    (void)state;
+    memset(&maker, 0, sizeof(maker));
+    maker.seal = make_seal(1);
+    maker.mint = (qcd_mint){NODE, FIRST_RUN, RUN, 1000};
+    return 0;
 }
 
 static qcd_spi make_spi(const struct spi_row *row)
@@ -103,10 +68,17 @@ static qcd_spi make_spi(const struct spi_row *row)
     return spi;
 }
 
-static enum qcd_evidence weigh(const qcd_header *h, const qcd_seal *seal,
-                               const qcd_mint *mint, bool is_buried)
+static void bury(qcd_spis spis, enum qcd_role role)
 {
-    return evidence_weigh(h, &(witness){seal, mint, is_buried, NULL, NULL});
+    qcd_maker_bury(&maker, &(qcd_ike_sa){spis, role},
+                   &(qcd_promise){.is_given = true});
+}
+
+static bool weigh(const qcd_header *h)
+{
+    return evidence_weigh(&maker,
+                          &(qcd_ike_sa){h->spis, qcd_header_local_role(h)},
+                          &(qcd_address){0});
 }
 
 static void check_weigh(const struct spi_row *i, const struct spi_row *r,
@@ -114,11 +86,14 @@ static void check_weigh(const struct spi_row *i, const struct spi_row *r,
 {
     const struct spi_row *local = (flags & QCD_FLAG_INITIATOR) != 0 ? r : i;
     const qcd_header h = {.spis = {make_spi(i), make_spi(r)}, .flags = flags};
-    const qcd_seal seal = make_seal(1);
-    const qcd_mint mint = make_mint();
+    /* An SA without both SPIs is never buried. */
+    bool is_whole = i->kind != ZERO && r->kind != ZERO;
 
-    CHECK_INT(local->name, weigh(&h, &seal, &mint, false), local->want);
-    CHECK_INT(local->name, weigh(&h, &seal, &mint, true), local->want_buried);
+    memset(&maker.graveyard, 0, sizeof(maker.graveyard));
+    CHECK_INT(local->name, weigh(&h), local->want);
+    bury(h.spis, qcd_header_local_role(&h));
+    CHECK_INT(local->name, weigh(&h),
+              is_whole ? local->want_buried : local->want);
 }
 
 /* Each kind of SPI with each other one, with every relevant value of the flags.
@@ -140,19 +115,16 @@ static void test_every_pair_in_every_role(void **state)
 /* Around the bounds of the runs, each run separately. */
 static void test_every_run(void **state)
 {
-    const qcd_seal seal = make_seal(1);
-    const qcd_mint mint = make_mint();
 
     (void)state;
     for (uint32_t run = 0; run <= UINT16_MAX; run++) {
         const qcd_origin origin = {NODE, (uint16_t)run, 5};
         qcd_header h = {.flags = QCD_FLAG_INITIATOR};
-        enum qcd_evidence want = run >= 1 && run < FIRST_RUN
-                                     ? QCD_EVIDENCE_EARLIER_RUN
-                                     : QCD_EVIDENCE_NONE;
+        bool want = run >= 1 && run < FIRST_RUN ? true : false;
 
-        assert_int_equal(spi_seal(&h.spis.responder, &seal, &origin), QCD_OK);
-        assert_int_equal(weigh(&h, &seal, &mint, false), want);
+        assert_int_equal(spi_seal(&h.spis.responder, &maker.seal, &origin),
+                         QCD_OK);
+        assert_int_equal(weigh(&h), want);
     }
 }
 
@@ -160,29 +132,27 @@ static void test_every_run(void **state)
  * SA, with the graveyard in use, there is no evidence against that SA. */
 static void test_random_headers_are_no_evidence(void **state)
 {
-    const qcd_seal seal = make_seal(1);
-    const qcd_mint mint = make_mint();
     const qcd_origin live = {NODE, RUN, 77};
     uint64_t random = 1;
     int num_earlier = 0;
     qcd_spi spi;
 
     (void)state;
-    assert_int_equal(spi_seal(&spi, &seal, &live), QCD_OK);
+    assert_int_equal(spi_seal(&spi, &maker.seal, &live), QCD_OK);
     for (int i = 0; i < 100000; i++) {
         qcd_header h;
 
         random_octets(&random, &h, sizeof(h));
-        if (weigh(&h, &seal, &mint, false) != QCD_EVIDENCE_NONE) {
+        if (weigh(&h)) {
             num_earlier++; /* a guess with a chance of one in 2^27 */
         }
         h.flags |= QCD_FLAG_INITIATOR;
         h.spis.responder = spi;
-        assert_int_equal(weigh(&h, &seal, &mint, false), QCD_EVIDENCE_NONE);
+        assert_int_equal(weigh(&h), false);
         h.spis.initiator = spi;
         random_octets(&random, &h.spis.responder, sizeof(spi));
         h.flags &= (uint8_t)~QCD_FLAG_INITIATOR;
-        assert_int_equal(weigh(&h, &seal, &mint, false), QCD_EVIDENCE_NONE);
+        assert_int_equal(weigh(&h), false);
     }
     assert_int_equal(num_earlier, 0);
 }
@@ -190,20 +160,19 @@ static void test_random_headers_are_no_evidence(void **state)
 /* A state that was never initialized proves nothing. */
 static void test_zero_state_is_no_evidence(void **state)
 {
-    const qcd_mint mint = {0};
-    const qcd_seal no_seal = {{0}};
-
     (void)state;
     for (size_t i = 0; i < NUM_ROWS(spi_rows); i++) {
-        const qcd_seal seal = make_seal(1);
-        const qcd_mint real = make_mint();
         qcd_header h = {.flags = QCD_FLAG_INITIATOR};
 
+        make_maker(NULL);
+        maker.mint = (qcd_mint){0};
+        count_up(&h.spis.initiator, 1, QCD_SPI_LEN);
         h.spis.responder = make_spi(&spi_rows[i]);
-        CHECK_INT(spi_rows[i].name, weigh(&h, &seal, &mint, false),
-                  QCD_EVIDENCE_NONE);
-        CHECK_INT(spi_rows[i].name, weigh(&h, &no_seal, &real, true),
-                  QCD_EVIDENCE_NONE);
+        CHECK_INT(spi_rows[i].name, weigh(&h), false);
+        make_maker(NULL);
+        maker.seal = (qcd_seal){{0}};
+        bury(h.spis, QCD_RESPONDER);
+        CHECK_INT(spi_rows[i].name, weigh(&h), false);
     }
 }
 
@@ -214,8 +183,6 @@ static void test_zero_state_is_no_evidence(void **state)
 static void test_lost_of_every_pair(void **state)
 {
     static const unsigned roles[] = {0, 1, 2, 3, 255, UINT32_MAX};
-    const qcd_seal seal = make_seal(1);
-    const qcd_mint mint = make_mint();
 
     (void)state;
     for (size_t i = 0; i < NUM_ROWS(spi_rows); i++) {
@@ -228,12 +195,10 @@ static void test_lost_of_every_pair(void **state)
                 const struct spi_row *remote = &spi_rows[roles[n] == 1 ? r : i];
                 bool is_role = roles[n] == 1 || roles[n] == 2;
 
-                CHECK_INT(local->name,
-                          evidence_weigh_lost(
-                              &(qcd_ike_sa){spis, (enum qcd_role)roles[n]},
-                              &seal, &mint),
-                          is_role && remote->kind != ZERO ? local->want
-                                                          : QCD_EVIDENCE_NONE);
+                CHECK_INT(
+                    local->name,
+                    qcd_maker_is_lost(&maker, &(qcd_ike_sa){spis, roles[n]}),
+                    is_role && remote->kind != ZERO && local->want);
             }
         }
     }
@@ -241,28 +206,23 @@ static void test_lost_of_every_pair(void **state)
 
 static void test_lost_of_every_run(void **state)
 {
-    const qcd_seal seal = make_seal(1);
-    const qcd_mint mint = make_mint();
-    const qcd_mint no_mint = {0};
-    const qcd_seal no_seal = {{0}};
+    static qcd_maker no_mint;
+    static qcd_maker no_seal;
 
     (void)state;
+    no_mint.seal = maker.seal;
+    no_seal.mint = maker.mint;
     for (uint32_t run = 0; run <= UINT16_MAX; run++) {
         const qcd_origin origin = {NODE, (uint16_t)run, 5};
-        qcd_spis spis;
+        qcd_ike_sa sa = {.role = QCD_RESPONDER};
 
-        count_up(&spis.initiator, 1, QCD_SPI_LEN);
-        assert_int_equal(spi_seal(&spis.responder, &seal, &origin), QCD_OK);
-        assert_int_equal(evidence_weigh_lost(&(qcd_ike_sa){spis, QCD_RESPONDER},
-                                             &seal, &mint),
-                         run >= 1 && run < FIRST_RUN ? QCD_EVIDENCE_EARLIER_RUN
-                                                     : QCD_EVIDENCE_NONE);
-        assert_int_equal(evidence_weigh_lost(&(qcd_ike_sa){spis, QCD_RESPONDER},
-                                             &seal, &no_mint),
-                         QCD_EVIDENCE_NONE);
-        assert_int_equal(evidence_weigh_lost(&(qcd_ike_sa){spis, QCD_RESPONDER},
-                                             &no_seal, &mint),
-                         QCD_EVIDENCE_NONE);
+        count_up(&sa.spis.initiator, 1, QCD_SPI_LEN);
+        assert_int_equal(spi_seal(&sa.spis.responder, &maker.seal, &origin),
+                         QCD_OK);
+        assert_int_equal(qcd_maker_is_lost(&maker, &sa),
+                         run >= 1 && run < FIRST_RUN);
+        assert_false(qcd_maker_is_lost(&no_mint, &sa));
+        assert_false(qcd_maker_is_lost(&no_seal, &sa));
     }
 }
 
@@ -275,23 +235,9 @@ static qcd_spis sa(uint8_t set, uint8_t n)
     return spis;
 }
 
-static qcd_graveyard graveyard;
-
-static int empty_graveyard(void **state)
-{
-    (void)state;
-    memset(&graveyard, 0, sizeof(graveyard));
-    return 0;
-}
-
-static void bury(qcd_spis spis, enum qcd_role role)
-{
-    graveyard_bury(&graveyard, &(qcd_ike_sa){spis, role});
-}
-
 static bool holds(qcd_spis spis, enum qcd_role role)
 {
-    return graveyard_holds(&graveyard, &(qcd_ike_sa){spis, role});
+    return graveyard_holds(&maker.graveyard, &(qcd_ike_sa){spis, role});
 }
 
 static const struct {
@@ -356,7 +302,7 @@ static void test_half_an_sa_is_not_buried(void **state)
         bury(no_initiator, roles[i]);
         bury(no_responder, roles[i]);
     }
-    assert_true(is_zero(&graveyard, sizeof(graveyard)));
+    assert_true(is_zero(&maker.graveyard, sizeof(maker.graveyard)));
 }
 
 static void test_fifth_grave_of_a_set_replaces_the_first(void **state)
@@ -418,68 +364,56 @@ static const struct takeover_row {
     bool nodes_known;
     qcd_address configured;
     qcd_address destination;
-    enum qcd_evidence want;
+    bool want;
 } takeover_rows[] = {
     {"taken over, shared address",
      8,
      true,
      {4, {10, 0, 0, 1}},
      {4, {10, 0, 0, 1}},
-     QCD_EVIDENCE_TAKEN_OVER},
+     true},
     {"taken over, own address",
      8,
      true,
      {4, {10, 0, 0, 1}},
      {4, {10, 0, 0, 2}},
-     QCD_EVIDENCE_NONE},
+     false},
     {"taken over, IPv6 that begins alike",
      8,
      true,
      {4, {10, 0, 0, 1}},
      {16, {10, 0, 0, 1}},
-     QCD_EVIDENCE_NONE},
+     false},
     {"taken over, no address set, none known",
      8,
      true,
      {0, {0}},
      {0, {0}},
-     QCD_EVIDENCE_NONE},
-    {"highest node",
-     255,
-     true,
-     {4, {10, 0, 0, 1}},
-     {4, {10, 0, 0, 1}},
-     QCD_EVIDENCE_TAKEN_OVER},
-    {"another node",
-     9,
-     true,
-     {4, {10, 0, 0, 1}},
-     {4, {10, 0, 0, 1}},
-     QCD_EVIDENCE_NONE},
+     false},
+    {"highest node", 255, true, {4, {10, 0, 0, 1}}, {4, {10, 0, 0, 1}}, true},
+    {"another node", 9, true, {4, {10, 0, 0, 1}}, {4, {10, 0, 0, 1}}, false},
     {"node 64 is not node 0",
      64,
      true,
      {4, {10, 0, 0, 1}},
      {4, {10, 0, 0, 1}},
-     QCD_EVIDENCE_NONE},
+     false},
     {"nobody taken over",
      8,
      false,
      {4, {10, 0, 0, 1}},
      {4, {10, 0, 0, 1}},
-     QCD_EVIDENCE_NONE},
+     false},
     {"own node, this run",
      NODE,
      true,
      {4, {10, 0, 0, 1}},
      {4, {10, 0, 0, 1}},
-     QCD_EVIDENCE_NONE},
+     false},
 };
 
 static void test_takeover(void **state)
 {
-    const qcd_seal seal = make_seal(1);
-    const qcd_mint mint = make_mint();
 
     (void)state;
     for (size_t i = 0; i < NUM_ROWS(takeover_rows); i++) {
@@ -495,30 +429,29 @@ static void test_takeover(void **state)
             qcd_takeover_add(&takeover, NODE);
         }
         count_up(&h.spis.initiator, 1, QCD_SPI_LEN);
-        assert_int_equal(spi_seal(&h.spis.responder, &seal, &origin), QCD_OK);
-        CHECK_INT(row->name,
-                  evidence_weigh(&h, &(witness){&seal, &mint, false, &takeover,
-                                                &row->destination}),
+        assert_int_equal(spi_seal(&h.spis.responder, &maker.seal, &origin),
+                         QCD_OK);
+        const qcd_ike_sa asked = {h.spis, QCD_RESPONDER};
+
+        maker.settings.takeover = takeover;
+        CHECK_INT(row->name, evidence_weigh(&maker, &asked, &row->destination),
                   row->want);
-        CHECK_INT(row->name,
-                  evidence_weigh(&h, &(witness){&seal, &mint, false, NULL,
-                                                &row->destination}),
-                  QCD_EVIDENCE_NONE);
+        maker.settings.takeover = (qcd_takeover){0};
+        CHECK_INT(row->name, evidence_weigh(&maker, &asked, &row->destination),
+                  false);
     }
 }
 
 /* With sealed SPIs, most of the last thousand dead ones are found. */
 static void test_keeps_the_recently_dead(void **state)
 {
-    const qcd_seal seal = make_seal(1);
-    qcd_mint mint = make_mint();
     qcd_spis spis[8000];
     int num_found = 0;
 
     (void)state;
     for (size_t i = 0; i < NUM_ROWS(spis); i++) {
         count_up(&spis[i].initiator, 1, QCD_SPI_LEN);
-        assert_int_equal(mint_spi(&spis[i].responder, &mint, &seal), QCD_OK);
+        assert_int_equal(qcd_maker_mint(&maker, &spis[i].responder), QCD_OK);
         bury(spis[i], QCD_RESPONDER);
         assert_true(holds(spis[i], QCD_RESPONDER));
     }
@@ -531,22 +464,21 @@ static void test_keeps_the_recently_dead(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_pair_in_every_role),
-        cmocka_unit_test(test_every_run),
-        cmocka_unit_test(test_random_headers_are_no_evidence),
-        cmocka_unit_test(test_zero_state_is_no_evidence),
-        cmocka_unit_test(test_takeover),
-        cmocka_unit_test(test_lost_of_every_pair),
-        cmocka_unit_test(test_lost_of_every_run),
-        cmocka_unit_test_setup(test_holds_just_that_sa, empty_graveyard),
-        cmocka_unit_test_setup(test_empty_graveyard_holds_nothing,
-                               empty_graveyard),
-        cmocka_unit_test_setup(test_half_an_sa_is_not_buried, empty_graveyard),
+        cmocka_unit_test_setup(test_every_pair_in_every_role, make_maker),
+        cmocka_unit_test_setup(test_every_run, make_maker),
+        cmocka_unit_test_setup(test_random_headers_are_no_evidence, make_maker),
+        cmocka_unit_test_setup(test_zero_state_is_no_evidence, make_maker),
+        cmocka_unit_test_setup(test_takeover, make_maker),
+        cmocka_unit_test_setup(test_lost_of_every_pair, make_maker),
+        cmocka_unit_test_setup(test_lost_of_every_run, make_maker),
+        cmocka_unit_test_setup(test_holds_just_that_sa, make_maker),
+        cmocka_unit_test_setup(test_empty_graveyard_holds_nothing, make_maker),
+        cmocka_unit_test_setup(test_half_an_sa_is_not_buried, make_maker),
         cmocka_unit_test_setup(test_fifth_grave_of_a_set_replaces_the_first,
-                               empty_graveyard),
-        cmocka_unit_test_setup(test_buried_twice, empty_graveyard),
-        cmocka_unit_test_setup(test_remote_spi_does_not_steer, empty_graveyard),
-        cmocka_unit_test_setup(test_keeps_the_recently_dead, empty_graveyard),
+                               make_maker),
+        cmocka_unit_test_setup(test_buried_twice, make_maker),
+        cmocka_unit_test_setup(test_remote_spi_does_not_steer, make_maker),
+        cmocka_unit_test_setup(test_keeps_the_recently_dead, make_maker),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

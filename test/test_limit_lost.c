@@ -3,7 +3,7 @@
  * simulated time. */
 #include "limit_box.h"
 
-static qcd_lost_limit lost_limit;
+static qcd_source_limit lost_limit;
 
 static bool pass_lost_at(uint64_t spi, bool is_known, uint64_t now_ms)
 {
@@ -49,7 +49,7 @@ static void test_lost_sa(void **state)
         const char *name = lost_rows[i].name;
 
         dirty(&lost_limit, sizeof(lost_limit));
-        lost_limit_init(&lost_limit, key);
+        source_limit_init(&lost_limit, 1, key);
         CHECK(name, pass_lost(1, lost_rows[i].was_known, 0));
         CHECK_INT(name, pass_lost(1, lost_rows[i].is_known, lost_rows[i].ms),
                   lost_rows[i].want);
@@ -69,7 +69,7 @@ static void test_zero_lost_limit(void **state)
 static void test_lost_sa_and_earlier_time(void **state)
 {
     (void)state;
-    lost_limit_init(&lost_limit, key);
+    source_limit_init(&lost_limit, 1, key);
     assert_true(pass_lost(1, true, 0));
     for (uint64_t back = 1; back < 3000; back++) {
         assert_false(pass_lost_at(1, true, START_MS - back));
@@ -86,7 +86,7 @@ static void test_strangers_do_not_starve_the_peer(void **state)
     unsigned num_stranger = 0;
 
     (void)state;
-    lost_limit_init(&lost_limit, key);
+    source_limit_init(&lost_limit, 1, key);
     for (uint64_t ms = 0; ms < 20000; ms++) {
         num_stranger += pass_lost(1, false, ms);
         num_peer += ms % 10 == 9 && pass_lost(1, true, ms);
@@ -103,7 +103,7 @@ static void test_many_lost_sas(void **state)
     unsigned num_passed = 0;
 
     (void)state;
-    lost_limit_init(&lost_limit, key);
+    source_limit_init(&lost_limit, 1, key);
     for (uint64_t n = 0; n < 1000; n++) {
         num_passed += pass_lost(n, true, n);
     }

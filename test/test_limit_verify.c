@@ -3,13 +3,12 @@
  * simulated time. */
 #include "limit_box.h"
 
-static qcd_verify_limit verify_limit;
+static qcd_taker taker;
 
 static void init_verify(uint32_t rate_source, uint32_t rate_common)
 {
-    assert_int_equal(
-        verify_limit_init(&verify_limit, rate_source, rate_common, key),
-        QCD_OK);
+    assert_int_equal(qcd_taker_init(&taker, rate_source, key), QCD_OK);
+    pool_init(&taker.common, rate_common, rate_common);
 }
 
 /* ---- Of each source, about one SA ---- */
@@ -23,7 +22,7 @@ static bool source_pass(const qcd_address *source, uint64_t now_ms)
 {
     const qcd_spis spis = {spi_of(1), spi_of(2)};
 
-    return verify_limit_pass(&verify_limit, source, &spis, now_ms);
+    return qcd_taker_may_check(&taker, source, &spis, now_ms);
 }
 
 static const struct {
@@ -97,14 +96,10 @@ static void test_rate_bounds(void **state)
     assert_false(source_pass(&a, UINT32_MAX));
     init_source(QCD_RATE_MAX);
     assert_true(source_pass(&a, START_MS));
-    dirty(&verify_limit, sizeof(verify_limit));
-    assert_int_equal(verify_limit_init(&verify_limit, QCD_RATE_MAX + 1, 1, key),
+    dirty(&taker, sizeof(taker));
+    assert_int_equal(qcd_taker_init(&taker, QCD_RATE_MAX + 1, key),
                      QCD_ERR_RANGE);
-    assert_true(is_zero(&verify_limit, sizeof(verify_limit)));
-    dirty(&verify_limit, sizeof(verify_limit));
-    assert_int_equal(verify_limit_init(&verify_limit, 1, QCD_RATE_MAX + 1, key),
-                     QCD_ERR_RANGE);
-    assert_true(is_zero(&verify_limit, sizeof(verify_limit)));
+    assert_true(is_zero(&taker, sizeof(taker)));
     /* The state of all zeros lets nothing pass. */
     assert_false(source_pass(&a, START_MS));
 }
@@ -185,18 +180,18 @@ static void test_loud_source(void **state)
 /* With each key, two sources have another chance to share cells. */
 static void test_cells_depend_on_the_key(void **state)
 {
-    static qcd_verify_limit before;
+    static qcd_taker before;
     const qcd_address a = v4(1);
 
     (void)state;
     init_source(10);
     assert_true(source_pass(&a, START_MS));
-    before = verify_limit;
+    before = taker;
     key[0] ^= 1;
     init_source(10);
     key[0] ^= 1;
     assert_true(source_pass(&a, START_MS));
-    assert_memory_not_equal(verify_limit.sas.cells, before.sas.cells,
+    assert_memory_not_equal(taker.sas.cells, before.sas.cells,
                             sizeof(before.sas.cells));
 }
 
@@ -212,7 +207,7 @@ static bool verify_pass(uint32_t source, uint64_t n, uint64_t now_ms)
     const qcd_address a = v4(source);
     const qcd_spis spis = sa(n);
 
-    return verify_limit_pass(&verify_limit, &a, &spis, now_ms);
+    return qcd_taker_may_check(&taker, &a, &spis, now_ms);
 }
 
 /* Somebody forges the address of a peer and sends this many messages a second
@@ -325,8 +320,8 @@ static void test_what_is_verified_apart(void **state)
         uint8_t *spi = bit < 64 ? spis.initiator.octets : spis.responder.octets;
 
         spi[bit % 64 / 8] ^= (uint8_t)(1u << bit % 8);
-        assert_true(verify_limit_pass(&verify_limit, &a, &spis, START_MS));
-        assert_false(verify_limit_pass(&verify_limit, &a, &spis, START_MS));
+        assert_true(qcd_taker_may_check(&taker, &a, &spis, START_MS));
+        assert_false(qcd_taker_may_check(&taker, &a, &spis, START_MS));
     }
     for (unsigned bit = 0; bit < 32; bit++) {
         assert_true(verify_pass(1 ^ 1u << bit, 0, START_MS));
@@ -336,7 +331,7 @@ static void test_what_is_verified_apart(void **state)
     const qcd_spi initiator = swapped.initiator;
     swapped.initiator = swapped.responder;
     swapped.responder = initiator;
-    assert_true(verify_limit_pass(&verify_limit, &a, &swapped, START_MS));
+    assert_true(qcd_taker_may_check(&taker, &a, &swapped, START_MS));
 }
 
 /* If a peer loses ten thousand SAs at once, nearly all tokens are checked:

@@ -38,7 +38,8 @@ static void test_evidence(void **state)
     const qcd_spis buried = {spi_which(PEER), spi_which(BURIED)};
 
     (void)state;
-    graveyard_bury(&maker.graveyard, &(qcd_ike_sa){buried, QCD_RESPONDER});
+    qcd_maker_bury(&maker, &(qcd_ike_sa){buried, QCD_RESPONDER},
+                   &(qcd_promise){.is_given = true});
     for (size_t i = 0; i < NUM_ROWS(evidence_rows); i++) {
         qcd_header h = dead_request();
         qcd_header got;

@@ -50,7 +50,7 @@ static const struct {
     {"the largest", QCD_CAUSE_INVALID_SPI, 4, 128, QCD_MESSAGE_MAX},
 };
 
-/* Into every buffer up to one that is larger than needed. */
+/* With every bound up to one that is larger than needed. */
 static void test_encode(void **state)
 {
     (void)state;
@@ -61,25 +61,21 @@ static void test_encode(void **state)
             message_of(encode_rows[i].cause, encode_rows[i].num_tokens,
                        encode_rows[i].token_len);
 
-        for (size_t cap = 0; cap < QCD_MESSAGE_MAX + 2; cap++) {
-            uint8_t *out = malloc(cap + 1);
-            size_t out_len = 99;
-            enum qcd_err want = want_len == 0    ? QCD_ERR_RANGE
-                                : cap < want_len ? QCD_ERR_NOBUF
-                                                 : QCD_OK;
+        for (size_t n = 0; n < QCD_MESSAGE_MAX + 3; n++) {
+            size_t max_len = n < QCD_MESSAGE_MAX + 2 ? n : SIZE_MAX;
+            qcd_datagram *out = malloc(sizeof(*out));
+            enum qcd_err want = want_len == 0        ? QCD_ERR_RANGE
+                                : max_len < want_len ? QCD_ERR_NOBUF
+                                                     : QCD_OK;
 
             assert_non_null(out);
-            dirty(out, cap + 1);
-            CHECK_INT(name, qcd_message_encode(out, &out_len, cap, &m), want);
-            CHECK_INT(name, out[cap], 0xa5);
-            CHECK_INT(name, out_len, want == QCD_OK ? want_len : 0);
-            CHECK(name, is_zero(out + out_len, cap - out_len));
+            dirty(out, sizeof(*out));
+            CHECK_INT(name, qcd_message_encode(out, &m, max_len), want);
+            CHECK_INT(name, out->len, want == QCD_OK ? want_len : 0);
+            CHECK(name, is_zero(out->octets + out->len,
+                                sizeof(out->octets) - out->len));
             free(out);
         }
-        size_t out_len = 99;
-        CHECK_INT(name, qcd_message_encode(NULL, &out_len, 0, &m),
-                  want_len == 0 ? QCD_ERR_RANGE : QCD_ERR_NOBUF);
-        CHECK_INT(name, out_len, 0);
     }
 }
 
@@ -94,15 +90,13 @@ static void test_encoded_octets(void **state)
                                "0000001800004023"
                                "101112131415161718191a1b1c1d1e1f";
     qcd_message m = message_of(QCD_CAUSE_INVALID_SPI, 2, 16);
-    uint8_t out[QCD_MESSAGE_MAX];
-    size_t out_len;
+    qcd_datagram out;
 
     (void)state;
     m.header.next_payload = 99; /* both are ignored */
     m.header.length = 99;
-    assert_int_equal(qcd_message_encode(out, &out_len, sizeof(out), &m),
-                     QCD_OK);
-    CHECK_HEX("INVALID_SPI, 2 tokens", out, out_len, want);
+    assert_int_equal(qcd_message_encode(&out, &m, SIZE_MAX), QCD_OK);
+    CHECK_HEX("INVALID_SPI, 2 tokens", out.octets, out.len, want);
 }
 
 static void test_decode_undoes_encode(void **state)
@@ -112,27 +106,24 @@ static void test_decode_undoes_encode(void **state)
         qcd_message m =
             message_of(encode_rows[i].cause, encode_rows[i].num_tokens,
                        encode_rows[i].token_len);
-        uint8_t first[QCD_MESSAGE_MAX];
-        uint8_t second[QCD_MESSAGE_MAX];
-        size_t first_len;
-        size_t second_len;
+        qcd_datagram first;
+        qcd_datagram second;
         qcd_message got;
 
-        if (qcd_message_encode(first, &first_len, sizeof(first), &m) !=
-            QCD_OK) {
+        if (qcd_message_encode(&first, &m, SIZE_MAX) != QCD_OK) {
             continue;
         }
         CHECK_INT(encode_rows[i].name,
-                  qcd_message_decode(&got, first, first_len), QCD_OK);
+                  qcd_message_decode(&got, first.octets, first.len), QCD_OK);
         CHECK_INT(encode_rows[i].name, got.cause, m.cause);
         CHECK_INT(encode_rows[i].name, got.num_tokens, m.num_tokens);
         CHECK_OCTETS(encode_rows[i].name, got.tokens, m.tokens,
                      sizeof(m.tokens));
         CHECK_INT(encode_rows[i].name,
-                  qcd_message_encode(second, &second_len, sizeof(second), &got),
-                  QCD_OK);
-        CHECK_INT(encode_rows[i].name, second_len, first_len);
-        CHECK_OCTETS(encode_rows[i].name, second, first, first_len);
+                  qcd_message_encode(&second, &got, SIZE_MAX), QCD_OK);
+        CHECK_INT(encode_rows[i].name, second.len, first.len);
+        CHECK_OCTETS(encode_rows[i].name, second.octets, first.octets,
+                     first.len);
     }
 }
 

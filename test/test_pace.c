@@ -341,19 +341,19 @@ static void test_follows_the_handshakes(void **state)
 
 static void test_spread_of_few(void **state)
 {
-    qcd_spread spread = {0};
+    qcd_taker taker = {0};
 
     (void)state;
-    assert_int_equal(spread_delay(&spread, UINT32_MAX, START_MS), 0);
-    assert_int_equal(spread_delay(&spread, UINT32_MAX, START_MS),
+    assert_int_equal(qcd_taker_delay(&taker, UINT32_MAX, START_MS), 0);
+    assert_int_equal(qcd_taker_delay(&taker, UINT32_MAX, START_MS),
                      QCD_SPREAD_MS);
-    assert_int_equal(spread_delay(&spread, UINT32_MAX, START_MS),
+    assert_int_equal(qcd_taker_delay(&taker, UINT32_MAX, START_MS),
                      2 * QCD_SPREAD_MS);
-    assert_int_equal(spread_delay(&spread, 0, START_MS), 0);
+    assert_int_equal(qcd_taker_delay(&taker, 0, START_MS), 0);
     /* 20 ms are taken; the last one of them has passed. */
-    assert_int_equal(spread_delay(&spread, UINT32_MAX, START_MS + 19), 1);
-    assert_int_equal(spread_delay(&spread, UINT32_MAX, START_MS + 25), 0);
-    assert_int_equal(spread_delay(&spread, UINT32_MAX, START_MS + 1000), 0);
+    assert_int_equal(qcd_taker_delay(&taker, UINT32_MAX, START_MS + 19), 1);
+    assert_int_equal(qcd_taker_delay(&taker, UINT32_MAX, START_MS + 25), 0);
+    assert_int_equal(qcd_taker_delay(&taker, UINT32_MAX, START_MS + 1000), 0);
 }
 
 /* The random part, from one end to the other. */
@@ -372,11 +372,11 @@ static void test_spread_of_random(void **state)
 
     (void)state;
     for (size_t i = 0; i < NUM_ROWS(rows); i++) {
-        qcd_spread spread = {.busy_until_ms = START_MS + 1000};
+        qcd_taker taker = {.busy_until_ms = START_MS + 1000};
 
-        assert_int_equal(spread_delay(&spread, rows[i].random, START_MS),
+        assert_int_equal(qcd_taker_delay(&taker, rows[i].random, START_MS),
                          rows[i].want);
-        assert_true(spread.busy_until_ms == START_MS + 1000 + QCD_SPREAD_MS);
+        assert_true(taker.busy_until_ms == START_MS + 1000 + QCD_SPREAD_MS);
     }
 }
 
@@ -384,28 +384,29 @@ static void test_spread_of_random(void **state)
  * whole delay is used. */
 static void test_spread_of_many(void **state)
 {
-    qcd_spread spread = {0};
+    qcd_taker taker = {0};
     unsigned seconds[QCD_SPREAD_MAX_MS / 1000 + 1] = {0};
     uint64_t random = 3;
 
     (void)state;
     for (int i = 0; i < 20000; i++) {
         uint32_t delay =
-            spread_delay(&spread, (uint32_t)random64(&random), START_MS);
+            qcd_taker_delay(&taker, (uint32_t)random64(&random), START_MS);
 
         assert_in_range(delay, 0, QCD_SPREAD_MAX_MS);
-        assert_true(spread.busy_until_ms <
+        assert_true(taker.busy_until_ms <
                     START_MS + QCD_SPREAD_MAX_MS + QCD_SPREAD_MS);
         seconds[delay / 1000]++;
     }
     for (size_t i = 0; i < QCD_SPREAD_MAX_MS / 1000; i++) {
         assert_in_range(seconds[i], 1700, 2700);
     }
-    assert_int_equal(spread_delay(&spread, UINT32_MAX, START_MS),
+    assert_int_equal(qcd_taker_delay(&taker, UINT32_MAX, START_MS),
                      QCD_SPREAD_MAX_MS);
-    assert_int_equal(spread_delay(&spread, UINT32_MAX,
-                                  START_MS + QCD_SPREAD_MAX_MS + QCD_SPREAD_MS),
-                     0);
+    assert_int_equal(
+        qcd_taker_delay(&taker, UINT32_MAX,
+                        START_MS + QCD_SPREAD_MAX_MS + QCD_SPREAD_MS),
+        0);
 }
 
 /* A clock that goes back, or is at its end, delays nobody for longer. */
@@ -414,12 +415,12 @@ static void test_spread_over_time(void **state)
     static const uint64_t times[] = {
         UINT64_MAX - 7, UINT64_MAX - 1, UINT64_MAX, 0, 5,
         UINT64_MAX,     START_MS,       1};
-    qcd_spread spread = {0};
+    qcd_taker taker = {0};
 
     (void)state;
     for (int n = 0; n < 5000; n++) {
         for (size_t i = 0; i < NUM_ROWS(times); i++) {
-            assert_in_range(spread_delay(&spread, UINT32_MAX, times[i]), 0,
+            assert_in_range(qcd_taker_delay(&taker, UINT32_MAX, times[i]), 0,
                             QCD_SPREAD_MAX_MS);
         }
     }

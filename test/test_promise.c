@@ -153,9 +153,9 @@ static void test_a_token_that_is_held_can_be_made(void **state)
         assert_true(n < QCD_GENERATIONS_MAX);
     }
     qcd_token oldest;
-    assert_int_equal(token_make(&oldest, &(recipe){&maker.keys, NULL, 32},
-                                QCD_GENERATIONS_MAX - 1, &sa),
-                     QCD_OK);
+    assert_int_equal(
+        token_make(&maker, &oldest, &sa, QCD_GENERATIONS_MAX - 1, NULL),
+        QCD_OK);
     assert_memory_equal(&oldest, &held, sizeof(held));
     /* And it is due, and given, and no longer an obstacle. */
     assert_true(is_due(&promise, NULL));

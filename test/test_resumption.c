@@ -244,18 +244,16 @@ static void test_resume_exchange_is_passed_over(void **state)
         {mint(&client), {{0}}}, {mint(&client), mint(&gateway)}, old};
 
     for (size_t i = 0; i < NUM_ROWS(pairs) * 256; i++) {
-        uint8_t octets[QCD_MESSAGE_MAX];
         qcd_message m = with_token;
         qcd_message decoded;
-        size_t len;
+        qcd_datagram sent;
 
         m.header.spis = pairs[i / 256];
         m.header.flags = (uint8_t)i;
         m.header.exchange_type = IKE_SESSION_RESUME;
-        assert_int_equal(qcd_message_encode(octets, &len, sizeof(octets), &m),
-                         QCD_OK);
-        assert_false(qcd_message_is_candidate(octets, len));
-        assert_int_equal(qcd_message_decode(&decoded, octets, len),
+        assert_int_equal(qcd_message_encode(&sent, &m, SIZE_MAX), QCD_OK);
+        assert_false(qcd_message_is_candidate(sent.octets, sent.len));
+        assert_int_equal(qcd_message_decode(&decoded, sent.octets, sent.len),
                          QCD_ERR_MALFORMED);
         assert_true(is_zero(&decoded, sizeof(decoded)));
         for (size_t p = 0; p < NUM_ROWS(payloads); p++) {

@@ -25,6 +25,16 @@ static qcd_seal make_seal(void)
     return seal;
 }
 
+static qcd_maker maker;
+
+/* A maker with only a seal and a mint. */
+static void make_mint(const uint8_t *key, uint8_t node, uint16_t run)
+{
+    memset(&maker, 0, sizeof(maker));
+    seal_init(&maker.seal, key);
+    maker.mint = (qcd_mint){node, run, run, 0};
+}
+
 static const struct {
     const char *name;
     qcd_origin origin;
@@ -150,15 +160,6 @@ static void test_other_key_does_not_open(void **state)
     }
 }
 
-static void test_seal_wipe(void **state)
-{
-    qcd_seal seal = make_seal();
-
-    (void)state;
-    seal_wipe(&seal);
-    assert_true(is_zero(&seal, sizeof(seal)));
-}
-
 /* With this key the zero block opens to an origin.  Sealing that origin would
  * thus give the SPI that no SA may have.  The key was found by trying keys. */
 static const uint8_t key_of_zero[QCD_SEAL_KEY_LEN] = {
@@ -185,33 +186,27 @@ static void test_zero_spi_is_not_made(void **state)
 static void test_mint_steps_over_the_zero_spi(void **state)
 {
     qcd_origin origin;
-    qcd_seal seal;
-    qcd_mint mint;
     qcd_spi spi;
 
     (void)state;
-    seal_init(&seal, key_of_zero);
-    mint_init(&mint, origin_of_zero.node, origin_of_zero.run);
-    mint.counter = origin_of_zero.counter;
-    assert_int_equal(mint_spi(&spi, &mint, &seal), QCD_OK);
-    assert_true(spi_open(&origin, &seal, &spi));
+    make_mint(key_of_zero, origin_of_zero.node, origin_of_zero.run);
+    maker.mint.counter = origin_of_zero.counter;
+    assert_int_equal(qcd_maker_mint(&maker, &spi), QCD_OK);
+    assert_true(spi_open(&origin, &maker.seal, &spi));
     assert_int_equal(origin.counter, origin_of_zero.counter + 1);
 }
 
 static void test_mint_counts(void **state)
 {
-    qcd_seal seal = make_seal();
-    qcd_mint mint;
 
     (void)state;
-    dirty(&mint, sizeof(mint));
-    mint_init(&mint, 7, 300);
+    make_mint(key_2144, 7, 300);
     for (uint32_t i = 0; i < 10000; i++) {
         qcd_origin origin;
         qcd_spi spi;
 
-        assert_int_equal(mint_spi(&spi, &mint, &seal), QCD_OK);
-        assert_true(spi_open(&origin, &seal, &spi));
+        assert_int_equal(qcd_maker_mint(&maker, &spi), QCD_OK);
+        assert_true(spi_open(&origin, &maker.seal, &spi));
         assert_int_equal(origin.node, 7);
         assert_int_equal(origin.run, 300);
         assert_int_equal(origin.counter, i);
@@ -220,28 +215,26 @@ static void test_mint_counts(void **state)
 
 static void test_mint_ends_and_goes_on_in_the_next_run(void **state)
 {
-    qcd_seal seal = make_seal();
     qcd_origin origin;
-    qcd_mint mint;
     qcd_spi spi;
 
     (void)state;
-    mint_init(&mint, 7, 300);
-    mint.counter = QCD_COUNTER_END - 1;
-    assert_int_equal(mint_spi(&spi, &mint, &seal), QCD_OK);
-    assert_true(spi_open(&origin, &seal, &spi));
+    make_mint(key_2144, 7, 300);
+    maker.mint.counter = QCD_COUNTER_END - 1;
+    assert_int_equal(qcd_maker_mint(&maker, &spi), QCD_OK);
+    assert_true(spi_open(&origin, &maker.seal, &spi));
     assert_int_equal(origin.counter, QCD_COUNTER_END - 1);
     for (int i = 0; i < 3; i++) {
         dirty(&spi, sizeof(spi));
-        assert_int_equal(mint_spi(&spi, &mint, &seal), QCD_ERR_EXHAUSTED);
+        assert_int_equal(qcd_maker_mint(&maker, &spi), QCD_ERR_EXHAUSTED);
         assert_true(is_zero(&spi, sizeof(spi)));
     }
-    assert_int_equal(mint_next_run(&mint, 302), QCD_OK);
-    assert_int_equal(mint_spi(&spi, &mint, &seal), QCD_OK);
-    assert_true(spi_open(&origin, &seal, &spi));
+    assert_int_equal(qcd_maker_next_run(&maker, 302), QCD_OK);
+    assert_int_equal(qcd_maker_mint(&maker, &spi), QCD_OK);
+    assert_true(spi_open(&origin, &maker.seal, &spi));
     assert_int_equal(origin.run, 302);
     assert_int_equal(origin.counter, 0);
-    assert_int_equal(mint.first_run, 300);
+    assert_int_equal(maker.mint.first_run, 300);
 }
 
 static const struct {
@@ -262,33 +255,32 @@ static void test_next_run(void **state)
 {
     (void)state;
     for (size_t i = 0; i < NUM_ROWS(next_runs); i++) {
-        qcd_mint mint;
 
-        mint_init(&mint, 7, next_runs[i].now);
-        mint.counter = 12;
-        qcd_mint before = mint;
-        CHECK_INT(next_runs[i].name, mint_next_run(&mint, next_runs[i].next),
+        make_mint(key_2144, 7, next_runs[i].now);
+        maker.mint.counter = 12;
+        qcd_mint before = maker.mint;
+        CHECK_INT(next_runs[i].name,
+                  qcd_maker_next_run(&maker, next_runs[i].next),
                   next_runs[i].want);
         if (next_runs[i].want != QCD_OK) {
-            CHECK_INT(next_runs[i].name, mint.run, before.run);
-            CHECK_INT(next_runs[i].name, mint.counter, before.counter);
+            CHECK_INT(next_runs[i].name, maker.mint.run, before.run);
+            CHECK_INT(next_runs[i].name, maker.mint.counter, before.counter);
         } else {
-            CHECK_INT(next_runs[i].name, mint.run, next_runs[i].next);
-            CHECK_INT(next_runs[i].name, mint.counter, 0);
+            CHECK_INT(next_runs[i].name, maker.mint.run, next_runs[i].next);
+            CHECK_INT(next_runs[i].name, maker.mint.counter, 0);
         }
-        CHECK_INT(next_runs[i].name, mint.first_run, before.first_run);
+        CHECK_INT(next_runs[i].name, maker.mint.first_run, before.first_run);
     }
 }
 
 /* An all-zero mint has no run, and could mint the same SPIs again. */
 static void test_zero_mint_mints_nothing(void **state)
 {
-    qcd_seal seal = make_seal();
-    qcd_mint mint = {0};
     qcd_spi spi;
 
     (void)state;
-    assert_int_equal(mint_spi(&spi, &mint, &seal), QCD_ERR_EXHAUSTED);
+    make_mint(key_2144, 7, 0);
+    assert_int_equal(qcd_maker_mint(&maker, &spi), QCD_ERR_EXHAUSTED);
     assert_true(is_zero(&spi, sizeof(spi)));
 }
 
@@ -311,27 +303,36 @@ static const struct {
     {"node below", {6, 302, 5}, false},
 };
 
+/* In both roles; the other SPI is never ours. */
+static bool owns(const qcd_spi *spi)
+{
+    const qcd_spi other = {{9}};
+    const qcd_ike_sa begun = {{*spi, other}, QCD_INITIATOR};
+    const qcd_ike_sa taken = {{other, *spi}, QCD_RESPONDER};
+    bool is_ours = qcd_maker_owns(&maker, &begun);
+
+    assert_int_equal(qcd_maker_owns(&maker, &taken), is_ours);
+    return is_ours;
+}
+
 static void test_mint_owns(void **state)
 {
-    qcd_seal seal = make_seal();
-    qcd_mint mint;
 
     (void)state;
-    mint_init(&mint, 7, 300);
-    assert_int_equal(mint_next_run(&mint, 302), QCD_OK);
-    mint.counter = 12;
+    make_mint(key_2144, 7, 300);
+    assert_int_equal(qcd_maker_next_run(&maker, 302), QCD_OK);
+    maker.mint.counter = 12;
     for (size_t i = 0; i < NUM_ROWS(owned); i++) {
         qcd_spi spi;
 
-        CHECK_INT(owned[i].name, spi_seal(&spi, &seal, &owned[i].origin),
+        CHECK_INT(owned[i].name, spi_seal(&spi, &maker.seal, &owned[i].origin),
                   QCD_OK);
-        CHECK_INT(owned[i].name, mint_owns(&mint, &seal, &spi),
-                  owned[i].is_ours);
+        CHECK_INT(owned[i].name, owns(&spi), owned[i].is_ours);
     }
     const qcd_spi zero = {{0}};
-    assert_false(mint_owns(&mint, &seal, &zero));
+    assert_false(owns(&zero));
     const qcd_spi foreign = {{1, 2, 3, 4, 5, 6, 7, 8}};
-    assert_false(mint_owns(&mint, &seal, &foreign));
+    assert_false(owns(&foreign));
 }
 
 int main(void)
@@ -343,7 +344,6 @@ int main(void)
         cmocka_unit_test(test_bit_flips_do_not_open),
         cmocka_unit_test(test_few_random_spis_open),
         cmocka_unit_test(test_other_key_does_not_open),
-        cmocka_unit_test(test_seal_wipe),
         cmocka_unit_test(test_zero_spi_is_not_made),
         cmocka_unit_test(test_mint_steps_over_the_zero_spi),
         cmocka_unit_test(test_mint_counts),

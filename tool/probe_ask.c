@@ -240,8 +240,12 @@ static void write_shown(probe_datagram *out, const probe *p,
                      .cause = QCD_CAUSE_INVALID_IKE_SPI,
                      .num_tokens = 1,
                      .tokens = {{.len = TOKEN_LEN}}};
+    qcd_datagram shown;
+
     memcpy(m.tokens[0].octets, p->random.body, TOKEN_LEN);
-    (void)!qcd_message_encode(out->octets, &out->len, sizeof(out->octets), &m);
+    (void)!qcd_message_encode(&shown, &m, sizeof(out->octets));
+    memcpy(out->octets, shown.octets, shown.len);
+    out->len = shown.len;
 }
 
 /* spis_of returns the SPIs of a message. */

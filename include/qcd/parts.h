@@ -12,7 +12,7 @@ typedef struct qcd_hmac {
 } qcd_hmac;
 
 /* qcd_keys holds up to QCD_GENERATIONS_MAX generations of secrets, ready to
- * make tokens.  `newest` counts the rotations since keys_init. */
+ * make tokens.  `newest` counts the rotations. */
 typedef struct qcd_keys {
     uint32_t newest;
     size_t num_generations;
@@ -99,34 +99,5 @@ typedef struct qcd_reply_limit {
     qcd_heard heard_sources;
     qcd_heard heard_sas;
 } qcd_reply_limit;
-
-/* qcd_lost_limit lets one reply a second pass for each lost IKE SA.  Its memory
- * is fixed: SAs share cells as sources do in qcd_source_limit. */
-typedef struct qcd_lost_limit {
-    qcd_source_limit sas;
-} qcd_lost_limit;
-
-/* qcd_verify_limit limits the messages whose tokens a taker checks (RFC 6290
- * sections 8.1 and 8.2, RFC 7296 section 2.4).  Each source (an IPv4 address,
- * an IPv6 /64) has a rate for each IKE SA.  All messages over that rate share a
- * second, common rate.  So messages forged in a peer's name about one of its
- * SAs hold back no token of its other SAs.  They hold back that SA's own token
- * only if they exceed both rates together. */
-typedef struct qcd_verify_limit {
-    qcd_source_limit sas;
-    qcd_pool common;
-} qcd_verify_limit;
-
-/* qcd_digest_key turns a token into the digest that is stored.  Constant after
- * its initialization. */
-typedef struct qcd_digest_key {
-    qcd_hmac hmac;
-} qcd_digest_key;
-
-/* qcd_spread keeps a taker that has lost thousands of SAs at once from
- * recovering all of them in the same millisecond.  Opaque. */
-typedef struct qcd_spread {
-    uint64_t busy_until_ms;
-} qcd_spread;
 
 #endif

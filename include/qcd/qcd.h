@@ -76,10 +76,6 @@ enum qcd_err {
     QCD_ERR_EXHAUSTED = -5, /* this run has minted all its SPIs */
 };
 
-/* qcd_strerror returns a static English phrase for `err`.  It never returns
- * NULL, not even for a value that is not listed above. */
-QCD_API const char *qcd_strerror(enum qcd_err err);
-
 /* ---- Identities -------------------------------------------------------- */
 
 /* qcd_spi is an IKE SPI as it appears in the header, in network order. */
@@ -154,7 +150,6 @@ typedef struct qcd_datagram {
 
 enum {
     QCD_FLAG_INITIATOR = 0x08, /* sent by the SA's original initiator */
-    QCD_FLAG_VERSION = 0x10,
     QCD_FLAG_RESPONSE = 0x20
 };
 
@@ -228,7 +223,7 @@ typedef struct qcd_maker {
     qcd_keys keys;
     qcd_graveyard graveyard;
     qcd_reply_limit replies;
-    qcd_lost_limit lost;
+    qcd_source_limit lost; /* one reply a second to each lost SA */
 } qcd_maker;
 
 /* qcd_maker_init initializes the maker of a process.  Call it once, and don't
@@ -519,16 +514,6 @@ QCD_API QCD_NODISCARD uint32_t qcd_pace_due(qcd_pace *pace,
 #define QCD_NOTIFY_INVALID_SPI 11
 #define QCD_NOTIFY_QUICK_CRASH_DETECTION 16419
 
-/* qcd_notify_decode reads the body of one QCD_TOKEN notify payload: `in_len`
- * octets at `in`, starting at the Protocol ID.  The Protocol ID is ignored (RFC
- * 7296 section 3.10; peers send 0 and 1).
- *
- *   QCD_ERR_TRUNCATED  the body ends before the token
- *   QCD_ERR_MALFORMED  another notify type, an SPI, or a length that is not
- *                      QCD_TOKEN_MIN to QCD_TOKEN_MAX octets */
-QCD_API QCD_NODISCARD enum qcd_err
-qcd_notify_decode(qcd_token *out, const uint8_t *in, size_t in_len);
-
 /* qcd_token_read reads the notification data of a QCD_TOKEN notify whose
  * headers the daemon has parsed already: `in_len` octets at `in`.
  *
@@ -577,16 +562,16 @@ QCD_API QCD_NODISCARD enum qcd_err
 qcd_message_decode(qcd_message *out, const uint8_t *in, size_t in_len);
 
 /* qcd_message_encode writes `message`, with up to QCD_TOKENS_SENT_MAX tokens,
- * to the `out_cap` octets at `out`.  The cause comes first, then the tokens in
- * their order, each with Protocol ID 0 (erratum 3449) and SPI size 0.
+ * to `out`.  The cause comes first, then the tokens in their order, each with
+ * Protocol ID 0 (erratum 3449) and SPI size 0.
  *
- *   QCD_ERR_NOBUF  the message needs more than `out_cap` octets
+ *   QCD_ERR_NOBUF  the message would have more than `max_len` octets
  *   QCD_ERR_RANGE  an invalid cause, QCD_CAUSE_NONE without a token, too many
  *                  tokens, or a token whose length is not QCD_TOKEN_MIN to
  *                  QCD_TOKEN_MAX */
 QCD_API QCD_NODISCARD enum qcd_err
-qcd_message_encode(uint8_t *out, size_t *out_len, size_t out_cap,
-                   const qcd_message *message);
+qcd_message_encode(qcd_datagram *out, const qcd_message *message,
+                   size_t max_len);
 
 /* ---- The token taker --------------------------------------------------- */
 
@@ -597,9 +582,10 @@ qcd_message_encode(uint8_t *out, size_t *out_len, size_t out_cap,
 
 /* qcd_taker is a token taker.  It has some 132,000 octets. */
 typedef struct qcd_taker {
-    qcd_digest_key digests;
-    qcd_verify_limit limit;
-    qcd_spread spread;
+    qcd_hmac digests;
+    qcd_source_limit sas;   /* messages about each SA from each source */
+    qcd_pool common;        /* and those over that rate */
+    uint64_t busy_until_ms; /* with the recoveries so far */
 } qcd_taker;
 
 /* qcd_taker_init starts a taker with QCD_RANDOM_KEY_LEN fresh random octets.
@@ -610,7 +596,7 @@ typedef struct qcd_taker {
  * its other SAs.  They hold back that SA's own token only if they exceed both
  * rates together (RFC 6290 sections 8.1 and 8.2).
  *
- *   QCD_ERR_RANGE  a rate is above QCD_RATE_MAX */
+ *   QCD_ERR_RANGE  `source_rate` is above QCD_RATE_MAX */
 QCD_API QCD_NODISCARD enum qcd_err
 qcd_taker_init(qcd_taker *out, uint32_t source_rate,
                const uint8_t random[QCD_RANDOM_KEY_LEN]);
