@@ -12,8 +12,11 @@ enum {
     IKE_AUTH = 35,
 };
 
-/* ESP or AH provoked a token that follows within this time. */
+/* ESP or AH provoked a token that follows within this time; likewise a request,
+ * whose reply a gateway may hold until it is ready.  Message IDs are not
+ * random: an old request may have the same. */
 #define CHILD_WINDOW INT64_C(5000000)
+#define REQUEST_WINDOW INT64_C(30000000)
 
 typedef struct token_key {
     qcd_spis spis;
@@ -128,6 +131,7 @@ static bool find_request(trace *t, trace_token *token, const qcd_header *header)
     for (size_t i = 0; found != NULL && i < 2; i++) {
         const sa_end *end = &found->ends[i];
         if (end->requested != TRACE_NEVER &&
+            token->time - end->requested <= REQUEST_WINDOW &&
             end->request_id == header->message_id &&
             trace_same(&end->from, &token->receiver) &&
             trace_same(&end->request_to, &token->shower)) {
@@ -284,7 +288,10 @@ static void take_ike(trace *t, const capture_packet *packet, int64_t time)
 {
     qcd_header header;
     t->counts.ike++;
-    if (!trace_message_read(&header, packet)) {
+    if (packet->message_len < packet->full_len &&
+        packet->message_len < QCD_HEADER_LEN) {
+        t->counts.unreadable++;
+    } else if (!trace_message_read(&header, packet)) {
         t->counts.malformed++;
     } else if (header.version >> 4 != IKE_MAJOR_VERSION ||
                spi_is_zero(&header.spis.initiator)) {

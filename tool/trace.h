@@ -31,7 +31,8 @@ enum trace_reason {
 /* trace_cause is what provoked a token. */
 enum trace_cause {
     TRACE_UNASKED = 0,     /* nothing in this capture: an announcement */
-    TRACE_REQUEST = 1,     /* a protected request, with the same Message ID */
+    TRACE_REQUEST = 1,     /* a protected request with the same Message ID, in
+                            * the 30 seconds before */
     TRACE_CHILD_PACKET = 2 /* ESP or AH with the SPI that the message names, in
                             * the five seconds before */
 };
