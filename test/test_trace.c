@@ -518,7 +518,7 @@ static void test_flood(void **state)
 }
 
 /* Full tables: the SA and the pair of the first token are forgotten, but the
- * token is not, and its leak is found. */
+ * token is not, and its leak is found.  A copy is still no leak. */
 static void test_forgotten(void **state)
 {
     trace t;
@@ -538,6 +538,9 @@ static void test_forgotten(void **state)
     assert_int_equal(t.pairs.num, 4);
     assert_int_equal(t.children.num, 16);
     assert_true(trace_num_forgotten(&t) > 0);
+    take_event(&t, &(event){1150, 2, 1, AUTH_ACK, 1, 1, 0, false});
+    trace_token *token = recent_at(&t.tokens, 0);
+    assert_int_equal(token->verdict, TRACE_SUSPECTED);
     take_event(&t, &(event){1200, 2, 1, INFO_ACK, 1, 2, 0, false});
     take_event(&t, &(event){1300, 1, 2, AUTH, 2, 1, 0, false});
     take_event(&t, &(event){1400, 2, 1, AUTH_ACK, 2, 1, 0, false});

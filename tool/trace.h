@@ -40,6 +40,14 @@ enum trace_cause {
 /* Times are microseconds since 1970, or TRACE_NEVER. */
 #define TRACE_NEVER INT64_C(-1)
 
+/* trace_sent is what one end of an IKE SA has sent in protected messages. Index
+ * 0 is for requests and index 1 for responses. */
+typedef struct trace_sent {
+    bool has_any[2];
+    uint32_t max_id[2];
+    uint64_t digest[2]; /* of the last message with `max_id` */
+} trace_sent;
+
 /* trace_token is a token that was shown: the first message, and what followed.
  * There is one for each IKE SA and address that showed its token. */
 typedef struct trace_token {
@@ -65,6 +73,7 @@ typedef struct trace_token {
     uint32_t open_auth; /* next in the pair's lists */
     uint32_t open_traffic[2];
     /* The leak. */
+    trace_sent sent; /* by the shower; its IKE SA may be forgotten */
     enum trace_verdict verdict;
     enum trace_reason reason;
     int64_t leak; /* the packet that the verdict rests on */
@@ -85,7 +94,7 @@ typedef struct trace_counts {
                           * off by the capture or fragmented */
 } trace_counts;
 
-/* trace is the state.  Its memory has a bound, about 80 MB, which only a
+/* trace is the state.  Its memory has a bound, about 86 MB, which only a
  * capture with hundreds of thousands of SPIs or SAs reaches. */
 typedef struct trace {
     trace_counts counts;
