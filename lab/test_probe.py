@@ -327,7 +327,7 @@ def test_pace_and_addressee(place: Place, manners: Manners | None) -> None:
         packets = wire.packets
     address = told.target()["address"]
     assert {packet.target for packet in packets} == {(address, p) for p in PORTS}
-    # One more at a gateway that wants another group: 90 for four ports at most.
+    # One more at a gateway that wants another group: 92 for four ports at most.
     assert len(packets) == (44 if manners else 20)
     times = [packet.time for packet in packets]
     for early, late in zip(times, times[1:]):

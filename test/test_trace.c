@@ -179,6 +179,11 @@ static const row rows[] = {
      UP "2 2>1 ESP 8; " SHOWN "1002 2>1 ESP 8; " NEW,
      "no leak, by request, up 6"},
 
+    {"an old request with the same ID",
+     "1 1>2 INFO 1:2; 30000 1>2 ESP 1; 31002 2>1 TOKEN 1:2; ",
+     "no leak, by unasked"},
+    {"a reply that was held", "1000 1>2 INFO 1:2; 31000 2>1 TOKEN 1:2; ",
+     "no leak, by request"},
     {"shown twice", UP SHOWN "1100 2>1 TOKEN 1:2; 1200 2>3 TOKEN 1:2; ",
      "no leak, by request"},
     {"two SAs", UP SHOWN "1001 2>1 TOKEN 3:0; " NEW,
@@ -468,7 +473,8 @@ static void test_malformed(void **state)
     trace_take(&t, &p, 0);
     p.kind = CAPTURE_MALFORMED;
     trace_take(&t, &p, 0);
-    assert_int_equal(t.counts.malformed, 3);
+    assert_int_equal(t.counts.malformed, 2);
+    assert_int_equal(t.counts.unreadable, 1);
     p.kind = CAPTURE_FRAGMENT;
     trace_take(&t, &p, 0);
     assert_int_equal(t.counts.fragments, 1);
@@ -512,7 +518,7 @@ static void test_flood(void **state)
 }
 
 /* Full tables: the SA and the pair of the first token are forgotten, but the
- * token is not, and its leak is found. */
+ * token is not, and its leak is found.  A copy is still no leak. */
 static void test_forgotten(void **state)
 {
     trace t;
@@ -532,6 +538,9 @@ static void test_forgotten(void **state)
     assert_int_equal(t.pairs.num, 4);
     assert_int_equal(t.children.num, 16);
     assert_true(trace_num_forgotten(&t) > 0);
+    take_event(&t, &(event){1150, 2, 1, AUTH_ACK, 1, 1, 0, false});
+    trace_token *token = recent_at(&t.tokens, 0);
+    assert_int_equal(token->verdict, TRACE_SUSPECTED);
     take_event(&t, &(event){1200, 2, 1, INFO_ACK, 1, 2, 0, false});
     take_event(&t, &(event){1300, 1, 2, AUTH, 2, 1, 0, false});
     take_event(&t, &(event){1400, 2, 1, AUTH_ACK, 2, 1, 0, false});

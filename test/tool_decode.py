@@ -211,13 +211,18 @@ class Captures(Decode):
         self.assertEqual(capture["packets"], 1)
 
     def test_cut_by_the_capture(self):
-        """The token can't be read, and that is said."""
-        capture, tokens = self.tokens(pcap(LEAK, snaplen=80), 0)
-        self.assertEqual(tokens, [])
-        self.assertEqual(capture["unreadable_messages"], 1)
-        self.assertEqual(capture["cut_by_the_capture"], 13)
-        self.assertIn("unreadable messages", self.decode(
-            pcap(LEAK, snaplen=80)).out)
+        """The token can't be read, so a leak can't be ruled out."""
+        for snaplen, number in ((60, 9), (80, 1)):
+            octets = pcap(LEAK, snaplen=snaplen)
+            capture, tokens = self.tokens(octets, 1)
+            self.assertEqual(tokens, [])
+            self.assertEqual(capture["unreadable_messages"], number)
+            self.assertEqual(capture["cut_by_the_capture"], 13)
+            result = self.decode(octets)
+            self.assertIn("unreadable messages", result.out)
+            self.assertNotIn("No token was shown", result.out)
+            self.assertIn("a leak may be missed", result.err)
+        self.assertEqual(self.decode(pcap(LEAK, snaplen=140)).code, 3)
 
     def test_fragments(self):
         message = bytearray(udp(B, A, shown(OLD, R, 2)))
@@ -225,7 +230,7 @@ class Captures(Decode):
         later = bytearray(ip(B, A, 17, bytes(40)))
         later[6:8] = b"\0\x10"
         capture, tokens = self.tokens(
-            pcap([(0, bytes(message[:60])), (0, bytes(later))]), 0)
+            pcap([(0, bytes(message[:60])), (0, bytes(later))]), 1)
         self.assertEqual(tokens, [])
         self.assertEqual((capture["later_fragments"],
                           capture["unreadable_messages"]), (1, 1))

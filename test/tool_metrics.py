@@ -9,6 +9,7 @@ import re
 import select
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -143,6 +144,45 @@ class Names(Case):
         for name, kind in names:
             total = "_total" if kind == "counter" else ""
             self.assertRegex(page, rf"\b{name}{total}\b")
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def close_standard_files():
+    for number in range(3):
+        os.close(number)
+
+
+def response_at(port):
+    """The octets of the first response of a server that is starting."""
+    end = time.monotonic() + 20
+    while True:
+        try:
+            with socket.create_connection(("127.0.0.1", port), 20) as sock:
+                sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+                return sock.makefile("rb").read()
+        except ConnectionRefusedError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.02)
+
+
+class NoStandardFiles(Case):
+    def test_clients_get_no_messages(self):
+        """The socket of a client does not become standard error."""
+        port = free_port()
+        with subprocess.Popen(
+                [tool_box.QCD, "metrics", "--listen", f"127.0.0.1:{port}",
+                 "--socket", self.path("none")],
+                preexec_fn=close_standard_files) as server:
+            try:
+                self.assertTrue(response_at(port).startswith(b"HTTP/1.1 200 "))
+            finally:
+                server.terminate()
 
 
 class Server:

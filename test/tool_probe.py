@@ -126,13 +126,21 @@ class Probe(Case):
         self.assertEqual((result.code, self.state_of(result)), (4, "down"))
 
     def test_garbage(self):
-        for what in (lambda asked: [MARKER + os.urandom(len(asked))],
-                     lambda asked: [b"", MARKER, MARKER + asked[:27]],
-                     lambda asked: [MARKER + asked],
+        for what in (lambda asked: [MARKER + asked],
                      lambda asked: [MARKER + asked[:24] + bytes(40)]):
             result, _ = self.probe(what)
             self.assertIn(result.code, (0, 3))
             self.assertIn(self.state_of(result), ("silent", "bare"))
+
+    def test_no_ikev2(self):
+        """What answers is no gateway: noise, or one that knows IKEv1 only."""
+        for what in (lambda asked: [MARKER + b"U" * len(asked)],
+                     lambda asked: [b"", MARKER, MARKER + asked[:27]],
+                     lambda asked: [MARKER + asked[:16] + b"\x0b\x10\x05\0" +
+                                    asked[20:24] + struct.pack("!I", 28)]):
+            result, _ = self.probe(what)
+            self.assertEqual((result.code, self.state_of(result)), (4, "down"))
+            self.assertIn("answers, but not in IKEv2", result.out)
 
     def test_flood(self):
         """A gateway that sends without end does not hold the probe up."""
@@ -140,6 +148,15 @@ class Probe(Case):
             lambda asked: [MARKER + show(asked)] * 400)
         self.assertEqual(result.code, 3)
         self.assertLess(len(gateway.asked), 20)
+
+    def test_flood_of_the_first_message(self):
+        """What was never asked does not make a good gateway."""
+        for what in (lambda asked: [MARKER + show(asked)] * 1500,
+                     lambda asked: [b"ESP."] * 1500):
+            result, gateway = self.probe(what)
+            self.assertEqual(result.code, 3)
+            self.assertIn("messages without end", result.out)
+            self.assertLess(len(gateway.asked), 9)
 
     def test_huge_answers(self):
         filler = struct.pack("!BBH", 41, 0, 60000) + bytes(59996)
@@ -166,7 +183,8 @@ class Probe(Case):
 
     def test_nobody_to_ask(self):
         for host in ("name.invalid", "", "1.2.3.4.5", "224.0.0.1",
-                     "255.255.255.255", "ff02::1"):
+                     "255.255.255.255", "ff02::1", "::ffff:224.0.0.1",
+                     "::ffff:255.255.255.255"):
             with self.subTest(host):
                 result = run("probe", host)
                 self.check_failed(result, "address")

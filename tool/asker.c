@@ -11,7 +11,7 @@
 static void *run(void *user)
 {
     asker_reply *reply = user;
-    reply->is_good = sample_ask(&reply->told, reply->opts, &reply->why);
+    reply->is_good = sample_ask(&reply->told, &reply->opts, &reply->why);
     if (write(reply->fd, &reply, sizeof(void *)) != sizeof(void *)) {
         asker_free(reply);
     }
@@ -39,7 +39,7 @@ static asker_reply *make(const options *opts, int fd, sentence *why)
         sentence_set(why, "out of memory");
         return NULL;
     }
-    reply->opts = opts;
+    reply->opts = *opts;
     reply->fd = fd;
     return reply;
 }

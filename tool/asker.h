@@ -13,7 +13,7 @@ typedef struct asker_reply {
     sentence why; /* if it is not */
 
     /* Of the asker: */
-    const options *opts;
+    options opts;
     int fd;
 } asker_reply;
 
@@ -22,8 +22,10 @@ typedef struct asker_reply {
 asker_reply *asker_ask(const options *opts, sentence *why);
 
 /* asker_start asks the gateway.  Later the pointer to the reply can be read
- * from the pipe whose end for writing is `fd`; asker_receive does.  `opts` must
- * live until then.  If it cannot ask, it returns false, and `why` says why. */
+ * from the pipe whose end for writing is `fd`; asker_receive does.  `opts` is
+ * copied, since the caller may end before the gateway answers; its strings must
+ * live until the reply.  If it cannot ask, it returns false, and `why` says
+ * why. */
 bool asker_start(const options *opts, int fd, sentence *why);
 
 /* asker_receive returns the reply at the pipe's end for reading, or NULL. */

@@ -162,6 +162,15 @@ static int show(const options *opts, const decoded *d, sentence *why)
     } else {
         decode_print(d);
     }
+    uint64_t num_unreadable = d->trace.counts.unreadable;
+    if (*why->text == '\0' && num_unreadable > 0) {
+        sentence_set(why,
+                     "%s has only a part of %llu message%s that may have "
+                     "tokens: a leak may be missed. Capture whole packets: "
+                     "tcpdump -s 0",
+                     d->path, (unsigned long long)num_unreadable,
+                     num_unreadable == 1 ? "" : "s");
+    }
     if (*why->text == '\0' && trace_num_refused(&d->trace) > 0) {
         sentence_set(why,
                      "%s has too many tokens to follow: a leak may be missed. "

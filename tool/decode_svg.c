@@ -3,6 +3,8 @@
  * capture. */
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -160,18 +162,38 @@ static bool draw_into(const decoded *d, const char *path)
     return close_drawn(file);
 }
 
-bool decode_draw(const decoded *d, const char *path, sentence *why)
+/* find_file finds the regular file at `path`, also behind a link.  Only the
+ * open follows the link, so that the kernel can refuse to: in /tmp somebody
+ * else may have put it there (fs.protected_symlinks, proc(5)). */
+static bool find_file(char out[PATH_MAX], const char *path, bool *out_is_other)
 {
     struct stat info;
-    bool is_there = stat(path, &info) == 0;
-    char *whole = is_there ? realpath(path, NULL) : NULL; /* of a link */
-    const char *place = whole != NULL ? whole : path;
-    bool is_done = is_there && !S_ISREG(info.st_mode) ? draw_into(d, place)
-                                                      : draw_beside(d, place);
+    char link[40];
+    ssize_t len = -1;
+    int fd = open(path, O_PATH | O_CLOEXEC);
+    bool is_there = fd >= 0 && fstat(fd, &info) == 0;
+    *out_is_other = is_there && !S_ISREG(info.st_mode);
+    if (is_there) {
+        (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+        len = readlink(link, out, PATH_MAX - 1);
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    out[len > 0 ? len : 0] = '\0';
+    return len > 0;
+}
+
+bool decode_draw(const decoded *d, const char *path, sentence *why)
+{
+    char file[PATH_MAX];
+    bool is_other;
+    bool is_file = find_file(file, path, &is_other);
+    bool is_done =
+        is_other ? draw_into(d, path) : draw_beside(d, is_file ? file : path);
     if (!is_done) {
         sentence_set(why, "cannot write the picture %s: %s", path,
                      describe_error(errno));
     }
-    free(whole);
     return is_done;
 }

@@ -288,9 +288,11 @@ static void print_verdicts(const decoded *d)
         (void)printf("\nand %zu more; see --json\n", num - SENTENCES_MAX);
     }
     if (num == 0) {
-        (void)printf("\n%s.\n", trace_num_tokens(&d->trace) == 0
-                                    ? "No token was shown"
-                                    : "No leak was found");
+        (void)printf("\n%s.\n", trace_num_tokens(&d->trace) > 0
+                                    ? "No leak was found"
+                                : d->trace.counts.unreadable > 0
+                                    ? "No whole message with a token was found"
+                                    : "No token was shown");
     }
 }
 

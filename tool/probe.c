@@ -111,18 +111,27 @@ static bool read_words(job *j, const options *opts)
     return true;
 }
 
+static bool is_one_ipv4(in_addr_t address)
+{
+    return !IN_MULTICAST(ntohl(address)) && address != htonl(INADDR_BROADCAST);
+}
+
 /* is_one_host tells whether an address is that of a single host. */
 static bool is_one_host(const struct sockaddr *address)
 {
     if (address->sa_family == AF_INET6) {
         struct sockaddr_in6 six;
         memcpy(&six, address, sizeof(six));
-        return !IN6_IS_ADDR_MULTICAST(&six.sin6_addr);
+        if (!IN6_IS_ADDR_V4MAPPED(&six.sin6_addr)) {
+            return !IN6_IS_ADDR_MULTICAST(&six.sin6_addr);
+        }
+        in_addr_t inner; /* what the kernel sends to */
+        memcpy(&inner, &six.sin6_addr.s6_addr[12], sizeof(inner));
+        return is_one_ipv4(inner);
     }
     struct sockaddr_in four;
     memcpy(&four, address, sizeof(four));
-    return !IN_MULTICAST(ntohl(four.sin_addr.s_addr)) &&
-           four.sin_addr.s_addr != htonl(INADDR_BROADCAST);
+    return is_one_ipv4(four.sin_addr.s_addr);
 }
 
 static void add_target(job *j, const struct addrinfo *address, in_port_t port)

@@ -95,6 +95,9 @@ typedef struct probe {
     probe_seen seen[PROBE_NUM];
     size_t num_strays; /* messages that answer nothing that was sent */
     size_t num_stray_tokens;
+    size_t num_foreign; /* messages that are not IKEv2, and not looked at */
+    bool is_flooded;    /* there were too many messages: the rest was not read,
+                         * and no more was asked */
 } probe;
 
 /* probe_is_due tells whether `ask` makes sense after the answers so far. */

@@ -147,12 +147,15 @@ static void take_answer(probe_seen *seen, const probe_answer *answer)
 void probe_take(probe *p, const uint8_t *in, size_t in_len)
 {
     probe_answer answer;
-    size_t asked = PROBE_NUM;
-    if (probe_read(&answer, in, in_len)) {
-        asked = find_asked(p, &answer.header, true);
-        if (asked == PROBE_NUM) {
-            asked = find_asked(p, &answer.header, false);
-        }
+    if (!probe_read(&answer, in, in_len) ||
+        answer.header.version >> 4 != IKE_MAJOR_VERSION) {
+        p->num_foreign++;
+        qcd_wipe(&answer, sizeof(answer));
+        return;
+    }
+    size_t asked = find_asked(p, &answer.header, true);
+    if (asked == PROBE_NUM) {
+        asked = find_asked(p, &answer.header, false);
     }
     if (asked == PROBE_NUM) {
         p->num_strays++;

@@ -77,9 +77,11 @@ static enum probe_state judge_state(const probe *p)
 
 static void check_maker(probe_check *c, const probe *p)
 {
-    static const char down[] = "no answer to anything: down, filtered, or no "
-                               "IKEv2";
-    static const char *const random[] = {
+    const char *down = p->num_foreign > 0
+                           ? "answers, but not in IKEv2"
+                           : "no answer to anything: down, filtered, or no "
+                             "IKEv2";
+    const char *const random[] = {
         [PROBE_DOWN] = down,
         [PROBE_SILENT] = "silent about random SPIs: no token maker, or one "
                          "that knows its own SPIs, as qcd",
@@ -87,7 +89,7 @@ static void check_maker(probe_check *c, const probe *p)
                        "knows its own SPIs",
         [PROBE_SHOWS] = "yes: shows tokens, even for random SPIs",
     };
-    static const char *const known[] = {
+    const char *const known[] = {
         [PROBE_DOWN] = down,
         [PROBE_SILENT] = "silent about this IKE SA: no token maker, no "
                          "restart, or no connection for this host",
@@ -355,6 +357,12 @@ static void check_zero(probe_check *c, const probe *p)
 static void check_size(probe_check *c, const probe *p)
 {
     const probe_seen *worst = NULL;
+    if (p->is_flooded) {
+        c->result = PROBE_FAIL;
+        say(c, "messages without end: no more was asked, and the rest was not "
+               "read");
+        return;
+    }
     for (size_t i = PROBE_LIVE; i < PROBE_NUM; i++) {
         const probe_seen *seen = &p->seen[i];
         bool is_setup =
@@ -442,7 +450,8 @@ void probe_judge(probe_verdict *out, const probe *p)
 {
     *out = (probe_verdict){.state = judge_state(p)};
     /* Silence proves nothing about a gateway that is not there. */
-    size_t num_rows = out->state == PROBE_DOWN ? 1 : COUNT(rows);
+    bool is_down = out->state == PROBE_DOWN && !p->is_flooded;
+    size_t num_rows = is_down ? 1 : COUNT(rows);
     for (size_t i = 0; i < num_rows; i++) {
         probe_check *c = &out->checks[out->num_checks];
         *c = (probe_check){.name = rows[i].name, .clause = rows[i].clause};

@@ -187,6 +187,7 @@ enum probe_reach probe_run(probe *p, sentence *why, probe_pace *pace,
             ask_one(&r, (enum probe_ask)ask);
         }
     }
+    p->is_flooded = r.num_read >= READ_MAX;
     (void)close(r.fd);
     return r.reach;
 }

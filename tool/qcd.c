@@ -3,6 +3,7 @@
  * 6290). */
 #include "qcd.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -78,9 +79,22 @@ static int run_sub(const command *group, const char *const *words)
     return run_row(row, name, words + 1);
 }
 
+/* hold_standard_files opens what is closed of standard input, output and error,
+ * so that no socket or file gets its number, and with it our messages.  Who
+ * uses them still fails: they are opened the wrong way. */
+static void hold_standard_files(void)
+{
+    for (int fd = 0; fd <= 2; fd++) {
+        if (fcntl(fd, F_GETFD) < 0) {
+            (void)open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);
+        }
+    }
+}
+
 int main(int argc, char *argv[])
 {
     tzset();
+    hold_standard_files();
     /* Write no core file and let nobody read our memory: it may hold
      * secrets. */
     (void)prctl(PR_SET_DUMPABLE, 0);

@@ -12,8 +12,11 @@ enum {
     IKE_AUTH = 35,
 };
 
-/* ESP or AH provoked a token that follows within this time. */
+/* ESP or AH provoked a token that follows within this time; likewise a request,
+ * whose reply a gateway may hold until it is ready.  Message IDs are not
+ * random: an old request may have the same. */
 #define CHILD_WINDOW INT64_C(5000000)
+#define REQUEST_WINDOW INT64_C(30000000)
 
 typedef struct token_key {
     qcd_spis spis;
@@ -78,14 +81,14 @@ static size_t end_of(enum qcd_role role)
 
 /* is_copy tells whether a message may be a copy of one that its sender sent
  * before: Message IDs only grow. */
-static bool is_copy(const sa_end *end, const ike_message *m)
+static bool is_copy(const trace_sent *sent, const ike_message *m)
 {
     size_t kind = m->is_response ? 1 : 0;
-    if (!end->has_sent[kind] || m->header.message_id > end->max_id[kind]) {
+    if (!sent->has_any[kind] || m->header.message_id > sent->max_id[kind]) {
         return false;
     }
-    return m->is_part || m->header.message_id < end->max_id[kind] ||
-           m->digest == end->digest[kind];
+    return m->is_part || m->header.message_id < sent->max_id[kind] ||
+           m->digest == sent->digest[kind];
 }
 
 /* end_take records what an end of an IKE SA has sent, and returns whether it is
@@ -94,13 +97,13 @@ static bool end_take(sa_end *end, const ike_message *m,
                      const capture_packet *packet, int64_t time)
 {
     size_t kind = m->is_response ? 1 : 0;
-    bool is_new = !is_copy(end, m);
+    bool is_new = !is_copy(&end->sent, m);
     end->from = packet->source;
     if (is_new) {
         end->last = time;
-        end->has_sent[kind] = true;
-        end->max_id[kind] = m->header.message_id;
-        end->digest[kind] = m->digest;
+        end->sent.has_any[kind] = true;
+        end->sent.max_id[kind] = m->header.message_id;
+        end->sent.digest[kind] = m->digest;
     }
     if (!m->is_response) {
         end->requested = time;
@@ -128,6 +131,7 @@ static bool find_request(trace *t, trace_token *token, const qcd_header *header)
     for (size_t i = 0; found != NULL && i < 2; i++) {
         const sa_end *end = &found->ends[i];
         if (end->requested != TRACE_NEVER &&
+            token->time - end->requested <= REQUEST_WINDOW &&
             end->request_id == header->message_id &&
             trace_same(&end->from, &token->receiver) &&
             trace_same(&end->request_to, &token->shower)) {
@@ -174,6 +178,10 @@ static void token_begin(trace *t, trace_token *token, const qcd_message *m,
     (void)(m->cause == QCD_CAUSE_INVALID_SPI
                ? find_child(t, token, QCD_ESP) || find_child(t, token, QCD_AH)
                : find_request(t, token, &m->header));
+    const sa *of = recent_find(&t->sas, &token->spis);
+    if (of != NULL) {
+        token->sent = of->ends[end_of(token->role)].sent;
+    }
 }
 
 static void token_take(trace *t, const qcd_message *m,
@@ -245,8 +253,16 @@ static void take_protected(trace *t, const qcd_header *header,
                            packet->message_len, t->key);
     size_t way;
     sa *of = sa_take(t, &header->spis, time);
-    bool is_new = end_take(&of->ends[end_of(m.role)], &m, packet, time);
+    sa_end *end = &of->ends[end_of(m.role)];
     trace_token *token = token_find(t, &header->spis, &packet->source);
+    bool is_showers = token != NULL && m.role == token->role;
+    if (is_showers && !end->sent.has_any[0] && !end->sent.has_any[1]) {
+        end->sent = token->sent; /* the SA was forgotten, if there is any */
+    }
+    bool is_new = end_take(end, &m, packet, time);
+    if (is_showers) {
+        token->sent = end->sent;
+    }
     if (token != NULL) {
         token_outlived(token, &m, is_new, time);
     }
@@ -284,7 +300,10 @@ static void take_ike(trace *t, const capture_packet *packet, int64_t time)
 {
     qcd_header header;
     t->counts.ike++;
-    if (!trace_message_read(&header, packet)) {
+    if (packet->message_len < packet->full_len &&
+        packet->message_len < QCD_HEADER_LEN) {
+        t->counts.unreadable++;
+    } else if (!trace_message_read(&header, packet)) {
         t->counts.malformed++;
     } else if (header.version >> 4 != IKE_MAJOR_VERSION ||
                spi_is_zero(&header.spis.initiator)) {

@@ -31,13 +31,22 @@ enum trace_reason {
 /* trace_cause is what provoked a token. */
 enum trace_cause {
     TRACE_UNASKED = 0,     /* nothing in this capture: an announcement */
-    TRACE_REQUEST = 1,     /* a protected request, with the same Message ID */
+    TRACE_REQUEST = 1,     /* a protected request with the same Message ID, in
+                            * the 30 seconds before */
     TRACE_CHILD_PACKET = 2 /* ESP or AH with the SPI that the message names, in
                             * the five seconds before */
 };
 
 /* Times are microseconds since 1970, or TRACE_NEVER. */
 #define TRACE_NEVER INT64_C(-1)
+
+/* trace_sent is what one end of an IKE SA has sent in protected messages. Index
+ * 0 is for requests and index 1 for responses. */
+typedef struct trace_sent {
+    bool has_any[2];
+    uint32_t max_id[2];
+    uint64_t digest[2]; /* of the last message with `max_id` */
+} trace_sent;
 
 /* trace_token is a token that was shown: the first message, and what followed.
  * There is one for each IKE SA and address that showed its token. */
@@ -64,6 +73,7 @@ typedef struct trace_token {
     uint32_t open_auth; /* next in the pair's lists */
     uint32_t open_traffic[2];
     /* The leak. */
+    trace_sent sent; /* by the shower; its IKE SA may be forgotten */
     enum trace_verdict verdict;
     enum trace_reason reason;
     int64_t leak; /* the packet that the verdict rests on */
@@ -84,7 +94,7 @@ typedef struct trace_counts {
                           * off by the capture or fragmented */
 } trace_counts;
 
-/* trace is the state.  Its memory has a bound, about 80 MB, which only a
+/* trace is the state.  Its memory has a bound, about 86 MB, which only a
  * capture with hundreds of thousands of SPIs or SAs reaches. */
 typedef struct trace {
     trace_counts counts;

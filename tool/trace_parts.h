@@ -5,15 +5,12 @@
 
 #include "trace.h"
 
-/* sa_end is what one end of an IKE SA has sent in protected messages.  Index 0
- * is for requests and index 1 for responses. */
+/* sa_end is one end of an IKE SA. */
 typedef struct sa_end {
     qcd_address from;
-    bool has_sent[2];
-    uint32_t max_id[2];
-    uint64_t digest[2]; /* of the last message with `max_id` */
-    int64_t last;       /* the last message that was no copy */
-    int64_t requested;  /* the last request, copies included */
+    trace_sent sent;
+    int64_t last;      /* the last message that was no copy */
+    int64_t requested; /* the last request, copies included */
     uint32_t request_id;
     uint8_t request_exchange;
     qcd_address request_to;
