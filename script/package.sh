@@ -72,6 +72,8 @@ cmd_package() {
     no_arguments package "$@"
     need_setup
     install_packages build-essential debhelper dpkg-dev lintian
+    # forky's util-linux is without it
+    command -v pivot_root >/dev/null || install_packages util-linux-extra
     rm -rf "$package_folder"
     mkdir -p "$package_folder"
     say 'Building the packages'
