@@ -73,6 +73,15 @@ typedef struct {
 } count_t;
 
 /**
+ * Destroy a count_t
+ */
+static void count_destroy(count_t *count)
+{
+	free(count->name);
+	free(count);
+}
+
+/**
  * Count an IKE_SA for its connection
  */
 static void count_sa(hashtable_t *counts, char *name)
@@ -187,9 +196,7 @@ static void add_connections(private_qcd_control_t *this, qcd_json_t *json,
  */
 static void status(private_qcd_control_t *this, qcd_json_t *json)
 {
-	enumerator_t *enumerator;
 	hashtable_t *counts;
-	count_t *count;
 
 	counts = hashtable_create(hashtable_hash_str, hashtable_equals_str, 32);
 	add_result(json, NULL);
@@ -201,15 +208,7 @@ static void status(private_qcd_control_t *this, qcd_json_t *json)
 	{
 		this->taker->describe(this->taker, json);
 	}
-
-	enumerator = counts->create_enumerator(counts);
-	while (enumerator->enumerate(enumerator, NULL, &count))
-	{
-		free(count->name);
-		free(count);
-	}
-	enumerator->destroy(enumerator);
-	counts->destroy(counts);
+	counts->destroy_function(counts, (void*)count_destroy);
 }
 
 /**

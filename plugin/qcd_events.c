@@ -274,6 +274,15 @@ METHOD(qcd_events_t, raise_detail, void,
 }
 
 /**
+ * Destroy a connection
+ */
+static void connection_destroy(connection_t *connection)
+{
+	free(connection->name);
+	free(connection);
+}
+
+/**
  * Get a connection, creating it if necessary
  */
 static connection_t *get_connection(private_qcd_events_t *this, char *name)
@@ -415,18 +424,9 @@ METHOD(qcd_events_t, set_receiver, void,
 METHOD(qcd_events_t, destroy, void,
 	private_qcd_events_t *this)
 {
-	enumerator_t *enumerator;
-	connection_t *connection;
-
 	charon->bus->remove_listener(charon->bus, &this->public.listener);
-	enumerator = this->connections->create_enumerator(this->connections);
-	while (enumerator->enumerate(enumerator, NULL, &connection))
-	{
-		free(connection->name);
-		free(connection);
-	}
-	enumerator->destroy(enumerator);
-	this->connections->destroy(this->connections);
+	this->connections->destroy_function(this->connections,
+										(void*)connection_destroy);
 	this->mutex->destroy(this->mutex);
 	free(this);
 }

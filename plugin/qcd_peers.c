@@ -56,6 +56,15 @@ struct entry_t {
 };
 
 /**
+ * Destroy a connection, but not its IKE_SAs
+ */
+static void connection_destroy(connection_t *connection)
+{
+	free(connection->name);
+	free(connection);
+}
+
+/**
  * Get a connection, creating it if necessary
  */
 static connection_t *get_connection(private_qcd_peers_t *this, char *name)
@@ -102,8 +111,7 @@ static void remove_entry(private_qcd_peers_t *this, uint32_t unique_id)
 	if (!connection->first)
 	{
 		this->connections->remove(this->connections, connection->name);
-		free(connection->name);
-		free(connection);
+		connection_destroy(connection);
 	}
 	free(entry);
 }
@@ -214,25 +222,10 @@ METHOD(qcd_peers_t, find, linked_list_t*,
 METHOD(qcd_peers_t, destroy, void,
 	private_qcd_peers_t *this)
 {
-	enumerator_t *enumerator;
-	connection_t *connection;
-	entry_t *entry, *next;
-
 	charon->bus->remove_listener(charon->bus, &this->public.listener);
-	enumerator = this->connections->create_enumerator(this->connections);
-	while (enumerator->enumerate(enumerator, NULL, &connection))
-	{
-		for (entry = connection->first; entry; entry = next)
-		{
-			next = entry->next;
-			free(entry);
-		}
-		free(connection->name);
-		free(connection);
-	}
-	enumerator->destroy(enumerator);
-	this->connections->destroy(this->connections);
-	this->entries->destroy(this->entries);
+	this->connections->destroy_function(this->connections,
+										(void*)connection_destroy);
+	this->entries->destroy_function(this->entries, (void*)free);
 	this->mutex->destroy(this->mutex);
 	free(this);
 }

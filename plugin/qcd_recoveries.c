@@ -346,7 +346,7 @@ static void wake_all(private_qcd_recoveries_t *this)
 	qcd_slot_t *slot;
 
 	enumerator = this->slots->create_enumerator(this->slots);
-	while (enumerator->enumerate(enumerator, &slot))
+	while (enumerator->enumerate(enumerator, NULL, &slot))
 	{
 		wake_slot(this, slot, qcd_now());
 	}
@@ -448,7 +448,7 @@ METHOD(qcd_recoveries_t, describe, void,
 
 	this->mutex->lock(this->mutex);
 	enumerator = this->slots->create_enumerator(this->slots);
-	while (enumerator->enumerate(enumerator, &slot))
+	while (enumerator->enumerate(enumerator, NULL, &slot))
 	{
 		slot->recovery->describe(slot->recovery, json);
 	}

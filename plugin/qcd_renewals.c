@@ -247,16 +247,7 @@ METHOD(listener_t, ike_state_change, bool,
 METHOD(qcd_renewals_t, destroy, void,
 	private_qcd_renewals_t *this)
 {
-	enumerator_t *enumerator;
-	rekeying_t *rekeying;
-
-	enumerator = this->rekeyings->create_enumerator(this->rekeyings);
-	while (enumerator->enumerate(enumerator, NULL, &rekeying))
-	{
-		free(rekeying);
-	}
-	enumerator->destroy(enumerator);
-	this->rekeyings->destroy(this->rekeyings);
+	this->rekeyings->destroy_function(this->rekeyings, (void*)free);
 	this->mutex->destroy(this->mutex);
 	free(this);
 }
