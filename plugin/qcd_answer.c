@@ -156,7 +156,7 @@ static void send_reply(private_qcd_answer_t *this, qcd_reply_t *reply)
 		ref_get(&this->announced);
 	}
 	this->events->raise(this->events, QCD_EVENT_TOLD, &reply->spis,
-						reply->src, NULL);
+						reply->src, NULL, NULL);
 }
 
 /**
@@ -171,7 +171,7 @@ static job_requeue_t execute(sending_t *sending)
 	if (qcd_sa_is_alive(&reply->spis))
 	{
 		this->events->raise(this->events, QCD_EVENT_ALIVE, &reply->spis,
-							reply->src, NULL);
+							reply->src, NULL, NULL);
 	}
 	else
 	{
@@ -385,13 +385,13 @@ METHOD(qcd_answer_t, handle, void,
 			break;
 		case QCD_SILENT_LIMIT:
 			this->events->raise(this->events, QCD_EVENT_LIMITED, NULL, src,
-								NULL);
+								NULL, NULL);
 			break;
 		case QCD_SILENT_NO_EVIDENCE:
 			if (unknown)
 			{
 				this->events->raise(this->events, QCD_EVENT_NO_EVIDENCE, NULL,
-									NULL, NULL);
+									NULL, NULL, NULL);
 			}
 			break;
 		case QCD_SILENT_NO_REQUEST:

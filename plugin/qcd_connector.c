@@ -175,9 +175,9 @@ static void fail_as_noted(private_qcd_connector_t *this)
 			 this->pace.num_tries, *this->reason ? this->reason : "no answer",
 			 (u_int)(this->due - now));
 	this->mutex->unlock(this->mutex);
-	this->events->raise_detail(this->events, QCD_EVENT_RETRYING,
-							   this->wanted->get_peer(this->wanted),
-							   this->wanted->get_name(this->wanted), detail);
+	this->events->raise(this->events, QCD_EVENT_RETRYING, NULL,
+						this->wanted->get_peer(this->wanted),
+						this->wanted->get_name(this->wanted), detail);
 }
 
 METHOD(qcd_connector_t, fail, void,

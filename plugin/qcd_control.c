@@ -7,34 +7,6 @@
 #include <daemon.h>
 #include <collections/hashtable.h>
 
-typedef struct private_qcd_control_t private_qcd_control_t;
-
-/**
- * Private data
- */
-struct private_qcd_control_t {
-
-	/**
-	 * Public interface
-	 */
-	qcd_control_t public;
-
-	/**
-	 * Events
-	 */
-	qcd_events_t *events;
-
-	/**
-	 * Token maker, NULL if off
-	 */
-	qcd_maker_t *maker;
-
-	/**
-	 * Token taker, NULL if off
-	 */
-	qcd_taker_t *taker;
-};
-
 /**
  * Add the first object of a response
  */
@@ -51,7 +23,7 @@ static void add_result(qcd_json_t *json, char *error)
 /**
  * Add the object about the gateway as a whole
  */
-static void add_gateway(private_qcd_control_t *this, qcd_json_t *json)
+static void add_gateway(qcd_control_t *this, qcd_json_t *json)
 {
 	json->begin(json, "gateway");
 	json->add_bool(json, "maker", this->maker != NULL);
@@ -101,8 +73,8 @@ static void count_sa(hashtable_t *counts, char *name)
 /**
  * Add an IKE_SA and count it for its connection
  */
-static void add_sa(private_qcd_control_t *this, qcd_json_t *json,
-				   ike_sa_t *ike_sa, hashtable_t *counts)
+static void add_sa(qcd_control_t *this, qcd_json_t *json, ike_sa_t *ike_sa,
+				   hashtable_t *counts)
 {
 	char *name = ike_sa->get_name(ike_sa);
 	u_int generation = 0;
@@ -145,7 +117,7 @@ static void add_sa(private_qcd_control_t *this, qcd_json_t *json,
  * Add all IKE_SAs. This waits for IKE_SAs that other threads have checked out,
  * which is harmless in the socket's own thread.
  */
-static void add_sas(private_qcd_control_t *this, qcd_json_t *json,
+static void add_sas(qcd_control_t *this, qcd_json_t *json,
 					hashtable_t *counts)
 {
 	enumerator_t *enumerator;
@@ -163,7 +135,7 @@ static void add_sas(private_qcd_control_t *this, qcd_json_t *json,
 /**
  * Add all connections, including those that are down
  */
-static void add_connections(private_qcd_control_t *this, qcd_json_t *json,
+static void add_connections(qcd_control_t *this, qcd_json_t *json,
 							hashtable_t *counts)
 {
 	enumerator_t *enumerator;
@@ -194,7 +166,7 @@ static void add_connections(private_qcd_control_t *this, qcd_json_t *json,
 /**
  * Execute status
  */
-static void status(private_qcd_control_t *this, qcd_json_t *json)
+static void status(qcd_control_t *this, qcd_json_t *json)
 {
 	hashtable_t *counts;
 
@@ -214,7 +186,7 @@ static void status(private_qcd_control_t *this, qcd_json_t *json)
 /**
  * Execute rotate
  */
-static void rotate(private_qcd_control_t *this, qcd_json_t *json)
+static void rotate(qcd_control_t *this, qcd_json_t *json)
 {
 	char error[512];
 
@@ -231,19 +203,21 @@ static void rotate(private_qcd_control_t *this, qcd_json_t *json)
 /**
  * Execute secret-show
  */
-static void show_secrets(private_qcd_control_t *this, qcd_json_t *json)
+static void show_secrets(qcd_control_t *this, qcd_json_t *json)
 {
 	add_result(json, NULL);
 	this->maker->describe_secrets(this->maker, json);
 }
 
-METHOD(qcd_control_t, execute, chunk_t,
-	private_qcd_control_t *this, char *command)
+/*
+ * Described in header
+ */
+chunk_t qcd_control_execute(qcd_control_t *this, char *command)
 {
 	static const struct {
 		char *command;
 		bool maker;
-		void (*execute)(private_qcd_control_t *this, qcd_json_t *json);
+		void (*execute)(qcd_control_t *this, qcd_json_t *json);
 	} commands[] = {
 		{ "status", FALSE, status },
 		{ "rotate", TRUE, rotate },
@@ -270,31 +244,4 @@ METHOD(qcd_control_t, execute, chunk_t,
 	}
 	add_result(json, "no such command");
 	return json->finish(json);
-}
-
-METHOD(qcd_control_t, destroy, void,
-	private_qcd_control_t *this)
-{
-	free(this);
-}
-
-/*
- * Described in header
- */
-qcd_control_t *qcd_control_create(qcd_events_t *events, qcd_maker_t *maker,
-								  qcd_taker_t *taker)
-{
-	private_qcd_control_t *this;
-
-	INIT(this,
-		.public = {
-			.execute = _execute,
-			.destroy = _destroy,
-		},
-		.events = events,
-		.maker = maker,
-		.taker = taker,
-	);
-
-	return &this->public;
 }

@@ -102,7 +102,7 @@ static void handle(private_qcd_esp_t *this, const qcd_traffic *packet)
 			/* for a flow, that is all its packets except one a second */
 		case QCD_SILENT_LIMIT:
 			this->events->raise(this->events, QCD_EVENT_ESP_PASSED_OVER, NULL,
-								NULL, NULL);
+								NULL, NULL, NULL);
 			break;
 		default:
 			break;

@@ -232,12 +232,9 @@ static bool count(private_qcd_events_t *this, qcd_event_t event,
 	return TRUE;
 }
 
-/**
- * Raise an event with all its details
- */
-static void raise_all(private_qcd_events_t *this, qcd_event_t event,
-					  const qcd_spis *spis, host_t *peer, char *name,
-					  char *detail)
+METHOD(qcd_events_t, raise_event, void,
+	private_qcd_events_t *this, qcd_event_t event, const qcd_spis *spis,
+	host_t *peer, char *name, char *detail)
 {
 	u_int suppressed;
 	chunk_t line;
@@ -257,20 +254,6 @@ static void raise_all(private_qcd_events_t *this, qcd_event_t event,
 	{
 		log_event(event, spis, peer, name, detail, suppressed);
 	}
-}
-
-METHOD(qcd_events_t, raise_event, void,
-	private_qcd_events_t *this, qcd_event_t event, const qcd_spis *spis,
-	host_t *peer, char *name)
-{
-	raise_all(this, event, spis, peer, name, NULL);
-}
-
-METHOD(qcd_events_t, raise_detail, void,
-	private_qcd_events_t *this, qcd_event_t event, host_t *peer, char *name,
-	char *detail)
-{
-	raise_all(this, event, NULL, peer, name, detail);
 }
 
 /**
@@ -340,7 +323,7 @@ METHOD(qcd_events_t, recovered, void,
 	this->mutex->lock(this->mutex);
 	record(this, get_connection(this, name), since);
 	this->mutex->unlock(this->mutex);
-	raise_event(this, QCD_EVENT_RECOVERED, spis, peer, name);
+	raise_event(this, QCD_EVENT_RECOVERED, spis, peer, name, NULL);
 }
 
 METHOD(listener_t, ike_updown, bool,
@@ -366,7 +349,8 @@ METHOD(listener_t, ike_updown, bool,
 	if (recovered)
 	{
 		raise_event(this, QCD_EVENT_RECOVERED, &sa.ike.spis,
-					ike_sa->get_other_host(ike_sa), ike_sa->get_name(ike_sa));
+					ike_sa->get_other_host(ike_sa), ike_sa->get_name(ike_sa),
+					NULL);
 	}
 	return TRUE;
 }
@@ -444,7 +428,6 @@ qcd_events_t *qcd_events_create()
 				.ike_updown = _ike_updown,
 			},
 			.raise = _raise_event,
-			.raise_detail = _raise_detail,
 			.recovered = _recovered,
 			.expect = _expect,
 			.describe_counts = _describe_counts,

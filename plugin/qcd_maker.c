@@ -310,7 +310,8 @@ METHOD(qcd_maker_t, rotate, bool,
 	this->rotation_mutex->unlock(this->rotation_mutex);
 	if (made)
 	{
-		this->events->raise(this->events, QCD_EVENT_ROTATED, NULL, NULL, NULL);
+		this->events->raise(this->events, QCD_EVENT_ROTATED, NULL, NULL, NULL,
+							NULL);
 		renew_last(this);
 	}
 	return made;

@@ -277,9 +277,9 @@ static uint64_t give_up(private_qcd_recovery_t *this, char *why)
 {
 	if (this->proved_at && !this->up_since)
 	{
-		this->events->raise_detail(this->events, QCD_EVENT_ABANDONED,
-								   this->wanted->get_peer(this->wanted),
-								   this->wanted->get_name(this->wanted), why);
+		this->events->raise(this->events, QCD_EVENT_ABANDONED, NULL,
+							this->wanted->get_peer(this->wanted),
+							this->wanted->get_name(this->wanted), why);
 	}
 	return 0;
 }

@@ -137,7 +137,7 @@ static void drop_sa(private_qcd_taker_t *this, ike_sa_t *ike_sa, qcd_spis *spis,
 	ike_sa_state_t state = ike_sa->get_state(ike_sa);
 
 	this->events->raise(this->events, QCD_EVENT_VERIFIED, spis, src,
-						ike_sa->get_name(ike_sa));
+						ike_sa->get_name(ike_sa), NULL);
 	replace(this, ike_sa);
 	/* as charon does if it gives up an SA after retransmissions */
 	if (state != IKE_CONNECTING && state != IKE_REKEYED)
@@ -227,7 +227,7 @@ static void handle(private_qcd_taker_t *this, packet_t *packet,
 	if (outcome != QCD_EVENT_MAX)
 	{	/* RFC 6290 section 3: SHOULD log */
 		this->events->raise(this->events, outcome, &message->header.spis, src,
-							NULL);
+							NULL, NULL);
 	}
 }
 
