@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_recovery.h"
-#include "qcd_found.h"
-#include "qcd_surplus.h"
+#include "qcd_rivals.h"
 
 #include <threading/mutex.h>
 
@@ -40,10 +39,9 @@ struct private_qcd_recovery_t {
 	qcd_events_t *events;
 
 	/**
-	 * IKE_SAs that we initiate, and established IKE_SAs
+	 * IKE_SAs that we initiate
 	 */
 	qcd_pending_t *pending;
-	qcd_peers_t *peers;
 
 	/**
 	 * What has to be up
@@ -51,10 +49,10 @@ struct private_qcd_recovery_t {
 	qcd_wanted_t *wanted;
 
 	/**
-	 * Reaches the peer; reduces several IKE_SAs to one
+	 * Reaches the peer; IKE_SAs that may replace the lost one
 	 */
 	qcd_connector_t *connector;
-	qcd_surplus_t *surplus;
+	qcd_rivals_t *rivals;
 
 	/**
 	 * The youngest lost IKE_SA: only younger ones may replace it
@@ -162,7 +160,7 @@ static void ask_children(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
  * @return				when to check again
  */
 static uint64_t complete(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
-						 qcd_found_t *best)
+						 qcd_rival_t *best)
 {
 	uint64_t due, now = qcd_now();
 
@@ -229,7 +227,7 @@ static void note_up(private_qcd_recovery_t *this, qcd_sa_t *sa)
  * @return				when to check again, 0 if the recovery has ended
  */
 static uint64_t settle(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
-					   qcd_found_t *best, u_int complete)
+					   qcd_rival_t *best, u_int complete)
 {
 	uint64_t now = qcd_now();
 	ike_sa_t *ike_sa;
@@ -259,9 +257,9 @@ static uint64_t settle(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 	}
 	if (complete > 1)
 	{
-		return this->surplus->tidy(this->surplus, peer_cfg, this->lost);
+		return this->rivals->tidy(this->rivals, peer_cfg, this->lost);
 	}
-	this->surplus->reset(this->surplus);
+	this->rivals->reset(this->rivals);
 	if (now - this->up_since >= OVER_MS)
 	{
 		return 0;
@@ -292,7 +290,7 @@ static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 	qcd_child_list_t *children = this->wanted->get_children(this->wanted);
 	qcd_pending_sa_t *sa;
 	array_t *all;
-	qcd_found_t best;
+	qcd_rival_t best;
 	u_int missing, wanted, num_complete, closings;
 	uint64_t due;
 	bool found, up;
@@ -304,14 +302,13 @@ static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 
 	/* in this order: a try is pending until it is established */
 	sa = this->connector->get_try(this->connector);
-	all = qcd_found_create(this->peers, this->connector, this->wanted, peer_cfg,
-						   this->lost, this->begun ? NULL : this->pending);
+	all = this->rivals->find(this->rivals, peer_cfg, this->lost, !this->begun);
 	if (!this->begun)
 	{
-		this->surplus->note_before(this->surplus, all, this->proved_at);
+		this->rivals->note_before(this->rivals, all, this->proved_at);
 	}
 	missing = children->count_missing(children, peer_cfg, &wanted);
-	found = qcd_found_best(all, wanted, &best, &num_complete);
+	found = qcd_rivals_best(all, wanted, &best, &num_complete);
 	array_destroy(all);
 	if (!found && !sa)
 	{	/* charon may just have replaced the one that was found */
@@ -450,7 +447,7 @@ METHOD(qcd_recovery_t, describe, void,
 METHOD(qcd_recovery_t, destroy, void,
 	private_qcd_recovery_t *this)
 {
-	this->surplus->destroy(this->surplus);
+	this->rivals->destroy(this->rivals);
 	this->connector->destroy(this->connector);
 	this->wanted->destroy(this->wanted);
 	this->shown.peer->destroy(this->shown.peer);
@@ -480,7 +477,6 @@ qcd_recovery_t *qcd_recovery_create(qcd_events_t *events,
 		},
 		.events = events,
 		.pending = pending,
-		.peers = peers,
 		.wanted = wanted,
 		.lost = unique_id,
 		.proved_at = unique_id ? qcd_now() : 0,
@@ -491,7 +487,6 @@ qcd_recovery_t *qcd_recovery_create(qcd_events_t *events,
 			.over = !unique_id,
 		},
 	);
-	this->surplus = qcd_surplus_create(pending, peers, this->connector,
-									   wanted);
+	this->rivals = qcd_rivals_create(pending, peers, this->connector, wanted);
 	return &this->public;
 }

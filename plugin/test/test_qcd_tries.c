@@ -86,6 +86,10 @@ static void test_begin(void **state)
 
 	CHECK_INT("no IKE_SA", begin_try(0, SUCCESS, &ike), 0);
 	CHECK_INT("no IKE_SA", wanted.queued, 2);
+
+	CHECK_INT("needs more", begin_try(3, NEED_MORE, &ike), 3);
+	CHECK("needs more", !ike->out && !ike->destroyed);
+	CHECK_STR("needs more", pending.done, "claim 1, claim 3");
 }
 
 static void test_known(void **state)
