@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_child_list.h"
-#include "qcd_child.h"
 #include "qcd_compat.h"
 
 typedef struct private_qcd_child_list_t private_qcd_child_list_t;
@@ -35,6 +34,77 @@ typedef struct {
 	/** whether it was up at the last look */
 	bool up;
 } entry_t;
+
+/**
+ * Tell whether a CHILD_SA carries traffic
+ */
+static bool carries_traffic(child_sa_t *child_sa)
+{
+	switch (child_sa->get_state(child_sa))
+	{
+		case CHILD_INSTALLED:
+		case CHILD_UPDATING:
+		case CHILD_REKEYING:
+		case CHILD_RETRYING:
+			return TRUE;
+		default:
+			return FALSE;
+	}
+}
+
+/**
+ * Find the CHILD_SA of this name that carries traffic
+ */
+static child_sa_t *find_up(ike_sa_t *ike_sa, char *name)
+{
+	enumerator_t *enumerator;
+	child_sa_t *child_sa, *found = NULL;
+
+	enumerator = ike_sa->create_child_sa_enumerator(ike_sa);
+	while (!found && enumerator->enumerate(enumerator, &child_sa))
+	{
+		if (carries_traffic(child_sa) &&
+			streq(child_sa->get_name(child_sa), name))
+		{
+			found = child_sa;
+		}
+	}
+	enumerator->destroy(enumerator);
+	return found;
+}
+
+/**
+ * Get the remote traffic selectors of a CHILD_SA
+ *
+ * @return				list of traffic_selector_t
+ */
+static linked_list_t *clone_selectors(child_sa_t *child_sa)
+{
+	linked_list_t *list = linked_list_create();
+	enumerator_t *enumerator;
+	traffic_selector_t *ts;
+
+	enumerator = child_sa->create_ts_enumerator(child_sa, FALSE);
+	while (enumerator->enumerate(enumerator, &ts))
+	{
+		list->insert_last(list, ts->clone(ts));
+	}
+	enumerator->destroy(enumerator);
+	return list;
+}
+
+/**
+ * Get the remote traffic selectors of the CHILD_SA of this name that carries
+ * traffic
+ *
+ * @return				list of traffic_selector_t, NULL if there is no such CHILD_SA
+ */
+static linked_list_t *get_selectors(ike_sa_t *ike_sa, char *name)
+{
+	child_sa_t *child_sa = find_up(ike_sa, name);
+
+	return child_sa ? clone_selectors(child_sa) : NULL;
+}
 
 /**
  * Destroy an entry_t
@@ -106,7 +176,7 @@ METHOD(qcd_child_list_t, add, void,
 	if (child_sa)
 	{
 		qcd_child_keep(&entry->kept, child_sa);
-		set_remote(entry, qcd_child_clone_selectors(child_sa));
+		set_remote(entry, clone_selectors(child_sa));
 	}
 	this->entries->insert_last(this->entries, entry);
 }
@@ -157,7 +227,7 @@ METHOD(qcd_child_list_t, look_at, u_int,
 	enumerator = this->entries->create_enumerator(this->entries);
 	while (enumerator->enumerate(enumerator, &entry))
 	{
-		if (qcd_child_is_up(ike_sa, entry->cfg->get_name(entry->cfg)))
+		if (find_up(ike_sa, entry->cfg->get_name(entry->cfg)))
 		{
 			entry->up = TRUE;
 			count++;
@@ -177,10 +247,11 @@ static qcd_likeness_t compare_entry(entry_t *entry, peer_cfg_t *peer_cfg,
 	linked_list_t *remote;
 	qcd_likeness_t likeness = QCD_UNKNOWN;
 
-	remote = qcd_child_get_selectors(ike_sa, entry->cfg->get_name(entry->cfg));
+	remote = get_selectors(ike_sa, entry->cfg->get_name(entry->cfg));
 	if (remote && entry->remote)
 	{
-		if (qcd_child_same_selectors(remote, entry->remote))
+		if (remote->equals_offset(remote, entry->remote,
+								  offsetof(traffic_selector_t, equals)))
 		{
 			likeness = QCD_SAME;
 		}
@@ -223,8 +294,7 @@ METHOD(qcd_child_list_t, learn, void,
 	enumerator = this->entries->create_enumerator(this->entries);
 	while (enumerator->enumerate(enumerator, &entry))
 	{
-		remote = qcd_child_get_selectors(ike_sa,
-										 entry->cfg->get_name(entry->cfg));
+		remote = get_selectors(ike_sa, entry->cfg->get_name(entry->cfg));
 		if (remote)
 		{
 			set_remote(entry, remote);
@@ -299,6 +369,52 @@ METHOD(qcd_child_list_t, destroy, void,
 {
 	this->entries->destroy_function(this->entries, (void*)entry_destroy);
 	free(this);
+}
+
+/*
+ * Described in header
+ */
+bool qcd_child_should_be_up(child_sa_t *child_sa)
+{
+	switch (child_sa->get_state(child_sa))
+	{
+		case CHILD_REKEYED:
+		case CHILD_DELETED:
+			return FALSE;
+		default:
+			return TRUE;
+	}
+}
+
+/*
+ * Described in header
+ */
+bool qcd_child_is_used(child_sa_t *child_sa)
+{
+	uint64_t packets = 0;
+
+	child_sa->get_usestats(child_sa, TRUE, NULL, NULL, &packets);
+	return packets > 0;
+}
+
+/*
+ * Described in header
+ */
+child_cfg_t *qcd_child_find(peer_cfg_t *peer_cfg, char *name)
+{
+	enumerator_t *enumerator;
+	child_cfg_t *cfg, *found = NULL;
+
+	enumerator = peer_cfg->create_child_cfg_enumerator(peer_cfg);
+	while (!found && enumerator->enumerate(enumerator, &cfg))
+	{
+		if (streq(cfg->get_name(cfg), name))
+		{
+			found = cfg;
+		}
+	}
+	enumerator->destroy(enumerator);
+	return found;
 }
 
 /*

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_wanted.h"
-#include "qcd_child.h"
 
 #include <sa/ikev2/tasks/child_create.h>
 
