@@ -204,14 +204,13 @@ static uint64_t complete(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
  */
 static void note_up(private_qcd_recovery_t *this, qcd_sa_t *sa)
 {
-	qcd_child_list_t *children = this->wanted->get_children(this->wanted);
+	qcd_child_list_t *children = this->wanted->children;
 	ike_sa_t *ike_sa = qcd_sa_checkout_same(sa);
 
 	if (this->proved_at)
 	{
 		this->events->recovered(this->events, &sa->ike.spis,
-								this->wanted->get_peer(this->wanted),
-								this->wanted->get_name(this->wanted),
+								this->wanted->peer, this->wanted->name,
 								this->proved_at);
 	}
 	if (ike_sa)
@@ -276,8 +275,7 @@ static uint64_t give_up(private_qcd_recovery_t *this, char *why)
 	if (this->proved_at && !this->up_since)
 	{
 		this->events->raise(this->events, QCD_EVENT_ABANDONED, NULL,
-							this->wanted->get_peer(this->wanted),
-							this->wanted->get_name(this->wanted), why);
+							this->wanted->peer, this->wanted->name, why);
 	}
 	return 0;
 }
@@ -287,7 +285,7 @@ static uint64_t give_up(private_qcd_recovery_t *this, char *why)
  */
 static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 {
-	qcd_child_list_t *children = this->wanted->get_children(this->wanted);
+	qcd_child_list_t *children = this->wanted->children;
 	qcd_pending_sa_t *sa;
 	array_t *all;
 	qcd_rival_t best;
@@ -358,11 +356,9 @@ static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
  */
 static void show(private_qcd_recovery_t *this, uint64_t due)
 {
-	host_t *peer = this->wanted->get_peer(this->wanted);
-
 	this->mutex->lock(this->mutex);
 	DESTROY_IF(this->shown.peer);
-	this->shown.peer = peer->clone(peer);
+	this->shown.peer = this->wanted->peer->clone(this->wanted->peer);
 	this->shown.next = due;
 	this->shown.over = this->up_since || !this->proved_at;
 	this->mutex->unlock(this->mutex);
@@ -404,8 +400,8 @@ METHOD(qcd_recovery_t, go_on, void,
 		unique_id > this->lost)
 	{	/* the IKE_SA that was just established */
 		this->connector->fail(this->connector,
-							  wanted->was_used(wanted) ? QCD_FAILURE_LOST
-													   : QCD_FAILURE_CRASHED,
+							  wanted->used ? QCD_FAILURE_LOST
+										   : QCD_FAILURE_CRASHED,
 							  "the peer lost it again");
 	}
 	else if (this->up_since)
@@ -436,7 +432,7 @@ METHOD(qcd_recovery_t, describe, void,
 	if (!this->shown.over)
 	{
 		json->begin(json, "recovery");
-		json->add_str(json, "connection", this->wanted->get_name(this->wanted));
+		json->add_str(json, "connection", this->wanted->name);
 		json->add_host(json, "peer", this->shown.peer);
 		this->connector->describe(this->connector, json);
 		json->add_num(json, "next_ms", max(this->shown.next, now) - now);
@@ -463,7 +459,6 @@ qcd_recovery_t *qcd_recovery_create(qcd_events_t *events,
 									qcd_wanted_t *wanted, uint32_t unique_id)
 {
 	private_qcd_recovery_t *this;
-	host_t *peer = wanted->get_peer(wanted);
 
 	INIT(this,
 		.public = {
@@ -483,7 +478,7 @@ qcd_recovery_t *qcd_recovery_create(qcd_events_t *events,
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 		.connector = qcd_connector_create(events, pending, wanted),
 		.shown = {
-			.peer = peer->clone(peer),
+			.peer = wanted->peer->clone(wanted->peer),
 			.over = !unique_id,
 		},
 	);

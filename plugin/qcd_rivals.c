@@ -100,7 +100,7 @@ static bool is_reopened(ike_sa_t *ike_sa)
 static bool look_at(private_qcd_rivals_t *this, peer_cfg_t *peer_cfg,
 					ike_sa_t *ike_sa, qcd_rival_t *found)
 {
-	qcd_child_list_t *children = this->wanted->get_children(this->wanted);
+	qcd_child_list_t *children = this->wanted->children;
 	ike_sa_state_t state = ike_sa->get_state(ike_sa);
 	ike_sa_id_t *id = ike_sa->get_id(ike_sa);
 
@@ -130,7 +130,7 @@ METHOD(qcd_rivals_t, find, array_t*,
 	private_qcd_rivals_t *this, peer_cfg_t *peer_cfg, uint32_t lost, bool ask)
 {
 	array_t *all = array_create(sizeof(qcd_rival_t), 0);
-	qcd_child_list_t *children = this->wanted->get_children(this->wanted);
+	qcd_child_list_t *children = this->wanted->children;
 	linked_list_t *sas;
 	ike_sa_t *ike_sa;
 	qcd_rival_t found;
@@ -138,8 +138,8 @@ METHOD(qcd_rivals_t, find, array_t*,
 	status_t status;
 
 	children->look(children);
-	sas = this->peers->find(this->peers, this->wanted->get_name(this->wanted),
-							this->wanted->get_peer_id(this->wanted),
+	sas = this->peers->find(this->peers, this->wanted->name,
+							this->wanted->peer_id,
 							(qcd_peers_pick_t)this->connector->is_try,
 							this->connector);
 	while (sas->remove_first(sas, (void**)&sa) == SUCCESS)
@@ -273,7 +273,7 @@ METHOD(qcd_rivals_t, note_before, void,
 static void delete_surplus(private_qcd_rivals_t *this, peer_cfg_t *peer_cfg,
 						   array_t *all)
 {
-	qcd_child_list_t *children = this->wanted->get_children(this->wanted);
+	qcd_child_list_t *children = this->wanted->children;
 	linked_list_t *surplus;
 	qcd_sa_t *sa;
 	u_int wanted;

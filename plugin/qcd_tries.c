@@ -162,15 +162,14 @@ METHOD(qcd_tries_t, begin, uint32_t,
  */
 static linked_list_t *find(private_qcd_tries_t *this, qcd_wanted_t *wanted)
 {
-	host_t *peer = wanted->get_peer(wanted);
 	linked_list_t *list, *found = linked_list_create();
 	qcd_pending_sa_t *sa;
 
-	list = this->pending->find(this->pending, wanted->get_name(wanted), NULL);
+	list = this->pending->find(this->pending, wanted->name, NULL);
 	while (list->remove_first(list, (void**)&sa) == SUCCESS)
 	{
 		if (has(this, sa->unique_id) ||
-			(!sa->claimed && sa->other->ip_equals(sa->other, peer)))
+			(!sa->claimed && sa->other->ip_equals(sa->other, wanted->peer)))
 		{
 			found->insert_last(found, sa);
 		}

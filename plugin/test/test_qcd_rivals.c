@@ -200,7 +200,7 @@ static void test_create(void **state)
 		played_pending_init(&pending);
 		played_wanted_init(&wanted);
 		wanted.with = table[i].with;
-		wanted.children->add(wanted.children, cfg, NULL);
+		wanted.public.children->add(wanted.public.children, cfg, NULL);
 		tried = table[i].tried;
 		peers = qcd_peers_create();
 		played_spis(&sa, QCD_INITIATOR, 1);

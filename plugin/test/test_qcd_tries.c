@@ -278,7 +278,7 @@ static void test_are_enough(void **state)
 			sa->since = box_now - table[i].sas[j].age;
 			sa->round_trip = table[i].sas[j].round_trip;
 		}
-		CHECK_INT(table[i].row, tries->are_enough(tries, wanted.peer),
+		CHECK_INT(table[i].row, tries->are_enough(tries, wanted.public.peer),
 				  table[i].enough);
 		played_pending_clear(&pending);
 	}
