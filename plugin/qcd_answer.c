@@ -8,7 +8,6 @@
 #include "qcd_waiting.h"
 
 #include <daemon.h>
-#include <processing/jobs/callback_job.h>
 #include <threading/mutex.h>
 
 /**
@@ -200,9 +199,7 @@ static void queue_sending(private_qcd_answer_t *this, qcd_reply_t *reply)
 		.this = this,
 		.reply = reply,
 	);
-	lib->processor->queue_job(lib->processor,
-			(job_t*)callback_job_create_with_prio((void*)execute, sending,
-					(void*)sending_destroy, NULL, JOB_PRIO_MEDIUM));
+	qcd_job_queue(execute, sending, sending_destroy, JOB_PRIO_MEDIUM, 0);
 }
 
 /**

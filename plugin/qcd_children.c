@@ -6,7 +6,6 @@
 
 #include <daemon.h>
 #include <collections/linked_list.h>
-#include <processing/jobs/callback_job.h>
 #include <threading/mutex.h>
 
 /**
@@ -149,9 +148,7 @@ static void queue(private_qcd_children_t *this, const qcd_samap_row *row,
 	}
 	if (start)
 	{
-		lib->processor->queue_job(lib->processor,
-				(job_t*)callback_job_create_with_prio((void*)write_all, this,
-												NULL, NULL, JOB_PRIO_HIGH));
+		qcd_job_queue(write_all, this, NULL, JOB_PRIO_HIGH, 0);
 	}
 }
 

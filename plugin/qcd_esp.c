@@ -6,7 +6,6 @@
 #include "qcd_watcher.h"
 
 #include <daemon.h>
-#include <processing/jobs/callback_job.h>
 
 typedef struct private_qcd_esp_t private_qcd_esp_t;
 
@@ -181,9 +180,7 @@ qcd_esp_t *qcd_esp_create(qcd_config_t *config, qcd_events_t *events,
 	}
 	if (this->watcher)
 	{	/* the kernel takes long to add many SPIs */
-		lib->processor->queue_job(lib->processor,
-				(job_t*)callback_job_create_with_prio((void*)watch, this, NULL,
-													  NULL, JOB_PRIO_HIGH));
+		qcd_job_queue(watch, this, NULL, JOB_PRIO_HIGH, 0);
 	}
 	if (config->announce)
 	{

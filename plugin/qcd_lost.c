@@ -3,7 +3,6 @@
 #include "qcd_lost.h"
 
 #include <daemon.h>
-#include <processing/jobs/callback_job.h>
 #include <threading/mutex.h>
 
 /**
@@ -250,8 +249,7 @@ METHOD(qcd_lost_t, note_return, void,
 		.address = row->peer,
 	);
 	memcpy(&ret->id, row->peer_id, sizeof(ret->id));
-	lib->processor->queue_job(lib->processor,
-			(job_t*)callback_job_create((void*)retire, ret, free, NULL));
+	qcd_job_queue(retire, ret, free, JOB_PRIO_MEDIUM, 0);
 }
 
 /**
@@ -278,9 +276,7 @@ static job_requeue_t expire(private_qcd_lost_t *this)
  */
 static void retry_in(private_qcd_lost_t *this, u_int seconds)
 {
-	lib->scheduler->schedule_job(lib->scheduler,
-			(job_t*)callback_job_create((void*)try_again, this, NULL, NULL),
-			seconds);
+	qcd_job_queue(try_again, this, NULL, JOB_PRIO_MEDIUM, seconds * 1000);
 }
 
 /**
@@ -439,8 +435,6 @@ qcd_lost_t *qcd_lost_create(qcd_config_t *config, qcd_promises_t *promises,
 	{
 		retry_in(this, AGAIN_INTERVAL);
 	}
-	lib->scheduler->schedule_job(lib->scheduler,
-			(job_t*)callback_job_create((void*)expire, this, NULL, NULL),
-			EXPIRY_INTERVAL);
+	qcd_job_queue(expire, this, NULL, JOB_PRIO_MEDIUM, EXPIRY_INTERVAL * 1000);
 	return &this->public;
 }

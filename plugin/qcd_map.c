@@ -5,7 +5,6 @@
 #include <time.h>
 
 #include <daemon.h>
-#include <processing/jobs/callback_job.h>
 #include <threading/mutex.h>
 
 /**
@@ -304,8 +303,6 @@ qcd_map_t *qcd_map_create(char *folder, qcd_promises_t *promises,
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 	);
 
-	lib->scheduler->schedule_job(lib->scheduler,
-			(job_t*)callback_job_create((void*)flush, this, NULL, NULL),
-			FLUSH_INTERVAL);
+	qcd_job_queue(flush, this, NULL, JOB_PRIO_MEDIUM, FLUSH_INTERVAL * 1000);
 	return &this->public;
 }

@@ -5,7 +5,6 @@
 
 #include <daemon.h>
 #include <collections/hashtable.h>
-#include <processing/jobs/callback_job.h>
 #include <sa/ikev2/tasks/ike_dpd.h>
 #include <threading/mutex.h>
 
@@ -105,21 +104,12 @@ METHOD(qcd_renewals_t, queue, void,
 	private_qcd_renewals_t *this, qcd_sa_t *sa, u_int delay)
 {
 	renewal_t *renewal;
-	job_t *job;
 
 	INIT(renewal,
 		.this = this,
 		.sa = *sa,
 	);
-	job = (job_t*)callback_job_create((void*)renew, renewal, free, NULL);
-	if (delay)
-	{
-		lib->scheduler->schedule_job_ms(lib->scheduler, job, delay);
-	}
-	else
-	{
-		lib->processor->queue_job(lib->processor, job);
-	}
+	qcd_job_queue(renew, renewal, free, JOB_PRIO_MEDIUM, delay);
 }
 
 METHOD(qcd_renewals_t, get_successor, bool,

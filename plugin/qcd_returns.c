@@ -3,7 +3,6 @@
 #include "qcd_returns.h"
 
 #include <daemon.h>
-#include <processing/jobs/callback_job.h>
 
 /**
  * Maximum number of older IKE_SAs that a peer is asked about when it initiates
@@ -154,9 +153,7 @@ METHOD(listener_t, ike_updown, bool,
 			.this = this,
 			.sa = sa,
 		);
-		lib->processor->queue_job(lib->processor,
-				(job_t*)callback_job_create_with_prio((void*)return_job, returned,
-													  free, NULL, JOB_PRIO_HIGH));
+		qcd_job_queue(return_job, returned, free, JOB_PRIO_HIGH, 0);
 	}
 	return TRUE;
 }

@@ -3,6 +3,7 @@
 #include "qcd_sa.h"
 
 #include <daemon.h>
+#include <processing/jobs/callback_job.h>
 
 /*
  * Described in header
@@ -226,6 +227,25 @@ bool qcd_random(uint8_t *out, size_t len)
 	success = rng && rng->get_bytes(rng, len, out);
 	DESTROY_IF(rng);
 	return success;
+}
+
+/*
+ * Described in header
+ */
+void qcd_job_queue(void *run, void *data, void *cleanup, job_priority_t prio,
+				   u_int delay)
+{
+	job_t *job = (job_t*)callback_job_create_with_prio(run, data, cleanup, NULL,
+													   prio);
+
+	if (delay)
+	{
+		lib->scheduler->schedule_job_ms(lib->scheduler, job, delay);
+	}
+	else
+	{
+		lib->processor->queue_job(lib->processor, job);
+	}
 }
 
 /*

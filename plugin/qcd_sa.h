@@ -11,6 +11,7 @@
 #include <qcd/qcd.h>
 
 #include <networking/host.h>
+#include <processing/jobs/job.h>
 #include <sa/ike_sa.h>
 
 typedef struct qcd_sa_t qcd_sa_t;
@@ -143,6 +144,18 @@ host_t *qcd_address_to_host(const qcd_address *address, uint16_t port);
  * @return				FALSE if the random number generator failed
  */
 bool qcd_random(uint8_t *out, size_t len);
+
+/**
+ * Have charon run a job.
+ *
+ * @param run			callback_job_cb_t that does it
+ * @param data			passed to run
+ * @param cleanup		frees data, or NULL
+ * @param prio			priority
+ * @param delay			milliseconds from now, 0 to queue it at once
+ */
+void qcd_job_queue(void *run, void *data, void *cleanup, job_priority_t prio,
+				   u_int delay);
 
 /**
  * Get the time of a monotonic clock in milliseconds.

@@ -8,7 +8,6 @@
 #include "qcd_tokens.h"
 
 #include <daemon.h>
-#include <processing/jobs/callback_job.h>
 
 typedef struct private_qcd_taker_t private_qcd_taker_t;
 
@@ -181,25 +180,15 @@ static job_requeue_t drop_job(drop_t *drop)
  */
 static void queue_drop(private_qcd_taker_t *this, qcd_sa_t *sa, host_t *src)
 {
-	u_int delay = this->tokens->get_delay(this->tokens);
 	drop_t *drop;
-	job_t *job;
 
 	INIT(drop,
 		.this = this,
 		.sa = *sa,
 		.src = src->clone(src),
 	);
-	job = (job_t*)callback_job_create_with_prio((void*)drop_job, drop,
-									(void*)drop_destroy, NULL, JOB_PRIO_HIGH);
-	if (delay)
-	{
-		lib->scheduler->schedule_job_ms(lib->scheduler, job, delay);
-	}
-	else
-	{
-		lib->processor->queue_job(lib->processor, job);
-	}
+	qcd_job_queue(drop_job, drop, drop_destroy, JOB_PRIO_HIGH,
+				  this->tokens->get_delay(this->tokens));
 }
 
 /**
