@@ -3,6 +3,8 @@
 #include "qcd_child_list.h"
 #include "qcd_compat.h"
 
+#include <collections/array.h>
+
 typedef struct private_qcd_child_list_t private_qcd_child_list_t;
 
 /**
@@ -18,7 +20,7 @@ struct private_qcd_child_list_t {
 	/**
 	 * CHILD_SAs as entry_t
 	 */
-	linked_list_t *entries;
+	array_t *entries;
 };
 
 /**
@@ -130,16 +132,14 @@ static child_cfg_t *get_current(entry_t *entry, peer_cfg_t *peer_cfg)
  */
 static bool has(private_qcd_child_list_t *this, char *name)
 {
-	enumerator_t *enumerator;
 	entry_t *entry;
 	bool found = FALSE;
+	int i;
 
-	enumerator = this->entries->create_enumerator(this->entries);
-	while (!found && enumerator->enumerate(enumerator, &entry))
+	for (i = 0; !found && array_get(this->entries, i, &entry); i++)
 	{
 		found = streq(entry->cfg->get_name(entry->cfg), name);
 	}
-	enumerator->destroy(enumerator);
 	return found;
 }
 
@@ -178,54 +178,49 @@ METHOD(qcd_child_list_t, add, void,
 		qcd_child_keep(&entry->kept, child_sa);
 		set_remote(entry, clone_selectors(child_sa));
 	}
-	this->entries->insert_last(this->entries, entry);
+	array_insert(this->entries, ARRAY_TAIL, entry);
 }
 
 METHOD(qcd_child_list_t, get_count, u_int,
 	private_qcd_child_list_t *this)
 {
-	return this->entries->get_count(this->entries);
+	return array_count(this->entries);
 }
 
 METHOD(qcd_child_list_t, is_outdated, bool,
 	private_qcd_child_list_t *this, peer_cfg_t *peer_cfg)
 {
-	enumerator_t *enumerator;
 	entry_t *entry;
 	bool outdated = FALSE;
+	int i;
 
-	enumerator = this->entries->create_enumerator(this->entries);
-	while (!outdated && enumerator->enumerate(enumerator, &entry))
+	for (i = 0; !outdated && array_get(this->entries, i, &entry); i++)
 	{
 		outdated = !get_current(entry, peer_cfg);
 	}
-	enumerator->destroy(enumerator);
 	return outdated;
 }
 
 METHOD(qcd_child_list_t, look, void,
 	private_qcd_child_list_t *this)
 {
-	enumerator_t *enumerator;
 	entry_t *entry;
+	int i;
 
-	enumerator = this->entries->create_enumerator(this->entries);
-	while (enumerator->enumerate(enumerator, &entry))
+	for (i = 0; array_get(this->entries, i, &entry); i++)
 	{
 		entry->up = FALSE;
 	}
-	enumerator->destroy(enumerator);
 }
 
 METHOD(qcd_child_list_t, look_at, u_int,
 	private_qcd_child_list_t *this, ike_sa_t *ike_sa)
 {
-	enumerator_t *enumerator;
 	entry_t *entry;
 	u_int count = 0;
+	int i;
 
-	enumerator = this->entries->create_enumerator(this->entries);
-	while (enumerator->enumerate(enumerator, &entry))
+	for (i = 0; array_get(this->entries, i, &entry); i++)
 	{
 		if (find_up(ike_sa, entry->cfg->get_name(entry->cfg)))
 		{
@@ -233,7 +228,6 @@ METHOD(qcd_child_list_t, look_at, u_int,
 			count++;
 		}
 	}
-	enumerator->destroy(enumerator);
 	return count;
 }
 
@@ -267,12 +261,11 @@ static qcd_likeness_t compare_entry(entry_t *entry, peer_cfg_t *peer_cfg,
 METHOD(qcd_child_list_t, compare, qcd_likeness_t,
 	private_qcd_child_list_t *this, peer_cfg_t *peer_cfg, ike_sa_t *ike_sa)
 {
-	enumerator_t *enumerator;
 	qcd_likeness_t likeness, all = QCD_UNKNOWN;
 	entry_t *entry;
+	int i;
 
-	enumerator = this->entries->create_enumerator(this->entries);
-	while (all != QCD_SAME && enumerator->enumerate(enumerator, &entry))
+	for (i = 0; all != QCD_SAME && array_get(this->entries, i, &entry); i++)
 	{
 		likeness = compare_entry(entry, peer_cfg, ike_sa);
 		if (likeness != QCD_UNKNOWN)
@@ -280,19 +273,17 @@ METHOD(qcd_child_list_t, compare, qcd_likeness_t,
 			all = likeness;
 		}
 	}
-	enumerator->destroy(enumerator);
 	return all;
 }
 
 METHOD(qcd_child_list_t, learn, void,
 	private_qcd_child_list_t *this, ike_sa_t *ike_sa)
 {
-	enumerator_t *enumerator;
 	linked_list_t *remote;
 	entry_t *entry;
+	int i;
 
-	enumerator = this->entries->create_enumerator(this->entries);
-	while (enumerator->enumerate(enumerator, &entry))
+	for (i = 0; array_get(this->entries, i, &entry); i++)
 	{
 		remote = get_selectors(ike_sa, entry->cfg->get_name(entry->cfg));
 		if (remote)
@@ -300,19 +291,17 @@ METHOD(qcd_child_list_t, learn, void,
 			set_remote(entry, remote);
 		}
 	}
-	enumerator->destroy(enumerator);
 }
 
 METHOD(qcd_child_list_t, count_missing, u_int,
 	private_qcd_child_list_t *this, peer_cfg_t *peer_cfg, u_int *all)
 {
-	enumerator_t *enumerator;
 	entry_t *entry;
 	u_int missing = 0;
+	int i;
 
 	*all = 0;
-	enumerator = this->entries->create_enumerator(this->entries);
-	while (enumerator->enumerate(enumerator, &entry))
+	for (i = 0; array_get(this->entries, i, &entry); i++)
 	{
 		if (entry->up || get_current(entry, peer_cfg))
 		{
@@ -320,19 +309,17 @@ METHOD(qcd_child_list_t, count_missing, u_int,
 			missing += !entry->up;
 		}
 	}
-	enumerator->destroy(enumerator);
 	return missing;
 }
 
 METHOD(qcd_child_list_t, queue_missing, void,
 	private_qcd_child_list_t *this, peer_cfg_t *peer_cfg, ike_sa_t *ike_sa)
 {
-	enumerator_t *enumerator;
 	child_cfg_t *cfg;
 	entry_t *entry;
+	int i;
 
-	enumerator = this->entries->create_enumerator(this->entries);
-	while (enumerator->enumerate(enumerator, &entry))
+	for (i = 0; array_get(this->entries, i, &entry); i++)
 	{
 		cfg = get_current(entry, peer_cfg);
 		if (cfg && !entry->up)
@@ -341,7 +328,6 @@ METHOD(qcd_child_list_t, queue_missing, void,
 							cfg->equals(cfg, entry->cfg) ? &entry->kept : NULL);
 		}
 	}
-	enumerator->destroy(enumerator);
 }
 
 METHOD(qcd_child_list_t, merge, void,
@@ -350,8 +336,7 @@ METHOD(qcd_child_list_t, merge, void,
 	private_qcd_child_list_t *other = (private_qcd_child_list_t*)public;
 	entry_t *entry;
 
-	while (other->entries->remove_first(other->entries,
-										(void**)&entry) == SUCCESS)
+	while (array_remove(other->entries, ARRAY_HEAD, &entry))
 	{
 		if (has(this, entry->cfg->get_name(entry->cfg)))
 		{
@@ -359,7 +344,7 @@ METHOD(qcd_child_list_t, merge, void,
 		}
 		else
 		{
-			this->entries->insert_last(this->entries, entry);
+			array_insert(this->entries, ARRAY_TAIL, entry);
 		}
 	}
 }
@@ -367,7 +352,7 @@ METHOD(qcd_child_list_t, merge, void,
 METHOD(qcd_child_list_t, destroy, void,
 	private_qcd_child_list_t *this)
 {
-	this->entries->destroy_function(this->entries, (void*)entry_destroy);
+	array_destroy_function(this->entries, (void*)entry_destroy, NULL);
 	free(this);
 }
 
@@ -438,7 +423,7 @@ qcd_child_list_t *qcd_child_list_create()
 			.merge = _merge,
 			.destroy = _destroy,
 		},
-		.entries = linked_list_create(),
+		.entries = array_create(0, 0),
 	);
 	return &this->public;
 }

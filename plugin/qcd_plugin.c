@@ -107,13 +107,7 @@ static void stop(private_qcd_plugin_t *this)
 	DESTROY_IF(this->pending);
 	DESTROY_IF(this->events);
 	DESTROY_IF(this->config);
-	this->socket = NULL;
-	this->receiver = NULL;
-	this->taker = NULL;
-	this->maker = NULL;
-	this->pending = NULL;
-	this->events = NULL;
-	this->config = NULL;
+	*this = (private_qcd_plugin_t){ .public = this->public };
 }
 
 /**
