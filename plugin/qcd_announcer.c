@@ -45,18 +45,10 @@ struct private_qcd_announcer_t {
 	qcd_announcer_t public;
 
 	/**
-	 * Tokens that peers hold
+	 * As passed to qcd_announcer_create()
 	 */
 	qcd_promises_t *promises;
-
-	/**
-	 * Sends the messages
-	 */
 	qcd_answer_t *answer;
-
-	/**
-	 * CHILD_SAs that were lost in a crash
-	 */
 	qcd_lost_t *lost;
 
 	/**

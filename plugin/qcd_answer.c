@@ -48,18 +48,10 @@ struct private_qcd_answer_t {
 	qcd_answer_t public;
 
 	/**
-	 * Tokens that peers hold
+	 * As passed to qcd_answer_create()
 	 */
 	qcd_promises_t *promises;
-
-	/**
-	 * Events
-	 */
 	qcd_events_t *events;
-
-	/**
-	 * Lost IKE_SAs
-	 */
 	qcd_lost_index_t *index;
 
 	/**

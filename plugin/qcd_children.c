@@ -27,18 +27,10 @@ struct private_qcd_children_t {
 	qcd_children_t public;
 
 	/**
-	 * Settings
+	 * As passed to qcd_children_create()
 	 */
 	qcd_config_t *config;
-
-	/**
-	 * Tokens that peers hold
-	 */
 	qcd_promises_t *promises;
-
-	/**
-	 * Writes them to the SA map
-	 */
 	qcd_lost_t *lost;
 
 	/**

@@ -20,18 +20,10 @@ struct private_qcd_esp_t {
 	qcd_esp_t public;
 
 	/**
-	 * Events
+	 * As passed to qcd_esp_create()
 	 */
 	qcd_events_t *events;
-
-	/**
-	 * Tokens that peers hold
-	 */
 	qcd_promises_t *promises;
-
-	/**
-	 * Sends the replies
-	 */
 	qcd_answer_t *answer;
 
 	/**

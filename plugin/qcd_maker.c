@@ -35,13 +35,9 @@ struct private_qcd_maker_t {
 	qcd_maker_t public;
 
 	/**
-	 * Settings
+	 * As passed to qcd_maker_create()
 	 */
 	qcd_config_t *config;
-
-	/**
-	 * Events
-	 */
 	qcd_events_t *events;
 
 	/**

@@ -34,13 +34,9 @@ struct private_qcd_recovery_t {
 	qcd_recovery_t public;
 
 	/**
-	 * Events
+	 * As passed to qcd_recovery_create()
 	 */
 	qcd_events_t *events;
-
-	/**
-	 * IKE_SAs that we initiate
-	 */
 	qcd_pending_t *pending;
 
 	/**

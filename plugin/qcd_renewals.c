@@ -21,13 +21,9 @@ struct private_qcd_renewals_t {
 	qcd_renewals_t public;
 
 	/**
-	 * Settings
+	 * As passed to qcd_renewals_create()
 	 */
 	qcd_config_t *config;
-
-	/**
-	 * Tokens that peers hold
-	 */
 	qcd_promises_t *promises;
 
 	/**

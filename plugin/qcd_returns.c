@@ -23,24 +23,12 @@ struct private_qcd_returns_t {
 	qcd_returns_t public;
 
 	/**
-	 * Settings
+	 * As passed to qcd_returns_create()
 	 */
 	qcd_config_t *config;
-
-	/**
-	 * IKE_SAs that we initiate, and established IKE_SAs
-	 */
 	qcd_pending_t *pending;
 	qcd_peers_t *peers;
-
-	/**
-	 * Tokens of peers
-	 */
 	qcd_tokens_t *tokens;
-
-	/**
-	 * Recoveries
-	 */
 	qcd_recoveries_t *recoveries;
 };
 

@@ -20,19 +20,11 @@ struct private_qcd_rivals_t {
 	qcd_rivals_t public;
 
 	/**
-	 * IKE_SAs that we initiate, and established IKE_SAs
+	 * As passed to qcd_rivals_create()
 	 */
 	qcd_pending_t *pending;
 	qcd_peers_t *peers;
-
-	/**
-	 * Reaches the peer
-	 */
 	qcd_connector_t *connector;
-
-	/**
-	 * What has to be up
-	 */
 	qcd_wanted_t *wanted;
 
 	/**

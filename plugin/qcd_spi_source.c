@@ -24,13 +24,9 @@ struct private_qcd_spi_source_t {
 	qcd_spi_source_t public;
 
 	/**
-	 * Mints SPIs
+	 * As passed to qcd_spi_source_create()
 	 */
 	qcd_promises_t *promises;
-
-	/**
-	 * Provides runs
-	 */
 	qcd_secrets_t *secrets;
 
 	/**

@@ -22,13 +22,9 @@ struct private_qcd_taker_t {
 	qcd_taker_t public;
 
 	/**
-	 * Settings
+	 * As passed to qcd_taker_create()
 	 */
 	qcd_config_t *config;
-
-	/**
-	 * Events
-	 */
 	qcd_events_t *events;
 
 	/**
