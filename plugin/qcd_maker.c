@@ -5,7 +5,6 @@
 #include "qcd_compat.h"
 #include "qcd_esp.h"
 #include "qcd_renewals.h"
-#include "qcd_safe.h"
 #include "qcd_spi_source.h"
 
 #include <daemon.h>
@@ -438,7 +437,7 @@ qcd_maker_t *qcd_maker_create(qcd_config_t *config, qcd_events_t *events,
 {
 	private_qcd_maker_t *this;
 
-	if (!qcd_maker_is_safe())
+	if (!qcd_spi_source_is_safe())
 	{
 		return NULL;
 	}
