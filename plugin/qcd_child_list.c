@@ -99,7 +99,8 @@ static linked_list_t *clone_selectors(child_sa_t *child_sa)
  * Get the remote traffic selectors of the CHILD_SA of this name that carries
  * traffic
  *
- * @return				list of traffic_selector_t, NULL if there is no such CHILD_SA
+ * @return				list of traffic_selector_t, NULL if there is no such
+ *						CHILD_SA
  */
 static linked_list_t *get_selectors(ike_sa_t *ike_sa, char *name)
 {

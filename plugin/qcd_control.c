@@ -45,38 +45,13 @@ typedef struct {
 } count_t;
 
 /**
- * Destroy a count_t
- */
-static void count_destroy(count_t *count)
-{
-	free(count->name);
-	free(count);
-}
-
-/**
- * Count an IKE_SA for its connection
- */
-static void count_sa(hashtable_t *counts, char *name)
-{
-	count_t *count = counts->get(counts, name);
-
-	if (!count)
-	{
-		INIT(count,
-			.name = strdup(name),
-		);
-		counts->put(counts, count->name, count);
-	}
-	count->count++;
-}
-
-/**
  * Add an IKE_SA and count it for its connection
  */
 static void add_sa(qcd_control_t *this, qcd_json_t *json, ike_sa_t *ike_sa,
 				   hashtable_t *counts)
 {
 	char *name = ike_sa->get_name(ike_sa);
+	count_t *count;
 	u_int generation = 0;
 	time_t recovered;
 	bool given;
@@ -86,7 +61,8 @@ static void add_sa(qcd_control_t *this, qcd_json_t *json, ike_sa_t *ike_sa,
 	{
 		return;
 	}
-	count_sa(counts, name);
+	count = qcd_named_get(counts, name, sizeof(*count));
+	count->count++;
 	given = this->maker &&
 			this->maker->is_given(this->maker, &sa, &generation);
 	recovered = this->events->get_recovery(this->events, name);
@@ -180,7 +156,7 @@ static void status(qcd_control_t *this, qcd_json_t *json)
 	{
 		this->taker->describe(this->taker, json);
 	}
-	counts->destroy_function(counts, (void*)count_destroy);
+	counts->destroy_function(counts, (void*)qcd_named_destroy);
 }
 
 /**

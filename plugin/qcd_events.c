@@ -256,40 +256,13 @@ METHOD(qcd_events_t, raise_event, void,
 	}
 }
 
-/**
- * Destroy a connection
- */
-static void connection_destroy(connection_t *connection)
-{
-	free(connection->name);
-	free(connection);
-}
-
-/**
- * Get a connection, creating it if necessary
- */
-static connection_t *get_connection(private_qcd_events_t *this, char *name)
-{
-	connection_t *connection;
-
-	connection = this->connections->get(this->connections, name);
-	if (!connection)
-	{
-		INIT(connection,
-			.name = strdup(name),
-		);
-		this->connections->put(this->connections, connection->name, connection);
-	}
-	return connection;
-}
-
 METHOD(qcd_events_t, expect, void,
 	private_qcd_events_t *this, char *name)
 {
 	connection_t *connection;
 
 	this->mutex->lock(this->mutex);
-	connection = get_connection(this, name);
+	connection = qcd_named_get(this->connections, name, sizeof(*connection));
 	if (!connection->expected)
 	{
 		connection->expected = TRUE;
@@ -321,7 +294,8 @@ METHOD(qcd_events_t, recovered, void,
 	uint64_t since)
 {
 	this->mutex->lock(this->mutex);
-	record(this, get_connection(this, name), since);
+	record(this, qcd_named_get(this->connections, name, sizeof(connection_t)),
+		   since);
 	this->mutex->unlock(this->mutex);
 	raise_event(this, QCD_EVENT_RECOVERED, spis, peer, name, NULL);
 }
@@ -410,7 +384,7 @@ METHOD(qcd_events_t, destroy, void,
 {
 	charon->bus->remove_listener(charon->bus, &this->public.listener);
 	this->connections->destroy_function(this->connections,
-										(void*)connection_destroy);
+										(void*)qcd_named_destroy);
 	this->mutex->destroy(this->mutex);
 	free(this);
 }

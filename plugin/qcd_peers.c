@@ -56,33 +56,6 @@ struct entry_t {
 };
 
 /**
- * Destroy a connection, but not its IKE_SAs
- */
-static void connection_destroy(connection_t *connection)
-{
-	free(connection->name);
-	free(connection);
-}
-
-/**
- * Get a connection, creating it if necessary
- */
-static connection_t *get_connection(private_qcd_peers_t *this, char *name)
-{
-	connection_t *connection;
-
-	connection = this->connections->get(this->connections, name);
-	if (!connection)
-	{
-		INIT(connection,
-			.name = strdup(name),
-		);
-		this->connections->put(this->connections, connection->name, connection);
-	}
-	return connection;
-}
-
-/**
  * Remove the entry of an IKE_SA, and its connection if that was the last entry
  */
 static void remove_entry(private_qcd_peers_t *this, uint32_t unique_id)
@@ -111,7 +84,7 @@ static void remove_entry(private_qcd_peers_t *this, uint32_t unique_id)
 	if (!connection->first)
 	{
 		this->connections->remove(this->connections, connection->name);
-		connection_destroy(connection);
+		qcd_named_destroy(connection);
 	}
 	free(entry);
 }
@@ -137,7 +110,8 @@ static void note(private_qcd_peers_t *this, ike_sa_t *ike_sa)
 
 	this->mutex->lock(this->mutex);
 	remove_entry(this, sa.unique_id);
-	connection = get_connection(this, ike_sa->get_name(ike_sa));
+	connection = qcd_named_get(this->connections, ike_sa->get_name(ike_sa),
+							   sizeof(*connection));
 	entry->connection = connection;
 	entry->next = connection->first;
 	if (connection->first)
@@ -224,7 +198,7 @@ METHOD(qcd_peers_t, destroy, void,
 {
 	charon->bus->remove_listener(charon->bus, &this->public.listener);
 	this->connections->destroy_function(this->connections,
-										(void*)connection_destroy);
+										(void*)qcd_named_destroy);
 	this->entries->destroy_function(this->entries, (void*)free);
 	this->mutex->destroy(this->mutex);
 	free(this);

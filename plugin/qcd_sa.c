@@ -196,6 +196,31 @@ bool qcd_host_equals(const void *key, const void *other)
 /*
  * Described in header
  */
+void *qcd_named_get(hashtable_t *table, char *name, size_t size)
+{
+	char **entry = table->get(table, name);
+
+	if (!entry)
+	{
+		entry = calloc(1, size);
+		*entry = strdup(name);
+		table->put(table, *entry, entry);
+	}
+	return entry;
+}
+
+/*
+ * Described in header
+ */
+void qcd_named_destroy(void *entry)
+{
+	free(*(char**)entry);
+	free(entry);
+}
+
+/*
+ * Described in header
+ */
 void qcd_address_from_host(host_t *host, qcd_address *address)
 {
 	chunk_t octets = host->get_address(host);

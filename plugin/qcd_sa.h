@@ -10,6 +10,7 @@
 
 #include <qcd/qcd.h>
 
+#include <collections/hashtable.h>
 #include <networking/host.h>
 #include <processing/jobs/job.h>
 #include <sa/ike_sa.h>
@@ -118,6 +119,22 @@ bool qcd_spis_equals(const void *key, const void *other);
  */
 u_int qcd_host_hash(const void *key);
 bool qcd_host_equals(const void *key, const void *other);
+
+/**
+ * Get the entry of a name from a table, adding one that is all zero but for its
+ * name if there is none.
+ *
+ * @param table			table of entries by name, whose first member is the name
+ * @param name			name, cloned
+ * @param size			size of an entry
+ * @return				entry, for qcd_named_destroy()
+ */
+void *qcd_named_get(hashtable_t *table, char *name, size_t size);
+
+/**
+ * Destroy an entry and its name.
+ */
+void qcd_named_destroy(void *entry);
 
 /**
  * Convert a host_t to an IP address of libqcd.

@@ -103,7 +103,8 @@ METHOD(qcd_wanted_t, is_with, bool,
 	{
 		return FALSE;
 	}
-	switch (this->public.children->compare(this->public.children, peer_cfg, ike_sa))
+	switch (this->public.children->compare(this->public.children, peer_cfg,
+										   ike_sa))
 	{
 		case QCD_SAME:
 			return TRUE;
@@ -161,7 +162,8 @@ METHOD(qcd_wanted_t, queue_missing, void,
 {
 	task_t *task;
 
-	this->public.children->queue_missing(this->public.children, peer_cfg, ike_sa);
+	this->public.children->queue_missing(this->public.children, peer_cfg,
+										 ike_sa);
 	while (this->tasks->remove_first(this->tasks, (void**)&task) == SUCCESS)
 	{
 		task->migrate(task, ike_sa);
@@ -333,8 +335,8 @@ static void add_children(private_qcd_wanted_t *this, ike_sa_t *ike_sa)
 		}
 		if (action & ACTION_START)
 		{
-			this->public.children->add(this->public.children, child_sa->get_config(child_sa),
-								child_sa);
+			this->public.children->add(this->public.children,
+									   child_sa->get_config(child_sa), child_sa);
 		}
 	}
 	enumerator->destroy(enumerator);
@@ -367,8 +369,8 @@ static void add_created(private_qcd_wanted_t *this, ike_sa_t *ike_sa,
 		child_sa = ((child_create_t*)task)->get_child((child_create_t*)task);
 		if (child_sa)
 		{
-			this->public.children->add(this->public.children, child_sa->get_config(child_sa),
-								child_sa);
+			this->public.children->add(this->public.children,
+									   child_sa->get_config(child_sa), child_sa);
 		}
 		else if (queue == TASK_QUEUE_QUEUED)
 		{
