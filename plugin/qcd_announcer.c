@@ -4,7 +4,6 @@
 
 #include <daemon.h>
 #include <collections/linked_list.h>
-#include <processing/jobs/callback_job.h>
 
 /**
  * Milliseconds between two steps
@@ -46,18 +45,10 @@ struct private_qcd_announcer_t {
 	qcd_announcer_t public;
 
 	/**
-	 * Tokens that peers hold
+	 * As passed to qcd_announcer_create()
 	 */
 	qcd_promises_t *promises;
-
-	/**
-	 * Sends the messages
-	 */
 	qcd_answer_t *answer;
-
-	/**
-	 * CHILD_SAs that were lost in a crash
-	 */
 	qcd_lost_t *lost;
 
 	/**
@@ -72,15 +63,8 @@ struct private_qcd_announcer_t {
 	bool at_end;
 
 	/**
-	 * CHILD_SA that is due but was held back by the reply limit, its earlier
-	 * turns, and whether there is one
-	 */
-	qcd_samap_row held;
-	u_int held_tries;
-	bool is_held;
-
-	/**
-	 * CHILD_SAs that were put off, as put_off_t
+	 * CHILD_SAs that were put off, as put_off_t. One that the reply limit holds
+	 * back comes first, and is due at once.
 	 */
 	linked_list_t *put_off;
 
@@ -100,22 +84,32 @@ typedef struct {
 } put_off_t;
 
 /**
+ * Create a put_off_t
+ */
+static put_off_t *put_off_create(const qcd_samap_row *row, uint64_t due,
+								 u_int tries)
+{
+	put_off_t *later;
+
+	INIT(later,
+		.row = *row,
+		.due = due,
+		.tries = tries,
+	);
+	return later;
+}
+
+/**
  * Put off a CHILD_SA that had a number of turns
  */
 static void put_off(private_qcd_announcer_t *this, const qcd_samap_row *row,
 					u_int tries)
 {
-	put_off_t *later;
-
 	if (tries < TRIES_MAX &&
 		this->put_off->get_count(this->put_off) < PUT_OFF_MAX)
 	{
-		INIT(later,
-			.row = *row,
-			.due = qcd_now() + PUT_OFF_MS,
-			.tries = tries,
-		);
-		this->put_off->insert_last(this->put_off, later);
+		this->put_off->insert_last(this->put_off,
+						put_off_create(row, qcd_now() + PUT_OFF_MS, tries));
 	}
 }
 
@@ -166,16 +160,6 @@ static void send_message(private_qcd_announcer_t *this, const qcd_lost *lost,
 static bool next(private_qcd_announcer_t *this, qcd_samap_row *row,
 				 u_int *tries)
 {
-	*tries = 0;
-	if (this->is_held)
-	{
-		this->is_held = FALSE;
-		*tries = this->held_tries;
-		if (this->lost->find(this->lost, &this->held.child_spi, row))
-		{
-			return TRUE;
-		}
-	}
 	if (next_put_off(this, row, tries))
 	{
 		return TRUE;
@@ -211,9 +195,8 @@ static bool tell_next(private_qcd_announcer_t *this, bool *told)
 			*told = TRUE;
 			return TRUE;
 		case QCD_SILENT_LIMIT:
-			this->held = row;
-			this->held_tries = tries;
-			this->is_held = TRUE;
+			this->put_off->insert_first(this->put_off,
+										put_off_create(&row, 0, tries));
 			return FALSE;
 		case QCD_SILENT_TOLD:
 			put_off(this, &row, tries + 1);
@@ -255,8 +238,7 @@ static job_requeue_t announce(private_qcd_announcer_t *this)
 		return JOB_RESCHEDULE_MS(STEP_MS * 2);
 	}
 	step(this);
-	if (!this->at_end || this->is_held ||
-		this->put_off->get_count(this->put_off))
+	if (!this->at_end || this->put_off->get_count(this->put_off))
 	{
 		return JOB_RESCHEDULE_MS(STEP_MS);
 	}
@@ -303,8 +285,7 @@ qcd_announcer_t *qcd_announcer_create(qcd_config_t *config, qcd_promises_t *prom
 	{
 		DBG1(DBG_IKE, "QCD: announcing %u lost CHILD_SAs to their peers",
 			 lost->get_count(lost));
-		lib->processor->queue_job(lib->processor,
-				(job_t*)callback_job_create((void*)announce, this, NULL, NULL));
+		qcd_job_queue(announce, this, NULL, JOB_PRIO_MEDIUM, 0);
 	}
 	return &this->public;
 }

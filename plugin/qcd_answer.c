@@ -8,7 +8,6 @@
 #include "qcd_waiting.h"
 
 #include <daemon.h>
-#include <processing/jobs/callback_job.h>
 #include <threading/mutex.h>
 
 /**
@@ -49,18 +48,10 @@ struct private_qcd_answer_t {
 	qcd_answer_t public;
 
 	/**
-	 * Tokens that peers hold
+	 * As passed to qcd_answer_create()
 	 */
 	qcd_promises_t *promises;
-
-	/**
-	 * Events
-	 */
 	qcd_events_t *events;
-
-	/**
-	 * Lost IKE_SAs
-	 */
 	qcd_lost_index_t *index;
 
 	/**
@@ -156,7 +147,7 @@ static void send_reply(private_qcd_answer_t *this, qcd_reply_t *reply)
 		ref_get(&this->announced);
 	}
 	this->events->raise(this->events, QCD_EVENT_TOLD, &reply->spis,
-						reply->src, NULL);
+						reply->src, NULL, NULL);
 }
 
 /**
@@ -171,7 +162,7 @@ static job_requeue_t execute(sending_t *sending)
 	if (qcd_sa_is_alive(&reply->spis))
 	{
 		this->events->raise(this->events, QCD_EVENT_ALIVE, &reply->spis,
-							reply->src, NULL);
+							reply->src, NULL, NULL);
 	}
 	else
 	{
@@ -200,9 +191,7 @@ static void queue_sending(private_qcd_answer_t *this, qcd_reply_t *reply)
 		.this = this,
 		.reply = reply,
 	);
-	lib->processor->queue_job(lib->processor,
-			(job_t*)callback_job_create_with_prio((void*)execute, sending,
-					(void*)sending_destroy, NULL, JOB_PRIO_MEDIUM));
+	qcd_job_queue(execute, sending, sending_destroy, JOB_PRIO_MEDIUM, 0);
 }
 
 /**
@@ -385,13 +374,13 @@ METHOD(qcd_answer_t, handle, void,
 			break;
 		case QCD_SILENT_LIMIT:
 			this->events->raise(this->events, QCD_EVENT_LIMITED, NULL, src,
-								NULL);
+								NULL, NULL);
 			break;
 		case QCD_SILENT_NO_EVIDENCE:
 			if (unknown)
 			{
 				this->events->raise(this->events, QCD_EVENT_NO_EVIDENCE, NULL,
-									NULL, NULL);
+									NULL, NULL, NULL);
 			}
 			break;
 		case QCD_SILENT_NO_REQUEST:

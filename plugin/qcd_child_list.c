@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_child_list.h"
-#include "qcd_child.h"
 #include "qcd_compat.h"
+
+#include <collections/array.h>
 
 typedef struct private_qcd_child_list_t private_qcd_child_list_t;
 
@@ -19,7 +20,7 @@ struct private_qcd_child_list_t {
 	/**
 	 * CHILD_SAs as entry_t
 	 */
-	linked_list_t *entries;
+	array_t *entries;
 };
 
 /**
@@ -35,6 +36,78 @@ typedef struct {
 	/** whether it was up at the last look */
 	bool up;
 } entry_t;
+
+/**
+ * Tell whether a CHILD_SA carries traffic
+ */
+static bool carries_traffic(child_sa_t *child_sa)
+{
+	switch (child_sa->get_state(child_sa))
+	{
+		case CHILD_INSTALLED:
+		case CHILD_UPDATING:
+		case CHILD_REKEYING:
+		case CHILD_RETRYING:
+			return TRUE;
+		default:
+			return FALSE;
+	}
+}
+
+/**
+ * Find the CHILD_SA of this name that carries traffic
+ */
+static child_sa_t *find_up(ike_sa_t *ike_sa, char *name)
+{
+	enumerator_t *enumerator;
+	child_sa_t *child_sa, *found = NULL;
+
+	enumerator = ike_sa->create_child_sa_enumerator(ike_sa);
+	while (!found && enumerator->enumerate(enumerator, &child_sa))
+	{
+		if (carries_traffic(child_sa) &&
+			streq(child_sa->get_name(child_sa), name))
+		{
+			found = child_sa;
+		}
+	}
+	enumerator->destroy(enumerator);
+	return found;
+}
+
+/**
+ * Get the remote traffic selectors of a CHILD_SA
+ *
+ * @return				list of traffic_selector_t
+ */
+static linked_list_t *clone_selectors(child_sa_t *child_sa)
+{
+	linked_list_t *list = linked_list_create();
+	enumerator_t *enumerator;
+	traffic_selector_t *ts;
+
+	enumerator = child_sa->create_ts_enumerator(child_sa, FALSE);
+	while (enumerator->enumerate(enumerator, &ts))
+	{
+		list->insert_last(list, ts->clone(ts));
+	}
+	enumerator->destroy(enumerator);
+	return list;
+}
+
+/**
+ * Get the remote traffic selectors of the CHILD_SA of this name that carries
+ * traffic
+ *
+ * @return				list of traffic_selector_t, NULL if there is no such
+ *						CHILD_SA
+ */
+static linked_list_t *get_selectors(ike_sa_t *ike_sa, char *name)
+{
+	child_sa_t *child_sa = find_up(ike_sa, name);
+
+	return child_sa ? clone_selectors(child_sa) : NULL;
+}
 
 /**
  * Destroy an entry_t
@@ -60,16 +133,14 @@ static child_cfg_t *get_current(entry_t *entry, peer_cfg_t *peer_cfg)
  */
 static bool has(private_qcd_child_list_t *this, char *name)
 {
-	enumerator_t *enumerator;
 	entry_t *entry;
 	bool found = FALSE;
+	int i;
 
-	enumerator = this->entries->create_enumerator(this->entries);
-	while (!found && enumerator->enumerate(enumerator, &entry))
+	for (i = 0; !found && array_get(this->entries, i, &entry); i++)
 	{
 		found = streq(entry->cfg->get_name(entry->cfg), name);
 	}
-	enumerator->destroy(enumerator);
 	return found;
 }
 
@@ -106,64 +177,58 @@ METHOD(qcd_child_list_t, add, void,
 	if (child_sa)
 	{
 		qcd_child_keep(&entry->kept, child_sa);
-		set_remote(entry, qcd_child_clone_selectors(child_sa));
+		set_remote(entry, clone_selectors(child_sa));
 	}
-	this->entries->insert_last(this->entries, entry);
+	array_insert(this->entries, ARRAY_TAIL, entry);
 }
 
 METHOD(qcd_child_list_t, get_count, u_int,
 	private_qcd_child_list_t *this)
 {
-	return this->entries->get_count(this->entries);
+	return array_count(this->entries);
 }
 
 METHOD(qcd_child_list_t, is_outdated, bool,
 	private_qcd_child_list_t *this, peer_cfg_t *peer_cfg)
 {
-	enumerator_t *enumerator;
 	entry_t *entry;
 	bool outdated = FALSE;
+	int i;
 
-	enumerator = this->entries->create_enumerator(this->entries);
-	while (!outdated && enumerator->enumerate(enumerator, &entry))
+	for (i = 0; !outdated && array_get(this->entries, i, &entry); i++)
 	{
 		outdated = !get_current(entry, peer_cfg);
 	}
-	enumerator->destroy(enumerator);
 	return outdated;
 }
 
 METHOD(qcd_child_list_t, look, void,
 	private_qcd_child_list_t *this)
 {
-	enumerator_t *enumerator;
 	entry_t *entry;
+	int i;
 
-	enumerator = this->entries->create_enumerator(this->entries);
-	while (enumerator->enumerate(enumerator, &entry))
+	for (i = 0; array_get(this->entries, i, &entry); i++)
 	{
 		entry->up = FALSE;
 	}
-	enumerator->destroy(enumerator);
 }
 
 METHOD(qcd_child_list_t, look_at, u_int,
 	private_qcd_child_list_t *this, ike_sa_t *ike_sa)
 {
-	enumerator_t *enumerator;
 	entry_t *entry;
 	u_int count = 0;
+	int i;
 
-	enumerator = this->entries->create_enumerator(this->entries);
-	while (enumerator->enumerate(enumerator, &entry))
+	for (i = 0; array_get(this->entries, i, &entry); i++)
 	{
-		if (qcd_child_is_up(ike_sa, entry->cfg->get_name(entry->cfg)))
+		if (find_up(ike_sa, entry->cfg->get_name(entry->cfg)))
 		{
 			entry->up = TRUE;
 			count++;
 		}
 	}
-	enumerator->destroy(enumerator);
 	return count;
 }
 
@@ -177,10 +242,11 @@ static qcd_likeness_t compare_entry(entry_t *entry, peer_cfg_t *peer_cfg,
 	linked_list_t *remote;
 	qcd_likeness_t likeness = QCD_UNKNOWN;
 
-	remote = qcd_child_get_selectors(ike_sa, entry->cfg->get_name(entry->cfg));
+	remote = get_selectors(ike_sa, entry->cfg->get_name(entry->cfg));
 	if (remote && entry->remote)
 	{
-		if (qcd_child_same_selectors(remote, entry->remote))
+		if (remote->equals_offset(remote, entry->remote,
+								  offsetof(traffic_selector_t, equals)))
 		{
 			likeness = QCD_SAME;
 		}
@@ -196,12 +262,11 @@ static qcd_likeness_t compare_entry(entry_t *entry, peer_cfg_t *peer_cfg,
 METHOD(qcd_child_list_t, compare, qcd_likeness_t,
 	private_qcd_child_list_t *this, peer_cfg_t *peer_cfg, ike_sa_t *ike_sa)
 {
-	enumerator_t *enumerator;
 	qcd_likeness_t likeness, all = QCD_UNKNOWN;
 	entry_t *entry;
+	int i;
 
-	enumerator = this->entries->create_enumerator(this->entries);
-	while (all != QCD_SAME && enumerator->enumerate(enumerator, &entry))
+	for (i = 0; all != QCD_SAME && array_get(this->entries, i, &entry); i++)
 	{
 		likeness = compare_entry(entry, peer_cfg, ike_sa);
 		if (likeness != QCD_UNKNOWN)
@@ -209,40 +274,35 @@ METHOD(qcd_child_list_t, compare, qcd_likeness_t,
 			all = likeness;
 		}
 	}
-	enumerator->destroy(enumerator);
 	return all;
 }
 
 METHOD(qcd_child_list_t, learn, void,
 	private_qcd_child_list_t *this, ike_sa_t *ike_sa)
 {
-	enumerator_t *enumerator;
 	linked_list_t *remote;
 	entry_t *entry;
+	int i;
 
-	enumerator = this->entries->create_enumerator(this->entries);
-	while (enumerator->enumerate(enumerator, &entry))
+	for (i = 0; array_get(this->entries, i, &entry); i++)
 	{
-		remote = qcd_child_get_selectors(ike_sa,
-										 entry->cfg->get_name(entry->cfg));
+		remote = get_selectors(ike_sa, entry->cfg->get_name(entry->cfg));
 		if (remote)
 		{
 			set_remote(entry, remote);
 		}
 	}
-	enumerator->destroy(enumerator);
 }
 
 METHOD(qcd_child_list_t, count_missing, u_int,
 	private_qcd_child_list_t *this, peer_cfg_t *peer_cfg, u_int *all)
 {
-	enumerator_t *enumerator;
 	entry_t *entry;
 	u_int missing = 0;
+	int i;
 
 	*all = 0;
-	enumerator = this->entries->create_enumerator(this->entries);
-	while (enumerator->enumerate(enumerator, &entry))
+	for (i = 0; array_get(this->entries, i, &entry); i++)
 	{
 		if (entry->up || get_current(entry, peer_cfg))
 		{
@@ -250,19 +310,17 @@ METHOD(qcd_child_list_t, count_missing, u_int,
 			missing += !entry->up;
 		}
 	}
-	enumerator->destroy(enumerator);
 	return missing;
 }
 
 METHOD(qcd_child_list_t, queue_missing, void,
 	private_qcd_child_list_t *this, peer_cfg_t *peer_cfg, ike_sa_t *ike_sa)
 {
-	enumerator_t *enumerator;
 	child_cfg_t *cfg;
 	entry_t *entry;
+	int i;
 
-	enumerator = this->entries->create_enumerator(this->entries);
-	while (enumerator->enumerate(enumerator, &entry))
+	for (i = 0; array_get(this->entries, i, &entry); i++)
 	{
 		cfg = get_current(entry, peer_cfg);
 		if (cfg && !entry->up)
@@ -271,7 +329,6 @@ METHOD(qcd_child_list_t, queue_missing, void,
 							cfg->equals(cfg, entry->cfg) ? &entry->kept : NULL);
 		}
 	}
-	enumerator->destroy(enumerator);
 }
 
 METHOD(qcd_child_list_t, merge, void,
@@ -280,8 +337,7 @@ METHOD(qcd_child_list_t, merge, void,
 	private_qcd_child_list_t *other = (private_qcd_child_list_t*)public;
 	entry_t *entry;
 
-	while (other->entries->remove_first(other->entries,
-										(void**)&entry) == SUCCESS)
+	while (array_remove(other->entries, ARRAY_HEAD, &entry))
 	{
 		if (has(this, entry->cfg->get_name(entry->cfg)))
 		{
@@ -289,7 +345,7 @@ METHOD(qcd_child_list_t, merge, void,
 		}
 		else
 		{
-			this->entries->insert_last(this->entries, entry);
+			array_insert(this->entries, ARRAY_TAIL, entry);
 		}
 	}
 }
@@ -297,8 +353,54 @@ METHOD(qcd_child_list_t, merge, void,
 METHOD(qcd_child_list_t, destroy, void,
 	private_qcd_child_list_t *this)
 {
-	this->entries->destroy_function(this->entries, (void*)entry_destroy);
+	array_destroy_function(this->entries, (void*)entry_destroy, NULL);
 	free(this);
+}
+
+/*
+ * Described in header
+ */
+bool qcd_child_should_be_up(child_sa_t *child_sa)
+{
+	switch (child_sa->get_state(child_sa))
+	{
+		case CHILD_REKEYED:
+		case CHILD_DELETED:
+			return FALSE;
+		default:
+			return TRUE;
+	}
+}
+
+/*
+ * Described in header
+ */
+bool qcd_child_is_used(child_sa_t *child_sa)
+{
+	uint64_t packets = 0;
+
+	child_sa->get_usestats(child_sa, TRUE, NULL, NULL, &packets);
+	return packets > 0;
+}
+
+/*
+ * Described in header
+ */
+child_cfg_t *qcd_child_find(peer_cfg_t *peer_cfg, char *name)
+{
+	enumerator_t *enumerator;
+	child_cfg_t *cfg, *found = NULL;
+
+	enumerator = peer_cfg->create_child_cfg_enumerator(peer_cfg);
+	while (!found && enumerator->enumerate(enumerator, &cfg))
+	{
+		if (streq(cfg->get_name(cfg), name))
+		{
+			found = cfg;
+		}
+	}
+	enumerator->destroy(enumerator);
+	return found;
 }
 
 /*
@@ -322,7 +424,7 @@ qcd_child_list_t *qcd_child_list_create()
 			.merge = _merge,
 			.destroy = _destroy,
 		},
-		.entries = linked_list_create(),
+		.entries = array_create(0, 0),
 	);
 	return &this->public;
 }

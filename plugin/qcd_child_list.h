@@ -123,4 +123,29 @@ struct qcd_child_list_t {
  */
 qcd_child_list_t *qcd_child_list_create(void);
 
+/**
+ * Tell whether a CHILD_SA should be up: it was neither rekeyed nor deleted.
+ *
+ * @param child_sa		CHILD_SA
+ * @return				TRUE if it should be up
+ */
+bool qcd_child_should_be_up(child_sa_t *child_sa);
+
+/**
+ * Tell whether a CHILD_SA has received any packet.
+ *
+ * @param child_sa		CHILD_SA
+ * @return				TRUE if it has
+ */
+bool qcd_child_is_used(child_sa_t *child_sa);
+
+/**
+ * Find the configuration of a CHILD_SA.
+ *
+ * @param peer_cfg		configuration of its connection
+ * @param name			name of the CHILD_SA
+ * @return				internal configuration, NULL if not found
+ */
+child_cfg_t *qcd_child_find(peer_cfg_t *peer_cfg, char *name);
+
 #endif /** QCD_CHILD_LIST_H_ @}*/

@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_children.h"
-#include "qcd_changes.h"
 
 #include <time.h>
 
 #include <daemon.h>
+#include <collections/linked_list.h>
+#include <threading/mutex.h>
+
+/**
+ * Maximum number of waiting changes. As many additional changes may remove
+ * rows, because rows of deleted SAs would count as lost after a crash.
+ */
+#define CHANGES_MAX 16384
 
 typedef struct private_qcd_children_t private_qcd_children_t;
 
@@ -20,25 +27,122 @@ struct private_qcd_children_t {
 	qcd_children_t public;
 
 	/**
-	 * Settings
+	 * As passed to qcd_children_create()
 	 */
 	qcd_config_t *config;
-
-	/**
-	 * Tokens that peers hold
-	 */
 	qcd_promises_t *promises;
-
-	/**
-	 * Writes them to the SA map
-	 */
 	qcd_lost_t *lost;
 
 	/**
-	 * Queue of changes to the map
+	 * Mutex for what follows. Listeners take it while they hold the bus.
 	 */
-	qcd_changes_t *changes;
+	mutex_t *mutex;
+
+	/**
+	 * Changes that wait to be written to the map, as change_t. If the disk
+	 * hangs and there are too many, further ones are lost: the map is only a
+	 * hint.
+	 */
+	linked_list_t *changes;
+
+	/**
+	 * Whether a job is writing
+	 */
+	bool writing;
+
+	/**
+	 * Whether changes were lost since the queue was last empty
+	 */
+	bool full;
 };
+
+/**
+ * A change of the SA map: a row to put, or a row to remove. Of a row to remove,
+ * only the child SPI is set.
+ */
+typedef struct {
+	qcd_samap_row row;
+	bool removed;
+} change_t;
+
+/**
+ * Get the next change. If there is none, return NULL and note that no job is
+ * writing.
+ */
+static change_t *next(private_qcd_children_t *this)
+{
+	change_t *change = NULL;
+
+	this->mutex->lock(this->mutex);
+	if (this->changes->remove_first(this->changes, (void**)&change) != SUCCESS)
+	{
+		this->writing = FALSE;
+		this->full = FALSE;
+	}
+	this->mutex->unlock(this->mutex);
+	return change;
+}
+
+/**
+ * Job that writes all changes, in the order in which they were queued
+ */
+static job_requeue_t write_all(private_qcd_children_t *this)
+{
+	change_t *change;
+
+	while ((change = next(this)))
+	{
+		if (change->removed)
+		{
+			this->lost->remove(this->lost, &change->row.child_spi);
+		}
+		else
+		{
+			this->lost->put(this->lost, &change->row);
+		}
+		free(change);
+	}
+	return JOB_REQUEUE_NONE;
+}
+
+/**
+ * Queue a change, since a listener must not wait for the disk
+ */
+static void queue(private_qcd_children_t *this, const qcd_samap_row *row,
+				  bool removed)
+{
+	change_t *change;
+	bool start = FALSE, lost = FALSE;
+
+	this->mutex->lock(this->mutex);
+	if (this->changes->get_count(this->changes) <
+		(removed ? 2 : 1) * CHANGES_MAX)
+	{
+		INIT(change,
+			.row = *row,
+			.removed = removed,
+		);
+		this->changes->insert_last(this->changes, change);
+		start = !this->writing;
+		this->writing = TRUE;
+	}
+	else
+	{
+		lost = !this->full;
+		this->full = TRUE;
+	}
+	this->mutex->unlock(this->mutex);
+	if (lost)
+	{
+		DBG1(DBG_CFG, "QCD: the SA map can't be written in time: after a "
+			 "crash, ESP of new CHILD_SAs gets no reply. Check the disk of "
+			 "state_dir");
+	}
+	if (start)
+	{
+		qcd_job_queue(write_all, this, NULL, JOB_PRIO_HIGH, 0);
+	}
+}
 
 /**
  * Get the digests that identify the peer of an IKE_SA
@@ -99,21 +203,6 @@ static bool describe(private_qcd_children_t *this, ike_sa_t *ike_sa, host_t *me,
 }
 
 /**
- * Write a change that a listener queued
- */
-static void write_change(private_qcd_children_t *this, qcd_change_t *change)
-{
-	if (change->removed)
-	{
-		this->lost->remove(this->lost, &change->row.child_spi);
-	}
-	else
-	{
-		this->lost->put(this->lost, &change->row);
-	}
-}
-
-/**
  * Queue a row for a CHILD_SA that was installed
  */
 static void installed(private_qcd_children_t *this, ike_sa_t *ike_sa,
@@ -124,7 +213,7 @@ static void installed(private_qcd_children_t *this, ike_sa_t *ike_sa,
 	if (describe(this, ike_sa, ike_sa->get_my_host(ike_sa),
 				 ike_sa->get_other_host(ike_sa), child_sa, &row))
 	{
-		this->changes->add(this->changes, &row, FALSE);
+		queue(this, &row, FALSE);
 		this->lost->note_return(this->lost, &row);
 	}
 }
@@ -138,7 +227,7 @@ static void gone(private_qcd_children_t *this, child_sa_t *child_sa)
 
 	if (get_spi(child_sa, &row.child_spi))
 	{
-		this->changes->add(this->changes, &row, TRUE);
+		queue(this, &row, TRUE);
 	}
 }
 
@@ -173,7 +262,7 @@ static void rewrite(private_qcd_children_t *this, ike_sa_t *ike_sa, host_t *me,
 	{
 		if (describe(this, ike_sa, me, other, child_sa, &row))
 		{
-			this->changes->add(this->changes, &row, FALSE);
+			queue(this, &row, FALSE);
 		}
 	}
 	enumerator->destroy(enumerator);
@@ -211,7 +300,9 @@ METHOD(qcd_children_t, destroy, void,
 	private_qcd_children_t *this)
 {
 	charon->bus->remove_listener(charon->bus, &this->public.listener);
+	write_all(this);
 	this->changes->destroy(this->changes);
+	this->mutex->destroy(this->mutex);
 	free(this);
 }
 
@@ -236,9 +327,9 @@ qcd_children_t *qcd_children_create(qcd_config_t *config, qcd_promises_t *promis
 		.config = config,
 		.promises = promises,
 		.lost = lost,
+		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
+		.changes = linked_list_create(),
 	);
-
-	this->changes = qcd_changes_create((qcd_changes_write_t)write_change, this);
 	charon->bus->add_listener(charon->bus, &this->public.listener);
 	return &this->public;
 }

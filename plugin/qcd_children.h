@@ -28,7 +28,8 @@ struct qcd_children_t {
 	listener_t listener;
 
 	/**
-	 * Destroy a qcd_children_t, after writing the remaining changes.
+	 * Destroy a qcd_children_t, after writing the remaining changes. All jobs
+	 * must have ended.
 	 */
 	void (*destroy)(qcd_children_t *this);
 };

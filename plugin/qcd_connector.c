@@ -175,9 +175,8 @@ static void fail_as_noted(private_qcd_connector_t *this)
 			 this->pace.num_tries, *this->reason ? this->reason : "no answer",
 			 (u_int)(this->due - now));
 	this->mutex->unlock(this->mutex);
-	this->events->raise_detail(this->events, QCD_EVENT_RETRYING,
-							   this->wanted->get_peer(this->wanted),
-							   this->wanted->get_name(this->wanted), detail);
+	this->events->raise(this->events, QCD_EVENT_RETRYING, NULL,
+						this->wanted->peer, this->wanted->name, detail);
 }
 
 METHOD(qcd_connector_t, fail, void,
@@ -244,8 +243,8 @@ static host_t *get_address(private_qcd_connector_t *this, peer_cfg_t *peer_cfg,
 						   u_int *count)
 {
 	return qcd_try_get_peer(peer_cfg->get_ike_cfg(peer_cfg),
-							this->wanted->get_peer(this->wanted),
-							this->resolved, this->pace.num_tries, count);
+							this->wanted->peer, this->resolved,
+							this->pace.num_tries, count);
 }
 
 /**

@@ -7,34 +7,6 @@
 #include <daemon.h>
 #include <collections/hashtable.h>
 
-typedef struct private_qcd_control_t private_qcd_control_t;
-
-/**
- * Private data
- */
-struct private_qcd_control_t {
-
-	/**
-	 * Public interface
-	 */
-	qcd_control_t public;
-
-	/**
-	 * Events
-	 */
-	qcd_events_t *events;
-
-	/**
-	 * Token maker, NULL if off
-	 */
-	qcd_maker_t *maker;
-
-	/**
-	 * Token taker, NULL if off
-	 */
-	qcd_taker_t *taker;
-};
-
 /**
  * Add the first object of a response
  */
@@ -51,7 +23,7 @@ static void add_result(qcd_json_t *json, char *error)
 /**
  * Add the object about the gateway as a whole
  */
-static void add_gateway(private_qcd_control_t *this, qcd_json_t *json)
+static void add_gateway(qcd_control_t *this, qcd_json_t *json)
 {
 	json->begin(json, "gateway");
 	json->add_bool(json, "maker", this->maker != NULL);
@@ -73,29 +45,13 @@ typedef struct {
 } count_t;
 
 /**
- * Count an IKE_SA for its connection
- */
-static void count_sa(hashtable_t *counts, char *name)
-{
-	count_t *count = counts->get(counts, name);
-
-	if (!count)
-	{
-		INIT(count,
-			.name = strdup(name),
-		);
-		counts->put(counts, count->name, count);
-	}
-	count->count++;
-}
-
-/**
  * Add an IKE_SA and count it for its connection
  */
-static void add_sa(private_qcd_control_t *this, qcd_json_t *json,
-				   ike_sa_t *ike_sa, hashtable_t *counts)
+static void add_sa(qcd_control_t *this, qcd_json_t *json, ike_sa_t *ike_sa,
+				   hashtable_t *counts)
 {
 	char *name = ike_sa->get_name(ike_sa);
+	count_t *count;
 	u_int generation = 0;
 	time_t recovered;
 	bool given;
@@ -105,7 +61,8 @@ static void add_sa(private_qcd_control_t *this, qcd_json_t *json,
 	{
 		return;
 	}
-	count_sa(counts, name);
+	count = qcd_named_get(counts, name, sizeof(*count));
+	count->count++;
 	given = this->maker &&
 			this->maker->is_given(this->maker, &sa, &generation);
 	recovered = this->events->get_recovery(this->events, name);
@@ -136,7 +93,7 @@ static void add_sa(private_qcd_control_t *this, qcd_json_t *json,
  * Add all IKE_SAs. This waits for IKE_SAs that other threads have checked out,
  * which is harmless in the socket's own thread.
  */
-static void add_sas(private_qcd_control_t *this, qcd_json_t *json,
+static void add_sas(qcd_control_t *this, qcd_json_t *json,
 					hashtable_t *counts)
 {
 	enumerator_t *enumerator;
@@ -154,7 +111,7 @@ static void add_sas(private_qcd_control_t *this, qcd_json_t *json,
 /**
  * Add all connections, including those that are down
  */
-static void add_connections(private_qcd_control_t *this, qcd_json_t *json,
+static void add_connections(qcd_control_t *this, qcd_json_t *json,
 							hashtable_t *counts)
 {
 	enumerator_t *enumerator;
@@ -185,11 +142,9 @@ static void add_connections(private_qcd_control_t *this, qcd_json_t *json,
 /**
  * Execute status
  */
-static void status(private_qcd_control_t *this, qcd_json_t *json)
+static void status(qcd_control_t *this, qcd_json_t *json)
 {
-	enumerator_t *enumerator;
 	hashtable_t *counts;
-	count_t *count;
 
 	counts = hashtable_create(hashtable_hash_str, hashtable_equals_str, 32);
 	add_result(json, NULL);
@@ -201,21 +156,13 @@ static void status(private_qcd_control_t *this, qcd_json_t *json)
 	{
 		this->taker->describe(this->taker, json);
 	}
-
-	enumerator = counts->create_enumerator(counts);
-	while (enumerator->enumerate(enumerator, NULL, &count))
-	{
-		free(count->name);
-		free(count);
-	}
-	enumerator->destroy(enumerator);
-	counts->destroy(counts);
+	counts->destroy_function(counts, (void*)qcd_named_destroy);
 }
 
 /**
  * Execute rotate
  */
-static void rotate(private_qcd_control_t *this, qcd_json_t *json)
+static void rotate(qcd_control_t *this, qcd_json_t *json)
 {
 	char error[512];
 
@@ -232,19 +179,21 @@ static void rotate(private_qcd_control_t *this, qcd_json_t *json)
 /**
  * Execute secret-show
  */
-static void show_secrets(private_qcd_control_t *this, qcd_json_t *json)
+static void show_secrets(qcd_control_t *this, qcd_json_t *json)
 {
 	add_result(json, NULL);
 	this->maker->describe_secrets(this->maker, json);
 }
 
-METHOD(qcd_control_t, execute, chunk_t,
-	private_qcd_control_t *this, char *command)
+/*
+ * Described in header
+ */
+chunk_t qcd_control_execute(qcd_control_t *this, char *command)
 {
 	static const struct {
 		char *command;
 		bool maker;
-		void (*execute)(private_qcd_control_t *this, qcd_json_t *json);
+		void (*execute)(qcd_control_t *this, qcd_json_t *json);
 	} commands[] = {
 		{ "status", FALSE, status },
 		{ "rotate", TRUE, rotate },
@@ -271,31 +220,4 @@ METHOD(qcd_control_t, execute, chunk_t,
 	}
 	add_result(json, "no such command");
 	return json->finish(json);
-}
-
-METHOD(qcd_control_t, destroy, void,
-	private_qcd_control_t *this)
-{
-	free(this);
-}
-
-/*
- * Described in header
- */
-qcd_control_t *qcd_control_create(qcd_events_t *events, qcd_maker_t *maker,
-								  qcd_taker_t *taker)
-{
-	private_qcd_control_t *this;
-
-	INIT(this,
-		.public = {
-			.execute = _execute,
-			.destroy = _destroy,
-		},
-		.events = events,
-		.maker = maker,
-		.taker = taker,
-	);
-
-	return &this->public;
 }

@@ -15,34 +15,22 @@
 typedef struct qcd_control_t qcd_control_t;
 
 /**
- * Executes commands of administrators.
+ * What the commands of administrators are about.
  */
 struct qcd_control_t {
-
-	/**
-	 * Execute a command: status, secret-show or rotate.
-	 *
-	 * @param command		command
-	 * @return				allocated lines of JSON; in the first object, "ok"
-	 *						and "error" give the result
-	 */
-	chunk_t (*execute)(qcd_control_t *this, char *command);
-
-	/**
-	 * Destroy a qcd_control_t.
-	 */
-	void (*destroy)(qcd_control_t *this);
+	qcd_events_t *events;
+	/** token maker and token taker, NULL if off */
+	qcd_maker_t *maker;
+	qcd_taker_t *taker;
 };
 
 /**
- * Create a qcd_control_t.
+ * Execute a command of an administrator: status, secret-show or rotate.
  *
- * @param events		events; all objects must outlive the instance
- * @param maker			token maker, NULL if off
- * @param taker			token taker, NULL if off
- * @return				instance
+ * @param command		command
+ * @return				allocated lines of JSON; in the first object, "ok" and
+ *						"error" give the result
  */
-qcd_control_t *qcd_control_create(qcd_events_t *events, qcd_maker_t *maker,
-								  qcd_taker_t *taker);
+chunk_t qcd_control_execute(qcd_control_t *this, char *command);
 
 #endif /** QCD_CONTROL_H_ @}*/

@@ -6,7 +6,6 @@
 #include "qcd_watcher.h"
 
 #include <daemon.h>
-#include <processing/jobs/callback_job.h>
 
 typedef struct private_qcd_esp_t private_qcd_esp_t;
 
@@ -21,18 +20,10 @@ struct private_qcd_esp_t {
 	qcd_esp_t public;
 
 	/**
-	 * Events
+	 * As passed to qcd_esp_create()
 	 */
 	qcd_events_t *events;
-
-	/**
-	 * Tokens that peers hold
-	 */
 	qcd_promises_t *promises;
-
-	/**
-	 * Sends the replies
-	 */
 	qcd_answer_t *answer;
 
 	/**
@@ -102,7 +93,7 @@ static void handle(private_qcd_esp_t *this, const qcd_traffic *packet)
 			/* for a flow, that is all its packets except one a second */
 		case QCD_SILENT_LIMIT:
 			this->events->raise(this->events, QCD_EVENT_ESP_PASSED_OVER, NULL,
-								NULL, NULL);
+								NULL, NULL, NULL);
 			break;
 		default:
 			break;
@@ -181,9 +172,7 @@ qcd_esp_t *qcd_esp_create(qcd_config_t *config, qcd_events_t *events,
 	}
 	if (this->watcher)
 	{	/* the kernel takes long to add many SPIs */
-		lib->processor->queue_job(lib->processor,
-				(job_t*)callback_job_create_with_prio((void*)watch, this, NULL,
-													  NULL, JOB_PRIO_HIGH));
+		qcd_job_queue(watch, this, NULL, JOB_PRIO_HIGH, 0);
 	}
 	if (config->announce)
 	{

@@ -232,12 +232,9 @@ static bool count(private_qcd_events_t *this, qcd_event_t event,
 	return TRUE;
 }
 
-/**
- * Raise an event with all its details
- */
-static void raise_all(private_qcd_events_t *this, qcd_event_t event,
-					  const qcd_spis *spis, host_t *peer, char *name,
-					  char *detail)
+METHOD(qcd_events_t, raise_event, void,
+	private_qcd_events_t *this, qcd_event_t event, const qcd_spis *spis,
+	host_t *peer, char *name, char *detail)
 {
 	u_int suppressed;
 	chunk_t line;
@@ -259,45 +256,13 @@ static void raise_all(private_qcd_events_t *this, qcd_event_t event,
 	}
 }
 
-METHOD(qcd_events_t, raise_event, void,
-	private_qcd_events_t *this, qcd_event_t event, const qcd_spis *spis,
-	host_t *peer, char *name)
-{
-	raise_all(this, event, spis, peer, name, NULL);
-}
-
-METHOD(qcd_events_t, raise_detail, void,
-	private_qcd_events_t *this, qcd_event_t event, host_t *peer, char *name,
-	char *detail)
-{
-	raise_all(this, event, NULL, peer, name, detail);
-}
-
-/**
- * Get a connection, creating it if necessary
- */
-static connection_t *get_connection(private_qcd_events_t *this, char *name)
-{
-	connection_t *connection;
-
-	connection = this->connections->get(this->connections, name);
-	if (!connection)
-	{
-		INIT(connection,
-			.name = strdup(name),
-		);
-		this->connections->put(this->connections, connection->name, connection);
-	}
-	return connection;
-}
-
 METHOD(qcd_events_t, expect, void,
 	private_qcd_events_t *this, char *name)
 {
 	connection_t *connection;
 
 	this->mutex->lock(this->mutex);
-	connection = get_connection(this, name);
+	connection = qcd_named_get(this->connections, name, sizeof(*connection));
 	if (!connection->expected)
 	{
 		connection->expected = TRUE;
@@ -329,9 +294,10 @@ METHOD(qcd_events_t, recovered, void,
 	uint64_t since)
 {
 	this->mutex->lock(this->mutex);
-	record(this, get_connection(this, name), since);
+	record(this, qcd_named_get(this->connections, name, sizeof(connection_t)),
+		   since);
 	this->mutex->unlock(this->mutex);
-	raise_event(this, QCD_EVENT_RECOVERED, spis, peer, name);
+	raise_event(this, QCD_EVENT_RECOVERED, spis, peer, name, NULL);
 }
 
 METHOD(listener_t, ike_updown, bool,
@@ -357,7 +323,8 @@ METHOD(listener_t, ike_updown, bool,
 	if (recovered)
 	{
 		raise_event(this, QCD_EVENT_RECOVERED, &sa.ike.spis,
-					ike_sa->get_other_host(ike_sa), ike_sa->get_name(ike_sa));
+					ike_sa->get_other_host(ike_sa), ike_sa->get_name(ike_sa),
+					NULL);
 	}
 	return TRUE;
 }
@@ -415,18 +382,9 @@ METHOD(qcd_events_t, set_receiver, void,
 METHOD(qcd_events_t, destroy, void,
 	private_qcd_events_t *this)
 {
-	enumerator_t *enumerator;
-	connection_t *connection;
-
 	charon->bus->remove_listener(charon->bus, &this->public.listener);
-	enumerator = this->connections->create_enumerator(this->connections);
-	while (enumerator->enumerate(enumerator, NULL, &connection))
-	{
-		free(connection->name);
-		free(connection);
-	}
-	enumerator->destroy(enumerator);
-	this->connections->destroy(this->connections);
+	this->connections->destroy_function(this->connections,
+										(void*)qcd_named_destroy);
 	this->mutex->destroy(this->mutex);
 	free(this);
 }
@@ -444,7 +402,6 @@ qcd_events_t *qcd_events_create()
 				.ike_updown = _ike_updown,
 			},
 			.raise = _raise_event,
-			.raise_detail = _raise_detail,
 			.recovered = _recovered,
 			.expect = _expect,
 			.describe_counts = _describe_counts,

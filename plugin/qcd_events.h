@@ -80,20 +80,10 @@ struct qcd_events_t {
 	 * @param spis			SPIs of the IKE_SA, or NULL
 	 * @param peer			peer or source of a packet, or NULL
 	 * @param name			name of the connection, or NULL
+	 * @param detail		text that is logged with the event, or NULL
 	 */
 	void (*raise)(qcd_events_t *this, qcd_event_t event, const qcd_spis *spis,
-				  host_t *peer, char *name);
-
-	/**
-	 * Raise an event with a detail.
-	 *
-	 * @param event			event
-	 * @param peer			peer
-	 * @param name			name of the connection
-	 * @param detail		text that is logged with the event
-	 */
-	void (*raise_detail)(qcd_events_t *this, qcd_event_t event, host_t *peer,
-						 char *name, char *detail);
+				  host_t *peer, char *name, char *detail);
 
 	/**
 	 * Raise QCD_EVENT_RECOVERED and record when it happened and how long the

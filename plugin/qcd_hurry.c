@@ -146,8 +146,7 @@ METHOD(qcd_hurry_t, holds, bool,
 METHOD(qcd_hurry_t, destroy, void,
 	private_qcd_hurry_t *this)
 {
-	forget(this, UINT64_MAX);
-	this->repeats->destroy(this->repeats);
+	this->repeats->destroy_function(this->repeats, (void*)free);
 	free(this);
 }
 

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_lost.h"
-#include "qcd_census.h"
 
 #include <daemon.h>
-#include <processing/jobs/callback_job.h>
 #include <threading/mutex.h>
 
 /**
@@ -251,8 +249,7 @@ METHOD(qcd_lost_t, note_return, void,
 		.address = row->peer,
 	);
 	memcpy(&ret->id, row->peer_id, sizeof(ret->id));
-	lib->processor->queue_job(lib->processor,
-			(job_t*)callback_job_create((void*)retire, ret, free, NULL));
+	qcd_job_queue(retire, ret, free, JOB_PRIO_MEDIUM, 0);
 }
 
 /**
@@ -265,8 +262,7 @@ static job_requeue_t expire(private_qcd_lost_t *this)
 	if (get_count(this))
 	{
 		this->jobs->lock(this->jobs);
-		qcd_census_take(&census, this->map, this->promises,
-						this->index, FALSE);
+		this->map->take_census(this->map, FALSE, &census);
 		this->jobs->unlock(this->jobs);
 		/* the result counts even if the walk was incomplete */
 		forget_lost(this, census.expired.spis, census.expired.count);
@@ -280,9 +276,7 @@ static job_requeue_t expire(private_qcd_lost_t *this)
  */
 static void retry_in(private_qcd_lost_t *this, u_int seconds)
 {
-	lib->scheduler->schedule_job(lib->scheduler,
-			(job_t*)callback_job_create((void*)try_again, this, NULL, NULL),
-			seconds);
+	qcd_job_queue(try_again, this, NULL, JOB_PRIO_MEDIUM, seconds * 1000);
 }
 
 /**
@@ -295,8 +289,7 @@ static void watch_all(private_qcd_lost_t *this, qcd_watcher_t *watcher)
 	bool complete, added;
 	u_int i;
 
-	complete = qcd_census_take(&census, this->map, this->promises,
-							   this->index, FALSE);
+	complete = this->map->take_census(this->map, FALSE, &census);
 	added = complete &&
 			watcher->add(watcher, census.lost.spis, census.lost.count);
 	if (!added)
@@ -353,8 +346,7 @@ static bool count_all(private_qcd_lost_t *this)
 	qcd_census_t census;
 	bool counted;
 
-	counted = qcd_census_take(&census, this->map, this->promises,
-							  this->index, TRUE);
+	counted = this->map->take_census(this->map, TRUE, &census);
 	if (counted)
 	{
 		this->mutex->lock(this->mutex);
@@ -383,21 +375,9 @@ static job_requeue_t try_again(private_qcd_lost_t *this)
 	return JOB_REQUEUE_NONE;
 }
 
-/**
- * Drop a CHILD_SA of this run
- */
-static enum qcd_samap_fate drop_ours(void *user, qcd_samap_row *row)
-{
-	private_qcd_lost_t *this = user;
-
-	return this->promises->owns(this->promises, &row->sa) ? QCD_SAMAP_DROP
-														  : QCD_SAMAP_KEEP;
-}
-
 METHOD(qcd_lost_t, destroy, void,
 	private_qcd_lost_t *this)
 {
-	this->map->walk(this->map, drop_ours, this);
 	this->map->destroy(this->map);
 	this->jobs->destroy(this->jobs);
 	this->mutex->destroy(this->mutex);
@@ -426,7 +406,7 @@ qcd_lost_t *qcd_lost_create(qcd_config_t *config, qcd_promises_t *promises,
 	private_qcd_lost_t *this;
 	qcd_map_t *map;
 
-	map = qcd_map_create(config->state_dir);
+	map = qcd_map_create(config->state_dir, promises, index);
 	if (!map)
 	{
 		return NULL;
@@ -455,8 +435,6 @@ qcd_lost_t *qcd_lost_create(qcd_config_t *config, qcd_promises_t *promises,
 	{
 		retry_in(this, AGAIN_INTERVAL);
 	}
-	lib->scheduler->schedule_job(lib->scheduler,
-			(job_t*)callback_job_create((void*)expire, this, NULL, NULL),
-			EXPIRY_INTERVAL);
+	qcd_job_queue(expire, this, NULL, JOB_PRIO_MEDIUM, EXPIRY_INTERVAL * 1000);
 	return &this->public;
 }

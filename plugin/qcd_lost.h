@@ -88,8 +88,7 @@ struct qcd_lost_t {
 	u_int (*get_count)(qcd_lost_t *this);
 
 	/**
-	 * Destroy a qcd_lost_t. CHILD_SAs of this run do not become lost: charon
-	 * deletes them when it terminates.
+	 * Destroy a qcd_lost_t.
 	 */
 	void (*destroy)(qcd_lost_t *this);
 };

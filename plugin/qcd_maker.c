@@ -5,7 +5,6 @@
 #include "qcd_compat.h"
 #include "qcd_esp.h"
 #include "qcd_renewals.h"
-#include "qcd_safe.h"
 #include "qcd_spi_source.h"
 
 #include <daemon.h>
@@ -35,13 +34,9 @@ struct private_qcd_maker_t {
 	qcd_maker_t public;
 
 	/**
-	 * Settings
+	 * As passed to qcd_maker_create()
 	 */
 	qcd_config_t *config;
-
-	/**
-	 * Events
-	 */
 	qcd_events_t *events;
 
 	/**
@@ -310,7 +305,8 @@ METHOD(qcd_maker_t, rotate, bool,
 	this->rotation_mutex->unlock(this->rotation_mutex);
 	if (made)
 	{
-		this->events->raise(this->events, QCD_EVENT_ROTATED, NULL, NULL, NULL);
+		this->events->raise(this->events, QCD_EVENT_ROTATED, NULL, NULL, NULL,
+							NULL);
 		renew_last(this);
 	}
 	return made;
@@ -441,7 +437,7 @@ qcd_maker_t *qcd_maker_create(qcd_config_t *config, qcd_events_t *events,
 {
 	private_qcd_maker_t *this;
 
-	if (!qcd_maker_is_safe())
+	if (!qcd_spi_source_is_safe())
 	{
 		return NULL;
 	}

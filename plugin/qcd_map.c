@@ -2,8 +2,9 @@
 
 #include "qcd_map.h"
 
+#include <time.h>
+
 #include <daemon.h>
-#include <processing/jobs/callback_job.h>
 #include <threading/mutex.h>
 
 /**
@@ -15,6 +16,18 @@
  * Milliseconds without a failure after which the map counts as writable again
  */
 #define RECOVERED_MS 5000
+
+/**
+ * Maximum number of seconds for which a lost CHILD_SA is kept, whatever its
+ * lifetime
+ */
+#define LOST_LIFETIME 86400
+
+/**
+ * Minimum number of seconds for which a CHILD_SA is kept that was lost in the
+ * last crash
+ */
+#define LOST_LIFETIME_MIN 600
 
 typedef struct private_qcd_map_t private_qcd_map_t;
 
@@ -32,6 +45,12 @@ struct private_qcd_map_t {
 	 * SA map
 	 */
 	qcd_samap *map;
+
+	/**
+	 * Tokens that peers hold, and the IKE_SAs of lost CHILD_SAs
+	 */
+	qcd_promises_t *promises;
+	qcd_lost_index_t *index;
 
 	/**
 	 * Mutex for what follows
@@ -100,13 +119,113 @@ METHOD(qcd_map_t, remove_, bool,
 	return removed;
 }
 
-METHOD(qcd_map_t, walk, bool,
-	private_qcd_map_t *this, qcd_samap_visit *visit, void *user)
+/**
+ * Visit all rows
+ *
+ * @return				FALSE if not all rows could be read or changed
+ */
+static bool walk_rows(private_qcd_map_t *this, qcd_samap_visit *visit,
+					  void *user)
 {
 	qcd_store_report report = {};
 
 	return note_result(this, qcd_samap_walk(this->map, &report, visit, user),
 					   &report);
+}
+
+/**
+ * A walk through the map
+ */
+typedef struct {
+	private_qcd_map_t *this;
+	qcd_census_t *found;
+	time_t now;
+	/** whether the daemon has just started, and then the run before this one */
+	u_int last_run;
+	bool first;
+} walk_t;
+
+/*
+ * Described in header
+ */
+void qcd_spis_add(qcd_spis_t *list, const qcd_child_spi *spi)
+{
+	if (list->count == list->room)
+	{
+		list->room = list->room ? list->room * 2 : 256;
+		list->spis = realloc(list->spis, list->room * sizeof(*list->spis));
+	}
+	list->spis[list->count++] = *spi;
+}
+
+/**
+ * Get the time at which a lost CHILD_SA expires. The clock that wrote its
+ * lifetime may have been wrong, and so may the one that reads it.
+ */
+static uint64_t get_expiry(walk_t *walk, qcd_samap_row *row)
+{
+	uint64_t expires = row->expires ?: UINT64_MAX;
+
+	if (row->run == walk->last_run)
+	{	/* lost in the last crash */
+		expires = max(expires, walk->now + LOST_LIFETIME_MIN);
+	}
+	return min(expires, walk->now + LOST_LIFETIME);
+}
+
+/**
+ * Collect a lost CHILD_SA. An expired one is dropped. So is one for which there
+ * is no evidence that it is lost: nobody will ever ask for it.
+ */
+static enum qcd_samap_fate visit(void *user, qcd_samap_row *row)
+{
+	walk_t *walk = user;
+	qcd_promises_t *promises = walk->this->promises;
+	qcd_lost_index_t *index = walk->this->index;
+	uint64_t expires;
+
+	if (!promises->is_lost(promises, &row->sa))
+	{
+		return promises->owns(promises, &row->sa) ? QCD_SAMAP_KEEP
+												  : QCD_SAMAP_DROP;
+	}
+	expires = get_expiry(walk, row);
+	if (expires <= walk->now)
+	{
+		qcd_spis_add(&walk->found->expired, &row->child_spi);
+		if (!walk->first)
+		{
+			index->remove(index, row);
+		}
+		return QCD_SAMAP_DROP;
+	}
+	qcd_spis_add(&walk->found->lost, &row->child_spi);
+	if (walk->first)
+	{
+		index->add(index, row);
+	}
+	if (expires != row->expires)
+	{
+		row->expires = expires;
+		return QCD_SAMAP_UPDATE;
+	}
+	return QCD_SAMAP_KEEP;
+}
+
+METHOD(qcd_map_t, take_census, bool,
+	private_qcd_map_t *this, bool first, qcd_census_t *census)
+{
+	qcd_promises_t *promises = this->promises;
+	walk_t walk = {
+		.this = this,
+		.found = census,
+		.now = time(NULL),
+		.last_run = first ? promises->get_run(promises) - 1 : 0,
+		.first = first,
+	};
+
+	*census = (qcd_census_t){};
+	return walk_rows(this, visit, &walk);
 }
 
 /**
@@ -120,9 +239,21 @@ static job_requeue_t flush(private_qcd_map_t *this)
 	return JOB_RESCHEDULE(FLUSH_INTERVAL);
 }
 
+/**
+ * Drop a CHILD_SA of this run
+ */
+static enum qcd_samap_fate drop_ours(void *user, qcd_samap_row *row)
+{
+	private_qcd_map_t *this = user;
+
+	return this->promises->owns(this->promises, &row->sa) ? QCD_SAMAP_DROP
+														  : QCD_SAMAP_KEEP;
+}
+
 METHOD(qcd_map_t, destroy, void,
 	private_qcd_map_t *this)
 {
+	walk_rows(this, drop_ours, this);
 	qcd_samap_close(this->map);
 	this->mutex->destroy(this->mutex);
 	free(this);
@@ -131,7 +262,17 @@ METHOD(qcd_map_t, destroy, void,
 /*
  * Described in header
  */
-qcd_map_t *qcd_map_create(char *folder)
+void qcd_census_free(qcd_census_t *census)
+{
+	free(census->lost.spis);
+	free(census->expired.spis);
+}
+
+/*
+ * Described in header
+ */
+qcd_map_t *qcd_map_create(char *folder, qcd_promises_t *promises,
+						  qcd_lost_index_t *index)
 {
 	private_qcd_map_t *this;
 	qcd_store_report report = {};
@@ -153,15 +294,15 @@ qcd_map_t *qcd_map_create(char *folder)
 			.find = _find,
 			.put = _put,
 			.remove = _remove_,
-			.walk = _walk,
+			.take_census = _take_census,
 			.destroy = _destroy,
 		},
 		.map = map,
+		.promises = promises,
+		.index = index,
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 	);
 
-	lib->scheduler->schedule_job(lib->scheduler,
-			(job_t*)callback_job_create((void*)flush, this, NULL, NULL),
-			FLUSH_INTERVAL);
+	qcd_job_queue(flush, this, NULL, JOB_PRIO_MEDIUM, FLUSH_INTERVAL * 1000);
 	return &this->public;
 }

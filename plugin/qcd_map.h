@@ -8,11 +8,32 @@
 #ifndef QCD_MAP_H_
 #define QCD_MAP_H_
 
-#include "qcd_sa.h"
+#include "qcd_lost_index.h"
+#include "qcd_promises.h"
 
 #include <qcd/store.h>
 
+typedef struct qcd_spis_t qcd_spis_t;
+typedef struct qcd_census_t qcd_census_t;
 typedef struct qcd_map_t qcd_map_t;
+
+/**
+ * A growing list of SPIs.
+ */
+struct qcd_spis_t {
+	qcd_child_spi *spis;
+	u_int count, room;
+};
+
+/**
+ * What a walk through the map has found.
+ */
+struct qcd_census_t {
+	/** lost CHILD_SAs */
+	qcd_spis_t lost;
+	/** CHILD_SAs that were lost until now and have expired */
+	qcd_spis_t expired;
+};
 
 /**
  * The SA map of this gateway on disk, from inbound SPIs of CHILD_SAs to their
@@ -51,16 +72,19 @@ struct qcd_map_t {
 	bool (*remove)(qcd_map_t *this, const qcd_samap_row *row);
 
 	/**
-	 * Visit all rows.
+	 * Collect the lost CHILD_SAs and remove the expired ones, also from the
+	 * index.
 	 *
-	 * @param visit			called for each row, returns what to do with it
-	 * @param user			passed to visit
+	 * @param first			TRUE if the daemon has just started: the lost ones
+	 *						are then added to the index
+	 * @param census		receives the result, even if the walk was incomplete
 	 * @return				FALSE if not all rows could be read or changed
 	 */
-	bool (*walk)(qcd_map_t *this, qcd_samap_visit *visit, void *user);
+	bool (*take_census)(qcd_map_t *this, bool first, qcd_census_t *census);
 
 	/**
-	 * Write the remaining changes and destroy a qcd_map_t.
+	 * Write the remaining changes and destroy a qcd_map_t. CHILD_SAs of this
+	 * run do not become lost: charon deletes them when it terminates.
 	 */
 	void (*destroy)(qcd_map_t *this);
 };
@@ -69,8 +93,25 @@ struct qcd_map_t {
  * Open the map.
  *
  * @param folder		folder of the map, open as a qcd_store
+ * @param promises		tells which IKE_SAs are lost, must outlive the instance
+ * @param index			receives the IKE_SAs of lost CHILD_SAs, must outlive the
+ *						instance
  * @return				NULL if the map can't be used (logged)
  */
-qcd_map_t *qcd_map_create(char *folder);
+qcd_map_t *qcd_map_create(char *folder, qcd_promises_t *promises,
+						  qcd_lost_index_t *index);
+
+/**
+ * Add an SPI to a list.
+ *
+ * @param list			list, all zero if empty
+ * @param spi			SPI
+ */
+void qcd_spis_add(qcd_spis_t *list, const qcd_child_spi *spi);
+
+/**
+ * Free the result of a walk.
+ */
+void qcd_census_free(qcd_census_t *census);
 
 #endif /** QCD_MAP_H_ @}*/

@@ -184,23 +184,24 @@ METHOD(qcd_outbound_t, find, u_int,
 	return count;
 }
 
+/**
+ * Free all CHILD_SAs with the same outbound SPI
+ */
+static void free_all(child_t *child)
+{
+	child_t *next;
+
+	for (; child; child = next)
+	{
+		next = child->next;
+		free(child);
+	}
+}
+
 METHOD(qcd_outbound_t, destroy, void,
 	private_qcd_outbound_t *this)
 {
-	enumerator_t *enumerator;
-	child_t *child, *next;
-
-	enumerator = this->children->create_enumerator(this->children);
-	while (enumerator->enumerate(enumerator, NULL, &child))
-	{
-		for (; child; child = next)
-		{
-			next = child->next;
-			free(child);
-		}
-	}
-	enumerator->destroy(enumerator);
-	this->children->destroy(this->children);
+	this->children->destroy_function(this->children, (void*)free_all);
 	this->mutex->destroy(this->mutex);
 	free(this);
 }

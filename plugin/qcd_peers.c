@@ -56,24 +56,6 @@ struct entry_t {
 };
 
 /**
- * Get a connection, creating it if necessary
- */
-static connection_t *get_connection(private_qcd_peers_t *this, char *name)
-{
-	connection_t *connection;
-
-	connection = this->connections->get(this->connections, name);
-	if (!connection)
-	{
-		INIT(connection,
-			.name = strdup(name),
-		);
-		this->connections->put(this->connections, connection->name, connection);
-	}
-	return connection;
-}
-
-/**
  * Remove the entry of an IKE_SA, and its connection if that was the last entry
  */
 static void remove_entry(private_qcd_peers_t *this, uint32_t unique_id)
@@ -102,8 +84,7 @@ static void remove_entry(private_qcd_peers_t *this, uint32_t unique_id)
 	if (!connection->first)
 	{
 		this->connections->remove(this->connections, connection->name);
-		free(connection->name);
-		free(connection);
+		qcd_named_destroy(connection);
 	}
 	free(entry);
 }
@@ -129,7 +110,8 @@ static void note(private_qcd_peers_t *this, ike_sa_t *ike_sa)
 
 	this->mutex->lock(this->mutex);
 	remove_entry(this, sa.unique_id);
-	connection = get_connection(this, ike_sa->get_name(ike_sa));
+	connection = qcd_named_get(this->connections, ike_sa->get_name(ike_sa),
+							   sizeof(*connection));
 	entry->connection = connection;
 	entry->next = connection->first;
 	if (connection->first)
@@ -214,25 +196,10 @@ METHOD(qcd_peers_t, find, linked_list_t*,
 METHOD(qcd_peers_t, destroy, void,
 	private_qcd_peers_t *this)
 {
-	enumerator_t *enumerator;
-	connection_t *connection;
-	entry_t *entry, *next;
-
 	charon->bus->remove_listener(charon->bus, &this->public.listener);
-	enumerator = this->connections->create_enumerator(this->connections);
-	while (enumerator->enumerate(enumerator, NULL, &connection))
-	{
-		for (entry = connection->first; entry; entry = next)
-		{
-			next = entry->next;
-			free(entry);
-		}
-		free(connection->name);
-		free(connection);
-	}
-	enumerator->destroy(enumerator);
-	this->connections->destroy(this->connections);
-	this->entries->destroy(this->entries);
+	this->connections->destroy_function(this->connections,
+										(void*)qcd_named_destroy);
+	this->entries->destroy_function(this->entries, (void*)free);
 	this->mutex->destroy(this->mutex);
 	free(this);
 }

@@ -3,7 +3,6 @@
 #include "qcd_plugin.h"
 #include "qcd_abi.h"
 #include "qcd_config.h"
-#include "qcd_control.h"
 #include "qcd_events.h"
 #include "qcd_maker.h"
 #include "qcd_pending.h"
@@ -56,12 +55,7 @@ struct private_qcd_plugin_t {
 	qcd_taker_t *taker;
 
 	/**
-	 * Commands of administrators
-	 */
-	qcd_control_t *control;
-
-	/**
-	 * Socket for these commands, NULL if there is none
+	 * Socket for commands of administrators, NULL if there is none
 	 */
 	qcd_socket_t *socket;
 };
@@ -79,6 +73,8 @@ METHOD(plugin_t, get_name, char*,
  */
 static void start(private_qcd_plugin_t *this)
 {
+	qcd_control_t control;
+
 	this->config = qcd_config_create();
 	this->events = qcd_events_create();
 	this->receiver = qcd_receiver_create();
@@ -93,9 +89,8 @@ static void start(private_qcd_plugin_t *this)
 		this->taker = qcd_taker_create(this->config, this->events,
 									   this->receiver, this->pending);
 	}
-	this->control = qcd_control_create(this->events, this->maker, this->taker);
-	this->socket = qcd_socket_create(this->config->socket, this->control,
-									 this->events);
+	control = (qcd_control_t){ this->events, this->maker, this->taker };
+	this->socket = qcd_socket_create(this->config->socket, &control);
 	DBG1(DBG_CFG, "QCD: token maker is %s, token taker is %s",
 		 this->maker ? "on" : "off", this->taker ? "on" : "off");
 }
@@ -106,21 +101,13 @@ static void start(private_qcd_plugin_t *this)
 static void stop(private_qcd_plugin_t *this)
 {
 	DESTROY_IF(this->socket);
-	DESTROY_IF(this->control);
 	DESTROY_IF(this->receiver);
 	DESTROY_IF(this->taker);
 	DESTROY_IF(this->maker);
 	DESTROY_IF(this->pending);
 	DESTROY_IF(this->events);
 	DESTROY_IF(this->config);
-	this->socket = NULL;
-	this->control = NULL;
-	this->receiver = NULL;
-	this->taker = NULL;
-	this->maker = NULL;
-	this->pending = NULL;
-	this->events = NULL;
-	this->config = NULL;
+	*this = (private_qcd_plugin_t){ .public = this->public };
 }
 
 /**

@@ -349,16 +349,7 @@ METHOD(qcd_promises_t, build_tell, bool,
 METHOD(qcd_promises_t, destroy, void,
 	private_qcd_promises_t *this)
 {
-	enumerator_t *enumerator;
-	entry_t *entry;
-
-	enumerator = this->promised->create_enumerator(this->promised);
-	while (enumerator->enumerate(enumerator, NULL, &entry))
-	{
-		free(entry);
-	}
-	enumerator->destroy(enumerator);
-	this->promised->destroy(this->promised);
+	this->promised->destroy_function(this->promised, (void*)free);
 	this->mutex->destroy(this->mutex);
 	qcd_maker_wipe(this->maker);
 	free(this->maker);

@@ -288,23 +288,6 @@ static bool is_same(snapshot_t *a, snapshot_t *b)
 }
 
 /**
- * Destroy a table and the connections in it
- */
-static void destroy_conns(hashtable_t *conns)
-{
-	enumerator_t *enumerator;
-	conn_t *conn;
-
-	enumerator = conns->create_enumerator(conns);
-	while (enumerator->enumerate(enumerator, NULL, &conn))
-	{
-		conn_destroy(conn);
-	}
-	enumerator->destroy(enumerator);
-	conns->destroy(conns);
-}
-
-/**
  * Add a connection to the tables
  */
 static void add_conn(private_qcd_ready_t *this, conn_t *conn)
@@ -347,7 +330,7 @@ static void replace(private_qcd_ready_t *this, snapshot_t *loaded)
 		conn->cfg = cfg;
 		add_conn(this, conn);
 	}
-	destroy_conns(known);
+	known->destroy_function(known, (void*)conn_destroy);
 	release(&this->last);
 	this->last = *loaded;
 }
@@ -461,7 +444,7 @@ METHOD(qcd_ready_t, destroy, void,
 {
 	this->by_name->destroy(this->by_name);
 	this->by_address->destroy(this->by_address);
-	destroy_conns(this->conns);
+	this->conns->destroy_function(this->conns, (void*)conn_destroy);
 	release(&this->last);
 	this->mutex->destroy(this->mutex);
 	free(this);

@@ -4,7 +4,6 @@
 #include "qcd_resolver.h"
 #include "qcd_slots.h"
 
-#include <processing/jobs/callback_job.h>
 #include <threading/mutex.h>
 #include <threading/thread.h>
 
@@ -81,7 +80,6 @@ static void wake_slot(private_qcd_recoveries_t *this, qcd_slot_t *slot,
 {
 	uint64_t now = qcd_now();
 	step_t *step;
-	job_t *job;
 
 	if (slot->running)
 	{
@@ -98,16 +96,8 @@ static void wake_slot(private_qcd_recoveries_t *this, qcd_slot_t *slot,
 		.number = slot->number,
 		.due = due,
 	);
-	job = (job_t*)callback_job_create_with_prio((void*)step_job, step, free,
-												NULL, JOB_PRIO_HIGH);
-	if (due > now)
-	{
-		lib->scheduler->schedule_job_ms(lib->scheduler, job, due - now);
-	}
-	else
-	{
-		lib->processor->queue_job(lib->processor, job);
-	}
+	qcd_job_queue(step_job, step, free, JOB_PRIO_HIGH,
+				  due > now ? due - now : 0);
 }
 
 /**
@@ -346,7 +336,7 @@ static void wake_all(private_qcd_recoveries_t *this)
 	qcd_slot_t *slot;
 
 	enumerator = this->slots->create_enumerator(this->slots);
-	while (enumerator->enumerate(enumerator, &slot))
+	while (enumerator->enumerate(enumerator, NULL, &slot))
 	{
 		wake_slot(this, slot, qcd_now());
 	}
@@ -448,7 +438,7 @@ METHOD(qcd_recoveries_t, describe, void,
 
 	this->mutex->lock(this->mutex);
 	enumerator = this->slots->create_enumerator(this->slots);
-	while (enumerator->enumerate(enumerator, &slot))
+	while (enumerator->enumerate(enumerator, NULL, &slot))
 	{
 		slot->recovery->describe(slot->recovery, json);
 	}

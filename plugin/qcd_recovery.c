@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_recovery.h"
-#include "qcd_found.h"
-#include "qcd_surplus.h"
+#include "qcd_rivals.h"
 
 #include <threading/mutex.h>
 
@@ -35,15 +34,10 @@ struct private_qcd_recovery_t {
 	qcd_recovery_t public;
 
 	/**
-	 * Events
+	 * As passed to qcd_recovery_create()
 	 */
 	qcd_events_t *events;
-
-	/**
-	 * IKE_SAs that we initiate, and established IKE_SAs
-	 */
 	qcd_pending_t *pending;
-	qcd_peers_t *peers;
 
 	/**
 	 * What has to be up
@@ -51,10 +45,10 @@ struct private_qcd_recovery_t {
 	qcd_wanted_t *wanted;
 
 	/**
-	 * Reaches the peer; reduces several IKE_SAs to one
+	 * Reaches the peer; IKE_SAs that may replace the lost one
 	 */
 	qcd_connector_t *connector;
-	qcd_surplus_t *surplus;
+	qcd_rivals_t *rivals;
 
 	/**
 	 * The youngest lost IKE_SA: only younger ones may replace it
@@ -162,7 +156,7 @@ static void ask_children(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
  * @return				when to check again
  */
 static uint64_t complete(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
-						 qcd_found_t *best)
+						 qcd_rival_t *best)
 {
 	uint64_t due, now = qcd_now();
 
@@ -206,14 +200,13 @@ static uint64_t complete(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
  */
 static void note_up(private_qcd_recovery_t *this, qcd_sa_t *sa)
 {
-	qcd_child_list_t *children = this->wanted->get_children(this->wanted);
+	qcd_child_list_t *children = this->wanted->children;
 	ike_sa_t *ike_sa = qcd_sa_checkout_same(sa);
 
 	if (this->proved_at)
 	{
 		this->events->recovered(this->events, &sa->ike.spis,
-								this->wanted->get_peer(this->wanted),
-								this->wanted->get_name(this->wanted),
+								this->wanted->peer, this->wanted->name,
 								this->proved_at);
 	}
 	if (ike_sa)
@@ -229,7 +222,7 @@ static void note_up(private_qcd_recovery_t *this, qcd_sa_t *sa)
  * @return				when to check again, 0 if the recovery has ended
  */
 static uint64_t settle(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
-					   qcd_found_t *best, u_int complete)
+					   qcd_rival_t *best, u_int complete)
 {
 	uint64_t now = qcd_now();
 	ike_sa_t *ike_sa;
@@ -259,9 +252,9 @@ static uint64_t settle(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 	}
 	if (complete > 1)
 	{
-		return this->surplus->tidy(this->surplus, peer_cfg, this->lost);
+		return this->rivals->tidy(this->rivals, peer_cfg, this->lost);
 	}
-	this->surplus->reset(this->surplus);
+	this->rivals->reset(this->rivals);
 	if (now - this->up_since >= OVER_MS)
 	{
 		return 0;
@@ -277,9 +270,8 @@ static uint64_t give_up(private_qcd_recovery_t *this, char *why)
 {
 	if (this->proved_at && !this->up_since)
 	{
-		this->events->raise_detail(this->events, QCD_EVENT_ABANDONED,
-								   this->wanted->get_peer(this->wanted),
-								   this->wanted->get_name(this->wanted), why);
+		this->events->raise(this->events, QCD_EVENT_ABANDONED, NULL,
+							this->wanted->peer, this->wanted->name, why);
 	}
 	return 0;
 }
@@ -289,10 +281,10 @@ static uint64_t give_up(private_qcd_recovery_t *this, char *why)
  */
 static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 {
-	qcd_child_list_t *children = this->wanted->get_children(this->wanted);
+	qcd_child_list_t *children = this->wanted->children;
 	qcd_pending_sa_t *sa;
 	array_t *all;
-	qcd_found_t best;
+	qcd_rival_t best;
 	u_int missing, wanted, num_complete, closings;
 	uint64_t due;
 	bool found, up;
@@ -304,14 +296,13 @@ static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 
 	/* in this order: a try is pending until it is established */
 	sa = this->connector->get_try(this->connector);
-	all = qcd_found_create(this->peers, this->connector, this->wanted, peer_cfg,
-						   this->lost, this->begun ? NULL : this->pending);
+	all = this->rivals->find(this->rivals, peer_cfg, this->lost, !this->begun);
 	if (!this->begun)
 	{
-		this->surplus->note_before(this->surplus, all, this->proved_at);
+		this->rivals->note_before(this->rivals, all, this->proved_at);
 	}
 	missing = children->count_missing(children, peer_cfg, &wanted);
-	found = qcd_found_best(all, wanted, &best, &num_complete);
+	found = qcd_rivals_best(all, wanted, &best, &num_complete);
 	array_destroy(all);
 	if (!found && !sa)
 	{	/* charon may just have replaced the one that was found */
@@ -361,11 +352,9 @@ static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
  */
 static void show(private_qcd_recovery_t *this, uint64_t due)
 {
-	host_t *peer = this->wanted->get_peer(this->wanted);
-
 	this->mutex->lock(this->mutex);
 	DESTROY_IF(this->shown.peer);
-	this->shown.peer = peer->clone(peer);
+	this->shown.peer = this->wanted->peer->clone(this->wanted->peer);
 	this->shown.next = due;
 	this->shown.over = this->up_since || !this->proved_at;
 	this->mutex->unlock(this->mutex);
@@ -407,8 +396,8 @@ METHOD(qcd_recovery_t, go_on, void,
 		unique_id > this->lost)
 	{	/* the IKE_SA that was just established */
 		this->connector->fail(this->connector,
-							  wanted->was_used(wanted) ? QCD_FAILURE_LOST
-													   : QCD_FAILURE_CRASHED,
+							  wanted->used ? QCD_FAILURE_LOST
+										   : QCD_FAILURE_CRASHED,
 							  "the peer lost it again");
 	}
 	else if (this->up_since)
@@ -439,7 +428,7 @@ METHOD(qcd_recovery_t, describe, void,
 	if (!this->shown.over)
 	{
 		json->begin(json, "recovery");
-		json->add_str(json, "connection", this->wanted->get_name(this->wanted));
+		json->add_str(json, "connection", this->wanted->name);
 		json->add_host(json, "peer", this->shown.peer);
 		this->connector->describe(this->connector, json);
 		json->add_num(json, "next_ms", max(this->shown.next, now) - now);
@@ -450,7 +439,7 @@ METHOD(qcd_recovery_t, describe, void,
 METHOD(qcd_recovery_t, destroy, void,
 	private_qcd_recovery_t *this)
 {
-	this->surplus->destroy(this->surplus);
+	this->rivals->destroy(this->rivals);
 	this->connector->destroy(this->connector);
 	this->wanted->destroy(this->wanted);
 	this->shown.peer->destroy(this->shown.peer);
@@ -466,7 +455,6 @@ qcd_recovery_t *qcd_recovery_create(qcd_events_t *events,
 									qcd_wanted_t *wanted, uint32_t unique_id)
 {
 	private_qcd_recovery_t *this;
-	host_t *peer = wanted->get_peer(wanted);
 
 	INIT(this,
 		.public = {
@@ -480,18 +468,16 @@ qcd_recovery_t *qcd_recovery_create(qcd_events_t *events,
 		},
 		.events = events,
 		.pending = pending,
-		.peers = peers,
 		.wanted = wanted,
 		.lost = unique_id,
 		.proved_at = unique_id ? qcd_now() : 0,
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 		.connector = qcd_connector_create(events, pending, wanted),
 		.shown = {
-			.peer = peer->clone(peer),
+			.peer = wanted->peer->clone(wanted->peer),
 			.over = !unique_id,
 		},
 	);
-	this->surplus = qcd_surplus_create(pending, peers, this->connector,
-									   wanted);
+	this->rivals = qcd_rivals_create(pending, peers, this->connector, wanted);
 	return &this->public;
 }

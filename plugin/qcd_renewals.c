@@ -5,7 +5,6 @@
 
 #include <daemon.h>
 #include <collections/hashtable.h>
-#include <processing/jobs/callback_job.h>
 #include <sa/ikev2/tasks/ike_dpd.h>
 #include <threading/mutex.h>
 
@@ -22,13 +21,9 @@ struct private_qcd_renewals_t {
 	qcd_renewals_t public;
 
 	/**
-	 * Settings
+	 * As passed to qcd_renewals_create()
 	 */
 	qcd_config_t *config;
-
-	/**
-	 * Tokens that peers hold
-	 */
 	qcd_promises_t *promises;
 
 	/**
@@ -105,21 +100,12 @@ METHOD(qcd_renewals_t, queue, void,
 	private_qcd_renewals_t *this, qcd_sa_t *sa, u_int delay)
 {
 	renewal_t *renewal;
-	job_t *job;
 
 	INIT(renewal,
 		.this = this,
 		.sa = *sa,
 	);
-	job = (job_t*)callback_job_create((void*)renew, renewal, free, NULL);
-	if (delay)
-	{
-		lib->scheduler->schedule_job_ms(lib->scheduler, job, delay);
-	}
-	else
-	{
-		lib->processor->queue_job(lib->processor, job);
-	}
+	qcd_job_queue(renew, renewal, free, JOB_PRIO_MEDIUM, delay);
 }
 
 METHOD(qcd_renewals_t, get_successor, bool,
@@ -247,16 +233,7 @@ METHOD(listener_t, ike_state_change, bool,
 METHOD(qcd_renewals_t, destroy, void,
 	private_qcd_renewals_t *this)
 {
-	enumerator_t *enumerator;
-	rekeying_t *rekeying;
-
-	enumerator = this->rekeyings->create_enumerator(this->rekeyings);
-	while (enumerator->enumerate(enumerator, NULL, &rekeying))
-	{
-		free(rekeying);
-	}
-	enumerator->destroy(enumerator);
-	this->rekeyings->destroy(this->rekeyings);
+	this->rekeyings->destroy_function(this->rekeyings, (void*)free);
 	this->mutex->destroy(this->mutex);
 	free(this);
 }

@@ -3,7 +3,6 @@
 #include "qcd_returns.h"
 
 #include <daemon.h>
-#include <processing/jobs/callback_job.h>
 
 /**
  * Maximum number of older IKE_SAs that a peer is asked about when it initiates
@@ -24,24 +23,12 @@ struct private_qcd_returns_t {
 	qcd_returns_t public;
 
 	/**
-	 * Settings
+	 * As passed to qcd_returns_create()
 	 */
 	qcd_config_t *config;
-
-	/**
-	 * IKE_SAs that we initiate, and established IKE_SAs
-	 */
 	qcd_pending_t *pending;
 	qcd_peers_t *peers;
-
-	/**
-	 * Tokens of peers
-	 */
 	qcd_tokens_t *tokens;
-
-	/**
-	 * Recoveries
-	 */
 	qcd_recoveries_t *recoveries;
 };
 
@@ -154,9 +141,7 @@ METHOD(listener_t, ike_updown, bool,
 			.this = this,
 			.sa = sa,
 		);
-		lib->processor->queue_job(lib->processor,
-				(job_t*)callback_job_create_with_prio((void*)return_job, returned,
-													  free, NULL, JOB_PRIO_HIGH));
+		qcd_job_queue(return_job, returned, free, JOB_PRIO_HIGH, 0);
 	}
 	return TRUE;
 }

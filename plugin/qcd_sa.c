@@ -3,6 +3,7 @@
 #include "qcd_sa.h"
 
 #include <daemon.h>
+#include <processing/jobs/callback_job.h>
 
 /*
  * Described in header
@@ -195,6 +196,31 @@ bool qcd_host_equals(const void *key, const void *other)
 /*
  * Described in header
  */
+void *qcd_named_get(hashtable_t *table, char *name, size_t size)
+{
+	char **entry = table->get(table, name);
+
+	if (!entry)
+	{
+		entry = calloc(1, size);
+		*entry = strdup(name);
+		table->put(table, *entry, entry);
+	}
+	return entry;
+}
+
+/*
+ * Described in header
+ */
+void qcd_named_destroy(void *entry)
+{
+	free(*(char**)entry);
+	free(entry);
+}
+
+/*
+ * Described in header
+ */
 void qcd_address_from_host(host_t *host, qcd_address *address)
 {
 	chunk_t octets = host->get_address(host);
@@ -226,6 +252,25 @@ bool qcd_random(uint8_t *out, size_t len)
 	success = rng && rng->get_bytes(rng, len, out);
 	DESTROY_IF(rng);
 	return success;
+}
+
+/*
+ * Described in header
+ */
+void qcd_job_queue(void *run, void *data, void *cleanup, job_priority_t prio,
+				   u_int delay)
+{
+	job_t *job = (job_t*)callback_job_create_with_prio(run, data, cleanup, NULL,
+													   prio);
+
+	if (delay)
+	{
+		lib->scheduler->schedule_job_ms(lib->scheduler, job, delay);
+	}
+	else
+	{
+		lib->processor->queue_job(lib->processor, job);
+	}
 }
 
 /*

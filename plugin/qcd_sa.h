@@ -10,7 +10,9 @@
 
 #include <qcd/qcd.h>
 
+#include <collections/hashtable.h>
 #include <networking/host.h>
+#include <processing/jobs/job.h>
 #include <sa/ike_sa.h>
 
 typedef struct qcd_sa_t qcd_sa_t;
@@ -119,6 +121,22 @@ u_int qcd_host_hash(const void *key);
 bool qcd_host_equals(const void *key, const void *other);
 
 /**
+ * Get the entry of a name from a table, adding one that is all zero but for its
+ * name if there is none.
+ *
+ * @param table			table of entries by name, whose first member is the name
+ * @param name			name, cloned
+ * @param size			size of an entry
+ * @return				entry, for qcd_named_destroy()
+ */
+void *qcd_named_get(hashtable_t *table, char *name, size_t size);
+
+/**
+ * Destroy an entry and its name.
+ */
+void qcd_named_destroy(void *entry);
+
+/**
  * Convert a host_t to an IP address of libqcd.
  *
  * @param host			host, its port is ignored
@@ -143,6 +161,18 @@ host_t *qcd_address_to_host(const qcd_address *address, uint16_t port);
  * @return				FALSE if the random number generator failed
  */
 bool qcd_random(uint8_t *out, size_t len);
+
+/**
+ * Have charon run a job.
+ *
+ * @param run			callback_job_cb_t that does it
+ * @param data			passed to run
+ * @param cleanup		frees data, or NULL
+ * @param prio			priority
+ * @param delay			milliseconds from now, 0 to queue it at once
+ */
+void qcd_job_queue(void *run, void *data, void *cleanup, job_priority_t prio,
+				   u_int delay);
 
 /**
  * Get the time of a monotonic clock in milliseconds.

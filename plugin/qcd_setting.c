@@ -12,25 +12,14 @@
  */
 bool qcd_setting_parse_bool(char *value, bool *out)
 {
-	static const struct {
-		char *word;
-		bool value;
-	} words[] = {
-		{ "yes", TRUE }, { "true", TRUE }, { "enabled", TRUE }, { "1", TRUE },
-		{ "no", FALSE }, { "false", FALSE }, { "disabled", FALSE },
-		{ "0", FALSE },
-	};
-	int i;
+	bool read = settings_value_as_bool(value, FALSE);
 
-	for (i = 0; i < countof(words); i++)
-	{
-		if (strcaseeq(value, words[i].word))
-		{
-			*out = words[i].value;
-			return TRUE;
-		}
+	if (read != settings_value_as_bool(value, TRUE))
+	{	/* charon reads it as the default */
+		return FALSE;
 	}
-	return FALSE;
+	*out = read;
+	return TRUE;
 }
 
 /**

@@ -154,26 +154,10 @@ METHOD(qcd_slots_t, count_same, u_int,
 											(void*)slot->identities);
 }
 
-CALLBACK(filter_slots, bool,
-	void *data, enumerator_t *orig, va_list args)
-{
-	qcd_slot_t *slot, **out;
-
-	VA_ARGS_VGET(args, out);
-	if (!orig->enumerate(orig, NULL, &slot))
-	{
-		return FALSE;
-	}
-	*out = slot;
-	return TRUE;
-}
-
 METHOD(qcd_slots_t, create_enumerator, enumerator_t*,
 	private_qcd_slots_t *this)
 {
-	return enumerator_create_filter(
-							this->numbers->create_enumerator(this->numbers),
-							filter_slots, NULL, NULL);
+	return this->numbers->create_enumerator(this->numbers);
 }
 
 METHOD(qcd_slots_t, remove_slot, void,
@@ -198,16 +182,7 @@ METHOD(qcd_slots_t, remove_slot, void,
 METHOD(qcd_slots_t, destroy, void,
 	private_qcd_slots_t *this)
 {
-	enumerator_t *enumerator;
-	qcd_slot_t *slot;
-
-	enumerator = create_enumerator(this);
-	while (enumerator->enumerate(enumerator, &slot))
-	{
-		qcd_slot_destroy(slot);
-	}
-	enumerator->destroy(enumerator);
-	this->numbers->destroy(this->numbers);
+	this->numbers->destroy_function(this->numbers, (void*)qcd_slot_destroy);
 	this->names->destroy(this->names);
 	this->identities->destroy(this->identities);
 	free(this);

@@ -111,7 +111,7 @@ struct qcd_slots_t {
 	/**
 	 * Create an enumerator over all slots.
 	 *
-	 * @return				enumerator over qcd_slot_t
+	 * @return				enumerator over uintptr_t number, qcd_slot_t
 	 */
 	enumerator_t *(*create_enumerator)(qcd_slots_t *this);
 

@@ -71,10 +71,9 @@ struct private_qcd_socket_t {
 	char *path;
 
 	/**
-	 * Commands; events
+	 * What commands are about
 	 */
-	qcd_control_t *control;
-	qcd_events_t *events;
+	qcd_control_t control;
 
 	/**
 	 * Listening socket, and the eventfd that wakes our thread
@@ -187,7 +186,7 @@ static void execute(private_qcd_socket_t *this, client_t *client)
 	else
 	{
 		client->phase = ANSWERED;
-		client->out = this->control->execute(this->control, client->command);
+		client->out = qcd_control_execute(&this->control, client->command);
 	}
 	write_client(client);
 }
@@ -421,9 +420,10 @@ static thread_t *start_thread(private_qcd_socket_t *this)
 METHOD(qcd_socket_t, destroy, void,
 	private_qcd_socket_t *this)
 {
+	qcd_events_t *events = this->control.events;
 	int i;
 
-	this->events->set_receiver(this->events, NULL, NULL);
+	events->set_receiver(events, NULL, NULL);
 	if (this->thread)
 	{
 		this->mutex->lock(this->mutex);
@@ -457,8 +457,7 @@ METHOD(qcd_socket_t, destroy, void,
 /*
  * Described in header
  */
-qcd_socket_t *qcd_socket_create(char *path, qcd_control_t *control,
-								qcd_events_t *events)
+qcd_socket_t *qcd_socket_create(char *path, const qcd_control_t *control)
 {
 	private_qcd_socket_t *this;
 
@@ -467,8 +466,7 @@ qcd_socket_t *qcd_socket_create(char *path, qcd_control_t *control,
 			.destroy = _destroy,
 		},
 		.path = strdup(path),
-		.control = control,
-		.events = events,
+		.control = *control,
 		.fd = -1,
 		.wake = -1,
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
@@ -492,6 +490,6 @@ qcd_socket_t *qcd_socket_create(char *path, qcd_control_t *control,
 		destroy(this);
 		return NULL;
 	}
-	events->set_receiver(events, (void*)take_event, this);
+	control->events->set_receiver(control->events, (void*)take_event, this);
 	return &this->public;
 }

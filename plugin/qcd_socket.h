@@ -9,7 +9,6 @@
 #define QCD_SOCKET_H_
 
 #include "qcd_control.h"
-#include "qcd_events.h"
 
 typedef struct qcd_socket_t qcd_socket_t;
 
@@ -35,11 +34,10 @@ struct qcd_socket_t {
  * Create a qcd_socket_t.
  *
  * @param path			path of the socket
- * @param control		commands, must outlive the socket
- * @param events		events, must outlive the socket
+ * @param control		what commands are about, all of which must outlive the
+ *						socket; cloned
  * @return				instance, NULL if the socket can't be created (logged)
  */
-qcd_socket_t *qcd_socket_create(char *path, qcd_control_t *control,
-								qcd_events_t *events);
+qcd_socket_t *qcd_socket_create(char *path, const qcd_control_t *control);
 
 #endif /** QCD_SOCKET_H_ @}*/

@@ -25,6 +25,14 @@ struct qcd_spi_source_t {
 };
 
 /**
+ * Check if the configuration of charon lets a token maker tell by their SPIs
+ * which IKE_SAs are its own (RFC 6290 sections 8.1 and 9.2).
+ *
+ * @return				FALSE if it does not (logged)
+ */
+bool qcd_spi_source_is_safe(void);
+
+/**
  * Provide charon with sealed IKE SPIs from now on.
  *
  * @param promises		mints the SPIs; both objects must outlive the instance

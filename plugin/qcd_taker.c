@@ -8,7 +8,6 @@
 #include "qcd_tokens.h"
 
 #include <daemon.h>
-#include <processing/jobs/callback_job.h>
 
 typedef struct private_qcd_taker_t private_qcd_taker_t;
 
@@ -23,13 +22,9 @@ struct private_qcd_taker_t {
 	qcd_taker_t public;
 
 	/**
-	 * Settings
+	 * As passed to qcd_taker_create()
 	 */
 	qcd_config_t *config;
-
-	/**
-	 * Events
-	 */
 	qcd_events_t *events;
 
 	/**
@@ -137,7 +132,7 @@ static void drop_sa(private_qcd_taker_t *this, ike_sa_t *ike_sa, qcd_spis *spis,
 	ike_sa_state_t state = ike_sa->get_state(ike_sa);
 
 	this->events->raise(this->events, QCD_EVENT_VERIFIED, spis, src,
-						ike_sa->get_name(ike_sa));
+						ike_sa->get_name(ike_sa), NULL);
 	replace(this, ike_sa);
 	/* as charon does if it gives up an SA after retransmissions */
 	if (state != IKE_CONNECTING && state != IKE_REKEYED)
@@ -181,25 +176,15 @@ static job_requeue_t drop_job(drop_t *drop)
  */
 static void queue_drop(private_qcd_taker_t *this, qcd_sa_t *sa, host_t *src)
 {
-	u_int delay = this->tokens->get_delay(this->tokens);
 	drop_t *drop;
-	job_t *job;
 
 	INIT(drop,
 		.this = this,
 		.sa = *sa,
 		.src = src->clone(src),
 	);
-	job = (job_t*)callback_job_create_with_prio((void*)drop_job, drop,
-									(void*)drop_destroy, NULL, JOB_PRIO_HIGH);
-	if (delay)
-	{
-		lib->scheduler->schedule_job_ms(lib->scheduler, job, delay);
-	}
-	else
-	{
-		lib->processor->queue_job(lib->processor, job);
-	}
+	qcd_job_queue(drop_job, drop, drop_destroy, JOB_PRIO_HIGH,
+				  this->tokens->get_delay(this->tokens));
 }
 
 /**
@@ -227,7 +212,7 @@ static void handle(private_qcd_taker_t *this, packet_t *packet,
 	if (outcome != QCD_EVENT_MAX)
 	{	/* RFC 6290 section 3: SHOULD log */
 		this->events->raise(this->events, outcome, &message->header.spis, src,
-							NULL);
+							NULL, NULL);
 	}
 }
 

@@ -5,7 +5,6 @@
 
 #include <time.h>
 
-#include <processing/jobs/callback_job.h>
 #include <threading/mutex.h>
 
 /**
@@ -127,22 +126,13 @@ static job_requeue_t execute(shift_t *shift)
 static void schedule(private_qcd_ticker_t *this, uint64_t at, u_int delay)
 {
 	shift_t *shift;
-	job_t *job;
 
 	INIT(shift,
 		.this = this,
 		.at = at,
 	);
-	job = (job_t*)callback_job_create_with_prio((void*)execute, shift, free,
-							NULL, delay ? JOB_PRIO_LOW : JOB_PRIO_MEDIUM);
-	if (delay)
-	{
-		lib->scheduler->schedule_job_ms(lib->scheduler, job, delay);
-	}
-	else
-	{
-		lib->processor->queue_job(lib->processor, job);
-	}
+	qcd_job_queue(execute, shift, free, delay ? JOB_PRIO_LOW : JOB_PRIO_MEDIUM,
+				  delay);
 }
 
 /**

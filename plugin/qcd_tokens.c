@@ -413,20 +413,10 @@ METHOD(qcd_tokens_t, holds, bool,
 METHOD(qcd_tokens_t, destroy, void,
 	private_qcd_tokens_t *this)
 {
-	enumerator_t *enumerator;
-	entry_t *entry;
-
 	charon->bus->remove_listener(charon->bus, &this->outbound->listener);
 	charon->bus->remove_listener(charon->bus, &this->public.listener);
 	this->outbound->destroy(this->outbound);
-
-	enumerator = this->held->create_enumerator(this->held);
-	while (enumerator->enumerate(enumerator, NULL, &entry))
-	{
-		entry_destroy(entry);
-	}
-	enumerator->destroy(enumerator);
-	this->held->destroy(this->held);
+	this->held->destroy_function(this->held, (void*)entry_destroy);
 	qcd_taker_wipe(this->taker);
 	free(this->taker);
 	this->mutex->destroy(this->mutex);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_tries.h"
-#include "qcd_try.h"
 
 #include <collections/array.h>
 #include <threading/mutex.h>
@@ -88,14 +87,45 @@ METHOD(qcd_tries_t, has, bool,
 	return found;
 }
 
+/**
+ * Create an IKE_SA that requests everything wanted, without initiating it
+ *
+ * @param me			address to send from, adopted
+ * @param other			address to send to, adopted
+ * @return				IKE_SA, checked out; NULL on failure
+ */
+static ike_sa_t *create_sa(qcd_wanted_t *wanted, peer_cfg_t *peer_cfg,
+						   host_t *me, host_t *other)
+{
+	ike_sa_t *ike_sa;
+
+	ike_sa = charon->ike_sa_manager->create_new(charon->ike_sa_manager, IKEV2,
+												TRUE);
+	if (!ike_sa)
+	{
+		me->destroy(me);
+		other->destroy(other);
+		return NULL;
+	}
+	ike_sa->set_peer_cfg(ike_sa, peer_cfg);
+	ike_sa->set_other_host(ike_sa, other);
+	ike_sa->set_my_host(ike_sa, me);
+	charon->ike_sa_manager->checkout_new(charon->ike_sa_manager, ike_sa);
+	charon->bus->set_sa(charon->bus, ike_sa);
+	wanted->add_virtual_ips(wanted, ike_sa);
+	wanted->queue_missing(wanted, peer_cfg, ike_sa);
+	return ike_sa;
+}
+
 METHOD(qcd_tries_t, begin, uint32_t,
 	private_qcd_tries_t *this, qcd_wanted_t *wanted, peer_cfg_t *peer_cfg,
 	host_t *me, host_t *other)
 {
 	ike_sa_t *ike_sa;
 	uint32_t unique_id;
+	status_t status;
 
-	ike_sa = qcd_try_create(wanted, peer_cfg, me, other);
+	ike_sa = create_sa(wanted, peer_cfg, me, other);
 	if (!ike_sa)
 	{
 		return 0;
@@ -110,7 +140,14 @@ METHOD(qcd_tries_t, begin, uint32_t,
 		array_remove(this->known, ARRAY_HEAD, NULL);
 	}
 	this->mutex->unlock(this->mutex);
-	if (!qcd_try_initiate(ike_sa))
+	/* ike_sa_t.reestablish() first initiates a new SA and then hands it to the
+	 * manager. On a fast network the IKE_SA_INIT response arrives before that.
+	 * The manager does not know the SA and drops the response, and both peers
+	 * wait four seconds for a retransmission. Here, the thread that receives
+	 * the response waits until the SA is checked in. */
+	status = ike_sa->initiate(ike_sa, NULL, NULL);
+	qcd_sa_checkin(ike_sa, status);
+	if (status == DESTROY_ME)
 	{
 		return 0;
 	}
@@ -125,15 +162,14 @@ METHOD(qcd_tries_t, begin, uint32_t,
  */
 static linked_list_t *find(private_qcd_tries_t *this, qcd_wanted_t *wanted)
 {
-	host_t *peer = wanted->get_peer(wanted);
 	linked_list_t *list, *found = linked_list_create();
 	qcd_pending_sa_t *sa;
 
-	list = this->pending->find(this->pending, wanted->get_name(wanted), NULL);
+	list = this->pending->find(this->pending, wanted->name, NULL);
 	while (list->remove_first(list, (void**)&sa) == SUCCESS)
 	{
 		if (has(this, sa->unique_id) ||
-			(!sa->claimed && sa->other->ip_equals(sa->other, peer)))
+			(!sa->claimed && sa->other->ip_equals(sa->other, wanted->peer)))
 		{
 			found->insert_last(found, sa);
 		}

@@ -3,12 +3,14 @@
 /**
  * @defgroup qcd_try qcd_try
  * @{ @ingroup qcd
+ *
+ * Addresses that a try to reach a peer goes to and comes from.
  */
 
 #ifndef QCD_TRY_H_
 #define QCD_TRY_H_
 
-#include "qcd_wanted.h"
+#include <daemon.h>
 
 /**
  * Tell whether a connection gives its peer by name, so that DNS is needed.
@@ -43,31 +45,5 @@ host_t *qcd_try_get_peer(ike_cfg_t *ike_cfg, host_t *known, host_t *resolved,
  *						route to the peer
  */
 host_t *qcd_try_get_source(ike_cfg_t *ike_cfg, host_t *peer);
-
-/**
- * Create an IKE_SA that requests everything wanted, without initiating it.
- *
- * @param wanted		what has to be up
- * @param peer_cfg		configuration
- * @param me			address to send from, adopted
- * @param other			address to send to, adopted
- * @return				IKE_SA, checked out, for qcd_try_initiate(); NULL on failure
- */
-ike_sa_t *qcd_try_create(qcd_wanted_t *wanted, peer_cfg_t *peer_cfg, host_t *me,
-						 host_t *other);
-
-/**
- * Initiate an IKE_SA and check it in.
- *
- * ike_sa_t.reestablish() first initiates a new SA and then checks it in. On a
- * fast network the IKE_SA_INIT response arrives before that. The manager does
- * not know the SA and drops the response, and both peers wait four seconds for
- * a retransmission. Here, the thread that receives the response waits until the
- * SA is checked in.
- *
- * @param ike_sa		IKE_SA
- * @return				FALSE if it can't be initiated and was destroyed
- */
-bool qcd_try_initiate(ike_sa_t *ike_sa);
 
 #endif /** QCD_TRY_H_ @}*/

@@ -182,16 +182,7 @@ METHOD(qcd_turns_t, expire, void,
 METHOD(qcd_turns_t, destroy, void,
 	private_qcd_turns_t *this)
 {
-	enumerator_t *enumerator;
-	place_t *place;
-
-	enumerator = this->places->create_enumerator(this->places);
-	while (enumerator->enumerate(enumerator, NULL, &place))
-	{
-		place_destroy(place);
-	}
-	enumerator->destroy(enumerator);
-	this->places->destroy(this->places);
+	this->places->destroy_function(this->places, (void*)place_destroy);
 	this->mutex->destroy(this->mutex);
 	free(this);
 }

@@ -284,24 +284,8 @@ METHOD(qcd_waiting_t, get_count, u_int,
 METHOD(qcd_waiting_t, destroy, void,
 	private_qcd_waiting_t *this)
 {
-	enumerator_t *enumerator;
-	qcd_reply_t *reply;
-	same_t *same;
-
-	enumerator = this->replies->create_enumerator(this->replies);
-	while (enumerator->enumerate(enumerator, NULL, &reply))
-	{
-		qcd_reply_destroy(reply);
-	}
-	enumerator->destroy(enumerator);
-	enumerator = this->sas->create_enumerator(this->sas);
-	while (enumerator->enumerate(enumerator, NULL, &same))
-	{
-		free(same);
-	}
-	enumerator->destroy(enumerator);
-	this->replies->destroy(this->replies);
-	this->sas->destroy(this->sas);
+	this->replies->destroy_function(this->replies, (void*)qcd_reply_destroy);
+	this->sas->destroy_function(this->sas, (void*)free);
 	this->mutex->destroy(this->mutex);
 	free(this);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_wanted.h"
-#include "qcd_child.h"
 
 #include <sa/ikev2/tasks/child_create.h>
 
@@ -29,11 +28,6 @@ struct private_qcd_wanted_t {
 	bool reauth;
 
 	/**
-	 * Whether its CHILD_SAs had received any packet
-	 */
-	bool used;
-
-	/**
 	 * Configuration of the IKE_SA, and whether a connection of its name was
 	 * ever loaded
 	 */
@@ -41,25 +35,14 @@ struct private_qcd_wanted_t {
 	bool was_loaded;
 
 	/**
-	 * Identities
+	 * Our identity
 	 */
 	identification_t *my_id;
-	identification_t *other_id;
-
-	/**
-	 * Last known address of the peer
-	 */
-	host_t *peer;
 
 	/**
 	 * Virtual IPs that we had, as host_t
 	 */
 	linked_list_t *vips;
-
-	/**
-	 * CHILD_SAs
-	 */
-	qcd_child_list_t *children;
 
 	/**
 	 * Tasks of the lost IKE_SA that create CHILD_SAs, as task_t
@@ -108,37 +91,20 @@ static action_t get_action(private_qcd_wanted_t *this, child_cfg_t *cfg,
 	return action;
 }
 
-METHOD(qcd_wanted_t, get_name, char*,
-	private_qcd_wanted_t *this)
-{
-	return this->peer_cfg->get_name(this->peer_cfg);
-}
-
-METHOD(qcd_wanted_t, get_peer, host_t*,
-	private_qcd_wanted_t *this)
-{
-	return this->peer;
-}
-
-METHOD(qcd_wanted_t, get_peer_id, identification_t*,
-	private_qcd_wanted_t *this)
-{
-	return this->other_id;
-}
-
 METHOD(qcd_wanted_t, is_with, bool,
 	private_qcd_wanted_t *this, peer_cfg_t *peer_cfg, ike_sa_t *ike_sa)
 {
 	identification_t *my_id = ike_sa->get_my_id(ike_sa);
 	identification_t *other_id = ike_sa->get_other_eap_id(ike_sa);
 
-	if (!streq(ike_sa->get_name(ike_sa), get_name(this)) ||
+	if (!streq(ike_sa->get_name(ike_sa), this->public.name) ||
 		!my_id->equals(my_id, this->my_id) ||
-		!other_id->equals(other_id, this->other_id))
+		!other_id->equals(other_id, this->public.peer_id))
 	{
 		return FALSE;
 	}
-	switch (this->children->compare(this->children, peer_cfg, ike_sa))
+	switch (this->public.children->compare(this->public.children, peer_cfg,
+										   ike_sa))
 	{
 		case QCD_SAME:
 			return TRUE;
@@ -147,7 +113,8 @@ METHOD(qcd_wanted_t, is_with, bool,
 		case QCD_UNKNOWN:
 			break;
 	}
-	return this->peer->ip_equals(this->peer, ike_sa->get_other_host(ike_sa));
+	return this->public.peer->ip_equals(this->public.peer,
+										ike_sa->get_other_host(ike_sa));
 }
 
 /**
@@ -165,7 +132,7 @@ static void add_configured(private_qcd_wanted_t *this, peer_cfg_t *peer_cfg)
 		if (get_action(this, cfg, cfg->get_dpd_action(cfg),
 					   cfg->get_close_action(cfg)) & ACTION_START)
 		{
-			this->children->add(this->children, cfg, NULL);
+			this->public.children->add(this->public.children, cfg, NULL);
 		}
 	}
 	enumerator->destroy(enumerator);
@@ -177,11 +144,11 @@ METHOD(qcd_wanted_t, get_config, peer_cfg_t*,
 	peer_cfg_t *current;
 
 	current = charon->backends->get_peer_cfg_by_name(charon->backends,
-													 get_name(this));
+													 this->public.name);
 	if (current)
 	{
 		this->was_loaded = TRUE;
-		if (this->children->is_outdated(this->children, current))
+		if (this->public.children->is_outdated(this->public.children, current))
 		{
 			add_configured(this, current);
 		}
@@ -190,18 +157,13 @@ METHOD(qcd_wanted_t, get_config, peer_cfg_t*,
 	return this->was_loaded ? NULL : this->peer_cfg->get_ref(this->peer_cfg);
 }
 
-METHOD(qcd_wanted_t, get_children, qcd_child_list_t*,
-	private_qcd_wanted_t *this)
-{
-	return this->children;
-}
-
 METHOD(qcd_wanted_t, queue_missing, void,
 	private_qcd_wanted_t *this, peer_cfg_t *peer_cfg, ike_sa_t *ike_sa)
 {
 	task_t *task;
 
-	this->children->queue_missing(this->children, peer_cfg, ike_sa);
+	this->public.children->queue_missing(this->public.children, peer_cfg,
+										 ike_sa);
 	while (this->tasks->remove_first(this->tasks, (void**)&task) == SUCCESS)
 	{
 		task->migrate(task, ike_sa);
@@ -214,14 +176,8 @@ METHOD(qcd_wanted_t, is_obsolete, bool,
 {
 	u_int all;
 
-	this->children->count_missing(this->children, peer_cfg, &all);
-	return !all && this->children->get_count(this->children);
-}
-
-METHOD(qcd_wanted_t, was_used, bool,
-	private_qcd_wanted_t *this)
-{
-	return this->used;
+	this->public.children->count_missing(this->public.children, peer_cfg, &all);
+	return !all && this->public.children->get_count(this->public.children);
 }
 
 METHOD(qcd_wanted_t, has_tasks, bool,
@@ -247,12 +203,12 @@ METHOD(qcd_wanted_t, add_virtual_ips, void,
 METHOD(qcd_wanted_t, destroy, void,
 	private_qcd_wanted_t *this)
 {
-	this->children->destroy(this->children);
+	this->public.children->destroy(this->public.children);
 	this->tasks->destroy_offset(this->tasks, offsetof(task_t, destroy));
 	this->vips->destroy_offset(this->vips, offsetof(host_t, destroy));
-	this->peer->destroy(this->peer);
+	this->public.peer->destroy(this->public.peer);
 	this->my_id->destroy(this->my_id);
-	this->other_id->destroy(this->other_id);
+	this->public.peer_id->destroy(this->public.peer_id);
 	this->peer_cfg->destroy(this->peer_cfg);
 	free(this);
 }
@@ -267,10 +223,10 @@ METHOD(qcd_wanted_t, merge, void,
 	{
 		this->tasks->insert_last(this->tasks, task);
 	}
-	this->children->merge(this->children, other->children);
+	this->public.children->merge(this->public.children, public->children);
 	/* the other instance has the newer address */
-	this->peer->destroy(this->peer);
-	this->peer = other->peer->clone(other->peer);
+	this->public.peer->destroy(this->public.peer);
+	this->public.peer = public->peer->clone(public->peer);
 	destroy(other);
 }
 
@@ -288,29 +244,25 @@ static private_qcd_wanted_t *create_empty(qcd_config_t *config,
 
 	INIT(this,
 		.public = {
-			.get_name = _get_name,
-			.get_peer = _get_peer,
-			.get_peer_id = _get_peer_id,
 			.is_with = _is_with,
 			.get_config = _get_config,
-			.get_children = _get_children,
 			.queue_missing = _queue_missing,
 			.is_obsolete = _is_obsolete,
 			.has_tasks = _has_tasks,
-			.was_used = _was_used,
 			.add_virtual_ips = _add_virtual_ips,
 			.merge = _merge,
 			.destroy = _destroy,
+			.name = peer_cfg->get_name(peer_cfg),
+			.peer_id = other_id->clone(other_id),
+			.peer = peer->clone(peer),
+			.children = qcd_child_list_create(),
 		},
 		.recover = config->recover,
 		.initiator = ike_sa->has_condition(ike_sa, COND_ORIGINAL_INITIATOR),
 		.reauth = ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING),
 		.peer_cfg = peer_cfg->get_ref(peer_cfg),
 		.my_id = my_id->clone(my_id),
-		.other_id = other_id->clone(other_id),
-		.peer = peer->clone(peer),
 		.vips = linked_list_create(),
-		.children = qcd_child_list_create(),
 		.tasks = linked_list_create(),
 	);
 	return this;
@@ -369,7 +321,7 @@ static void add_children(private_qcd_wanted_t *this, ike_sa_t *ike_sa)
 	while (enumerator->enumerate(enumerator, &child_sa))
 	{
 		/* including one that was just rekeyed */
-		this->used |= qcd_child_is_used(child_sa);
+		this->public.used |= qcd_child_is_used(child_sa);
 		if (!qcd_child_should_be_up(child_sa) || is_closed(ike_sa, child_sa))
 		{
 			continue;
@@ -383,8 +335,8 @@ static void add_children(private_qcd_wanted_t *this, ike_sa_t *ike_sa)
 		}
 		if (action & ACTION_START)
 		{
-			this->children->add(this->children, child_sa->get_config(child_sa),
-								child_sa);
+			this->public.children->add(this->public.children,
+									   child_sa->get_config(child_sa), child_sa);
 		}
 	}
 	enumerator->destroy(enumerator);
@@ -417,8 +369,8 @@ static void add_created(private_qcd_wanted_t *this, ike_sa_t *ike_sa,
 		child_sa = ((child_create_t*)task)->get_child((child_create_t*)task);
 		if (child_sa)
 		{
-			this->children->add(this->children, child_sa->get_config(child_sa),
-								child_sa);
+			this->public.children->add(this->public.children,
+									   child_sa->get_config(child_sa), child_sa);
 		}
 		else if (queue == TASK_QUEUE_QUEUED)
 		{
@@ -450,7 +402,7 @@ qcd_wanted_t *qcd_wanted_create(qcd_config_t *config, ike_sa_t *ike_sa)
 	{
 		add_created(this, ike_sa, TASK_QUEUE_QUEUED, closing);
 	}
-	if (!this->children->get_count(this->children) &&
+	if (!this->public.children->get_count(this->public.children) &&
 		!this->tasks->get_count(this->tasks))
 	{
 		destroy(this);
@@ -481,11 +433,11 @@ qcd_wanted_t *qcd_wanted_create_started(qcd_config_t *config,
 	{
 		if (cfg->get_start_action(cfg) & ACTION_START)
 		{
-			this->children->add(this->children, cfg, NULL);
+			this->public.children->add(this->public.children, cfg, NULL);
 		}
 	}
 	enumerator->destroy(enumerator);
-	if (!this->children->get_count(this->children))
+	if (!this->public.children->get_count(this->public.children))
 	{
 		destroy(this);
 		return NULL;

@@ -26,23 +26,21 @@ typedef struct qcd_wanted_t qcd_wanted_t;
 struct qcd_wanted_t {
 
 	/**
-	 * Get the name of the connection.
+	 * Name of the connection, identity and last known address of the peer
 	 */
-	char *(*get_name)(qcd_wanted_t *this);
+	char *name;
+	identification_t *peer_id;
+	host_t *peer;
 
 	/**
-	 * Get the last known address of the peer.
-	 *
-	 * @return				internal host
+	 * CHILD_SAs that have to be up
 	 */
-	host_t *(*get_peer)(qcd_wanted_t *this);
+	qcd_child_list_t *children;
 
 	/**
-	 * Get the identity of the peer.
-	 *
-	 * @return				internal identity
+	 * Whether the CHILD_SAs of the lost IKE_SA had received any packet
 	 */
-	identification_t *(*get_peer_id)(qcd_wanted_t *this);
+	bool used;
 
 	/**
 	 * Tell whether an IKE_SA is with the same peer, by the same connection. The
@@ -65,13 +63,6 @@ struct qcd_wanted_t {
 	 * @return				reference, NULL if the connection is not loaded
 	 */
 	peer_cfg_t *(*get_config)(qcd_wanted_t *this);
-
-	/**
-	 * Get the CHILD_SAs that have to be up.
-	 *
-	 * @return				internal list
-	 */
-	qcd_child_list_t *(*get_children)(qcd_wanted_t *this);
 
 	/**
 	 * Queue tasks that create the CHILD_SAs that were not up at the last look.
@@ -101,11 +92,6 @@ struct qcd_wanted_t {
 	 * @param ike_sa		IKE_SA
 	 */
 	void (*add_virtual_ips)(qcd_wanted_t *this, ike_sa_t *ike_sa);
-
-	/**
-	 * Tell whether the CHILD_SAs of the lost IKE_SA had received any packet.
-	 */
-	bool (*was_used)(qcd_wanted_t *this);
 
 	/**
 	 * Merge what is wanted of another IKE_SA with the same peer.

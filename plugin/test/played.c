@@ -698,30 +698,6 @@ void played_pending_clear(played_pending_t *this)
 	}
 }
 
-METHOD(qcd_wanted_t, wanted_get_name, char*,
-	played_wanted_t *this)
-{
-	return "gw";
-}
-
-METHOD(qcd_wanted_t, get_peer, host_t*,
-	played_wanted_t *this)
-{
-	return this->peer;
-}
-
-METHOD(qcd_wanted_t, get_peer_id, identification_t*,
-	played_wanted_t *this)
-{
-	return this->peer_id;
-}
-
-METHOD(qcd_wanted_t, get_children, qcd_child_list_t*,
-	played_wanted_t *this)
-{
-	return this->children;
-}
-
 METHOD(qcd_wanted_t, is_with, bool,
 	played_wanted_t *this, peer_cfg_t *peer_cfg, ike_sa_t *ike_sa)
 {
@@ -747,17 +723,14 @@ void played_wanted_init(played_wanted_t *this)
 {
 	*this = (played_wanted_t){
 		.public = {
-			.get_name = _wanted_get_name,
-			.get_peer = _get_peer,
-			.get_peer_id = _get_peer_id,
-			.get_children = _get_children,
+			.name = "gw",
+			.peer = host_create_from_string("198.51.100.2", 500),
+			.peer_id = identification_create_from_string("peer.example"),
+			.children = qcd_child_list_create(),
 			.is_with = _is_with,
 			.add_virtual_ips = _add_virtual_ips,
 			.queue_missing = _queue_missing,
 		},
-		.peer = host_create_from_string("198.51.100.2", 500),
-		.peer_id = identification_create_from_string("peer.example"),
-		.children = qcd_child_list_create(),
 		.with = TRUE,
 	};
 }
@@ -767,7 +740,7 @@ void played_wanted_init(played_wanted_t *this)
  */
 void played_wanted_clear(played_wanted_t *this)
 {
-	this->peer->destroy(this->peer);
-	this->peer_id->destroy(this->peer_id);
-	this->children->destroy(this->children);
+	this->public.peer->destroy(this->public.peer);
+	this->public.peer_id->destroy(this->public.peer_id);
+	this->public.children->destroy(this->public.children);
 }

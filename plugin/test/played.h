@@ -192,9 +192,6 @@ void played_pending_clear(played_pending_t *this);
  */
 struct played_wanted_t {
 	qcd_wanted_t public;
-	host_t *peer;
-	identification_t *peer_id;
-	qcd_child_list_t *children;
 	/** what is_with() says */
 	bool with;
 	/** how many times tasks were queued and virtual IPs added */

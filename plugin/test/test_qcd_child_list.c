@@ -94,7 +94,10 @@ static played_child_t *put(char *name, char *subnet)
 
 	child->name = name;
 	child->state = CHILD_INSTALLED;
-	played_child_add_ts(child, FALSE, subnet);
+	if (subnet)
+	{
+		played_child_add_ts(child, FALSE, subnet);
+	}
 	begun.ike->children->insert_last(begun.ike->children, child);
 	for (i = 0; begun.children[i]; i++)
 	{
@@ -272,6 +275,117 @@ static void test_merge(void **state)
 	other->destroy(other);
 }
 
+static void test_states(void **state)
+{
+	static const struct {
+		char *row;
+		child_sa_state_t state;
+		bool should_be_up, is_up;
+	} table[] = {
+		{ "created", CHILD_CREATED, TRUE, FALSE },
+		{ "routed", CHILD_ROUTED, TRUE, FALSE },
+		{ "installing", CHILD_INSTALLING, TRUE, FALSE },
+		{ "installed", CHILD_INSTALLED, TRUE, TRUE },
+		{ "updating", CHILD_UPDATING, TRUE, TRUE },
+		{ "rekeying", CHILD_REKEYING, TRUE, TRUE },
+		{ "rekeyed", CHILD_REKEYED, FALSE, FALSE },
+		{ "retrying", CHILD_RETRYING, TRUE, TRUE },
+		{ "deleting", CHILD_DELETING, TRUE, FALSE },
+		{ "deleted", CHILD_DELETED, FALSE, FALSE },
+		{ "destroying", CHILD_DESTROYING, TRUE, FALSE },
+	};
+	played_child_t *child;
+	int i;
+
+	want(begun.list, "a", FALSE, "10.1.0.0/16");
+	want(begun.list, "b", FALSE, "10.1.0.0/16");
+	child = put("a", "10.1.0.0/16");
+	for (i = 0; i < countof(table); i++)
+	{
+		child->state = table[i].state;
+		CHECK_INT(table[i].row, qcd_child_should_be_up(&child->public),
+				  table[i].should_be_up);
+		CHECK_INT(table[i].row, begun.list->look_at(begun.list,
+								&begun.ike->public), table[i].is_up);
+		CHECK_INT(table[i].row, begun.list->compare(begun.list, begun.peer_cfg,
+								&begun.ike->public),
+				  table[i].is_up ? QCD_SAME : QCD_UNKNOWN);
+	}
+}
+
+static void test_is_used(void **state)
+{
+	played_child_t *child = played_child_create(1, 1);
+
+	CHECK("no packet", !qcd_child_is_used(&child->public));
+	child->packets_in = 1;
+	CHECK("one packet", qcd_child_is_used(&child->public));
+	/* more than 32 bits */
+	child->packets_in = 1ull << 32;
+	CHECK("many packets", qcd_child_is_used(&child->public));
+	played_child_destroy(child);
+}
+
+/**
+ * The remote selectors, of the one that is up
+ */
+static void test_selectors(void **state)
+{
+	static const struct {
+		char *row, *subnets[3];
+		bool same;
+	} table[] = {
+		{ "the same", { "10.1.0.0/24", "10.2.0.0/16" }, TRUE },
+		{ "other order", { "10.2.0.0/16", "10.1.0.0/24" }, FALSE },
+		{ "other length", { "10.1.0.0/25", "10.2.0.0/16" }, FALSE },
+		{ "one less", { "10.1.0.0/24" }, FALSE },
+		{ "one more", { "10.1.0.0/24", "10.2.0.0/16", "10.3.0.0/16" }, FALSE },
+		{ "none", {}, FALSE },
+	};
+	played_child_t *lost, *child;
+	int i, j;
+
+	for (i = 0; i < countof(table); i++)
+	{
+		end(state);
+		begin(state);
+		lost = played_child_create(1, 1);
+		lost->cfg = config("a", FALSE);
+		played_child_add_ts(lost, FALSE, "10.1.0.0/24");
+		played_child_add_ts(lost, FALSE, "10.2.0.0/16");
+		played_child_add_ts(lost, TRUE, "10.9.0.0/16");
+		begun.list->add(begun.list, lost->cfg, &lost->public);
+		lost->cfg->destroy(lost->cfg);
+		played_child_destroy(lost);
+		put("a", "10.7.0.0/16")->state = CHILD_REKEYED;
+		child = put("a", table[i].subnets[0]);
+		for (j = 1; j < 3 && table[i].subnets[j]; j++)
+		{
+			played_child_add_ts(child, FALSE, table[i].subnets[j]);
+		}
+		CHECK_INT(table[i].row, begun.list->compare(begun.list, begun.peer_cfg,
+								&begun.ike->public),
+				  table[i].same ? QCD_SAME : QCD_OTHER);
+	}
+}
+
+static void test_find(void **state)
+{
+	child_cfg_create_t data = {};
+	child_cfg_t *net = child_cfg_create("net", &data);
+	child_cfg_t *other = child_cfg_create("other", &data);
+	peer_cfg_t *peer_cfg = played_config_create("%any", "%any");
+
+	CHECK("empty", !qcd_child_find(peer_cfg, "net"));
+	peer_cfg->add_child_cfg(peer_cfg, net);
+	peer_cfg->add_child_cfg(peer_cfg, other);
+	CHECK("first", qcd_child_find(peer_cfg, "net") == net);
+	CHECK("second", qcd_child_find(peer_cfg, "other") == other);
+	CHECK("prefix", !qcd_child_find(peer_cfg, "ne"));
+	CHECK("longer", !qcd_child_find(peer_cfg, "nets"));
+	peer_cfg->destroy(peer_cfg);
+}
+
 #ifndef QCD_HAVE_REQID_REF
 /**
  * Get the reqid of selectors from charon
@@ -341,6 +455,10 @@ int main()
 		TEST(test_queue_missing),
 		TEST(test_compare),
 		TEST(test_merge),
+		TEST(test_states),
+		TEST(test_is_used),
+		TEST(test_selectors),
+		TEST(test_find),
 #ifndef QCD_HAVE_REQID_REF
 		TEST(test_reqid),
 #endif

@@ -8,6 +8,12 @@
 #define RUN 7
 
 /**
+ * Changes that wait at most: those that are put, and those that are removed
+ */
+#define PUTS_MAX 16384
+#define ALL_MAX 32768
+
+/**
  * A keeper that notes what is asked of it
  */
 typedef struct {
@@ -16,6 +22,13 @@ typedef struct {
 	char done[256];
 	/** the row that was put last */
 	qcd_samap_row row;
+	/** changes that were written, and how many of them removed a row */
+	u_int count, removed;
+	/** SPI of the last one, and whether one was not above the one before */
+	uint32_t last;
+	bool unordered;
+	/** CHILD_SAs that are installed while a row is put */
+	u_int more;
 } keeper_t;
 
 /**
@@ -42,17 +55,39 @@ static void note(keeper_t *this, char *what, const qcd_child_spi *spi)
 			 len ? ", " : "", what, untoh32((void*)spi->octets));
 }
 
+static void add(uint32_t number, bool removed);
+
+/**
+ * Count a change
+ */
+static void count(keeper_t *this, const qcd_child_spi *spi)
+{
+	uint32_t number = untoh32((void*)spi->octets);
+
+	this->count++;
+	this->unordered |= number <= this->last;
+	this->last = number;
+}
+
 METHOD(qcd_lost_t, put, void,
 	keeper_t *this, const qcd_samap_row *row)
 {
 	note(this, "put", &row->child_spi);
+	count(this, &row->child_spi);
 	this->row = *row;
+	if (this->more)
+	{
+		this->more--;
+		add(1000000 - this->more, FALSE);
+	}
 }
 
 METHOD(qcd_lost_t, remove_, void,
 	keeper_t *this, const qcd_child_spi *spi)
 {
 	note(this, "remove", spi);
+	count(this, spi);
+	this->removed++;
 }
 
 METHOD(qcd_lost_t, note_return, void,
@@ -108,6 +143,17 @@ static void change(played_ike_t *ike, played_child_t *child,
 	charon->bus->set_sa(charon->bus, ike ? &ike->public : NULL);
 	charon->bus->child_state_change(charon->bus, &child->public, state);
 	child->state = state;
+}
+
+/**
+ * Install a CHILD_SA with an SPI, or destroy it
+ */
+static void add(uint32_t number, bool removed)
+{
+	played_child_t *child = played_child_create(1, number);
+
+	change(begun.ike, child, removed ? CHILD_DESTROYING : CHILD_INSTALLED);
+	played_child_destroy(child);
 }
 
 /**
@@ -368,15 +414,114 @@ static void test_destroyed(void **state)
 	played_child_t *child = played_child_create(1, 1);
 
 	change(begun.ike, child, CHILD_INSTALLED);
+	add(2, TRUE);
 	CHECK_STR("installed", begun.keeper.done, "return 1");
 	begun.children->destroy(begun.children);
-	CHECK_STR("destroyed", begun.keeper.done, "return 1, put 1");
+	CHECK_STR("destroyed", begun.keeper.done, "return 1, put 1, remove 2");
 	/* nobody listens any more */
 	change(begun.ike, child, CHILD_DESTROYING);
-	CHECK_STR("after that", begun.keeper.done, "return 1, put 1");
+	CHECK_STR("after that", begun.keeper.done, "return 1, put 1, remove 2");
+	/* its job is never run: charon has ended all of them by then */
 	begun.children = qcd_children_create(&begun.config, begun.promises,
 										 &begun.keeper.public);
 	played_child_destroy(child);
+}
+
+static void test_one_job(void **state)
+{
+	keeper_t *keeper = &begun.keeper;
+
+	CHECK_INT("nothing", box_count_jobs(), 0);
+	add(1, FALSE);
+	add(2, TRUE);
+	add(3, FALSE);
+	CHECK_INT("added", box_count_jobs(), 1);
+	CHECK_INT("added", keeper->count, 0);
+	box_run_jobs();
+	CHECK_INT("written", keeper->count, 3);
+	CHECK_INT("written", keeper->removed, 1);
+	CHECK("written", !keeper->unordered);
+	add(4, FALSE);
+	CHECK_INT("again", box_count_jobs(), 1);
+	box_run_jobs();
+	CHECK_INT("again", keeper->count, 4);
+}
+
+/**
+ * What is added while the job writes is written by the same job
+ */
+static void test_while_writing(void **state)
+{
+	begun.keeper.more = 3;
+	add(1, FALSE);
+	box_run_jobs();
+	CHECK_INT("written", begun.keeper.count, 4);
+	CHECK("written", !begun.keeper.unordered);
+}
+
+static void test_full(void **state)
+{
+	static const struct {
+		char *row;
+		u_int puts, removes, written, removed;
+		bool lost;
+	} table[] = {
+		{ "all places", PUTS_MAX, 0, PUTS_MAX, 0, FALSE },
+		{ "one put too many", PUTS_MAX + 1, 0, PUTS_MAX, 0, TRUE },
+		{ "full of puts, a removal", PUTS_MAX, 1, PUTS_MAX + 1, 1, FALSE },
+		{ "all of both", PUTS_MAX, PUTS_MAX, ALL_MAX, PUTS_MAX, FALSE },
+		{ "one removal too many", PUTS_MAX, PUTS_MAX + 1, ALL_MAX, PUTS_MAX,
+		  TRUE },
+		{ "removals alone", 0, ALL_MAX, ALL_MAX, ALL_MAX, FALSE },
+		{ "removals alone, one too many", 0, ALL_MAX + 1, ALL_MAX, ALL_MAX,
+		  TRUE },
+		{ "many too many", PUTS_MAX + 100, 10, PUTS_MAX + 10, 10, TRUE },
+	};
+	keeper_t *keeper = &begun.keeper;
+	uint32_t number;
+	int i, j;
+
+	for (i = 0; i < countof(table); i++)
+	{
+		end(state);
+		begin(state);
+		number = 0;
+		for (j = 0; j < table[i].puts; j++)
+		{
+			add(++number, FALSE);
+		}
+		for (j = 0; j < table[i].removes; j++)
+		{
+			add(++number, TRUE);
+		}
+		CHECK_LOGGED(table[i].row, "QCD: the SA map can't be written in time",
+					 table[i].lost);
+		CHECK_INT(table[i].row, box_count_jobs(), 1);
+		box_run_jobs();
+		CHECK_INT(table[i].row, keeper->count, table[i].written);
+		CHECK_INT(table[i].row, keeper->removed, table[i].removed);
+		CHECK(table[i].row, !keeper->unordered);
+	}
+}
+
+/**
+ * The log says it once, and again once all were written
+ */
+static void test_full_again(void **state)
+{
+	uint32_t number = 0;
+	int i, round;
+
+	for (round = 1; round <= 2; round++)
+	{
+		for (i = 0; i < PUTS_MAX + 5; i++)
+		{
+			add(++number, FALSE);
+		}
+		CHECK_LOGGED("round", "can't be written in time", round);
+		box_run_jobs();
+		CHECK_INT("round", begun.keeper.count, round * PUTS_MAX);
+	}
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -390,6 +535,10 @@ int main()
 		TEST(test_rekeyed),
 		TEST(test_rewritten),
 		TEST(test_destroyed),
+		TEST(test_one_job),
+		TEST(test_while_writing),
+		TEST(test_full),
+		TEST(test_full_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

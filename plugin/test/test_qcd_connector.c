@@ -25,9 +25,9 @@ static struct {
 	char *route;
 } begun;
 
-METHOD(qcd_events_t, raise_detail, void,
-	qcd_events_t *this, qcd_event_t event, host_t *peer, char *name,
-	char *detail)
+METHOD(qcd_events_t, raise_event, void,
+	qcd_events_t *this, qcd_event_t event, const qcd_spis *spis, host_t *peer,
+	char *name, char *detail)
 {
 	assert_int_equal(event, QCD_EVENT_RETRYING);
 	assert_string_equal(name, "gw");
@@ -47,7 +47,7 @@ METHOD(kernel_interface_t, get_source_addr, host_t*,
 static void begin_at(char *other)
 {
 	memset(&begun, 0, sizeof(begun));
-	begun.events.raise_detail = _raise_detail;
+	begun.events.raise = _raise_event;
 	charon->kernel->get_source_addr = _get_source_addr;
 	begun.route = "192.0.2.1";
 	/* without random numbers, gaps are as long as they can be */

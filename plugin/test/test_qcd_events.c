@@ -88,7 +88,7 @@ static void test_kinds(void **state)
 
 		memset(&received, 0, sizeof(received));
 		box_forget_log();
-		events->raise(events, kinds[i].event, NULL, NULL, NULL);
+		events->raise(events, kinds[i].event, NULL, NULL, NULL, NULL);
 		CHECK_LOGGED(kinds[i].name, "", logged);
 		snprintf(want, sizeof(want), "QCD: %s: ", kinds[i].name);
 		CHECK_LOGGED(kinds[i].name, want, logged);
@@ -146,9 +146,9 @@ static void test_message_ids(void **state)
 	for (i = 0; i < countof(kinds); i++)
 	{
 		message_id[0] = '\0';
-		events->raise(events, kinds[i].event, NULL, NULL, NULL);
+		events->raise(events, kinds[i].event, NULL, NULL, NULL, NULL);
 		strcpy(once, message_id);
-		events->raise_detail(events, kinds[i].event, NULL, "gw", "detail");
+		events->raise(events, kinds[i].event, NULL, NULL, "gw", "detail");
 		CHECK_STR(kinds[i].name, message_id, once);
 		CHECK_INT(kinds[i].name, *once != '\0', kinds[i].text != NULL);
 		snprintf(row, sizeof(row), "\n.It Li %s\n.Li %s\n", kinds[i].name, once);
@@ -208,16 +208,9 @@ static void test_details(void **state)
 							 : NULL;
 		box_now += 1000;
 		box_forget_log();
-		if (table[i].detail)
-		{
-			events->raise_detail(events, QCD_EVENT_RETRYING, peer,
-								 table[i].name, table[i].detail);
-		}
-		else
-		{
-			events->raise(events, QCD_EVENT_RETRYING,
-						  table[i].spis ? &sa.spis : NULL, peer, table[i].name);
-		}
+		events->raise(events, QCD_EVENT_RETRYING,
+					  table[i].spis ? &sa.spis : NULL, peer, table[i].name,
+					  table[i].detail);
 		CHECK_LOGGED(table[i].row, table[i].log, 1);
 		CHECK(table[i].row, strstr(received.last, table[i].json) != NULL);
 		CHECK(table[i].row,
@@ -245,7 +238,7 @@ static void test_long(void **state)
 	peer = host_create_from_string("2001:db8:1111:2222:3333:4444:5555:6666",
 								   65535);
 	events->set_receiver(events, receive, &received);
-	events->raise_detail(events, QCD_EVENT_ABANDONED, peer, name, detail);
+	events->raise(events, QCD_EVENT_ABANDONED, NULL, peer, name, detail);
 	snprintf(line, sizeof(line), ": connection %.64s peer 2001:db8:1111:2222:"
 			 "3333:4444:5555:6666[65535] (%.128s)", name, detail);
 	CHECK_LOGGED("long", line, 1);
@@ -294,7 +287,7 @@ static void test_rate(void **state)
 		passed = received.count;
 		for (j = 0; j < table[i].times; j++)
 		{
-			events->raise(events, table[i].event, NULL, NULL, NULL);
+			events->raise(events, table[i].event, NULL, NULL, NULL, NULL);
 		}
 		CHECK_LOGGED(table[i].row, "", table[i].lines);
 		CHECK_LOGGED(table[i].row, table[i].text, table[i].lines);
@@ -313,13 +306,13 @@ static void test_receiver(void **state)
 	qcd_events_t *events = qcd_events_create();
 	received_t one = {}, other = {};
 
-	events->raise(events, QCD_EVENT_TOLD, NULL, NULL, NULL);
+	events->raise(events, QCD_EVENT_TOLD, NULL, NULL, NULL, NULL);
 	events->set_receiver(events, receive, &one);
-	events->raise(events, QCD_EVENT_TOLD, NULL, NULL, NULL);
+	events->raise(events, QCD_EVENT_TOLD, NULL, NULL, NULL, NULL);
 	events->set_receiver(events, receive, &other);
-	events->raise(events, QCD_EVENT_TOLD, NULL, NULL, NULL);
+	events->raise(events, QCD_EVENT_TOLD, NULL, NULL, NULL, NULL);
 	events->set_receiver(events, NULL, NULL);
-	events->raise(events, QCD_EVENT_TOLD, NULL, NULL, NULL);
+	events->raise(events, QCD_EVENT_TOLD, NULL, NULL, NULL, NULL);
 	CHECK_INT("first", one.count, 1);
 	CHECK_INT("second", other.count, 1);
 	CHECK_LOGGED("all", "", 4);

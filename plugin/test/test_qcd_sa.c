@@ -217,6 +217,60 @@ static void test_now(void **state)
 	CHECK_INT("far", qcd_now(), 5000000000000);
 }
 
+/**
+ * Entries by name are created once, and own their names
+ */
+static void test_named(void **state)
+{
+	typedef struct {
+		char *name;
+		u_int count;
+	} entry_t;
+	hashtable_t *table;
+	entry_t *entry, *other;
+	char name[] = "gw";
+
+	table = hashtable_create(hashtable_hash_str, hashtable_equals_str, 8);
+	entry = qcd_named_get(table, name, sizeof(*entry));
+	CHECK_INT("new", entry->count, 0);
+	CHECK("cloned", entry->name != name);
+	name[0] = 'h';
+	CHECK_STR("cloned", entry->name, "gw");
+	CHECK("another one", qcd_named_get(table, name, sizeof(*other)) != entry);
+	CHECK("the same", qcd_named_get(table, "gw", sizeof(*entry)) == entry);
+	CHECK_INT("both", table->get_count(table), 2);
+	other = table->remove(table, "hw");
+	CHECK_STR("other", other->name, "hw");
+	qcd_named_destroy(other);
+	table->destroy_function(table, (void*)qcd_named_destroy);
+}
+
+static job_requeue_t note_run(u_int *runs)
+{
+	(*runs)++;
+	return JOB_REQUEUE_NONE;
+}
+
+static void clean_up(u_int *runs)
+{
+	*runs += 10;
+}
+
+static void test_job_queue(void **state)
+{
+	u_int runs = 0;
+
+	qcd_job_queue(note_run, &runs, NULL, JOB_PRIO_HIGH, 0);
+	CHECK_INT("queued", box_count_jobs(), 1);
+	box_run_jobs();
+	CHECK_INT("run", runs, 1);
+	qcd_job_queue(note_run, &runs, clean_up, JOB_PRIO_LOW, 1);
+	CHECK_INT("scheduled", box_count_jobs(), 0);
+	CHECK("scheduled", box_run_scheduled());
+	CHECK_INT("run and cleaned up", runs, 12);
+	CHECK_INT("on time", box_now, BOX_NOW + 1);
+}
+
 int main()
 {
 	const struct CMUnitTest tests[] = {
@@ -228,6 +282,8 @@ int main()
 		BOX_TEST(test_task),
 		BOX_TEST(test_random),
 		BOX_TEST(test_now),
+		BOX_TEST(test_named),
+		BOX_TEST(test_job_queue),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -185,7 +185,7 @@ static void test_find(void **state)
 	CHECK_STR("gw2", of(slots, "gw2"), "4");
 	CHECK_STR("gw3", of(slots, "gw3"), "");
 	enumerator = slots->create_enumerator(slots);
-	while (enumerator->enumerate(enumerator, &slot))
+	while (enumerator->enumerate(enumerator, NULL, &slot))
 	{
 		CHECK_INT("all", slot->number, ++count);
 	}

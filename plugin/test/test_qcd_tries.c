@@ -86,6 +86,10 @@ static void test_begin(void **state)
 
 	CHECK_INT("no IKE_SA", begin_try(0, SUCCESS, &ike), 0);
 	CHECK_INT("no IKE_SA", wanted.queued, 2);
+
+	CHECK_INT("needs more", begin_try(3, NEED_MORE, &ike), 3);
+	CHECK("needs more", !ike->out && !ike->destroyed);
+	CHECK_STR("needs more", pending.done, "claim 1, claim 3");
 }
 
 static void test_known(void **state)
@@ -274,7 +278,7 @@ static void test_are_enough(void **state)
 			sa->since = box_now - table[i].sas[j].age;
 			sa->round_trip = table[i].sas[j].round_trip;
 		}
-		CHECK_INT(table[i].row, tries->are_enough(tries, wanted.peer),
+		CHECK_INT(table[i].row, tries->are_enough(tries, wanted.public.peer),
 				  table[i].enough);
 		played_pending_clear(&pending);
 	}

@@ -3,7 +3,6 @@
 #include "qcd_try.h"
 
 #include "box.h"
-#include "played.h"
 
 /**
  * The address that the kernel would send from, NULL where there is no route
@@ -171,61 +170,12 @@ static void test_get_source(void **state)
 	}
 }
 
-/**
- * An IKE_SA that can't be created or initiated leaves nothing behind
- */
-static void test_initiate(void **state)
-{
-	static const struct {
-		char *row;
-		status_t status;
-		bool initiated;
-	} table[] = {
-		{ "initiated", SUCCESS, TRUE },
-		{ "needs more", NEED_MORE, TRUE },
-		{ "fails", DESTROY_ME, FALSE },
-	};
-	linked_list_t *sas = linked_list_create();
-	played_wanted_t wanted;
-	played_ike_t *ike;
-	ike_sa_t *ike_sa;
-	qcd_ike_sa sa;
-	int i;
-
-	played_wanted_init(&wanted);
-	for (i = 0; i < countof(table); i++)
-	{
-		played_spis(&sa, QCD_INITIATOR, 1);
-		ike = played_ike_create(1, &sa);
-		ike->status = table[i].status;
-		played_manager(sas, ike);
-		ike_sa = qcd_try_create(&wanted.public, NULL,
-							host_create_from_string("192.0.2.1", 500),
-							host_create_from_string("198.51.100.2", 500));
-		CHECK(table[i].row, ike_sa == &ike->public && ike->out);
-		CHECK_INT(table[i].row, wanted.queued, i + 1);
-		CHECK_INT(table[i].row, ike->initiated, 0);
-		CHECK_INT(table[i].row, qcd_try_initiate(ike_sa), table[i].initiated);
-		CHECK_INT(table[i].row, ike->destroyed, !table[i].initiated);
-		CHECK(table[i].row, !ike->out);
-		sas->remove(sas, ike, NULL);
-		played_ike_destroy(ike);
-	}
-	played_manager(sas, NULL);
-	CHECK("no IKE_SA", !qcd_try_create(&wanted.public, NULL,
-							host_create_from_string("192.0.2.1", 500),
-							host_create_from_string("198.51.100.2", 500)));
-	played_wanted_clear(&wanted);
-	sas->destroy(sas);
-}
-
 int main()
 {
 	const struct CMUnitTest tests[] = {
 		BOX_TEST(test_is_named),
 		BOX_TEST(test_get_peer),
 		BOX_TEST(test_get_source),
-		BOX_TEST(test_initiate),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-#include "qcd_found.h"
+#include "qcd_rivals.h"
 
 #include "box.h"
 #include "played.h"
@@ -12,7 +12,7 @@
 static void add(array_t *all, uint32_t unique_id, uint8_t spis, u_int children,
 				bool busy)
 {
-	qcd_found_t found = {
+	qcd_rival_t found = {
 		.sa.unique_id = unique_id,
 		.children = children,
 		.busy = busy,
@@ -41,20 +41,20 @@ static void test_best(void **state)
 		{ "two with all", { 2, 1, 2, -1 }, 2, 3, 2 },
 		{ "nothing is wanted", { 0, 0, -1 }, 0, 2, 2 },
 	};
-	qcd_found_t best;
+	qcd_rival_t best;
 	array_t *all;
 	u_int complete;
 	int i, j;
 
 	for (i = 0; i < countof(table); i++)
 	{
-		all = array_create(sizeof(qcd_found_t), 0);
+		all = array_create(sizeof(qcd_rival_t), 0);
 		for (j = 0; table[i].children[j] >= 0; j++)
 		{
 			add(all, j + 1, 1, table[i].children[j], FALSE);
 		}
 		complete = 99;
-		CHECK_INT(table[i].row, qcd_found_best(all, table[i].wanted, &best,
+		CHECK_INT(table[i].row, qcd_rivals_best(all, table[i].wanted, &best,
 											   &complete), j > 0);
 		CHECK_INT(table[i].row, complete, table[i].complete);
 		CHECK_INT(table[i].row, j ? best.sa.unique_id : 0, table[i].best);
@@ -102,7 +102,7 @@ static void test_surplus(void **state)
 
 	for (i = 0; i < countof(table); i++)
 	{
-		all = array_create(sizeof(qcd_found_t), 0);
+		all = array_create(sizeof(qcd_rival_t), 0);
 		before = array_create(sizeof(uint32_t), 0);
 		for (j = 0; j < 4 && table[i].sas[j].spis; j++)
 		{
@@ -114,7 +114,7 @@ static void test_surplus(void **state)
 				array_insert(before, ARRAY_TAIL, &unique_id);
 			}
 		}
-		surplus = qcd_found_surplus(all, 2, before);
+		surplus = qcd_rivals_surplus(all, 2, before);
 		len = 0;
 		text[0] = '\0';
 		while (surplus->remove_first(surplus, (void**)&sa) == SUCCESS)
@@ -185,7 +185,8 @@ static void test_create(void **state)
 	peer_cfg_t *peer_cfg;
 	child_cfg_t *cfg;
 	qcd_peers_t *peers;
-	qcd_found_t found;
+	qcd_rivals_t *rivals;
+	qcd_rival_t found;
 	qcd_ike_sa sa;
 	array_t *all;
 	int i;
@@ -199,7 +200,7 @@ static void test_create(void **state)
 		played_pending_init(&pending);
 		played_wanted_init(&wanted);
 		wanted.with = table[i].with;
-		wanted.children->add(wanted.children, cfg, NULL);
+		wanted.public.children->add(wanted.public.children, cfg, NULL);
 		tried = table[i].tried;
 		peers = qcd_peers_create();
 		played_spis(&sa, QCD_INITIATOR, 1);
@@ -213,8 +214,10 @@ static void test_create(void **state)
 		ike->state = table[i].state;
 		ike->conditions = table[i].conditions;
 
-		all = qcd_found_create(peers, &connector, &wanted.public, peer_cfg, 5,
-							   &pending.public);
+		rivals = qcd_rivals_create(&pending.public, peers, &connector,
+								   &wanted.public);
+		all = rivals->find(rivals, peer_cfg, 5, TRUE);
+		rivals->destroy(rivals);
 		CHECK_INT(table[i].row, array_count(all), table[i].found);
 		CHECK_STR(table[i].row, pending.done, table[i].asked);
 		CHECK(table[i].row, !ike->out && !ike->destroyed);
@@ -272,7 +275,8 @@ static void test_details(void **state)
 	played_ike_t *ike;
 	peer_cfg_t *peer_cfg;
 	qcd_peers_t *peers;
-	qcd_found_t found;
+	qcd_rivals_t *rivals;
+	qcd_rival_t found;
 	qcd_ike_sa sa;
 	array_t *all;
 	int i;
@@ -301,8 +305,9 @@ static void test_details(void **state)
 		ike->tasks->insert_last(ike->tasks, &task.public);
 		sas->insert_last(sas, ike);
 		peers->listener.ike_updown(&peers->listener, &ike->public, TRUE);
-		all = qcd_found_create(peers, &connector, &wanted.public, peer_cfg, 0,
-							   NULL);
+		rivals = qcd_rivals_create(NULL, peers, &connector, &wanted.public);
+		all = rivals->find(rivals, peer_cfg, 0, FALSE);
+		rivals->destroy(rivals);
 		CHECK(table[i].row, array_get(all, ARRAY_HEAD, &found));
 		CHECK_INT(table[i].row, found.initiator,
 				  table[i].role == QCD_INITIATOR);
