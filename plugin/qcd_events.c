@@ -18,6 +18,14 @@
 #define EVENTS_PER_SECOND 5
 
 /**
+ * Maximum number of peers that are expected back; for how many milliseconds;
+ * length of a key, longer ones are cut off
+ */
+#define EXPECTED_MAX 1000
+#define EXPECTED_MS 3600000
+#define KEY_LEN 256
+
+/**
  * In milliseconds, times by which recoveries are counted. The first ones
  * resolve a recovery on a fast network; the tries of a long one are up to 30
  * seconds apart.
@@ -66,10 +74,16 @@ struct private_qcd_events_t {
 	} times;
 
 	/**
-	 * Connections that recovered or are expected to, as connection_t by name.
-	 * They are configured, so a stranger can't add to them.
+	 * Connections that recovered, as connection_t by name. They are configured,
+	 * so a stranger can't add to them.
 	 */
 	hashtable_t *connections;
+
+	/**
+	 * Peers that are expected back, at most EXPECTED_MAX, as expected_t by the
+	 * name of the connection and the peer's identity
+	 */
+	hashtable_t *expected;
 
 	/**
 	 * Receiver of events
@@ -79,15 +93,20 @@ struct private_qcd_events_t {
 };
 
 /**
- * A connection that recovered or is expected to: since when it is expected, if
- * it is, and when it last recovered
+ * A connection, and when it last recovered
  */
 typedef struct {
 	char *name;
-	bool expected;
-	uint64_t since;
 	time_t recovered;
 } connection_t;
+
+/**
+ * A peer that is expected back, and since when
+ */
+typedef struct {
+	char *key;
+	uint64_t since;
+} expected_t;
 
 /**
  * Name of an event and its format in the log. Each event has a format of its
@@ -256,30 +275,86 @@ METHOD(qcd_events_t, raise_event, void,
 	}
 }
 
-METHOD(qcd_events_t, expect, void,
-	private_qcd_events_t *this, char *name)
+/**
+ * Write the key of a peer that is expected back. Many peers may share one
+ * connection.
+ */
+static void write_key(ike_sa_t *ike_sa, char *key, size_t len)
 {
-	connection_t *connection;
+	snprintf(key, len, "%s %Y", ike_sa->get_name(ike_sa),
+			 ike_sa->get_other_eap_id(ike_sa));
+}
 
-	this->mutex->lock(this->mutex);
-	connection = qcd_named_get(this->connections, name, sizeof(*connection));
-	if (!connection->expected)
+/**
+ * Forget the peers that did not come back in time, with the mutex held
+ */
+static void forget_late(private_qcd_events_t *this)
+{
+	enumerator_t *enumerator;
+	expected_t *expected;
+
+	enumerator = this->expected->create_enumerator(this->expected);
+	while (enumerator->enumerate(enumerator, NULL, &expected))
 	{
-		connection->expected = TRUE;
-		connection->since = qcd_now();
+		if (qcd_now() - expected->since > EXPECTED_MS)
+		{
+			this->expected->remove_at(this->expected, enumerator);
+			qcd_named_destroy(expected);
+		}
+	}
+	enumerator->destroy(enumerator);
+}
+
+METHOD(qcd_events_t, expect, void,
+	private_qcd_events_t *this, ike_sa_t *ike_sa)
+{
+	expected_t *expected;
+	char key[KEY_LEN];
+
+	write_key(ike_sa, key, sizeof(key));
+	this->mutex->lock(this->mutex);
+	forget_late(this);
+	if (this->expected->get_count(this->expected) < EXPECTED_MAX)
+	{
+		expected = qcd_named_get(this->expected, key, sizeof(*expected));
+		expected->since = expected->since ?: qcd_now();
 	}
 	this->mutex->unlock(this->mutex);
 }
 
 /**
+ * Tell whether the peer of an IKE_SA was expected back, and since when. It is
+ * not expected any more.
+ */
+static bool was_expected(private_qcd_events_t *this, ike_sa_t *ike_sa,
+						 uint64_t *since)
+{
+	expected_t *expected;
+	char key[KEY_LEN];
+
+	write_key(ike_sa, key, sizeof(key));
+	this->mutex->lock(this->mutex);
+	expected = this->expected->remove(this->expected, key);
+	this->mutex->unlock(this->mutex);
+	if (!expected)
+	{
+		return FALSE;
+	}
+	*since = expected->since;
+	qcd_named_destroy(expected);
+	return qcd_now() - *since <= EXPECTED_MS;
+}
+
+/**
  * Record a recovery, with the mutex held
  */
-static void record(private_qcd_events_t *this, connection_t *connection,
-				   uint64_t since)
+static void record(private_qcd_events_t *this, char *name, uint64_t since)
 {
+	connection_t *connection;
 	uint64_t took = qcd_now() - since;
 	int i;
 
+	connection = qcd_named_get(this->connections, name, sizeof(*connection));
 	connection->recovered = time(NULL);
 	for (i = 0; i < countof(limits_ms); i++)
 	{
@@ -294,8 +369,7 @@ METHOD(qcd_events_t, recovered, void,
 	uint64_t since)
 {
 	this->mutex->lock(this->mutex);
-	record(this, qcd_named_get(this->connections, name, sizeof(connection_t)),
-		   since);
+	record(this, name, since);
 	this->mutex->unlock(this->mutex);
 	raise_event(this, QCD_EVENT_RECOVERED, spis, peer, name, NULL);
 }
@@ -303,28 +377,14 @@ METHOD(qcd_events_t, recovered, void,
 METHOD(listener_t, ike_updown, bool,
 	private_qcd_events_t *this, ike_sa_t *ike_sa, bool up)
 {
-	connection_t *connection;
-	bool recovered = FALSE;
+	uint64_t since;
 	qcd_sa_t sa;
 
-	if (up && qcd_sa_identify(ike_sa, &sa))
+	if (up && qcd_sa_identify(ike_sa, &sa) &&
+		was_expected(this, ike_sa, &since))
 	{
-		this->mutex->lock(this->mutex);
-		connection = this->connections->get(this->connections,
-											ike_sa->get_name(ike_sa));
-		if (connection && connection->expected)
-		{
-			connection->expected = FALSE;
-			record(this, connection, connection->since);
-			recovered = TRUE;
-		}
-		this->mutex->unlock(this->mutex);
-	}
-	if (recovered)
-	{
-		raise_event(this, QCD_EVENT_RECOVERED, &sa.ike.spis,
-					ike_sa->get_other_host(ike_sa), ike_sa->get_name(ike_sa),
-					NULL);
+		recovered(this, &sa.ike.spis, ike_sa->get_other_host(ike_sa),
+				  ike_sa->get_name(ike_sa), since);
 	}
 	return TRUE;
 }
@@ -385,6 +445,7 @@ METHOD(qcd_events_t, destroy, void,
 	charon->bus->remove_listener(charon->bus, &this->public.listener);
 	this->connections->destroy_function(this->connections,
 										(void*)qcd_named_destroy);
+	this->expected->destroy_function(this->expected, (void*)qcd_named_destroy);
 	this->mutex->destroy(this->mutex);
 	free(this);
 }
@@ -413,6 +474,7 @@ qcd_events_t *qcd_events_create()
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 		.connections = hashtable_create(hashtable_hash_str,
 										hashtable_equals_str, 8),
+		.expected = hashtable_create(hashtable_hash_str, hashtable_equals_str, 8),
 	);
 	charon->bus->add_listener(charon->bus, &this->public.listener);
 

@@ -98,13 +98,13 @@ struct qcd_events_t {
 					  char *name, uint64_t since);
 
 	/**
-	 * Note that only the peer can re-establish a connection. Once it is up
-	 * again, QCD_EVENT_RECOVERED is raised. The recovery begins now, unless
-	 * the connection is expected already.
+	 * Note that only the peer of an IKE_SA can re-establish its connection.
+	 * Once the same peer has, within an hour, QCD_EVENT_RECOVERED is raised.
+	 * The recovery begins now, unless the peer is expected already.
 	 *
-	 * @param name			name of the connection, cloned
+	 * @param ike_sa		lost IKE_SA
 	 */
-	void (*expect)(qcd_events_t *this, char *name);
+	void (*expect)(qcd_events_t *this, ike_sa_t *ike_sa);
 
 	/**
 	 * Add the number of events of each kind, by their names.

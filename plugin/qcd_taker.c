@@ -118,7 +118,7 @@ static void replace(private_qcd_taker_t *this, ike_sa_t *ike_sa)
 	}
 	else if (!qcd_sa_has_task(ike_sa, TASK_QUEUE_QUEUED, TASK_IKE_DELETE))
 	{
-		this->events->expect(this->events, ike_sa->get_name(ike_sa));
+		this->events->expect(this->events, ike_sa);
 	}
 }
 

@@ -338,6 +338,15 @@ static void test_recovered(void **state)
 }
 
 /**
+ * Give an IKE_SA another peer
+ */
+static void set_peer(played_ike_t *ike, char *id)
+{
+	ike->other_id->destroy(ike->other_id);
+	ike->other_id = identification_create_from_string(id);
+}
+
+/**
  * A connection that only the peer can bring back, and what is seen of IKE_SAs
  */
 static void test_expected(void **state)
@@ -345,18 +354,23 @@ static void test_expected(void **state)
 	static const struct {
 		char *row;
 		bool expect;
-		char *name;
+		char *name, *id;
 		ike_version_t version;
-		bool half, up, recovers;
+		bool half, up;
+		uint64_t after;
+		bool recovers;
 	} table[] = {
-		{ "not expected", FALSE, "gw", IKEV2, FALSE, TRUE, FALSE },
-		{ "down", TRUE, "gw", IKEV2, FALSE, FALSE, FALSE },
-		{ "another one", FALSE, "gw2", IKEV2, FALSE, TRUE, FALSE },
-		{ "IKEv1", FALSE, "gw", IKEV1, FALSE, TRUE, FALSE },
-		{ "one SPI", FALSE, "gw", IKEV2, TRUE, TRUE, FALSE },
-		{ "back", FALSE, "gw", IKEV2, FALSE, TRUE, TRUE },
-		{ "back once", FALSE, "gw", IKEV2, FALSE, TRUE, FALSE },
-		{ "expected twice", TRUE, "gw", IKEV2, FALSE, TRUE, TRUE },
+		{ "not expected", FALSE, "gw", "a", IKEV2, FALSE, TRUE, 0, FALSE },
+		{ "down", TRUE, "gw", "a", IKEV2, FALSE, FALSE, 0, FALSE },
+		{ "another one", FALSE, "gw2", "a", IKEV2, FALSE, TRUE, 0, FALSE },
+		{ "another peer", FALSE, "gw", "b", IKEV2, FALSE, TRUE, 0, FALSE },
+		{ "IKEv1", FALSE, "gw", "a", IKEV1, FALSE, TRUE, 0, FALSE },
+		{ "one SPI", FALSE, "gw", "a", IKEV2, TRUE, TRUE, 0, FALSE },
+		{ "back", FALSE, "gw", "a", IKEV2, FALSE, TRUE, 0, TRUE },
+		{ "back once", FALSE, "gw", "a", IKEV2, FALSE, TRUE, 0, FALSE },
+		{ "expected twice", TRUE, "gw", "a", IKEV2, FALSE, TRUE, 0, TRUE },
+		{ "after an hour", TRUE, "gw", "a", IKEV2, FALSE, TRUE, 3600000, TRUE },
+		{ "too late", TRUE, "gw", "a", IKEV2, FALSE, TRUE, 3600001, FALSE },
 	};
 	qcd_events_t *events = qcd_events_create();
 	qcd_ike_sa sa, half;
@@ -372,12 +386,14 @@ static void test_expected(void **state)
 		ike = played_ike_create(1, table[i].half ? &half : &sa);
 		ike->name = table[i].name;
 		ike->version = table[i].version;
+		set_peer(ike, table[i].id);
 		if (table[i].expect)
 		{
-			events->expect(events, "gw");
-			events->expect(events, "gw");
+			events->expect(events, &ike->public);
+			events->expect(events, &ike->public);
 		}
 		box_time++;
+		box_now += table[i].after;
 		charon->bus->ike_updown(charon->bus, &ike->public, table[i].up);
 		count += table[i].recovers;
 		CHECK_INT(table[i].row,
@@ -387,7 +403,43 @@ static void test_expected(void **state)
 		played_ike_destroy(ike);
 	}
 	CHECK_LOGGED("back", "connection gw peer 198.51.100.2[4500] SPIs "
-				 "0102030405060708_i 090a0b0c0d0e0f10_r", 2);
+				 "0102030405060708_i 090a0b0c0d0e0f10_r", 3);
+	events->destroy(events);
+}
+
+/**
+ * A thousand peers are expected at most, those of the last hour
+ */
+static void test_many_expected(void **state)
+{
+	qcd_events_t *events = qcd_events_create();
+	played_ike_t *ike;
+	qcd_ike_sa sa;
+	char id[16];
+	int i;
+
+	played_spis(&sa, QCD_RESPONDER, 1);
+	ike = played_ike_create(1, &sa);
+	for (i = 0; i < 1001; i++)
+	{
+		snprintf(id, sizeof(id), "peer%d", i);
+		set_peer(ike, id);
+		events->expect(events, &ike->public);
+	}
+	charon->bus->ike_updown(charon->bus, &ike->public, TRUE);
+	CHECK_INT("one more", count_of(events, QCD_EVENT_RECOVERED), 0);
+	set_peer(ike, "peer999");
+	charon->bus->ike_updown(charon->bus, &ike->public, TRUE);
+	CHECK_INT("the last", count_of(events, QCD_EVENT_RECOVERED), 1);
+	box_now += 3600001;
+	for (i = 0; i < 2; i++)
+	{
+		set_peer(ike, i ? "peer1" : "other");
+		events->expect(events, &ike->public);
+		charon->bus->ike_updown(charon->bus, &ike->public, TRUE);
+		CHECK_INT("later", count_of(events, QCD_EVENT_RECOVERED), 2 + i);
+	}
+	played_ike_destroy(ike);
 	events->destroy(events);
 }
 
@@ -464,12 +516,12 @@ static void test_times_expected(void **state)
 	played_spis(&sa, QCD_RESPONDER, 1);
 	for (i = 0; i < 2; i++)
 	{
-		events->expect(events, "gw");
-		box_now += 1500;
-		events->expect(events, "gw");
-		box_now += 1500;
 		ike = played_ike_create(1, &sa);
 		ike->name = "gw";
+		events->expect(events, &ike->public);
+		box_now += 1500;
+		events->expect(events, &ike->public);
+		box_now += 1500;
 		charon->bus->ike_updown(charon->bus, &ike->public, TRUE);
 		box_now += 100000;
 		charon->bus->ike_updown(charon->bus, &ike->public, TRUE);
@@ -490,6 +542,7 @@ int main()
 		BOX_TEST(test_receiver),
 		BOX_TEST(test_recovered),
 		BOX_TEST(test_expected),
+		BOX_TEST(test_many_expected),
 		BOX_TEST(test_times),
 		BOX_TEST(test_times_expected),
 	};
