@@ -384,6 +384,8 @@ class Ends(Case):
         """After ^S it still ends, and does not fill the line meanwhile."""
         with shown() as (terminal, played):
             terminal.wait("known", lambda: Screen.rate(terminal) == 0)
+            while terminal.read(0.3):
+                pass  # a screen that is being drawn would wait for ^Q
             terminal.press(b"\x13")
             asked = played.asked
             terminal.wait("asked twice", lambda: played.asked > asked + 1)
