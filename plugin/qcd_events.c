@@ -329,12 +329,15 @@ METHOD(qcd_events_t, expect, void,
 static bool was_expected(private_qcd_events_t *this, ike_sa_t *ike_sa,
 						 uint64_t *since)
 {
-	expected_t *expected;
+	expected_t *expected = NULL;
 	char key[KEY_LEN];
 
-	write_key(ike_sa, key, sizeof(key));
 	this->mutex->lock(this->mutex);
-	expected = this->expected->remove(this->expected, key);
+	if (this->expected->get_count(this->expected))
+	{
+		write_key(ike_sa, key, sizeof(key));
+		expected = this->expected->remove(this->expected, key);
+	}
 	this->mutex->unlock(this->mutex);
 	if (!expected)
 	{
