@@ -63,6 +63,20 @@ static const struct {
     {"the end of time", "UTC0", INT64_MAX, true, "-"},
 };
 
+static void test_text_hex(void **state)
+{
+    const uint8_t octets[] = {0x00, 0x0f, 0xa0, 0xff};
+    static const char *const texts[] = {"", "00", "000f", "000fa0", "000fa0ff"};
+    (void)state;
+    for (size_t i = 0; i < 5; i++) {
+        char text[10];
+        memset(text, 'x', sizeof(text));
+        text_hex(text, octets, i);
+        assert_string_equal(text, texts[i]);
+        assert_int_equal(text[2 * i + 1], 'x');
+    }
+}
+
 static void test_text_time(void **state)
 {
     (void)state;
@@ -174,6 +188,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_text_safe),
+        cmocka_unit_test(test_text_hex),
         cmocka_unit_test(test_text_time),
         cmocka_unit_test(test_text_duration),
         cmocka_unit_test(test_table),

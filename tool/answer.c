@@ -85,26 +85,25 @@ int64_t answer_ms(const json_t *object)
     return (int64_t)(value * 1000 + 0.5);
 }
 
-/* run_objects reads the objects after the first line. */
-static enum client_result run_objects(client *c, const options *opts,
-                                      sentence *why,
-                                      void (*take)(void *, json_t *),
-                                      void *user)
+enum client_result answer_each(client *c, sentence *why,
+                               void (*take)(void *user, json_t *object),
+                               void *user)
 {
-    output_ok(opts);
     for (;;) {
         json_t *object;
         enum client_result result = client_next(c, &object, why);
         if (result != CLIENT_OK) {
             return result;
         }
-        if (is_json(opts)) {
-            output_object(object);
-        } else {
-            take(user, object);
-        }
+        take(user, object);
         json_decref(object);
     }
+}
+
+static void print(void *user, json_t *object)
+{
+    (void)user;
+    output_object(object);
 }
 
 enum client_result answer_run(const options *opts, sentence *why,
@@ -116,7 +115,8 @@ enum client_result answer_run(const options *opts, sentence *why,
     enum client_result result =
         client_ask(&c, why, opts->socket, question, false);
     if (result == CLIENT_OK) {
-        result = run_objects(&c, opts, why, take, user);
+        output_ok(opts);
+        result = answer_each(&c, why, is_json(opts) ? print : take, user);
     }
     client_close(&c);
     return result;

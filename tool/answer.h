@@ -25,6 +25,12 @@ extern const char *const answer_recovery_headings[ANSWER_RECOVERY_COLUMNS];
 /* answer_recovery adds a recovery as a row below those headings. */
 void answer_recovery(table *t, const json_t *object);
 
+/* answer_each passes the objects of an answer to `take`, with `user`, up to its
+ * end. */
+enum client_result answer_each(client *c, sentence *why,
+                               void (*take)(void *user, json_t *object),
+                               void *user);
+
 /* answer_ms returns the time of an event in milliseconds, or -1 if it has
  * none. */
 int64_t answer_ms(const json_t *object);

@@ -8,20 +8,14 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "clock.h"
 
 #define ANSWER_MS 30000 /* for a whole answer */
 #define SILENCE_MS 10000
 #define ANSWER_MAX ((size_t)64 << 20)
 #define SCHEME "unix://" /* as strongSwan writes such addresses */
-
-static int64_t now_ms(void)
-{
-    struct timespec now = {0};
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* ---- Asking ------------------------------------------------------------ */
 
@@ -67,7 +61,7 @@ static enum client_result connect_to(client *c, sentence *why)
         return CLIENT_FAILED;
     }
     memcpy(address.sun_path, c->socket, strlen(c->socket));
-    int64_t left_ms = c->deadline_ms - now_ms();
+    int64_t left_ms = c->deadline_ms - clock_ms(CLOCK_MONOTONIC);
     struct timeval patience = {.tv_sec = left_ms / 1000,
                                .tv_usec = left_ms % 1000 * 1000 + 1};
     c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -140,7 +134,7 @@ enum client_result client_ask_within(client *out, sentence *why,
     out->fd = -1;
     out->is_stream = false;
     out->socket = socket + (has_scheme ? scheme : 0);
-    out->deadline_ms = now_ms() + patience_ms;
+    out->deadline_ms = clock_ms(CLOCK_MONOTONIC) + patience_ms;
     out->total = 0;
     out->len = 0;
     out->line = 0;
@@ -182,7 +176,7 @@ static enum client_result wait_more(const client *c, sentence *why)
                             {.fd = c->is_stream ? STDOUT_FILENO : -1}};
     int timeout = -1;
     if (!c->is_stream) {
-        int64_t left = c->deadline_ms - now_ms();
+        int64_t left = c->deadline_ms - clock_ms(CLOCK_MONOTONIC);
         left = left < SILENCE_MS ? left : SILENCE_MS;
         timeout = left > 0 ? (int)left : 0;
     }

@@ -43,16 +43,9 @@ void decode_address(char out[DECODE_TEXT_MAX], const qcd_address *address)
     }
 }
 
-static void put_hex(char *out, size_t out_cap, const uint8_t *in, size_t len)
-{
-    for (size_t i = 0; i < len && 2 * i + 2 < out_cap; i++) {
-        (void)snprintf(out + 2 * i, 3, "%02x", in[i]);
-    }
-}
-
 void decode_spi(char out[DECODE_TEXT_MAX], const qcd_spi *spi)
 {
-    put_hex(out, DECODE_TEXT_MAX, spi->octets, sizeof(spi->octets));
+    text_hex(out, spi->octets, sizeof(spi->octets));
 }
 
 static const char *exchange_name(uint8_t type)
@@ -72,7 +65,7 @@ static const char *exchange_name(uint8_t type)
 void decode_cause(char out[DECODE_TEXT_MAX], const trace_token *token)
 {
     char spi[2 * QCD_CHILD_SPI_LEN + 1] = "";
-    put_hex(spi, sizeof(spi), token->child_spi.octets, QCD_CHILD_SPI_LEN);
+    text_hex(spi, token->child_spi.octets, QCD_CHILD_SPI_LEN);
     if (token->cause == TRACE_REQUEST) {
         (void)snprintf(out, DECODE_TEXT_MAX, "%s request",
                        exchange_name(token->exchange));
@@ -344,7 +337,7 @@ static void set_child_spi(json_t *object, const trace_token *token)
 {
     char spi[2 * QCD_CHILD_SPI_LEN + 1] = "";
     if (token->notify == QCD_CAUSE_INVALID_SPI) {
-        put_hex(spi, sizeof(spi), token->child_spi.octets, QCD_CHILD_SPI_LEN);
+        text_hex(spi, token->child_spi.octets, QCD_CHILD_SPI_LEN);
     }
     set_text(object, "child_spi", spi);
 }

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "client.h"
+#include "answer.h"
 #include "exposition.h"
 #include "serve.h"
 
@@ -18,13 +18,8 @@ static bool scrape(exposition *e, const char *socket, sentence *why)
     client c;
     enum client_result result =
         client_ask_within(&c, why, socket, "status", PATIENCE_MS);
-    while (result == CLIENT_OK) {
-        json_t *object;
-        result = client_next(&c, &object, why);
-        if (result == CLIENT_OK) {
-            exposition_take(e, object);
-            json_decref(object);
-        }
+    if (result == CLIENT_OK) {
+        result = answer_each(&c, why, exposition_take, e);
     }
     client_close(&c);
     if (result == CLIENT_END && e->gateway == NULL) {

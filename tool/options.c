@@ -2,6 +2,7 @@
 /* options.c: reads what follows the name of a command. */
 #include "options.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "output.h"
@@ -114,4 +115,14 @@ bool options_read(options *out, const command *row, const char *name,
         return false;
     }
     return true;
+}
+
+uint16_t options_port(const char *word)
+{
+    size_t len = strlen(word);
+    if (len == 0 || len > 5 || strspn(word, "0123456789") != len) {
+        return 0;
+    }
+    unsigned long port = strtoul(word, NULL, 10);
+    return port <= UINT16_MAX ? (uint16_t)port : 0;
 }

@@ -3,6 +3,8 @@
 #ifndef QCD_TOOL_OPTIONS_H
 #define QCD_TOOL_OPTIONS_H
 
+#include <stdint.h>
+
 #include "qcd.h"
 
 /* option is a row of the table of options. */
@@ -21,5 +23,9 @@ extern const option option_rows[];
  * an error and returns false. */
 bool options_read(options *out, const command *row, const char *name,
                   const char *const *words);
+
+/* options_port returns the UDP or TCP port that a word names in decimal digits,
+ * or 0 if it names none. */
+uint16_t options_port(const char *word);
 
 #endif

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "options.h"
 #include "probe.h"
 #include "probe_net.h"
 #include "table.h"
@@ -76,18 +77,6 @@ static bool read_spis(qcd_spis *out, const char *text)
            read_spi(&out->responder, text + digits + 1);
 }
 
-/* read_port returns a port, or 0. */
-static in_port_t read_port(const char *text)
-{
-    char *end;
-    if (*text < '0' || *text > '9') {
-        return 0;
-    }
-    errno = 0;
-    unsigned long port = strtoul(text, &end, 10);
-    return errno == 0 && *end == '\0' && port <= 65535 ? (in_port_t)port : 0;
-}
-
 static bool read_words(job *j, const options *opts)
 {
     if (opts->num_arguments == 0) {
@@ -103,7 +92,7 @@ static bool read_words(job *j, const options *opts)
                       opts->arguments[1]);
         return false;
     }
-    if (opts->port != NULL && read_port(opts->port) == 0) {
+    if (opts->port != NULL && options_port(opts->port) == 0) {
         output_misuse("\"%s\" is not a port. Give a number from 1 to 65535",
                       opts->port);
         return false;
@@ -150,7 +139,7 @@ static void add_target(job *j, const struct addrinfo *address, in_port_t port)
 static void add_targets(job *j, const struct addrinfo *address)
 {
     if (j->opts->port != NULL) {
-        add_target(j, address, read_port(j->opts->port));
+        add_target(j, address, options_port(j->opts->port));
     } else {
         add_target(j, address, IKE_PORT);
         add_target(j, address, NAT_PORT);
@@ -218,7 +207,7 @@ static place place_of(const probe_target *t)
                     NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
         return (place){.address = "?"};
     }
-    out.port = read_port(port);
+    out.port = options_port(port);
     return out;
 }
 
@@ -226,9 +215,7 @@ static place place_of(const probe_target *t)
 
 static void spi_text(char out[SPI_TEXT], const qcd_spi *spi)
 {
-    for (size_t i = 0; i < QCD_SPI_LEN; i++) {
-        (void)snprintf(out + 2 * i, 3, "%02x", spi->octets[i]);
-    }
+    text_hex(out, spi->octets, sizeof(spi->octets));
 }
 
 /* state_name is the plain verdict: how the target was reached, or what it is

@@ -6,8 +6,9 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "clock.h"
 
 enum {
     GAP_MS = 105,       /* between two messages: ten a second, with a margin */
@@ -54,11 +55,9 @@ static enum wait_kind wait_after(enum probe_ask ask)
     }
 }
 
-static uint64_t clock_ms(void)
+static uint64_t now_ms(void)
 {
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    return (uint64_t)clock_ms(CLOCK_MONOTONIC);
 }
 
 /* take_error notes what an error of the socket says about the target.  ICMP is
@@ -122,13 +121,12 @@ static void receive(run *r)
 static void receive_until(run *r, uint64_t end_ms, enum probe_ask ask)
 {
     receive(r);
-    for (uint64_t now_ms = clock_ms();
-         now_ms < end_ms && r->num_read < READ_MAX &&
-         r->reach == PROBE_REACHED &&
+    for (uint64_t now = now_ms();
+         now < end_ms && r->num_read < READ_MAX && r->reach == PROBE_REACHED &&
          (ask == PROBE_NUM || r->p->seen[ask].num_answers == 0);
-         now_ms = clock_ms()) {
+         now = now_ms()) {
         struct pollfd one = {.fd = r->fd, .events = POLLIN};
-        (void)poll(&one, 1, (int)(end_ms - now_ms));
+        (void)poll(&one, 1, (int)(end_ms - now));
         receive(r);
     }
 }
@@ -157,12 +155,11 @@ static void ask_one(run *r, enum probe_ask ask)
     }
     probe_build(r->p, &datagram, ask);
     send_datagram(r, &datagram);
-    uint64_t now_ms = clock_ms();
-    r->pace->next_ms = now_ms + GAP_MS;
+    uint64_t now = now_ms();
+    r->pace->next_ms = now + GAP_MS;
     enum wait_kind kind = wait_after(ask);
     if (kind != WAIT_NOT) {
-        receive_until(r, now_ms + WAIT_MS,
-                      kind == WAIT_FIRST ? ask : PROBE_NUM);
+        receive_until(r, now + WAIT_MS, kind == WAIT_FIRST ? ask : PROBE_NUM);
     }
 }
 

@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "text.h"
 
 static const char *const headings[SAMPLE_CONNECTION_COLUMNS] = {
@@ -31,21 +31,9 @@ struct sample_connection {
     size_t num_held; /* IKE SAs of whose peer we hold a token */
 };
 
-static int64_t clock_ms(clockid_t clock)
-{
-    struct timespec now = {0};
-    (void)clock_gettime(clock, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-int64_t sample_now_ms(void)
-{
-    return clock_ms(CLOCK_MONOTONIC);
-}
-
 void sample_init(sample *out)
 {
-    *out = (sample){.at_ms = sample_now_ms(),
+    *out = (sample){.at_ms = clock_ms(CLOCK_MONOTONIC),
                     .wall_ms = clock_ms(CLOCK_REALTIME),
                     .index = json_object()};
     if (out->index == NULL) {
@@ -155,7 +143,7 @@ void sample_take(void *user, json_t *object)
     }
     if (answer_is(object, "gateway") && s->gateway == NULL) {
         s->gateway = json_incref(object);
-        s->at_ms = sample_now_ms();
+        s->at_ms = clock_ms(CLOCK_MONOTONIC);
     } else if (answer_is(object, "connection")) {
         take_connection(s, object);
     } else if (answer_is(object, "sa")) {

@@ -60,7 +60,4 @@ void sample_free(sample *s);
  * `why` says what is wrong.  Call sample_free in any case. */
 bool sample_ask(sample *out, const options *opts, sentence *why);
 
-/* sample_now_ms returns the time of a monotonic clock. */
-int64_t sample_now_ms(void);
-
 #endif

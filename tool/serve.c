@@ -13,7 +13,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "exposition.h"
+#include "options.h"
 
 #define CONNECTIONS_MAX 16
 #define IDLE_SECONDS 10U
@@ -41,25 +43,7 @@ typedef struct server {
     place places[CONNECTIONS_MAX];
 } server;
 
-static int64_t now_ms(void)
-{
-    struct timespec now = {0};
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* ---- Address ----------------------------------------------------------- */
-
-/* read_port returns the port, or 0 if the text is none. */
-static uint16_t read_port(const char *text)
-{
-    size_t len = strlen(text);
-    if (len == 0 || len > 5 || strspn(text, "0123456789") != len) {
-        return 0;
-    }
-    unsigned long port = strtoul(text, NULL, 10);
-    return port <= UINT16_MAX ? (uint16_t)port : 0;
-}
 
 /* read_host reads an address of `len` octets; only IPv6 stands in brackets. */
 static bool read_host(serve_address *out, const char *text, size_t len,
@@ -105,7 +89,7 @@ bool serve_read(serve_address *out, const char *text, sentence *why)
     memset(out, 0, sizeof(*out));
     out->text = text;
     const char *colon = strrchr(text, ':');
-    uint16_t port = colon != NULL ? read_port(colon + 1) : 0;
+    uint16_t port = colon != NULL ? options_port(colon + 1) : 0;
     if (port == 0 || !read_host(out, text, (size_t)(colon - text), port)) {
         sentence_set(why,
                      "--listen takes an IP address and a port, 127.0.0.1:9814 "
@@ -167,8 +151,9 @@ static void note_connection(void *user, struct MHD_Connection *connection,
             found = s->places[i].fd < 0 ? &s->places[i] : NULL;
         }
         if (found != NULL && info != NULL) {
-            *found = (place){.fd = info->connect_fd,
-                             .deadline_ms = now_ms() + LIFETIME_MS};
+            *found =
+                (place){.fd = info->connect_fd,
+                        .deadline_ms = clock_ms(CLOCK_MONOTONIC) + LIFETIME_MS};
         }
         *context = found;
     }
@@ -178,7 +163,7 @@ static void note_connection(void *user, struct MHD_Connection *connection,
 /* end_overdue ends the connections that are open for too long. */
 static void end_overdue(server *s)
 {
-    int64_t now = now_ms();
+    int64_t now = clock_ms(CLOCK_MONOTONIC);
     (void)pthread_mutex_lock(&s->places_mutex);
     for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
         if (s->places[i].fd >= 0 && s->places[i].deadline_ms <= now) {
@@ -239,12 +224,12 @@ static enum MHD_Result refuse(struct MHD_Connection *connection,
  * that wait share the next answer. */
 static enum MHD_Result respond(server *s, struct MHD_Connection *connection)
 {
-    int64_t came_ms = now_ms();
+    int64_t came_ms = clock_ms(CLOCK_MONOTONIC);
     (void)pthread_mutex_lock(&s->last_mutex);
     if (s->last == NULL || s->last_ms <= came_ms) {
         forget(s);
         s->last = make_response(s->text(s->user), EXPOSITION_TYPE);
-        s->last_ms = now_ms();
+        s->last_ms = clock_ms(CLOCK_MONOTONIC);
     }
     enum MHD_Result result =
         s->last != NULL ? MHD_queue_response(connection, MHD_HTTP_OK, s->last)

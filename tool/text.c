@@ -74,3 +74,11 @@ void text_duration(char out[TEXT_TIME_MAX], int64_t seconds)
     (void)snprintf(out, TEXT_TIME_MAX, "%" PRId64 "%c %" PRId64 "%c", whole,
                    units[i].name, rest, units[i + 1].name);
 }
+
+void text_hex(char *out, const uint8_t *in, size_t len)
+{
+    out[0] = '\0';
+    for (size_t i = 0; i < len; i++) {
+        (void)snprintf(out + 2 * i, 3, "%02x", in[i]);
+    }
+}

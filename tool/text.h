@@ -12,6 +12,9 @@
  * terminal, or look like another name. */
 void text_safe(char *out, size_t out_cap, const char *in);
 
+/* text_hex writes octets in hexadecimal, 2 * `len` digits and the end. */
+void text_hex(char *out, const uint8_t *in, size_t len);
+
 #define TEXT_TIME_MAX 40
 
 /* text_time writes milliseconds since 1970 as local time by ISO 8601,

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "asker.h"
+#include "clock.h"
 #include "screen.h"
 
 #define PAUSE_MS 2000 /* between an answer and the next question */
@@ -50,7 +51,7 @@ static void ask(top *t)
 {
     sentence why;
     t->is_asking = asker_start(t->opts, t->replies[1], &why);
-    t->asked_ms = sample_now_ms() + (t->is_asking ? 0 : PAUSE_MS);
+    t->asked_ms = clock_ms(CLOCK_MONOTONIC) + (t->is_asking ? 0 : PAUSE_MS);
     if (!t->is_asking) {
         take_failure(t, &why);
     }
@@ -63,7 +64,7 @@ static void take_reply(top *t)
         return;
     }
     t->is_asking = false;
-    t->asked_ms = sample_now_ms() + PAUSE_MS;
+    t->asked_ms = clock_ms(CLOCK_MONOTONIC) + PAUSE_MS;
     if (!reply->is_good) {
         take_failure(t, &reply->why);
         asker_free(reply);
@@ -78,7 +79,7 @@ static void take_reply(top *t)
 /* trouble_of returns why what is shown is not current, or NULL if it is. */
 static const char *trouble_of(const top *t)
 {
-    if (t->is_asking && sample_now_ms() - t->asked_ms > LATE_MS) {
+    if (t->is_asking && clock_ms(CLOCK_MONOTONIC) - t->asked_ms > LATE_MS) {
         return "the gateway does not answer. Check whether it still works: "
                "swanctl --stats";
     }
@@ -91,7 +92,7 @@ static void show(top *t)
     v->now = &t->now->told;
     v->before = t->before != NULL ? &t->before->told : NULL;
     v->trouble = trouble_of(t);
-    v->age_ms = sample_now_ms() - v->now->at_ms;
+    v->age_ms = clock_ms(CLOCK_MONOTONIC) - v->now->at_ms;
     screen_fit(v);
     view_lay(v);
     screen_draw(v);
@@ -170,7 +171,8 @@ static void take_signal(top *t)
 /* wait_ms returns how long to wait for a key at most. */
 static int wait_ms(const top *t)
 {
-    int64_t left = t->is_asking ? TICK_MS : t->asked_ms - sample_now_ms();
+    int64_t left =
+        t->is_asking ? TICK_MS : t->asked_ms - clock_ms(CLOCK_MONOTONIC);
     left = left < TICK_MS ? left : TICK_MS;
     return left > 0 ? (int)left : 0;
 }
@@ -202,7 +204,7 @@ static void wait_and_act(top *t)
 static void run(top *t)
 {
     while (!t->is_over) {
-        if (!t->is_asking && t->asked_ms <= sample_now_ms()) {
+        if (!t->is_asking && t->asked_ms <= clock_ms(CLOCK_MONOTONIC)) {
             ask(t);
         }
         show(t);
@@ -269,7 +271,7 @@ int top_main(const options *opts)
     asker_reply *first = asker_ask(opts, &why);
     top t = {.opts = opts,
              .now = first,
-             .asked_ms = sample_now_ms() + PAUSE_MS,
+             .asked_ms = clock_ms(CLOCK_MONOTONIC) + PAUSE_MS,
              .code = TOOL_OK};
     int code = first != NULL && open_all(&t, &why) ? run_open(&t)
                                                    : output_fail(opts, &why);
