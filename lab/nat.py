@@ -33,6 +33,9 @@ class Nat:
         self._masquerade(f"to :{first}-{last}")
         cable = f"to-{self._other.name}"
         self._router.ns.ip(f"link set {cable} down", f"link set {cable} up")
+        # The kernel may lose the first packet after that, with its question for the
+        # other host's Ethernet address, and asks again only a second later.
+        self._router.ns.run("ping", "-q", "-c", "1", "-W", "5", self._other.address)
 
     def use_any_ports(self) -> None:
         """Keep the port of a host unless another one uses it."""
