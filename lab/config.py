@@ -80,6 +80,9 @@ class Config:
         return replace(self, **changes)
 
 
+MEMORY = Path("/dev/shm")
+
+
 @dataclass(frozen=True)
 class Places:
     """Paths of the files of one gateway; they outlive its crashes."""
@@ -144,8 +147,13 @@ class Places:
         return self.folder / "asan"
 
     @property
+    def memory(self) -> Path:
+        """Return a folder in memory (tmpfs), as /run is."""
+        return MEMORY / self.folder.parent.name
+
+    @property
     def qcd_socket(self) -> Path:
-        return self.folder / "qcd.ctl"
+        return self.memory / f"{self.folder.name}.ctl"
 
     @property
     def ready(self) -> Path:

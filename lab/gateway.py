@@ -86,6 +86,7 @@ class Gateway:
         self.peers = peers
         self.config = config
         self.places = Places(folder)
+        self.places.memory.mkdir(exist_ok=True)
         self._shared = shared
         self._identity = identity
         self._charon: Charon | None = None

@@ -397,11 +397,34 @@ void qcd_lost_from_row(qcd_lost *lost, const qcd_samap_row *row)
 	};
 }
 
+/**
+ * Write the changes that the daemon before has left. As it is gone, a row that
+ * it wanted to remove is not lost.
+ */
+static void write_left(qcd_map_t *map, qcd_changes_t *changes)
+{
+	qcd_change_t change;
+	qcd_samap_row row;
+
+	while (changes->get(changes, &change))
+	{
+		if (!change.removed)
+		{
+			map->put(map, &change.row);
+		}
+		else if (map->find(map, &change.row.child_spi, &row))
+		{
+			map->remove(map, &row);
+		}
+		changes->drop(changes);
+	}
+}
+
 /*
  * Described in header
  */
 qcd_lost_t *qcd_lost_create(qcd_config_t *config, qcd_promises_t *promises,
-							qcd_lost_index_t *index)
+							qcd_lost_index_t *index, qcd_changes_t *changes)
 {
 	private_qcd_lost_t *this;
 	qcd_map_t *map;
@@ -411,6 +434,7 @@ qcd_lost_t *qcd_lost_create(qcd_config_t *config, qcd_promises_t *promises,
 	{
 		return NULL;
 	}
+	write_left(map, changes);
 
 	INIT(this,
 		.public = {
