@@ -54,6 +54,7 @@ class Config:
     asan: bool = False
     tsan: bool = False
     leaks: bool = False  # count leaks at a clean end; with asan
+    faults: bool = False  # calls of the plugin can be made to fail: see lab/faults.py
     # Size in octets of a separate file system for the state_dir, unmounted with charon.
     state_room: int | None = None
     # Image that its state_dir is based on, like a container's. Changes are stored in
@@ -146,6 +147,11 @@ class Places:
     @property
     def qcd_socket(self) -> Path:
         return self.folder / "qcd.ctl"
+
+    @property
+    def faults(self) -> Path:
+        """Return the path of the page that says which calls fail."""
+        return self.folder / "faults"
 
     @property
     def ready(self) -> Path:

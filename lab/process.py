@@ -50,6 +50,10 @@ def plugin_path(asan: bool = False, tsan: bool = False) -> Path:
     return Path(os.environ.get(name, REPO / folder / "plugin" / OURS))
 
 
+# Calls that fail or hang on demand, with lab/faults.py.
+FAULTS = plugin_path().parents[1] / "test" / "libfault_calls.so"
+
+
 def _asan_runtime() -> str:
     """Return the runtime of the compiler that built the sanitized plugin.
 
@@ -170,6 +174,8 @@ class Charon:
         if config.asan or config.tsan:
             runtime = _asan_runtime() if config.asan else GCC_TSAN
             preload = f"LD_PRELOAD={runtime}"
+        if config.faults:
+            preload = f"LD_PRELOAD={FAULTS} QCD_FAULTS={places.faults}"
         self._legacy = config.legacy
         self._leaks = config.leaks
         argv = ["setpriv", "--pdeathsig", "KILL", *on_machine(config, places)]

@@ -247,13 +247,6 @@ REPLACE(FAULT_RECEIVE, ENOMEM, -1, ssize_t, recvfrom,
         fd, out, len, flags, from, from_len)
 REPLACE(FAULT_RECEIVE, ENOMEM, -1, ssize_t, recvmsg,
         (int fd, struct msghdr *out, int flags), fd, out, flags)
-REPLACE(FAULT_MAP, ENOMEM, MAP_FAILED, void *, mmap,
-        (void *at, size_t len, int how, int flags, int fd, off_t from), at, len,
-        how, flags, fd, from)
-REPLACE(FAULT_MAP, ENOMEM, MAP_FAILED, void *, mmap64,
-        (void *at, size_t len, int how, int flags, int fd, off64_t from), at,
-        len, how, flags, fd, from)
-
 /* The wall clock of the whole process, stepped. */
 EXPORT int clock_gettime(clockid_t clock, struct timespec *out)
 {

@@ -29,7 +29,6 @@ enum fault_kind {
     FAULT_OPTION = 1 << 13, /* setsockopt */
     FAULT_SEND = 1 << 14,
     FAULT_RECEIVE = 1 << 15,
-    FAULT_MAP = 1 << 16, /* mmap */
 };
 
 enum fault_how {
