@@ -10,19 +10,15 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum, IntFlag
-from pathlib import Path
 
 from lab.gateway import Gateway
-from lab.process import FAULTS
+from lab.process import FAULTS_SIZE as SIZE
 from lab.wait import wait_until
 
-__all__ = ["FAULTS", "Faults", "How", "Kind"]
-
-HEAD = struct.Struct("<III")  # how, kinds, n
-COUNTS = struct.Struct("<III")  # seen, failed, waiting
+HEAD = struct.Struct("<IIII")  # how, kinds, n, errno
+COUNTS = struct.Struct("<III4x")  # seen, failed, waiting
 STEP = struct.Struct("<q")
-FIRST = 40
-SIZE = 80
+FIRST = 48
 
 
 class Kind(IntFlag):
@@ -58,25 +54,26 @@ class How(IntEnum):
 
 
 class Faults:
-    """The faults of one gateway, also before it runs."""
+    """The faults of one gateway, which may be down but was started before."""
 
     def __init__(self, gateway: Gateway) -> None:
-        self.gateway = gateway
-        path: Path = gateway.places.faults
-        if not path.exists():
-            path.write_bytes(bytes(SIZE))
-        with path.open("r+b") as file:
+        with gateway.places.faults.open("r+b") as file:
             self._page = mmap.mmap(file.fileno(), SIZE)
 
-    def begin(self, kinds: Kind, n: int = 1, how: How = How.NTH) -> None:
-        """From now on the n-th call of these kinds fails, or all of them hang."""
-        self._page[HEAD.size : FIRST - 16] = bytes(COUNTS.size)
+    def begin(
+        self, kinds: Kind, n: int = 1, how: How = How.NTH, why: int = 0
+    ) -> None:
+        """From now on the n-th call of these kinds fails, or all of them hang.
+
+        Without an errno, each kind of call has its own.
+        """
+        self._page[HEAD.size : HEAD.size + COUNTS.size] = bytes(COUNTS.size)
         self._page[FIRST:SIZE] = bytes(SIZE - FIRST)
-        HEAD.pack_into(self._page, 0, how, kinds, n)
+        HEAD.pack_into(self._page, 0, how, kinds, n, why)
 
     def end(self) -> int:
         """From now on everything works; return how many calls have failed."""
-        HEAD.pack_into(self._page, 0, How.NONE, 0, 0)
+        HEAD.pack_into(self._page, 0, How.NONE, 0, 0, 0)
         return self.failed
 
     @property

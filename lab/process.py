@@ -52,6 +52,7 @@ def plugin_path(asan: bool = False, tsan: bool = False) -> Path:
 
 # Calls that fail or hang on demand, with lab/faults.py.
 FAULTS = plugin_path().parents[1] / "test" / "libfault_calls.so"
+FAULTS_SIZE = 88
 
 
 def _asan_runtime() -> str:
@@ -175,6 +176,8 @@ class Charon:
             runtime = _asan_runtime() if config.asan else GCC_TSAN
             preload = f"LD_PRELOAD={runtime}"
         if config.faults:
+            if not places.faults.exists():
+                places.faults.write_bytes(bytes(FAULTS_SIZE))
             preload = f"LD_PRELOAD={FAULTS} QCD_FAULTS={places.faults}"
         self._legacy = config.legacy
         self._leaks = config.leaks

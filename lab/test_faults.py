@@ -69,8 +69,8 @@ def check_whole(gateway: Gateway, row: str) -> None:
 def test_start_after_a_crash(new_lab: NewLab, kind: Kind) -> None:
     """Each start recovers from a crash. What failed is in the log, or mended."""
     lab = new(new_lab)
-    faults = Faults(lab.b)
     sa = lab.up()
+    faults = Faults(lab.b)
     has_token = True
     for n in range(1, CALLS_MAX, STRIDE.get(kind, 1)):
         lab.b.kill()
@@ -106,8 +106,8 @@ def check_new_tunnel(lab: Lab) -> None:
 def test_rotation(new_lab: NewLab) -> None:
     """Each error names the file; the same command works when it is over."""
     lab = new(new_lab)
-    faults = Faults(lab.b)
     lab.b.start()
+    faults = Faults(lab.b)
     for kind in FILES:
         for n in range(1, CALLS_MAX):
             before = ask(lab.b, "secret-show")
@@ -131,9 +131,9 @@ def test_rotation(new_lab: NewLab) -> None:
 def test_handshakes(new_lab: NewLab, how: How) -> None:
     """Tunnels come, are rekeyed and go while the disk fails."""
     lab = new(new_lab)
-    faults = Faults(lab.b)
     for gateway in (lab.a, lab.b):
         gateway.start()
+    faults = Faults(lab.b)
     calls = Kind.FILES | Kind.RANDOM
     for n in range(1, CALLS_MAX):
         faults.begin(calls, n, how)

@@ -104,7 +104,7 @@ static bool fails(uint32_t kind, const char *name, int why, const void *caller)
     if (page->failed++ == 0) {
         strncpy(page->first, name, sizeof(page->first) - 1);
     }
-    errno = why;
+    errno = page->why != 0 ? (int)page->why : why;
     return true;
 }
 

@@ -42,6 +42,7 @@ typedef struct fault_page {
     _Atomic uint32_t how;
     _Atomic uint32_t kinds; /* only these calls count */
     _Atomic uint32_t n;
+    _Atomic uint32_t why; /* the errno of all, or 0: that of each kind */
     _Atomic uint32_t seen;
     _Atomic uint32_t failed;
     _Atomic uint32_t waiting; /* calls that hang now */

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The disk of the state_dir hangs, is full, read-only or gone, files vanish, the clock
+steps, and descriptors or memory are used up: IKE goes on. All works again afterwards.
+
+A full disk under a running gateway is in test_esp_errors.py.
+"""
+
+import errno
+import os
+import resource
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lab import esp
+from lab.admin import ask, connect, counters
+from lab.config import Config
+from lab.crash import crash
+from lab.faults import Faults, How, Kind
+from lab.gateway import Gateway, Sa
+from lab.scenario import Lab
+from lab.test_esp import lose, probe
+from lab.wait import wait_until
+
+NewLab = Callable[..., Lab]
+SOON = 1.0
+BASE = Config(esp=True, anywhere=True, children=2)
+FAULTY = BASE.but(faults=True)
+
+
+def rekey(gateway: Gateway, sa: Sa) -> None:
+    """Rekey an IKE SA, and wait for the new one."""
+    gateway.command("rekey", {"ike-id": sa.unique_id})
+    gateway.wait_established(other_than=(sa,))
+
+
+def check_tunnel(lab: Lab) -> None:
+    """A handshake, and rekeyings."""
+    for child in range(BASE.children):
+        lab.a.initiate(child=child)
+    sa = lab.a.wait_established()
+    lab.a.nudge(sa)
+    lab.a.wait_for("the new child", lambda: lab.a.sas()[0].children != sa.children)
+    rekey(lab.a, lab.a.wait_established())
+
+
+def check_ike(lab: Lab) -> None:
+    """A tunnel comes, recovers from a crash of the peer, and ends; status answers."""
+    check_tunnel(lab)
+    rekey(lab.b, lab.b.wait_established())
+    sa = lab.b.wait_established()
+    lab.a.restart()
+    lab.b.nudge(sa)  # the peer replies with its token
+    lab.b.wait_established(other_than=(sa,))
+    begin = time.monotonic()
+    assert counters(lab.b)["maker"] is True
+    assert time.monotonic() - begin < SOON
+    lab.b.terminate(lab.b.wait_established())
+
+
+def check_recovers(lab: Lab) -> None:
+    """A crash: the peer learns of it by its ESP, the map is whole."""
+    for child in range(BASE.children):
+        lab.a.initiate(child=child)
+    lab.a.wait_established()
+    with probe(lab) as pings:
+        pings.wait_answer(count=3)
+        lab.b.wait_idle()
+        recovery = crash(lab.b, lab.a, pings, nudge=False)
+        assert recovery.token_reply and not recovery.requests, str(recovery)
+        pings.wait_answer(count=3)
+    wait_until("no lost SA", lambda: not esp.dead(lab.b), 10, lab.b.tail)
+
+
+def test_hung(new_lab: NewLab) -> None:
+    """Each access to the state waits for ever."""
+    lab = new_lab(BASE, b=FAULTY)
+    lab.up()
+    lab.a.terminate(lab.a.wait_established())
+    faults = Faults(lab.b)
+    with faults.hanging(Kind.FILES):
+        check_ike(lab)
+        assert faults.waiting, "nothing hung"
+        assert faults.waiting < 4, "threads of charon are used up"
+        check_ike(lab)
+        assert faults.waiting < 4, "threads of charon are used up"
+    check_recovers(lab)
+
+
+def test_hung_with_lost_sas(new_lab: NewLab) -> None:
+    """ESP of a lost SA arrives, and its row can't be read: IKE tells the peer."""
+    lab = new_lab(BASE, b=FAULTY)
+    sa = lose(lab)
+    faults = Faults(lab.b)
+    with faults.hanging(Kind.FILES), probe(lab):
+        wait_until("a call that hangs", lambda: faults.waiting, 5, lab.b.tail)
+        lab.a.nudge(sa)
+        lab.a.wait_established(other_than=(sa,))
+        lab.a.terminate(lab.a.wait_established())
+        check_ike(lab)
+        assert faults.waiting < 5, "threads of charon are used up"
+    check_recovers(lab)
+
+
+def check_rotates(gateway: Gateway) -> None:
+    """A new secret can be made."""
+    (result, *_) = ask(gateway, "rotate")
+    assert result["ok"], result
+
+
+def check_refused(gateway: Gateway, why: str) -> None:
+    """A new secret can't be made: the error names the file and the reason."""
+    before = ask(gateway, "secret-show")
+    (result, *_) = ask(gateway, "rotate")
+    assert not result["ok"]
+    assert f"{gateway.places.state}" in result["error"], result
+    assert why in result["error"], result
+    assert ask(gateway, "secret-show") == before
+
+
+def test_read_only(new_lab: NewLab) -> None:
+    """As a kernel mounts a file system that has errors."""
+    lab = new_lab(BASE, b=FAULTY)
+    lab.b.start()
+    lab.a.start()
+    check_ike(lab)
+    faults = Faults(lab.b)
+    changes = Kind.WRITE | Kind.RENAME | Kind.UNLINK | Kind.TRUNCATE
+    faults.begin(changes, how=How.NTH_ON, why=errno.EROFS)
+    check_refused(lab.b, "the file system is read-only")
+    check_ike(lab)
+    lab.b.wait_log("QCD: the SA map can't be written: .* is read-only")
+    assert faults.end()
+    check_rotates(lab.b)
+    check_recovers(lab)
+
+
+def test_folder_moved_away(new_lab: NewLab) -> None:
+    """It is away for a while, as if somebody moved it to another disk."""
+    lab = new_lab(BASE)
+    lab.b.start()
+    lab.a.start()
+    check_ike(lab)
+    state = lab.b.places.state
+    away = lab.folder / "away"
+    state.rename(away)
+    check_ike(lab)
+    away.rename(state)
+    check_rotates(lab.b)
+    check_recovers(lab)
+
+
+@pytest.mark.parametrize("what", ["secrets", "run", "lock", "samap", "all", "folder"])
+def test_deleted(new_lab: NewLab, what: str) -> None:
+    """Files vanish under a running gateway: at its next start it makes new ones."""
+    lab = new_lab(BASE)
+    lab.b.start()
+    lab.a.start()
+    check_ike(lab)
+    state = lab.b.places.state
+    for name in ["secrets", "run", "lock", "samap"] if what == "all" else [what]:
+        if what != "folder":
+            (state / name).unlink()
+    if what == "folder":
+        shutil.rmtree(state)
+    check_ike(lab)
+    (result, *_) = ask(lab.b, "rotate")
+    print(what, result)
+    check_ike(lab)
+    lab.b.kill()
+    lab.b.start()
+    assert counters(lab.b)["maker"] is True
+    check_recovers(lab)
+
+
+YEAR = 365 * 86400
+
+
+@pytest.mark.parametrize("step", [YEAR, -YEAR], ids=["forward", "back"])
+def test_clock_steps(new_lab: NewLab, step: int) -> None:
+    """The wall clock is set while the gateway runs, and before it starts again."""
+    lab = new_lab(BASE, b=FAULTY)
+    lab.up()
+    faults = Faults(lab.b)
+    faults.step(step)
+    lab.a.terminate(lab.a.wait_established())
+    check_ike(lab)
+    check_rotates(lab.b)
+    check_recovers(lab)
+    faults.step(0)
+    lab.a.terminate(lab.a.wait_established())
+    check_ike(lab)
+    check_recovers(lab)
+
+
+def test_no_descriptors(new_lab: NewLab) -> None:
+    """All descriptors are in use, for a while."""
+    lab = new_lab(BASE)
+    lab.b.start()
+    lab.a.start()
+    check_ike(lab)
+    before = resource.prlimit(lab.b.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(lab.b.pid, resource.RLIMIT_NOFILE, (first_free(lab.b), before[1]))
+    with connect(lab.b) as waiting:
+        waiting.sendall(b"status\n")
+        check_tunnel(lab)
+        lab.a.terminate(lab.a.wait_established())
+        used = processor_time(lab.b)
+        time.sleep(1)  # the time that is measured
+        used = processor_time(lab.b) - used
+        assert used < 0.1, f"a thread runs in circles: {used} s in a second"
+        resource.prlimit(lab.b.pid, resource.RLIMIT_NOFILE, before)
+        assert waiting.recv(100).startswith(b'{"ok":true}')
+    check_rotates(lab.b)
+    check_recovers(lab)
+
+
+def test_hardly_any_descriptors(new_lab: NewLab) -> None:
+    """Even poll() is refused: the control socket works again after it."""
+    lab = new_lab(BASE)
+    lab.b.start()
+    before = resource.prlimit(lab.b.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(lab.b.pid, resource.RLIMIT_NOFILE, (3, before[1]))
+    with connect(lab.b) as waiting:
+        waiting.sendall(b"status\n")
+        lab.b.wait_log("QCD: waiting for clients failed: Invalid argument")
+        resource.prlimit(lab.b.pid, resource.RLIMIT_NOFILE, before)
+        assert waiting.recv(100).startswith(b'{"ok":true}')
+
+
+def first_free(gateway: Gateway) -> int:
+    """Return the descriptor that charon would get next."""
+    used = {int(name) for name in os.listdir(f"/proc/{gateway.pid}/fd")}
+    return min(set(range(len(used) + 1)) - used)
+
+
+def processor_time(gateway: Gateway) -> float:
+    """Return the seconds of processor time that charon has used."""
+    stat = Path(f"/proc/{gateway.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
