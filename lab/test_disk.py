@@ -90,6 +90,22 @@ def test_hung(new_lab: NewLab) -> None:
     check_recovers(lab)
 
 
+def test_hung_while_a_secret_is_due(new_lab: NewLab) -> None:
+    """The rotation by age waits for the disk; status and IKE do not."""
+    lab = new_lab(BASE, b=FAULTY.but(qcd_options={"rotate": "1s"}))
+    lab.up()
+    lab.a.terminate(lab.a.wait_established())
+    faults = Faults(lab.b)
+    with faults.hanging(Kind.SYNC | Kind.RENAME | Kind.OPEN):
+        wait_until("a rotation that hangs", lambda: faults.waiting, 10, lab.b.tail)
+        before = counters(lab.b)["newest_age"]
+        assert before >= 1
+        check_ike(lab)
+        ask(lab.b, "secret-show")
+    wait_until("a new secret", lambda: counters(lab.b)["newest_age"] < before, 10)
+    check_recovers(lab)
+
+
 def test_hung_with_lost_sas(new_lab: NewLab) -> None:
     """ESP of a lost SA arrives, and its row can't be read: IKE tells the peer."""
     lab = new_lab(BASE, b=FAULTY)
