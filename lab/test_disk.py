@@ -97,12 +97,13 @@ def test_hung_while_a_secret_is_due(new_lab: NewLab) -> None:
     lab.a.terminate(lab.a.wait_established())
     faults = Faults(lab.b)
     with faults.hanging(Kind.SYNC | Kind.RENAME | Kind.OPEN):
-        wait_until("a rotation that hangs", lambda: faults.waiting, 10, lab.b.tail)
-        before = counters(lab.b)["newest_age"]
-        assert before >= 1
+        wait_until(
+            "a rotation that hangs", lambda: counters(lab.b)["newest_age"] > 2, 10
+        )
+        assert faults.waiting
         check_ike(lab)
         ask(lab.b, "secret-show")
-    wait_until("a new secret", lambda: counters(lab.b)["newest_age"] < before, 10)
+    wait_until("a new secret", lambda: counters(lab.b)["newest_age"] < 2, 10)
     check_recovers(lab)
 
 
@@ -169,7 +170,7 @@ def test_folder_moved_away(new_lab: NewLab) -> None:
     check_recovers(lab)
 
 
-@pytest.mark.parametrize("what", ["secrets", "run", "lock", "samap", "all", "folder"])
+@pytest.mark.parametrize("what", ["secrets", "samap", "all", "folder"])
 def test_deleted(new_lab: NewLab, what: str) -> None:
     """Files vanish under a running gateway: at its next start it makes new ones."""
     lab = new_lab(BASE)
@@ -257,3 +258,48 @@ def processor_time(gateway: Gateway) -> float:
     """Return the seconds of processor time that charon has used."""
     stat = Path(f"/proc/{gateway.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_no_more_memory(new_lab: NewLab) -> None:
+    """The daemon gets no more address space than it has, for a while."""
+    lab = new_lab(BASE)
+    lab.b.start()
+    lab.a.start()
+    check_ike(lab)
+    before = resource.prlimit(lab.b.pid, resource.RLIMIT_AS)
+    pages = int(Path(f"/proc/{lab.b.pid}/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize()
+    resource.prlimit(lab.b.pid, resource.RLIMIT_AS, (limit, before[1]))
+    for _ in range(3):
+        check_ike(lab)
+    check_rotates(lab.b)
+    resource.prlimit(lab.b.pid, resource.RLIMIT_AS, before)
+    check_recovers(lab)
+
+
+@pytest.mark.xfail(reason="the plugin reads its state while charon starts", strict=True)
+def test_hung_at_start(new_lab: NewLab) -> None:
+    lab = new_lab(BASE, b=FAULTY)
+    lab.b.start()
+    lab.b.stop()
+    faults = Faults(lab.b)
+    faults.begin(Kind.FILES, how=How.HANG)
+    try:
+        lab.b.start(timeout=2.0)
+    finally:
+        faults.end()
+
+
+@pytest.mark.xfail(reason="a maker that could not start stays off", strict=True)
+def test_full_at_start(new_lab: NewLab) -> None:
+    lab = new_lab(BASE, b=FAULTY)
+    lab.b.start()
+    lab.b.stop()
+    faults = Faults(lab.b)
+    faults.begin(Kind.WRITE, how=How.NTH_ON)
+    lab.b.start()
+    lab.a.start()
+    check_tunnel(lab)
+    lab.b.wait_log("QCD: the token maker is off: .*no space is left. Make room")
+    faults.end()
+    wait_until("the maker", lambda: counters(lab.b)["maker"], 3, lab.b.tail)
