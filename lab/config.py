@@ -57,6 +57,8 @@ class Config:
     faults: bool = False  # calls of the plugin can be made to fail: see lab/faults.py
     # Size in octets of a separate file system for the state_dir, unmounted with charon.
     state_room: int | None = None
+    # File with a file system for the state_dir, which is mounted while charon runs.
+    state_disk: Path | None = None
     # Image that its state_dir is based on, like a container's. Changes are stored in
     # separate folders.
     state_image: Path | None = None

@@ -117,6 +117,10 @@ def on_machine(config: Config, places: Places) -> list[str]:
         size = f"size={config.state_room},mode=0700"
         script = 'mount -t tmpfs -o "$0" tmpfs "$1" && shift && exec "$@"'
         argv += ["sh", "-c", script, size, str(places.state)]
+    if config.state_disk is not None:
+        places.state.mkdir(mode=0o700, exist_ok=True)
+        script = 'mount -o loop "$0" "$1" && shift && exec "$@"'
+        argv += ["sh", "-c", script, str(config.state_disk), str(places.state)]
     if config.state_image is not None:
         work = places.folder / "work"
         for folder in (places.state, places.layer, work):

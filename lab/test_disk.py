@@ -6,11 +6,14 @@ A full disk under a running gateway is in test_esp_errors.py.
 """
 
 import errno
+import fcntl
 import os
 import resource
 import shutil
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -27,6 +30,7 @@ from lab.wait import wait_until
 
 NewLab = Callable[..., Lab]
 SOON = 1.0
+FIFREEZE, FITHAW = 0xC0045877, 0xC0045878
 BASE = Config(esp=True, anywhere=True, children=2)
 FAULTY = BASE.but(faults=True)
 
@@ -107,6 +111,62 @@ def test_hung_while_a_secret_is_due(new_lab: NewLab) -> None:
     check_recovers(lab)
 
 
+def make_disk(folder: Path) -> Path:
+    """Make a file system that can be mounted; skip where there are no loop devices."""
+    image, place = folder / "disk", folder / "place"
+    with image.open("wb") as file:
+        file.truncate(8 << 20)
+    subprocess.run(["mkfs.ext4", "-q", str(image)], check=True)
+    place.mkdir()
+    script = 'mount -o loop "$0" "$1" && chmod 700 "$1"'
+    argv = ["unshare", "--mount", "sh", "-c", script, str(image), str(place)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"no loop device or no ext4 here: {done.stderr.strip()}")
+    return image
+
+
+@contextmanager
+def frozen(gateway: Gateway) -> Iterator[None]:
+    """Freeze the state_dir's file system while in a `with`: who writes, waits.
+
+    The kernel itself does that, as with a disk that does not answer: nothing ends the
+    wait, not even SIGKILL.
+    """
+    state = f"/proc/{gateway.pid}/root{gateway.places.state}"
+    fd = os.open(state, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.ioctl(fd, FIFREEZE, 0)
+        try:
+            yield
+        finally:
+            fcntl.ioctl(fd, FITHAW, 0)
+    finally:
+        os.close(fd)
+
+
+def stuck(gateway: Gateway) -> int:
+    """Return the number of threads that wait for the disk in the kernel."""
+    tasks = Path(f"/proc/{gateway.pid}/task").iterdir()
+    lines = [(task / "stat").read_text() for task in tasks]
+    return sum(line.rpartition(")")[2].split()[0] == "D" for line in lines)
+
+
+def test_frozen(new_lab: NewLab, tmp_path: Path) -> None:
+    """A real disk hangs: whatever is written waits in the kernel."""
+    lab = new_lab(BASE, b=BASE.but(state_disk=make_disk(tmp_path)))
+    lab.up()
+    lab.a.terminate(lab.a.wait_established())
+    with frozen(lab.b):
+        check_ike(lab)
+        wait_until("a thread that hangs", lambda: stuck(lab.b), 5, lab.b.tail)
+        check_ike(lab)
+        assert stuck(lab.b) < 4, "threads of charon are used up"
+    wait_until("them to go on", lambda: not stuck(lab.b), 10, lab.b.tail)
+    check_rotates(lab.b)
+    check_recovers(lab)
+
+
 def test_hung_with_lost_sas(new_lab: NewLab) -> None:
     """ESP of a lost SA arrives, and its row can't be read: IKE tells the peer."""
     lab = new_lab(BASE, b=FAULTY)
@@ -184,8 +244,10 @@ def test_deleted(new_lab: NewLab, what: str) -> None:
     if what == "folder":
         shutil.rmtree(state)
     check_ike(lab)
-    (result, *_) = ask(lab.b, "rotate")
-    print(what, result)
+    if what == "folder":
+        check_refused(lab.b, "/secrets: it has vanished")
+    else:
+        check_rotates(lab.b)
     check_ike(lab)
     lab.b.kill()
     lab.b.start()
@@ -220,7 +282,8 @@ def test_no_descriptors(new_lab: NewLab) -> None:
     lab.a.start()
     check_ike(lab)
     before = resource.prlimit(lab.b.pid, resource.RLIMIT_NOFILE)
-    resource.prlimit(lab.b.pid, resource.RLIMIT_NOFILE, (first_free(lab.b), before[1]))
+    limit = (first_free(lab.b), before[1])
+    resource.prlimit(lab.b.pid, resource.RLIMIT_NOFILE, limit)
     with connect(lab.b) as waiting:
         waiting.sendall(b"status\n")
         check_tunnel(lab)
