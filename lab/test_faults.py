@@ -27,7 +27,7 @@ FILES = [kind for kind in Kind if kind & (Kind.FILES | Kind.RANDOM)]
 AT_START = [kind for kind in FILES if kind != Kind.TRUNCATE]
 KERNEL = [Kind.SOCKET, Kind.BIND, Kind.OPTION, Kind.SEND, Kind.RECEIVE]
 # test/fault_watch.c has every one of the 160 that a table takes.
-STRIDE = {} if os.environ.get("QCD_FAULTS_ALL") else {Kind.ALLOC: 60}
+STRIDE = {} if os.environ.get("QCD_FAULTS_ALL") else {Kind.ALLOC: 120}
 
 
 def new(new_lab: NewLab) -> Lab:
