@@ -54,8 +54,11 @@ class Config:
     asan: bool = False
     tsan: bool = False
     leaks: bool = False  # count leaks at a clean end; with asan
+    faults: bool = False  # calls of the plugin can be made to fail: see lab/faults.py
     # Size in octets of a separate file system for the state_dir, unmounted with charon.
     state_room: int | None = None
+    # File with a file system for the state_dir, which is mounted while charon runs.
+    state_disk: Path | None = None
     # Image that its state_dir is based on, like a container's. Changes are stored in
     # separate folders.
     state_image: Path | None = None
@@ -154,6 +157,11 @@ class Places:
     @property
     def qcd_socket(self) -> Path:
         return self.memory / f"{self.folder.name}.ctl"
+
+    @property
+    def faults(self) -> Path:
+        """Return the path of the page that says which calls fail."""
+        return self.folder / "faults"
 
     @property
     def ready(self) -> Path:

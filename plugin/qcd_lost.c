@@ -24,6 +24,12 @@
 #define RETIRE_MS 5000
 #define RETIRE_TIMES 3
 
+/**
+ * Maximum number of returned peers that wait while the disk hangs. What further
+ * ones had is kept until it expires.
+ */
+#define RETURNED_MAX 16384
+
 typedef struct private_qcd_lost_t private_qcd_lost_t;
 
 /**
@@ -53,7 +59,7 @@ struct private_qcd_lost_t {
 
 	/**
 	 * Mutex for jobs that remove lost CHILD_SAs, so that only one runs at a
-	 * time
+	 * time: there are only two
 	 */
 	mutex_t *jobs;
 
@@ -72,6 +78,13 @@ struct private_qcd_lost_t {
 	 * Watches for packets of the lost CHILD_SAs, or NULL
 	 */
 	qcd_watcher_t *watcher;
+
+	/**
+	 * Peers that have returned and wait for retire_all(), as return_t; and
+	 * whether that job is running
+	 */
+	linked_list_t *returned;
+	bool retiring;
 
 	/**
 	 * Whether the lost CHILD_SAs are not counted yet: the disk was full at
@@ -203,10 +216,12 @@ static bool remove_lost(private_qcd_lost_t *this, const qcd_child_spi *spi)
 	return TRUE;
 }
 
+static job_requeue_t retire_later(return_t *ret);
+
 /**
- * Job for a peer that has returned: removes what it had before our crash
+ * Remove what a peer that has returned had before our crash
  */
-static job_requeue_t retire(return_t *ret)
+static void retire(return_t *ret)
 {
 	private_qcd_lost_t *this = ret->this;
 	qcd_spis_t gone = {};
@@ -230,26 +245,91 @@ static job_requeue_t retire(return_t *ret)
 	free(gone.spis);
 	if (others && ++ret->times < RETIRE_TIMES)
 	{
-		return JOB_RESCHEDULE_MS(RETIRE_MS);
+		qcd_job_queue(retire_later, ret, free, JOB_PRIO_MEDIUM, RETIRE_MS);
 	}
+	else
+	{
+		free(ret);
+	}
+}
+
+/**
+ * Get the next peer that has returned. If there is none, return NULL and note
+ * that the job has ended.
+ */
+static return_t *next_return(private_qcd_lost_t *this)
+{
+	return_t *ret = NULL;
+
+	this->mutex->lock(this->mutex);
+	if (this->returned->remove_first(this->returned, (void**)&ret) != SUCCESS)
+	{
+		this->retiring = FALSE;
+	}
+	this->mutex->unlock(this->mutex);
+	return ret;
+}
+
+/**
+ * Job for all peers that have returned. If each had its own, a disk that hangs
+ * would block all threads of charon.
+ */
+static job_requeue_t retire_all(private_qcd_lost_t *this)
+{
+	return_t *ret;
+
+	while ((ret = next_return(this)))
+	{
+		retire(ret);
+	}
+	return JOB_REQUEUE_NONE;
+}
+
+/**
+ * Have what a peer had removed soon
+ */
+static void queue_return(private_qcd_lost_t *this, const return_t *ret)
+{
+	bool start = FALSE;
+
+	this->mutex->lock(this->mutex);
+	if (this->returned->get_count(this->returned) < RETURNED_MAX)
+	{
+		this->returned->insert_last(this->returned,
+									memcpy(malloc_thing(return_t), ret,
+										   sizeof(*ret)));
+		start = !this->retiring;
+		this->retiring = TRUE;
+	}
+	this->mutex->unlock(this->mutex);
+	if (start)
+	{
+		qcd_job_queue(retire_all, this, NULL, JOB_PRIO_MEDIUM, 0);
+	}
+}
+
+/**
+ * Job that checks a peer again
+ */
+static job_requeue_t retire_later(return_t *ret)
+{
+	queue_return(ret->this, ret);
 	return JOB_REQUEUE_NONE;
 }
 
 METHOD(qcd_lost_t, note_return, void,
 	private_qcd_lost_t *this, const qcd_samap_row *row)
 {
-	return_t *ret;
-
-	if (!get_count(this))
-	{
-		return;
-	}
-	INIT(ret,
+	return_t ret = {
 		.this = this,
 		.address = row->peer,
-	);
-	memcpy(&ret->id, row->peer_id, sizeof(ret->id));
-	qcd_job_queue(retire, ret, free, JOB_PRIO_MEDIUM, 0);
+	};
+
+	if (get_count(this))
+	{
+		memcpy(&ret.id, row->peer_id, sizeof(ret.id));
+		queue_return(this, &ret);
+	}
 }
 
 /**
@@ -379,6 +459,7 @@ METHOD(qcd_lost_t, destroy, void,
 	private_qcd_lost_t *this)
 {
 	this->map->destroy(this->map);
+	this->returned->destroy_function(this->returned, free);
 	this->jobs->destroy(this->jobs);
 	this->mutex->destroy(this->mutex);
 	free(this);
@@ -452,6 +533,7 @@ qcd_lost_t *qcd_lost_create(qcd_config_t *config, qcd_promises_t *promises,
 		.index = index,
 		.jobs = mutex_create(MUTEX_TYPE_DEFAULT),
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
+		.returned = linked_list_create(),
 	);
 
 	this->uncounted = !count_all(this);
