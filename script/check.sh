@@ -89,6 +89,7 @@ unit_tests() { # FOLDER
 
 count_units() { script/count meson build/meson-logs/testlog.json; }
 count_sanitized() { script/count meson build-asan/meson-logs/testlog.json; }
+count_model() { tail -n 1 "$logs/model.log" | tr -dc '0-9 ' ; }
 count_lab() { script/count pytest "$logs/lab.xml"; }
 
 lab_tests() {
@@ -129,6 +130,7 @@ check_full() {
     step licences one 'reuse lint' check_licences
     step conformance one 'script/conformance' check_conformance
     check_quick
+    step model count_model './dev model' model/check.py
     step tidy one './dev check' check_tidy
     check_deep
     # Without the libreswan tests, which take longer; './dev kernel-lab' runs all.

@@ -18,6 +18,7 @@ readonly packages=(
     # checks
     "clang-$llvm" "clang-format-$llvm" "clang-tidy-$llvm"
     "libclang-rt-$llvm-dev" shellcheck codespell reuse mandoc abigail-tools
+    spin
     prometheus prometheus-node-exporter python3-prometheus-client systemd
     # lab
     charon-systemd strongswan-libcharon strongswan-swanctl
