@@ -54,6 +54,7 @@ static void write_message(void)
     unknown(&message, sizeof(message));
     (void)!qcd_message_encode(&datagram, &message, any_u64());
     proof_output(&datagram, sizeof(datagram));
+    qcd_wipe(NULL, 0);
     //@ assert datagram.len <= QCD_MESSAGE_MAX;
 }
 
