@@ -54,7 +54,7 @@ one() { say $(($1 == 0)) $(($1 != 0)) 0; }
 # Without plugin/, which follows strongSwan's format.
 c_files() {
     local dir
-    for dir in include src test bench tool fuzz examples; do
+    for dir in include src test bench tool fuzz examples proof; do
         [ ! -d "$dir" ] || find "$dir" -type f -name '*.[ch]'
     done
 }
@@ -132,6 +132,7 @@ check_full() {
     check_quick
     step model count_model './dev model' model/check.py
     step tidy one './dev check' check_tidy
+    step proof count_proof './dev prove' check_proof
     check_deep
     # Without the libreswan tests, which take longer; './dev kernel-lab' runs all.
     check_kernel lab/kernel/test_esp.py lab/kernel/test_kernel.py

@@ -33,7 +33,8 @@ missing_packages() { # [NAMES...] default: all packages of the project
     local name want=("$@")
     if [ $# -eq 0 ]; then
         want=("${packages[@]}")
-        [ ! -d proof ] || want+=(frama-c-base)
+        # Debian 12 has it; without it the step `proof` is skipped.
+        [ "$release" != bookworm ] || want+=(frama-c-base)
     fi
     for name in "${want[@]}"; do
         [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" \
