@@ -1,0 +1,534 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fuzz_peers.c: a gateway with live, lost and buried IKE SAs, the peer that
+ * holds its tokens, and an attacker, over any sequence of steps.
+ *
+ * The input is the settings, and then steps: one octet that chooses it, and
+ * what it reads.  The model is the list of SAs.  It knows which of them are
+ * live, why the others are not, and which tokens the peer was given. */
+#include "fuzz_peers.h"
+
+peers world;
+
+static const qcd_address addresses[NUM_ADDRESSES] = {
+    {4, {192, 0, 2, 1}},
+    {4, {198, 51, 100, 2}},
+    {16, {0x20, 1, 0xd, 0xb8, [15] = 1}},
+    {16, {0x20, 1, 0xd, 0xb8, [15] = 2}},
+    {7, {1}}};
+
+uint8_t next_u8(void)
+{
+    return rd_u8(&world.r);
+}
+
+static sa *next_sa(void)
+{
+    return &world.sas[next_u8() % NUM_SAS];
+}
+
+/* An address that a packet can come from, or any that a map may have. */
+static qcd_address next_address(bool may_be_invalid)
+{
+    return addresses[next_u8() % (NUM_ADDRESSES - (may_be_invalid ? 0 : 1))];
+}
+
+/* ---- The gateway ------------------------------------------------------- */
+
+static void start_maker(void)
+{
+    enum qcd_err err =
+        qcd_maker_init(&world.maker, &world.settings, &world.state);
+    DEMAND(err == QCD_OK);
+    world.num_answers = 0;
+    world.started_ms = world.now_ms;
+}
+
+static void start_world(void)
+{
+    qcd_maker_settings *s = &world.settings;
+    uint8_t choice = next_u8();
+
+    memset(&world.settings, 0, sizeof(world.settings));
+    memset(&world.state, 0, sizeof(world.state));
+    memset(world.sas, 0, sizeof(world.sas));
+    world.now_ms = 1000000;
+    s->node = NODE;
+    s->token_len = (uint8_t)(QCD_TOKEN_MIN + choice % 17);
+    s->is_bound = (choice & 0x20) != 0;
+    s->reply_rate = (choice & 0x40) != 0 ? 3 : 1000;
+    s->reply_burst = (choice & 0x40) != 0 ? 2 : 2000;
+    s->source_rate = next_u8();
+    if ((choice & 0x80) != 0) {
+        qcd_takeover_add(&s->takeover, NODE + 1);
+        s->takeover.address = addresses[1];
+    }
+    world.state.num_secrets = 1 + next_u8() % QCD_GENERATIONS_MAX;
+    world.state.run = 10;
+    for (size_t i = 0; i < sizeof(world.state.secrets); i++) {
+        world.state.secrets[i / QCD_SECRET_LEN].octets[i % QCD_SECRET_LEN] =
+            (uint8_t)(i * 7);
+    }
+    start_maker();
+    DEMAND(qcd_taker_init(&world.taker, next_u8(), world.state.random) ==
+           QCD_OK);
+    DEMAND(qcd_pace_init(&world.pace, next_u8(), world.now_ms) == QCD_OK);
+    qcd_retry_init(&world.retry, world.now_ms);
+}
+
+/* A new SA takes the place of one that nobody asks for any more. */
+static void step_mint(void)
+{
+    sa *s = next_sa();
+    enum qcd_role role = next_u8() % 2 == 0 ? QCD_INITIATOR : QCD_RESPONDER;
+    qcd_spi ours;
+    qcd_spi theirs = {{0x33, next_u8()}};
+
+    enum qcd_err err = qcd_maker_mint(&world.maker, &ours);
+    if (err != QCD_OK) {
+        DEMAND(err == QCD_ERR_EXHAUSTED && fuzz_is_zero(&ours, sizeof(ours)));
+        DEMAND(world.maker.mint.counter == QCD_COUNTER_END);
+        return;
+    }
+    for (size_t i = 0; i < NUM_SAS; i++) {
+        const qcd_spi *other = qcd_ike_sa_local(&world.sas[i].ike);
+        DEMAND(memcmp(other, &ours, sizeof(ours)) != 0);
+    }
+    memset(s, 0, sizeof(*s));
+    s->fate = LIVE;
+    s->ike.role = role;
+    s->ike.spis = role == QCD_INITIATOR ? (qcd_spis){ours, theirs}
+                                        : (qcd_spis){theirs, ours};
+    DEMAND(qcd_maker_knows(&world.maker, &ours));
+    DEMAND(qcd_maker_owns(&world.maker, &s->ike));
+}
+
+/* keep is what qcd_taker_store must do. */
+static void keep(sa *s, const qcd_token *token)
+{
+    for (size_t i = 0; i < s->num_tokens; i++) {
+        if (memcmp(&s->tokens[i], token, sizeof(*token)) == 0) {
+            return;
+        }
+    }
+    if (s->num_tokens == QCD_HELD_MAX) {
+        memmove(s->tokens, s->tokens + 1, sizeof(*token) * (QCD_HELD_MAX - 1));
+        s->num_tokens--;
+    }
+    s->tokens[s->num_tokens++] = *token;
+}
+
+static void step_offer(void)
+{
+    sa *s = next_sa();
+    uint8_t choice = next_u8();
+    const qcd_offer offer = {.taker = next_address(false),
+                             .is_request = (choice & 1) != 0,
+                             .message_id = choice >> 4};
+    qcd_token token;
+    qcd_token newest;
+
+    if (s->fate != LIVE) {
+        return;
+    }
+    bool is_due =
+        qcd_maker_is_due(&world.maker, &s->promise, &s->ike, &offer.taker);
+    bool is_offered =
+        qcd_maker_offer(&world.maker, &s->promise, &token, &s->ike, &offer);
+    DEMAND(is_offered == is_due);
+    if (!is_offered) {
+        DEMAND(fuzz_is_zero(&token, sizeof(token)));
+        return;
+    }
+    DEMAND(token_make(&world.maker, &newest, &s->ike, 0, &offer.taker) ==
+           QCD_OK);
+    DEMAND(memcmp(&token, &newest, sizeof(token)) == 0);
+    if ((choice & 2) == 0) { /* or it is lost on the way */
+        qcd_taker_store(&world.taker, &s->held, &token);
+        keep(s, &token);
+    }
+    if (!offer.is_request) {
+        DEMAND(qcd_maker_age(&world.maker, &s->promise) == 0);
+        DEMAND(!qcd_maker_is_last(&world.maker, &s->promise));
+    }
+}
+
+static void step_answered(void)
+{
+    sa *s = next_sa();
+    uint32_t message_id = next_u8();
+    bool had_token = s->promise.is_sent && s->promise.message_id == message_id;
+
+    DEMAND(qcd_promise_answered(&s->promise, message_id) == had_token);
+}
+
+/* The daemon is killed and starts again.  Its SAs are lost. */
+static void step_crash(void)
+{
+    bool is_afresh = world.state.run == UINT16_MAX;
+
+    /* An SPI of an earlier run is evidence, however its SA ended.  After the
+     * last run there is a new seal, which says nothing of earlier SPIs. */
+    for (size_t i = 0; i < NUM_SAS; i++) {
+        sa *s = &world.sas[i];
+        s->is_foreign = s->is_foreign || is_afresh;
+        s->told_ms = 0;
+        if (s->fate != NONE) {
+            s->fate = s->is_foreign ? GONE : LOST;
+        }
+    }
+    world.state.seal_key[0] = (uint8_t)(world.state.seal_key[0] + is_afresh);
+    world.state.run = is_afresh ? 1 : (uint16_t)(world.state.run + 1);
+    start_maker();
+}
+
+static void step_next_run(void)
+{
+    uint16_t run = (uint16_t)(world.state.run + next_u8() * next_u8());
+    bool is_above = run > world.state.run;
+
+    DEMAND(qcd_maker_next_run(&world.maker, run) ==
+           (is_above ? QCD_OK : QCD_ERR_RANGE));
+    world.state.run = is_above ? run : world.state.run;
+    DEMAND(qcd_maker_run(&world.maker) == world.state.run);
+}
+
+static void step_use_up(void)
+{
+    uint32_t counter = QCD_COUNTER_END - next_u8() % 3;
+
+    /* No SPI is minted twice. */
+    if (counter > world.maker.mint.counter) {
+        world.maker.mint.counter = counter;
+    }
+}
+
+static void step_rotate(void)
+{
+    qcd_maker_state *state = &world.state;
+    qcd_secret newest = {{next_u8(), next_u8(), 0xee}};
+
+    memmove(state->secrets + 1, state->secrets,
+            sizeof(newest) * (QCD_GENERATIONS_MAX - 1));
+    state->secrets[0] = newest;
+    if (state->num_secrets < QCD_GENERATIONS_MAX) {
+        state->num_secrets++;
+    }
+    qcd_maker_rotate(&world.maker, &newest);
+}
+
+/* The SA is closed.  Only a peer that was given a token is remembered. */
+static void step_close(void)
+{
+    sa *s = next_sa();
+    bool is_burial = next_u8() % 2 == 0;
+    bool has_token = s->promise.is_given || s->promise.is_sent;
+
+    if (s->fate != LIVE) {
+        return;
+    }
+    s->fate = GONE;
+    if (is_burial) {
+        qcd_maker_bury(&world.maker, &s->ike, &s->promise);
+        s->fate = has_token ? BURIED : GONE;
+    }
+}
+
+/* ---- What the gateway sends -------------------------------------------- */
+
+static bool shows(const qcd_datagram *out, const qcd_token *token)
+{
+    for (size_t i = 0; i + QCD_TOKEN_MIN <= out->len; i++) {
+        if (memcmp(out->octets + i, token->octets, QCD_TOKEN_MIN) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* No token of any live SA is shown, of any generation, in any role, for any
+ * address (RFC 6290 section 9.2). */
+static void check_no_live_token(const qcd_datagram *out)
+{
+    size_t num = world.settings.is_bound ? NUM_ADDRESSES - 1 : 1;
+
+    for (size_t i = 0; i < NUM_SAS * QCD_GENERATIONS_MAX * 2 * num; i++) {
+        const sa *s = &world.sas[i % NUM_SAS];
+        size_t generation = i / NUM_SAS % QCD_GENERATIONS_MAX;
+        size_t rest = i / NUM_SAS / QCD_GENERATIONS_MAX;
+        qcd_ike_sa either = s->ike;
+        qcd_token token;
+
+        either.role = rest % 2 == 0 ? QCD_INITIATOR : QCD_RESPONDER;
+        if (s->fate == LIVE &&
+            token_make(&world.maker, &token, &either, generation,
+                       &addresses[rest / 2]) == QCD_OK) {
+            DEMAND(!shows(out, &token));
+        }
+    }
+}
+
+static bool was_given(const sa *s, const qcd_message *m)
+{
+    for (size_t i = 0; i < m->num_tokens * s->num_tokens; i++) {
+        if (memcmp(&m->tokens[i % m->num_tokens], &s->tokens[i / m->num_tokens],
+                   sizeof(qcd_token)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The peer receives a message about one of its SAs.  Only a token that equals
+ * one that it was given is a verdict. */
+static enum qcd_verdict peer_checks(sa *s, const qcd_message *m)
+{
+    qcd_address source = next_address(false);
+
+    if (!qcd_taker_may_check(&world.taker, &source, &m->header.spis,
+                             world.now_ms)) {
+        return QCD_NO_MATCH;
+    }
+    DEMAND(world.taker.sas.interval != 0);
+    enum qcd_verdict verdict = qcd_taker_check(&world.taker, &s->held, m);
+    enum qcd_verdict if_given = s->is_shown ? QCD_MATCHED : QCD_MATCH;
+    DEMAND(verdict == (was_given(s, m) ? if_given : QCD_NO_MATCH));
+    s->is_shown = s->is_shown || verdict != QCD_NO_MATCH;
+    return verdict;
+}
+
+/* check_sent checks what the gateway sends in reply to `asked` octets. */
+static void check_sent(const qcd_datagram *out, size_t asked)
+{
+    qcd_message m;
+
+    DEMAND(out->len <= asked * QCD_AMPLIFICATION_MAX);
+    DEMAND(qcd_message_decode(&m, out->octets, out->len) == QCD_OK);
+    DEMAND(m.num_tokens >= 1 && m.num_tokens <= QCD_TOKENS_SENT_MAX);
+    check_no_live_token(out);
+    for (size_t i = 0; i < NUM_SAS; i++) {
+        sa *s = &world.sas[i];
+        if (s->fate != NONE &&
+            memcmp(&s->ike.spis, &m.header.spis, sizeof(m.header.spis)) == 0) {
+            /* Its peer drops an SA only if the gateway has none. */
+            DEMAND(peer_checks(s, &m) == QCD_NO_MATCH || s->fate != LIVE);
+        }
+    }
+}
+
+/* The pools together let no more through than the rate. */
+static void count_answer(void)
+{
+    uint64_t passed = world.now_ms - world.started_ms;
+
+    world.num_answers++;
+    DEMAND(world.num_answers <= world.settings.reply_burst +
+                                    world.settings.reply_rate * passed / 1000 +
+                                    3);
+}
+
+/* ---- Requests ---------------------------------------------------------- */
+
+/* An SPI of one of the SAs, of another gateway, or the octets of the input. */
+static void next_spi(qcd_spi *out)
+{
+    const sa *s = next_sa();
+    const qcd_origin other = {NODE + 1, 3, 5};
+
+    switch (next_u8() % 4) {
+    case 0:
+        *out = *qcd_ike_sa_local(&s->ike);
+        break;
+    case 1:
+        *out = *qcd_ike_sa_remote(&s->ike);
+        break;
+    case 2:
+        DEMAND(spi_seal(out, &world.maker.seal, &other) == QCD_OK);
+        break;
+    default:
+        rd_copy(&world.r, out->octets, QCD_SPI_LEN);
+    }
+}
+
+/* The SA whose local SPI the request names is surely dead, or was another
+ * gateway's and came to the address that we have taken. */
+static void check_reason(const qcd_header *h, const qcd_packet *packet)
+{
+    const qcd_ike_sa named = {h->spis, qcd_header_local_role(h)};
+    const qcd_spi *local = qcd_ike_sa_local(&named);
+
+    for (size_t i = 0; i < NUM_SAS; i++) {
+        const sa *s = &world.sas[i];
+        if (s->fate != NONE &&
+            memcmp(qcd_ike_sa_local(&s->ike), local, sizeof(*local)) == 0) {
+            DEMAND(s->fate == LOST || s->fate == BURIED);
+            DEMAND(s->fate == LOST || named.role == s->ike.role);
+            DEMAND(s->fate == LOST ||
+                   memcmp(&named.spis, &s->ike.spis, sizeof(qcd_spis)) == 0);
+            return;
+        }
+    }
+    DEMAND(world.settings.takeover.address.len != 0);
+    DEMAND(memcmp(&packet->destination, &addresses[1], sizeof(qcd_address)) ==
+           0);
+}
+
+static void ask(const qcd_packet *packet)
+{
+    qcd_header h;
+    qcd_datagram out;
+
+    enum qcd_judgement said =
+        qcd_maker_judge(&world.maker, &h, packet, world.now_ms);
+    if (said != QCD_ANSWER) {
+        DEMAND(fuzz_is_zero(&h, sizeof(h)));
+        return;
+    }
+    count_answer();
+    check_reason(&h, packet);
+    enum qcd_err err =
+        qcd_maker_reply(&world.maker, &out, &h, &packet->source, world.now_ms);
+    if (err == QCD_OK) {
+        check_sent(&out, packet->len);
+    } else {
+        DEMAND(err == QCD_ERR_NOBUF && fuzz_is_zero(&out, sizeof(out)));
+    }
+}
+
+/* A request of `len` octets, most of them zero. */
+static void step_request(void)
+{
+    uint8_t *datagram = calloc(1, REQUEST_MAX);
+    size_t len = QCD_HEADER_LEN + next_u8() * 4u;
+    qcd_header h = {.next_payload =
+                        next_u8() % 4 == 0 ? PAYLOAD_SKF : PAYLOAD_SK,
+                    .version = IKE_MAJOR_VERSION << 4,
+                    .exchange_type = next_u8(),
+                    .flags = next_u8(),
+                    .message_id = next_u8(),
+                    .length = (uint32_t)len};
+    const uint8_t fragment[] = {0, 1, 0, 1};
+    wr w;
+
+    DEMAND(datagram != NULL);
+    next_spi(&h.spis.initiator);
+    next_spi(&h.spis.responder);
+    wr_init(&w, datagram, REQUEST_MAX);
+    header_write(&w, &h);
+    wr_be16(&w, 0);
+    wr_be16(&w, (uint16_t)(len - QCD_HEADER_LEN));
+    wr_bytes(&w, fragment, sizeof(fragment));
+    const qcd_packet packet = {.octets = datagram,
+                               .len = len,
+                               .source = next_address(false),
+                               .destination = next_address(false),
+                               .is_home = next_u8() % 2 == 0};
+    ask(&packet);
+    free(datagram);
+}
+
+/* ---- ESP of lost SAs --------------------------------------------------- */
+
+static void tell(sa *s, const qcd_lost *lost, const qcd_traffic *packet)
+{
+    qcd_datagram out;
+
+    enum qcd_judgement said =
+        qcd_maker_judge_lost(&world.maker, lost, packet, world.now_ms);
+    if (said != QCD_ANSWER) {
+        return;
+    }
+    count_answer();
+    DEMAND(s->fate == LOST);
+    if (packet != NULL) {
+        DEMAND(s->told_ms == 0 || world.now_ms - s->told_ms >= 1000);
+        s->told_ms = world.now_ms;
+    }
+    enum qcd_err err =
+        qcd_maker_tell(&world.maker, &out, lost, packet, world.now_ms);
+    DEMAND(err == QCD_OK);
+    check_sent(&out, packet != NULL ? packet->len : sizeof(out.octets));
+}
+
+static void step_lost(void)
+{
+    sa *s = next_sa();
+    qcd_lost lost = {.sa = s->ike,
+                     .child_spi = {{1, 2, 3, next_u8()}, QCD_ESP},
+                     .peer = next_address(true),
+                     .peer_port = next_u8()};
+    uint8_t choice = next_u8();
+    qcd_traffic packet = {.source = next_address(false),
+                          .source_port = next_u8(),
+                          .encap = (choice & 1) != 0,
+                          .len = next_u8()};
+
+    /* What the map says of the role may be wrong. */
+    if ((choice & 4) != 0) {
+        lost.sa.role = (enum qcd_role)next_u8();
+    }
+    if (lost.sa.role == s->ike.role) {
+        tell(s, &lost, (choice & 2) != 0 ? NULL : &packet);
+    } else {
+        DEMAND(qcd_maker_judge_lost(&world.maker, &lost, NULL, world.now_ms) ==
+               QCD_SILENT_NO_EVIDENCE);
+    }
+}
+
+/* ---- The rest ---------------------------------------------------------- */
+
+/* The attacker shows the peer tokens: any octets, and those of other SAs. */
+static void step_forge(void)
+{
+    sa *s = next_sa();
+    const sa *other = next_sa();
+    qcd_message m = {
+        .header = {.spis = s->ike.spis, .version = IKE_MAJOR_VERSION << 4},
+        .cause = QCD_CAUSE_INVALID_IKE_SPI};
+    uint8_t len = next_u8() % (QCD_TOKEN_MAX + 1);
+
+    rd_copy(&world.r, m.tokens[0].octets, len);
+    m.tokens[0].len = len;
+    m.num_tokens = 1;
+    for (size_t i = 0; i < other->num_tokens; i++) {
+        m.tokens[m.num_tokens] = other->tokens[i];
+        m.tokens[m.num_tokens].octets[0] ^= next_u8();
+        m.num_tokens++;
+    }
+    (void)peer_checks(s, &m);
+}
+
+static void step_time(void)
+{
+    uint64_t passed = next_u8();
+
+    world.now_ms += passed < 0xf0 ? passed : (passed - 0xef) * 10000;
+}
+
+static void check_always(void)
+{
+    for (size_t i = 0; i < NUM_SAS; i++) {
+        const sa *s = &world.sas[i];
+        if (s->fate == LIVE) {
+            DEMAND(!qcd_maker_is_lost(&world.maker, &s->ike));
+            DEMAND(qcd_maker_owns(&world.maker, &s->ike));
+        }
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *in, size_t in_len)
+{
+    static void (*const steps[])(void) = {
+        step_mint,   step_offer,  step_answered, step_crash,   step_next_run,
+        step_use_up, step_rotate, step_close,    step_request, step_lost,
+        step_forge,  step_time,   step_pace,     step_retry};
+
+    rd_init(&world.r, in, in_len);
+    start_world();
+    while (world.r.len > 0) {
+        steps[next_u8() % (sizeof(steps) / sizeof(steps[0]))]();
+        check_always();
+    }
+    qcd_maker_wipe(&world.maker);
+    qcd_taker_wipe(&world.taker);
+    return 0;
+}
