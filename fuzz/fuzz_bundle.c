@@ -20,6 +20,7 @@ enum {
     TAG_LEN = crypto_aead_xchacha20poly1305_ietf_ABYTES,
     HEAD_LEN = 4 + 4 + SALT_LEN + NONCE_LEN,
     FRAME_MAX = 1024,
+    NO_MEMORY_PASSES = 13, /* with so many there is no memory for a key */
     PLAIN_MAX = FRAME_MAX - KEYFILE_FRAME_LEN - HEAD_LEN - TAG_LEN
 };
 
@@ -38,7 +39,7 @@ int __wrap_crypto_pwhash(unsigned char *out, unsigned long long out_len,
     DEMAND(algorithm == crypto_pwhash_ALG_ARGON2ID13);
     DEMAND(passes >= 1 && passes <= 16);
     DEMAND(memory >= 1 << 20 && memory <= (size_t)1 << 30);
-    if (passes == 13) { /* out of memory */
+    if (passes == NO_MEMORY_PASSES) {
         return -1;
     }
     return crypto_generichash(out, (size_t)out_len, (const uint8_t *)in, in_len,
@@ -68,6 +69,11 @@ static void check_again(const qcd_secrets *secrets)
                        &cost) == QCD_STORE_OK);
     DEMAND(open_text(&again, text) == QCD_STORE_OK);
     DEMAND(memcmp(&again, secrets, sizeof(again)) == 0);
+    const bundle_cost too_much = {NO_MEMORY_PASSES, 1};
+    char none[BUNDLE_TEXT_MAX];
+    DEMAND(bundle_seal(none, &report, secrets, passphrase, strlen(passphrase),
+                       &too_much) == QCD_STORE_ERR_SYSTEM);
+    DEMAND(fuzz_is_zero(none, sizeof(none)));
     /* Another passphrase opens nothing. */
     DEMAND(bundle_open(&again, &report, text, "battery", 7) ==
            QCD_STORE_ERR_PASSPHRASE);

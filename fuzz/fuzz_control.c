@@ -26,6 +26,10 @@ typedef struct client {
     char got[65536];
 } client;
 
+/* What goes wrong at the start. */
+enum { STARTS, NO_THREAD, LONG_PATH, NO_SOCKET };
+
+static int starts;
 static rd r;
 static client clients[NUM_CLIENTS];
 static int accepted = -1; /* the gateway's end of a client that connects */
@@ -61,6 +65,9 @@ int __wrap_poll(struct pollfd *fds, nfds_t num, int timeout);
 
 thread_t *__wrap_thread_create(void *(*main)(void *), void *data)
 {
+    if (starts == NO_THREAD) {
+        return NULL;
+    }
     run = main;
     run_data = data;
     thread.join = join;
@@ -232,6 +239,11 @@ static void ready(struct pollfd *fds, nfds_t num)
         fds[i].revents = copy[i].revents;
     }
     fds[num - 1].revents = accepted >= 0 ? POLLIN : 0;
+    /* A socket may turn out not to be ready after all. */
+    uint8_t spurious = next_u8();
+    if (spurious < num && fds[spurious].fd >= 0) {
+        fds[spurious].revents |= POLLIN;
+    }
 }
 
 static void check_time(const struct pollfd *fds, nfds_t num, int timeout)
@@ -267,21 +279,28 @@ int __wrap_poll(struct pollfd *fds, nfds_t num, int timeout)
 
 int LLVMFuzzerTestOneInput(const uint8_t *in, size_t in_len)
 {
-    static char path[64];
+    static char path[64], long_path[200];
 
     if (path[0] == '\0') {
         DEMAND(box_open(NULL) == 0);
         charon->ike_sa_manager = &manager;
+        memset(long_path, 'a', sizeof(long_path) - 1);
         snprintf(path, sizeof(path), "/tmp/qcd-fuzz-%d.ctl", (int)getpid());
     }
     box_now = BOX_NOW;
     rd_init(&r, in, in_len);
     events = qcd_events_create();
     const qcd_control_t control = {.events = events};
-    qcd_socket_t *s = qcd_socket_create(path, &control);
-    DEMAND(s != NULL);
-    run(run_data);
-    s->destroy(s);
+    starts = r.len > 0 && in[0] >= 0xf0 ? in[0] % 4 : STARTS;
+    const char *at = starts == LONG_PATH   ? long_path
+                     : starts == NO_SOCKET ? "/dev/null"
+                                           : path;
+    qcd_socket_t *s = qcd_socket_create((char *)at, &control);
+    DEMAND((s != NULL) == (starts == STARTS));
+    if (s != NULL) {
+        run(run_data);
+        s->destroy(s);
+    }
     if (accepted >= 0) {
         close(accepted);
         accepted = -1;

@@ -13,8 +13,7 @@
 #include <stddef.h>
 #include <sys/socket.h>
 
-/* Descriptors that no file has. */
-enum { FIRST_FD = 1 << 20, NUM_SOCKETS = 2, QUEUE_MAX = 8, ANSWER_MAX = 8192 };
+enum { NUM_SOCKETS = 2, QUEUE_MAX = 8, ANSWER_MAX = 8192 };
 
 /* How requests are answered, by the lower bits of a plan. */
 enum { OBEY, REFUSE, CONFUSE, CUT_OFF, NUM_PLANS };
@@ -329,6 +328,17 @@ ssize_t __wrap_mnl_socket_sendto(const struct mnl_socket *s,
                                  const void *messages, size_t len);
 ssize_t __wrap_recvfrom(int fd, void *out, size_t cap, int flags,
                         struct sockaddr *from, socklen_t *from_len);
+int __wrap_setsockopt(int fd, int level, int name, const void *value,
+                      socklen_t len);
+
+int __wrap_setsockopt(int fd, int level, int name, const void *value,
+                      socklen_t len)
+{
+    DEMAND(fd == KERNEL_TABLE_FD || fd == KERNEL_LOG_FD);
+    DEMAND(value != NULL && len == sizeof(int));
+    /* Root of a container may not force a size. */
+    return level == SOL_SOCKET && name == SO_SNDBUFFORCE ? -1 : 0;
+}
 
 struct mnl_socket *__wrap_mnl_socket_open2(int bus, int flags)
 {
@@ -359,7 +369,7 @@ int __wrap_mnl_socket_setsockopt(const struct mnl_socket *s, int type,
 
 int __wrap_mnl_socket_get_fd(const struct mnl_socket *s)
 {
-    return FIRST_FD + (int)(s - sockets);
+    return KERNEL_TABLE_FD + (int)(s - sockets);
 }
 
 unsigned int __wrap_mnl_socket_get_portid(const struct mnl_socket *s)
@@ -408,11 +418,11 @@ ssize_t __wrap_mnl_socket_sendto(const struct mnl_socket *which,
 ssize_t __wrap_recvfrom(int fd, void *out, size_t cap, int flags,
                         struct sockaddr *from, socklen_t *from_len)
 {
-    struct mnl_socket *s = &sockets[fd - FIRST_FD];
+    struct mnl_socket *s = &sockets[fd - KERNEL_TABLE_FD];
     struct sockaddr_nl *address = (struct sockaddr_nl *)from;
     static datagram d;
 
-    DEMAND(fd == FIRST_FD || fd == FIRST_FD + 1);
+    DEMAND(fd == KERNEL_TABLE_FD || fd == KERNEL_LOG_FD);
     DEMAND(flags == (MSG_DONTWAIT | MSG_TRUNC));
     DEMAND(*from_len == sizeof(*address));
     if (s->num_waiting == 0) {

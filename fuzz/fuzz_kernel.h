@@ -7,7 +7,14 @@
 #include "fuzz.h"
 #include "rd.h"
 
-enum { KERNEL_SPIS = 64, KERNEL_COPY = 128 };
+/* Descriptors that no file has are those of the sockets of the table and of the
+ * log. */
+enum {
+    KERNEL_SPIS = 64,
+    KERNEL_COPY = 128,
+    KERNEL_TABLE_FD = 1 << 20,
+    KERNEL_LOG_FD
+};
 
 typedef struct played_kernel {
     rd r; /* the rest of the input */

@@ -34,6 +34,22 @@ static void check_octets(const qcd_message *m, const qcd_datagram *want)
     DEMAND(fuzz_is_zero(&out, sizeof(out)));
 }
 
+/* A message with an invalid token or cause is not encoded. */
+static void check_refused(const qcd_message *m)
+{
+    qcd_message bad = *m;
+    qcd_datagram out;
+
+    bad.num_tokens = 1;
+    bad.tokens[0].len =
+        m->header.message_id % 2 == 0 ? QCD_TOKEN_MIN - 1 : QCD_TOKEN_MAX + 1;
+    DEMAND(qcd_message_encode(&out, &bad, QCD_MESSAGE_MAX) == QCD_ERR_RANGE);
+    bad.num_tokens = 0;
+    bad.cause = (enum qcd_cause)(QCD_CAUSE_INVALID_SPI + 1);
+    DEMAND(qcd_message_encode(&out, &bad, QCD_MESSAGE_MAX) == QCD_ERR_RANGE);
+    DEMAND(fuzz_is_zero(&out, sizeof(out)));
+}
+
 static void check_round_trip(const qcd_message *m)
 {
     qcd_message again;
@@ -72,6 +88,7 @@ static void check(const uint8_t *in, size_t in_len)
     DEMAND(qcd_message_is_candidate(in, in_len));
     check_decoded(&m, in_len);
     check_round_trip(&m);
+    check_refused(&m);
 }
 
 /* The length in the header would reject nearly every change of the fuzzer, so

@@ -367,6 +367,12 @@ static void check_reason(const qcd_header *h, const qcd_packet *packet)
             return;
         }
     }
+    /* The fuzzer may know an SPI of an earlier run from another input. */
+    qcd_origin origin;
+    if (spi_open(&origin, &world.maker.seal, local) && origin.node == NODE) {
+        DEMAND(origin.run < world.maker.mint.first_run);
+        return;
+    }
     DEMAND(world.settings.takeover.address.len != 0);
     DEMAND(memcmp(&packet->destination, &addresses[1], sizeof(qcd_address)) ==
            0);
@@ -501,7 +507,34 @@ static void step_time(void)
 {
     uint64_t passed = next_u8();
 
-    world.now_ms += passed < 0xf0 ? passed : (passed - 0xef) * 10000;
+    world.now_ms += passed < 0xf0 ? passed : (passed - 0xef) * 100000;
+}
+
+/* Invalid values are refused, and leave nothing behind. */
+static void step_invalid(void)
+{
+    static qcd_maker maker;
+    static qcd_taker taker;
+    const qcd_origin origin = {.run = 1, .counter = QCD_COUNTER_END};
+    qcd_maker_settings settings = world.settings;
+    qcd_maker_state state = world.state;
+    qcd_pace pace;
+    qcd_spi spi;
+    uint8_t choice = next_u8();
+
+    settings.token_len = choice % 4 == 0 ? choice % 16 : settings.token_len;
+    settings.reply_rate = choice % 4 == 1 ? QCD_RATE_MAX + 1 : choice;
+    state.num_secrets = choice % 4 == 2 ? choice % 2 * 5 : state.num_secrets;
+    state.run = choice % 4 == 3 ? 0 : state.run;
+    DEMAND(qcd_maker_init(&maker, &settings, &state) == QCD_ERR_RANGE);
+    DEMAND(fuzz_is_zero(&maker.settings, sizeof(maker.settings)));
+    DEMAND(fuzz_is_zero(&maker.keys, sizeof(maker.keys)));
+    DEMAND(qcd_maker_mint(&maker, &spi) == QCD_ERR_EXHAUSTED);
+    DEMAND(qcd_taker_init(&taker, QCD_RATE_MAX + 1, state.random) ==
+           QCD_ERR_RANGE);
+    DEMAND(qcd_pace_init(&pace, QCD_RATE_MAX + 1, 0) == QCD_ERR_RANGE);
+    DEMAND(spi_seal(&spi, &world.maker.seal, &origin) == QCD_ERR_RANGE);
+    qcd_wipe(NULL, 0);
 }
 
 static void check_always(void)
@@ -510,7 +543,9 @@ static void check_always(void)
         const sa *s = &world.sas[i];
         if (s->fate == LIVE) {
             DEMAND(!qcd_maker_is_lost(&world.maker, &s->ike));
-            DEMAND(qcd_maker_owns(&world.maker, &s->ike));
+        }
+        if (s->fate == LIVE || s->fate == LOST) {
+            DEMAND(qcd_maker_owns(&world.maker, &s->ike) == (s->fate == LIVE));
         }
     }
 }
@@ -520,7 +555,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *in, size_t in_len)
     static void (*const steps[])(void) = {
         step_mint,   step_offer,  step_answered, step_crash,   step_next_run,
         step_use_up, step_rotate, step_close,    step_request, step_lost,
-        step_forge,  step_time,   step_pace,     step_retry};
+        step_forge,  step_time,   step_pace,     step_retry,   step_invalid};
 
     rd_init(&world.r, in, in_len);
     start_world();

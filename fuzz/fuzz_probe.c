@@ -90,6 +90,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *in, size_t in_len)
         DEMAND(v.checks[i].result != PROBE_NONE);
         DEMAND(v.checks[i].result != PROBE_FAIL || v.is_failed);
         DEMAND(v.checks[i].found[0] != '\0');
+        DEMAND(probe_result_name(v.checks[i].result) != NULL);
     }
+    DEMAND(probe_state_name(v.state) != NULL);
+    probe_wipe(&p);
+    DEMAND(fuzz_is_zero(&p, sizeof(p)));
     return 0;
 }

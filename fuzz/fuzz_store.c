@@ -250,11 +250,17 @@ static void step_identity(void)
     char machine[TEXT_MAX];
     char product[TEXT_MAX];
 
-    (void)snprintf(machine, sizeof(machine), "%s/machine", folder_of.path);
+    /* The last two are the folder itself, and what is in no folder. */
+    static const char *const names[] = {"machine", "machine", "", "lock/x"};
+    const char *name = names[rd_u8(&r) % 4];
+
+    (void)snprintf(machine, sizeof(machine), "%s/%s", folder_of.path, name);
     (void)snprintf(product, sizeof(product), "%s/product", folder_of.path);
     enum qcd_store_err err =
         qcd_store_identity_read(&identity, &report, machine, product);
-    DEMAND(err == QCD_STORE_OK || err == QCD_STORE_ERR_DAMAGED);
+    DEMAND(err == QCD_STORE_OK || err == QCD_STORE_ERR_DAMAGED ||
+           err == QCD_STORE_ERR_SYSTEM);
+    DEMAND(err == QCD_STORE_OK || report.text[0] != '\0');
     DEMAND(identity.len <= QCD_STORE_IDENTITY_MAX);
     DEMAND(err == QCD_STORE_OK || identity.len == 0);
     DEMAND(identity.product_len <= QCD_STORE_IDENTITY_MAX);

@@ -149,10 +149,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *in, size_t in_len)
     memset(is_in, 0, sizeof(is_in));
     settings.rate = next_u8();
     settings.nat_port = next_u8() % 2 == 0 ? 0 : 4500;
+    qcd_watch_close(NULL);
     kernel_choose();
     enum qcd_watch_err err = qcd_watch_open(&watch, &report, &settings);
     DEMAND((err == QCD_WATCH_OK) == (watch != NULL));
     DEMAND((err == QCD_WATCH_OK) == (report.text[0] == '\0'));
+    DEMAND(watch == NULL || qcd_watch_fd(watch) == KERNEL_LOG_FD);
     while (watch != NULL && kernel.r.len > 0) {
         steps[next_u8() % (sizeof(steps) / sizeof(steps[0]))]();
     }
