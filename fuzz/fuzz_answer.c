@@ -147,14 +147,17 @@ static void check_printable(const char *text, size_t width)
 
 static void check_screen(const sample *now, uint8_t size)
 {
+    sample before = *now;
     view v = {.now = now,
-              .before = (size & 1) != 0 ? now : NULL,
+              .before = (size & 1) != 0 ? &before : NULL,
+              .age_ms = size * 100000,
               .trouble = (size & 2) != 0 ? "a\x1b[b" : NULL,
               .width = size * 2u,
               .height = size / 4u,
               .top = size};
     char line[VIEW_LINE_MAX];
 
+    before.at_ms -= 1000;
     view_lay(&v);
     for (size_t y = 0; y < v.height; y++) {
         (void)view_line(&v, y, line);
@@ -192,6 +195,11 @@ static void check_tables(const sample *now)
 {
     capture c;
 
+    char hex[2 * sizeof(now->at_ms) + 1];
+
+    text_hex(hex, (const uint8_t *)&now->at_ms, sizeof(now->at_ms));
+    DEMAND(strlen(hex) == sizeof(hex) - 1);
+    DEMAND(strspn(hex, "0123456789abcdef") == sizeof(hex) - 1);
     capture_begin(&c);
     table_print(&now->connections, "");
     table_print(&now->recoveries, "  ");
@@ -269,6 +277,7 @@ static void read_events(const options *opts)
     json_t *event;
     table t;
     char safe[TABLE_CELL_MAX + 1];
+    char when[TEXT_TIME_MAX];
 
     enum client_result result =
         client_ask(&c, &why, opts->socket, "events", true);
@@ -277,6 +286,8 @@ static void read_events(const options *opts)
         const char *name = json_string_value(json_object_get(event, "event"));
         text_safe(safe, sizeof(safe), name != NULL ? name : "-");
         check_printable(safe, sizeof(safe));
+        text_time(when, answer_ms(event), true);
+        check_printable(when, sizeof(when));
         DEMAND(answer_ms(event) >= -1 || json_object_get(event, "time_ms"));
         table_init(&t, answer_recovery_headings, ANSWER_RECOVERY_COLUMNS);
         answer_recovery(&t, event);

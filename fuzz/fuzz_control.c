@@ -59,6 +59,32 @@ static enumerator_t *no_sas(ike_sa_manager_t *this, bool wait)
 
 static ike_sa_manager_t manager = {.create_enumerator = no_sas};
 
+/* What send() does instead, so many times. */
+static int send_error;
+static int send_errors;
+
+ssize_t __wrap_send(int fd, const void *in, size_t len, int flags);
+ssize_t __real_send(int fd, const void *in, size_t len, int flags);
+
+ssize_t __wrap_send(int fd, const void *in, size_t len, int flags)
+{
+    DEMAND(flags == (MSG_DONTWAIT | MSG_NOSIGNAL));
+    if (send_errors > 0) {
+        send_errors--;
+        errno = send_error;
+        return -1;
+    }
+    return __real_send(fd, in, len, flags);
+}
+
+static void step_full(void)
+{
+    static const int errors[] = {EAGAIN, EINTR, EPIPE, EAGAIN};
+
+    send_error = errors[next_u8() % 4];
+    send_errors = next_u8();
+}
+
 thread_t *__wrap_thread_create(void *(*main)(void *), void *data);
 int __wrap_accept4(int fd, struct sockaddr *from, socklen_t *len, int flags);
 int __wrap_poll(struct pollfd *fds, nfds_t num, int timeout);
@@ -181,7 +207,8 @@ static void step_send(void)
     if (c->fd == 0 || octets == NULL || c->num_sent + len > SENT_MAX) {
         return;
     }
-    if (send(c->fd, octets, len, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)len) {
+    if (__real_send(c->fd, octets, len, MSG_DONTWAIT | MSG_NOSIGNAL) ==
+        (ssize_t)len) {
         memcpy(c->sent + c->num_sent, octets, len);
         c->num_sent += len;
     }
@@ -263,9 +290,9 @@ static void check_time(const struct pollfd *fds, nfds_t num, int timeout)
 
 int __wrap_poll(struct pollfd *fds, nfds_t num, int timeout)
 {
-    static void (*const steps[])(void) = {step_connect, step_send,   step_leave,
-                                          step_take,    step_event,  step_time,
-                                          step_send,    step_connect};
+    static void (*const steps[])(void) = {step_connect, step_send,  step_leave,
+                                          step_take,    step_event, step_time,
+                                          step_send,    step_full};
 
     check_time(fds, num, timeout);
     if (r.len == 0) {
@@ -288,6 +315,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *in, size_t in_len)
         snprintf(path, sizeof(path), "/tmp/qcd-fuzz-%d.ctl", (int)getpid());
     }
     box_now = BOX_NOW;
+    send_errors = 0;
     rd_init(&r, in, in_len);
     events = qcd_events_create();
     const qcd_control_t control = {.events = events};

@@ -13,10 +13,10 @@
 #include <stddef.h>
 #include <sys/socket.h>
 
-enum { NUM_SOCKETS = 2, QUEUE_MAX = 8, ANSWER_MAX = 8192 };
+enum { NUM_ERRORS = 12, NUM_SOCKETS = 2, QUEUE_MAX = 8, ANSWER_MAX = 8192 };
 
 /* How requests are answered, by the lower bits of a plan. */
-enum { OBEY, REFUSE, CONFUSE, CUT_OFF, NUM_PLANS };
+enum { OBEY, REFUSE, CONFUSE, NO_SEND, NUM_PLANS };
 
 /* A datagram that waits, or an error. */
 typedef struct datagram {
@@ -38,7 +38,7 @@ static uint8_t plans[8];
 static size_t num_plans;
 static datagram log_of;
 
-static const int errors[] = {
+static const int errors[NUM_ERRORS] = {
     EPERM,    EINVAL,     ENOENT,          EBUSY,        ENOMEM,  EEXIST,
     EMSGSIZE, EOPNOTSUPP, EPROTONOSUPPORT, EAFNOSUPPORT, ENOBUFS, EIO};
 
@@ -398,18 +398,23 @@ ssize_t __wrap_mnl_socket_sendto(const struct mnl_socket *which,
         own(s, h);
         return (ssize_t)len;
     }
+    int error = errors[plan / NUM_PLANS % NUM_ERRORS];
+    if ((plan % NUM_PLANS == REFUSE || plan % NUM_PLANS == NO_SEND) &&
+        error == ENOENT) {
+        kernel.has_lied = true; /* it may well have the table */
+    }
     switch (plan % NUM_PLANS) {
     case OBEY:
         obey(s, messages, len);
         break;
     case REFUSE:
-        answer(s, h, errors[plan / NUM_PLANS % 12]);
+        answer(s, h, error);
         break;
     case CONFUSE:
         confuse(s, plan, messages, len);
         break;
     default:
-        errno = errors[plan / NUM_PLANS % 12];
+        errno = error;
         return -1;
     }
     return (ssize_t)len;

@@ -12,9 +12,9 @@
 #include "fuzz_folder.h"
 
 #include "parts.h"
-#include <qcd/store.h>
+#include "store/samap_row.h"
 
-enum { NUM_SPIS = 24, PUTS_MAX = 256, SLOT_LEN = 128 };
+enum { NUM_SPIS = 48, PUTS_MAX = 256, SLOT_LEN = SAMAP_SLOT_LEN };
 
 static fuzz_folder folder_of;
 static rd r;
@@ -238,7 +238,7 @@ static void step_restart(void)
  * It returns the most slots that it can have touched. */
 static size_t damage(int fd, size_t *out_copied)
 {
-    uint8_t choice = rd_u8(&r) % 4;
+    uint8_t choice = rd_u8(&r) % 5;
     uint8_t slot[SLOT_LEN];
     size_t len;
     off_t at = rd_be16(&r) % (SLOT_LEN * NUM_SPIS * 2);
@@ -250,6 +250,11 @@ static size_t damage(int fd, size_t *out_copied)
     }
     if (choice == 1) {
         DEMAND(ftruncate(fd, at) == 0);
+        return SIZE_MAX;
+    }
+    if (choice == 4) { /* another version: the map is set aside whole */
+        samap_head_encode(slot, (uint16_t)(at % 5));
+        DEMAND(pwrite(fd, slot, sizeof(slot), 0) == SLOT_LEN);
         return SIZE_MAX;
     }
     at -= at % SLOT_LEN;
@@ -276,6 +281,46 @@ static void relearn(void)
         }
     }
     DEMAND(qcd_samap_count(map) == num_rows_of_model());
+}
+
+/* The file of an open map is damaged.  What it gives was put. */
+static void step_rot(void)
+{
+    uint8_t octets[4] = {0};
+    off_t at = rd_be16(&r) % (SLOT_LEN * NUM_SPIS);
+
+    int fd = fuzz_folder_open(&folder_of, "samap");
+    rd_copy(&r, octets, sizeof(octets));
+    DEMAND(pwrite(fd, octets, sizeof(octets), at) == sizeof(octets));
+    (void)close(fd);
+    for (uint8_t i = 0; i < NUM_SPIS; i++) {
+        qcd_samap_row row;
+        const qcd_child_spi spi = spi_of(i);
+        if (qcd_samap_find(map, &row, &spi)) {
+            (void)check_row(&row);
+        } else {
+            DEMAND(fuzz_is_zero(&row, sizeof(row)));
+        }
+    }
+    qcd_samap_close(map);
+    open_map();
+    relearn();
+    step_restart();
+}
+
+/* A map that others may have written is not used. */
+static void step_unsafe(void)
+{
+    qcd_samap_close(map);
+    int fd = fuzz_folder_open(&folder_of, "samap");
+    DEMAND(fchmod(fd, 0644) == 0);
+    DEMAND(qcd_samap_open(&map, &report, folder_of.path) ==
+           QCD_STORE_ERR_UNSAFE);
+    DEMAND(map == NULL && report.text[0] != '\0');
+    qcd_samap_close(NULL);
+    DEMAND(fchmod(fd, 0600) == 0);
+    (void)close(fd);
+    open_map();
 }
 
 /* A map of before version 2 was an LMDB file, and is set aside whole. */
@@ -311,8 +356,9 @@ static void step_damage(void)
 int LLVMFuzzerTestOneInput(const uint8_t *in, size_t in_len)
 {
     static void (*const steps[])(void) = {
-        step_put,  step_put,   step_put,     step_remove, step_find,
-        step_walk, step_flush, step_restart, step_damage, step_put};
+        step_put,    step_put,  step_put,   step_remove,
+        step_find,   step_walk, step_flush, step_restart,
+        step_damage, step_put,  step_rot,   step_unsafe};
 
     fuzz_folder_make(&folder_of);
     rd_init(&r, in, in_len);

@@ -28,16 +28,24 @@ static void check_read(const uint8_t *in, size_t in_len)
     }
 }
 
-/* take_one gives the probe an answer of `len` octets, with the SPIs and the
- * Message ID of `seen` if that is not NULL. */
+/* What an answer repeats of its request. */
+enum { REPEATS, DIFFERS, ACCEPTS, ACCEPTS_AGAIN };
+
+/* take_one gives the probe an answer of `len` octets: with the SPIs and the
+ * Message ID of its request, or as it is, or with a responder's SPI of its own,
+ * which may be always the same one. */
 static void take_one(probe *p, const uint8_t *in, size_t len,
-                     const probe_seen *seen)
+                     const probe_seen *seen, int how)
 {
     uint8_t octets[UINT8_MAX];
 
     memcpy(octets, in, len);
-    if (seen != NULL && len >= QCD_HEADER_LEN) {
-        memcpy(octets, &seen->spis, sizeof(seen->spis));
+    if (how != DIFFERS && len >= QCD_HEADER_LEN) {
+        memcpy(octets, &seen->spis,
+               how == REPEATS ? sizeof(seen->spis) : QCD_SPI_LEN);
+        if (how == ACCEPTS_AGAIN) {
+            memset(octets + QCD_SPI_LEN, 9, QCD_SPI_LEN);
+        }
         memset(octets + 20, 0, 3);
         octets[23] = (uint8_t)seen->message_id;
     }
@@ -62,8 +70,7 @@ static void play(probe *p, const uint8_t *in, size_t in_len)
         size_t len =
             in[0] < in_len - ANSWER_HEAD ? in[0] : in_len - ANSWER_HEAD;
         for (int i = in[2] % COPIES_MAX; i > 0; i--) {
-            take_one(p, in + ANSWER_HEAD, len,
-                     (in[1] & 1) == 0 ? &p->seen[ask] : NULL);
+            take_one(p, in + ANSWER_HEAD, len, &p->seen[ask], in[1] % 4);
         }
         in += ANSWER_HEAD + len;
         in_len -= ANSWER_HEAD + len;

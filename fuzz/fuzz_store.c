@@ -18,7 +18,11 @@
 #include "store/secrets.h"
 #include "wr.h"
 
-enum { KEYS_MAX = 64, TEXT_MAX = 300 };
+enum {
+    KEYS_MAX = 64,
+    TEXT_MAX = 300,
+    RUN_LEN = KEYFILE_BIRTH_LEN + 65 + KEY_DIGEST_LEN + 2 + 2 + 32
+};
 
 static fuzz_folder folder_of;
 static rd r;
@@ -106,7 +110,7 @@ static void write_framed(const keyfile_kind *kind)
     memcpy(body.octets, octets, len);
     body.len = len;
     int fd = fuzz_folder_open(&folder_of, kind->file.name);
-    if (kind->birth_version != 0 && len >= 200) {
+    if (kind->birth_version != 0 && len >= RUN_LEN) {
         if ((choice & 16) != 0) {
             set_birth(&body, fd);
         }

@@ -73,8 +73,6 @@ PROPERTIES = (
           "origin->run <= mint->run;"),
         m("peers", "src/evidence.c", "graveyard_holds(&maker->graveyard, sa));",
           "maker != NULL);"),
-        m("peers", "src/evidence.c",
-          "graveyard->roles[set][i] == (uint8_t)sa->role &&", ""),
         m("peers", "src/evidence.c", "return is_taken_over(", "return true || is_taken_over("),
     )),
     Property("the map never names a live SA as lost", (
