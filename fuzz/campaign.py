@@ -3,11 +3,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run the fuzzers, or measure which lines their corpus reaches.
 
-usage: campaign.py BUILD LLVM [MINUTES]
+usage: campaign.py LLVM [MINUTES]
 
-BUILD is the folder in which the fuzzers were built, LLVM the version of clang.
-All targets share the MINUTES, two at a time. What they find that reaches new
-code is added to fuzz/corpus. Without MINUTES only the corpus is run.
+LLVM is the version of clang, which has built the fuzzers in build-fuzz and the
+replay programs in build-cover. All targets share the MINUTES, two at a time.
+What they find that reaches new code is added to fuzz/corpus. Without MINUTES
+only the corpus is replayed.
 
 Fails if a target finds something, or if the lines that the corpus reaches are
 not those that fuzz/unreached leaves.
@@ -24,6 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+FUZZ, COVER = ROOT / "build-fuzz", ROOT / "build-cover"
 CORPUS, UNREACHED = ROOT / "fuzz/corpus", ROOT / "fuzz/unreached"
 AT_ONCE = 2
 MERGE_SECONDS = 600
@@ -78,89 +80,70 @@ class Result:
     finds: list[Path] = field(default_factory=list)
 
 
-class Campaign:
-    """The targets in a build folder."""
+def program(target: str) -> str:
+    return str(FUZZ / "fuzz" / f"fuzz_{target}")
 
-    def __init__(self, build: Path, llvm: str) -> None:
-        self.build = build
-        self.llvm = llvm
-        self.targets = sorted(
-            path.name.removeprefix("fuzz_")
-            for path in (build / "fuzz").glob("fuzz_*")
-            if path.is_file()
+
+def run(target: str, log: Path, *arguments: str) -> int:
+    """Run a fuzzer with its output in a file."""
+    with log.open("w", encoding="utf-8") as out:
+        command = [program(target), *arguments]
+        done = subprocess.run(
+            command, stdout=out, stderr=out, env=ENV, cwd=FUZZ, check=False
         )
+    return done.returncode
 
-    def program(self, target: str) -> str:
-        return str(self.build / "fuzz" / f"fuzz_{target}")
 
-    def run(self, target: str, log: Path, *arguments: str) -> int:
-        """Run a target with its output in a file."""
-        with log.open("w", encoding="utf-8") as out:
-            done = subprocess.run(
-                [self.program(target), *arguments],
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                env=ENV | {"LLVM_PROFILE_FILE": os.devnull},
-                cwd=self.build,
-                check=False,
+def fuzz(target: str, seconds: int) -> Result:
+    """Run a target for its time, and add what reaches new code to its corpus."""
+    work, finds = FUZZ / "fuzzing" / target, FUZZ / "finds" / target
+    for folder in (work, finds):
+        folder.mkdir(parents=True, exist_ok=True)
+    corpus = CORPUS / target
+    known = set(finds.iterdir())
+    options = [f"-max_total_time={seconds}", f"-artifact_prefix={finds}/"]
+    options += ["-print_final_stats=1", "-use_value_profile=1", "-timeout=25"]
+    options += [f"-max_len={MAX_LEN.get(target, 1000)}", "-rss_limit_mb=2560"]
+    dictionary = ROOT / "fuzz" / f"{target}.dict"
+    if dictionary.exists():
+        options.append(f"-dict={dictionary}")
+    log = work.with_suffix(".log")
+    result = Result(target, before=len(list(corpus.iterdir())))
+    code = run(target, log, *options, str(work), str(corpus))
+    result.finds = sorted(set(finds.iterdir()) - known)
+    text = log.read_text(encoding="utf-8", errors="replace")
+    if code != 0 and not result.finds:
+        result.finds = [log]  # it has not even started
+    numbers = dict(re.findall(r"^stat::(\w+):\s+(\d+)$", text, re.MULTILINE))
+    result.executions = int(numbers.get("number_of_executed_units", 0))
+    result.per_second = int(numbers.get("average_exec_per_sec", 0))
+    merge = ["-merge=1", "-use_counters=0", f"-max_total_time={MERGE_SECONDS}"]
+    run(target, work.with_suffix(".merge.log"), *merge, str(corpus), str(work))
+    result.after = len(list(corpus.iterdir()))
+    return result
+
+
+def measure(llvm: str, targets: list[str]) -> "dict[str, Source]":
+    """Return how often the corpus reaches each line of the measured files."""
+    programs = [str(COVER / "fuzz" / f"replay_{target}") for target in targets]
+    with tempfile.TemporaryDirectory() as folder:
+        for target, replay in zip(targets, programs, strict=True):
+            subprocess.run(
+                [replay, str(CORPUS / target)],
+                env=ENV | {"LLVM_PROFILE_FILE": f"{folder}/{target}.profraw"},
+                stdout=subprocess.DEVNULL,
+                check=True,
             )
-        return done.returncode
-
-    def fuzz(self, target: str, seconds: int) -> Result:
-        """Run a target for its time, and add what reaches new code to its corpus."""
-        work = self.build / "fuzzing" / target
-        finds = self.build / "finds" / target
-        for folder in (work, finds):
-            folder.mkdir(parents=True, exist_ok=True)
-        corpus = CORPUS / target
-        known = set(finds.iterdir())
-        options = [f"-max_total_time={seconds}", f"-artifact_prefix={finds}/"]
-        options += ["-print_final_stats=1", "-use_value_profile=1", "-timeout=25"]
-        options += [f"-max_len={MAX_LEN.get(target, 1000)}", "-rss_limit_mb=2560"]
-        dictionary = ROOT / "fuzz" / f"{target}.dict"
-        if dictionary.exists():
-            options.append(f"-dict={dictionary}")
-        log = work.with_suffix(".log")
-        result = Result(target, before=len(list(corpus.iterdir())))
-        code = self.run(target, log, *options, str(work), str(corpus))
-        result.finds = sorted(set(finds.iterdir()) - known)
-        text = log.read_text(encoding="utf-8", errors="replace")
-        if code != 0 and not result.finds:
-            result.finds = [log]  # it has not even started
-        numbers = dict(re.findall(r"^stat::(\w+):\s+(\d+)$", text, re.MULTILINE))
-        result.executions = int(numbers.get("number_of_executed_units", 0))
-        result.per_second = int(numbers.get("average_exec_per_sec", 0))
-        merge = ["-merge=1", "-use_counters=0", f"-max_total_time={MERGE_SECONDS}"]
-        self.run(target, work.with_suffix(".merge.log"), *merge, str(corpus), str(work))
-        result.after = len(list(corpus.iterdir()))
-        return result
-
-    def measure(self) -> "dict[str, Source]":
-        """Return how often the corpus reaches each line of the measured files."""
-        with tempfile.TemporaryDirectory() as folder:
-
-            def replay(target: str) -> None:
-                subprocess.run(
-                    [self.program(target), "-runs=0", str(CORPUS / target)],
-                    env=ENV | {"LLVM_PROFILE_FILE": f"{folder}/{target}.profraw"},
-                    cwd=self.build,
-                    capture_output=True,
-                    check=True,
-                )
-
-            with ThreadPoolExecutor(AT_ONCE) as pool:
-                list(pool.map(replay, self.targets))
-            merged = f"{folder}/all.profdata"
-            raw = sorted(str(path) for path in Path(folder).glob("*.profraw"))
-            tool = f"llvm-profdata-{self.llvm}"
-            subprocess.run([tool, "merge", "-o", merged, *raw], check=True)
-            export = [f"llvm-cov-{self.llvm}", "export", "-format=lcov"]
-            export.append(f"-instr-profile={merged}")
-            for target in self.targets:
-                export += ["-object", self.program(target)]
-            export += ["-sources", *map(str, measured_files())]
-            lcov = subprocess.run(export, capture_output=True, text=True, check=True)
-        return read_lcov(lcov.stdout)
+        merged = f"{folder}/all.profdata"
+        raw = sorted(str(path) for path in Path(folder).glob("*.profraw"))
+        subprocess.run([f"llvm-profdata-{llvm}", "merge", "-o", merged, *raw], check=True)
+        export = [f"llvm-cov-{llvm}", "export", "-format=lcov"]
+        export.append(f"-instr-profile={merged}")
+        for replay in programs:
+            export += ["-object", replay]
+        export += ["-sources", *map(str, measured_files())]
+        lcov = subprocess.run(export, capture_output=True, text=True, check=True)
+    return read_lcov(lcov.stdout)
 
 
 def measured_files() -> list[Path]:
@@ -266,7 +249,7 @@ def check_coverage(sources: dict[str, Source]) -> bool:
     return good
 
 
-def check_finds(results: list[Result], campaign: Campaign) -> bool:
+def check_finds(results: list[Result]) -> bool:
     print(f"{'TARGET':12}{'EXECUTIONS':>12}{'A SECOND':>10}"
           f"{'CORPUS':>8}{'NEW':>6}{'FINDS':>7}")
     for r in results:
@@ -278,22 +261,22 @@ def check_finds(results: list[Result], campaign: Campaign) -> bool:
           f"{sum(len(r.finds) for r in results):>7}")
     for r in results:
         for find in r.finds:
-            print(f"FOUND: {find}. Again: {campaign.program(r.target)} {find}")
+            print(f"FOUND: {find}. Again: {program(r.target)} {find}")
     return not any(r.finds for r in results)
 
 
-def main(build: str, llvm: str, minutes: str = "0") -> int:
-    campaign = Campaign(Path(build).resolve(), llvm)
+def main(llvm: str, minutes: str = "0") -> int:
+    targets = sorted(path.name for path in CORPUS.iterdir())
     good = True
     if float(minutes) > 0:
-        seconds = max(1, int(float(minutes) * 60 * AT_ONCE / len(campaign.targets)))
+        seconds = max(1, int(float(minutes) * 60 * AT_ONCE / len(targets)))
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            results = list(pool.map(lambda t: campaign.fuzz(t, seconds), campaign.targets))
-        good = check_finds(results, campaign)
-    return 0 if check_coverage(campaign.measure()) and good else 1
+            results = list(pool.map(lambda target: fuzz(target, seconds), targets))
+        good = check_finds(results)
+    return 0 if check_coverage(measure(llvm, targets)) and good else 1
 
 
 if __name__ == "__main__":
-    if not 3 <= len(sys.argv) <= 4:
+    if not 2 <= len(sys.argv) <= 3:
         sys.exit(__doc__)
     sys.exit(main(*sys.argv[1:]))

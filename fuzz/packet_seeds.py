@@ -247,8 +247,8 @@ def frames(kind, seeds, head=b""):
 
 
 def survived():
-    """The token of an SA whose child is used later."""
-    yield from story()
+    """The token of an SA whose children are used later."""
+    yield from list(story())[:6]
     for when in range(20, 30):
         yield when, ipv4(esp())
         yield when, from_gateway(esp(b"\xd1\xd2\xd3\xd4"), ESP)
@@ -352,6 +352,27 @@ def answers():
     again = answer(message([(33, bytes(40)), nonce], exchange=34, msgid=0), 3)
     cookie = answer(message([notify(16390, bytes(8))], exchange=34, msgid=0))
     yield "silent", none * 2
+
+    def begun(*answered):
+        whole = none + again + b"".join(answered)
+        return whole + bytes(len(whole) % 2)  # IKE_SA_INIT needs an even length
+
+    notified = answer(message([notify(16390)]), 0)
+    yield "asked-token", begun(none, none, again, notified, shown * 12)
+    yield "asked-control", begun(none, none, again, none, notified, shown * 12)
+    yield "asked-neither", begun(none, none, again, none, none, shown * 12)
+    yield "leak", begun(shown, none, again, none, none)
+    yield "leak-flipped", begun(none, shown, again, none, none)
+    yield "no-leak", begun(none, none, again, none, none)
+    for name, payloads in (("lengths", [cause, token(16), token(32)]),
+                           ("with-spi", [cause, token(spi=b"\1")]),
+                           ("too-many", [cause] + [token(16)] * 5),
+                           ("protocol", [cause, token(protocol=1)]),
+                           ("too-long", [cause, token(129)])):
+        yield name, none * 2 + answer(message(payloads)) * 24
+    yield "malformed", none * 2 + answer(message([cause, token()])[:-3]) * 24
+    yield "request", none * 2 + answer(message([cause, token()], flags=0)) * 24
+    yield "protected", none * 2 + answer(message([(SK, bytes(40))])) * 24
     for i in range(3):  # the length chooses the rows
         more = bytes(i)
         yield f"live-{i}", (none + again) * 3 + again * 6 + more
@@ -364,6 +385,9 @@ def answers():
     yield "begun", none + accept + none * 2 + accept + shown * 20
     yield "live", none + accept + shown * 20
     yield "group", none + group + accept + shown * 20
+    other = answer(message([cause, token()]), echoes=4)
+    yield "other-id", none * 2 + other * 20
+    yield "interrupted", shown + none * 2 + bytes(5)
     yield "strays", none + answer(message([token()]), echoes=1) * 20
     yield "many", none * 2 + answer(message([token(16)] * 5), copies=3) * 20
     yield "short", none * 2 + answer(message([cause, token(15)])) * 20
