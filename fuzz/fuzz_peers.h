@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuzz_peers.h: the model of fuzz_peers.c, and its steps that need only the
- * clock. */
+/* fuzz_peers.h: the model of fuzz_peers.c, and its steps in other files. */
 #ifndef QCD_FUZZ_PEERS_H
 #define QCD_FUZZ_PEERS_H
 
@@ -10,7 +9,7 @@
 enum {
     NODE = 7,
     NUM_SAS = 6,
-    NUM_ADDRESSES = 5, /* the last one is invalid */
+    NUM_ADDRESSES = 5,
     REQUEST_MAX = QCD_HEADER_LEN + 4 * 256
 };
 
@@ -46,8 +45,18 @@ typedef struct peers {
 
 extern peers world;
 
-uint8_t next_u8(void);
+/* The last one is invalid. */
+extern const qcd_address addresses[NUM_ADDRESSES];
 
+/* What a step reads: an octet, an SA, an address that a packet can come from or
+ * any that a map may have. */
+uint8_t next_u8(void);
+sa *next_sa(void);
+qcd_address next_address(bool may_be_invalid);
+
+void step_request(void);
+void step_lost(void);
+void step_forge(void);
 void step_pace(void);
 void step_retry(void);
 
