@@ -113,6 +113,7 @@ check_deep() {
     step 'thread sanitizer' one 'ninja -C build-tsan' build_threaded
     step 'sanitized tests' count_sanitized 'meson test -C build-asan' \
         unit_tests build-asan
+    step 'fuzz coverage' one './dev fuzz 0' fuzz_coverage
     step lab count_lab 'sudo /usr/bin/python3 -m pytest lab' lab_tests
 }
 

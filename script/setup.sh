@@ -17,8 +17,8 @@ readonly packages=(
     libnftnl-dev libcmocka-dev libssl-dev valgrind
     # checks
     "clang-$llvm" "clang-format-$llvm" "clang-tidy-$llvm"
-    "libclang-rt-$llvm-dev" shellcheck codespell reuse mandoc abigail-tools
-    spin
+    "libclang-rt-$llvm-dev" "llvm-$llvm" shellcheck codespell reuse mandoc
+    abigail-tools spin
     prometheus prometheus-node-exporter python3-prometheus-client systemd
     # lab
     charon-systemd strongswan-libcharon strongswan-swanctl
