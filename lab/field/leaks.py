@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a gateway holds while its tunnel is up and nothing happens.
+
+After each disturbance it must hold the same as before: a descriptor, a route or a row
+of the SA map more is a leak. Memory is compared within one life of charon.
+"""
+
+import os
+import re
+import socket
+from collections import Counter
+from dataclasses import dataclass
+
+from lab import esp
+from lab.admin import counters, rows
+from lab.field.stage import ROUTES
+from lab.gateway import Gateway
+
+SLOT = 128  # of the SA map; src/store/samap_row.h has its fields
+PEER = 44  # where a row has the peer's address: its length, and its octets
+WARM_UP = 8  # steps until the heap has its usual size
+# Stock charon leaves jobs of SAs that have ended in its queue, for as long as these SAs
+# would have lived. With what belongs to them they take up to 920 octets each.
+PER_JOB = 1024
+HEAP_NOISE = 96 << 10
+# Pages that worker threads touch for the first time, and arenas that grow.
+RESIDENT_NOISE = 4 << 20
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the SA map."""
+
+    spi: bytes
+    peer: str
+
+    @classmethod
+    def parse(cls, slot: bytes) -> "Row":
+        length = slot[PEER]
+        family = socket.AF_INET if length == 4 else socket.AF_INET6
+        address = slot[PEER + 1 : PEER + 1 + length]
+        return cls(slot[1:5], socket.inet_ntop(family, address))
+
+
+def map_of(gateway: Gateway) -> list[Row]:
+    """Return the rows of its SA map."""
+    data = (gateway.places.state / "samap").read_bytes()
+    slots = [data[at : at + SLOT] for at in range(0, len(data), SLOT)]
+    return [Row.parse(slot) for slot in slots if slot[0] == 1]
+
+
+def descriptors(pid: int) -> list[str]:
+    """Return what its descriptors refer to, without the numbers of sockets and such."""
+    found = []
+    folder = f"/proc/{pid}/fd"
+    for name in os.listdir(folder):
+        try:
+            target = os.readlink(f"{folder}/{name}")
+        except FileNotFoundError:
+            continue  # closed meanwhile
+        found.append(re.sub(r":\[\d+\]$", "", target))
+    return found
+
+
+def _lines(gateway: Gateway, *argv: str) -> list[str]:
+    return gateway.host.ns.run("/sbin/ip", *argv).splitlines()
+
+
+def _ours(gateway: Gateway) -> list[str]:
+    """Return its nftables without the SPIs of lost SAs, which `lost` compares."""
+    text = re.sub(r"elements = \{.*?\}", "", esp.ruleset(gateway), flags=re.DOTALL)
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _routes(gateway: Gateway) -> list[str]:
+    """Return all routes but those of the cable, which moves change."""
+    lines = _lines(gateway, "route", "show", "table", "all")
+    return [line.strip() for line in lines if f" {gateway.host.device} " not in line]
+
+
+def holding(gateway: Gateway, lost: bool) -> dict[str, Counter[str]]:
+    """Return what it holds, by kind.
+
+    While SAs are lost it has an nftables table, and a socket of NFLOG.
+    """
+    wanted = {"trap": "yes", "drop": "yes", "pass": "yes"}
+    policies = gateway.control.stream("list-policies", "list-policy", wanted)
+    stats = gateway.command("stats")
+    return {
+        "descriptor": Counter(descriptors(gateway.pid)),
+        "thread": Counter({"task": len(os.listdir(f"/proc/{gateway.pid}/task"))}),
+        "nftables line": Counter([] if lost else _ours(gateway)),
+        "route": Counter(_routes(gateway)),
+        "rule": Counter(_lines(gateway, "rule", "show")),
+        "link": Counter(_links(gateway)),
+        "XFRM policy": Counter(_lines(gateway, "xfrm", "policy", "show")),
+        "XFRM state": Counter(_lines(gateway, "xfrm", "state", "show")),
+        "policy": Counter(name for policy in policies for name in policy),
+        "file": Counter(os.listdir(gateway.places.state)),
+        "IKE SA": Counter({"total": int(stats["ikesas"]["total"])}),
+        "half-open IKE SA": Counter({"total": int(stats["ikesas"]["half-open"])}),
+        "recovery": Counter(str(row["connection"]) for row in rows(gateway, "recovery")),
+        "waiting reply": Counter({"total": int(counters(gateway)["waiting"])}),
+    }
+
+
+def _links(gateway: Gateway) -> list[str]:
+    lines = _lines(gateway, "-brief", "link", "show")
+    return [line.split()[0].partition("@")[0] for line in lines]
+
+
+def difference(
+    before: dict[str, Counter[str]], now: dict[str, Counter[str]]
+) -> list[str]:
+    """Return what is held now and was not before, and the other way round."""
+    found = []
+    for kind, was in before.items():
+        has = now[kind]
+        found += [f"leaked: {kind} {item}" for item in (has - was).elements()]
+        found += [f"missing: {kind} {item}" for item in (was - has).elements()]
+    return found
+
+
+def lost(gateway: Gateway) -> tuple[bool, list[str]]:
+    """Tell whether SAs are lost, and return what is wrong with the SA map.
+
+    A row belongs to a live child SA or a lost one. With the tunnel up again, a child SA
+    is still lost only if its peer has moved since: charon can't tell that it is the
+    same peer.
+    """
+    (sa,) = gateway.control.sas()
+    live = {bytes.fromhex(child["spi-in"]) for child in sa["child-sas"].values()}
+    rows_now = {row.spi: row for row in map_of(gateway)}
+    dead = esp.dead(gateway)
+    number = int(counters(gateway)["lost_children"])
+    left = {spi for spi in rows_now if spi not in live}
+    found = [f"missing: row of child SA {spi.hex()}" for spi in live - set(rows_now)]
+    if left != dead or len(dead) != number:
+        found.append(
+            f"leaked: lost child SAs: {number} counted, in the map "
+            f"{sorted(s.hex() for s in left)}, in nftables {sorted(s.hex() for s in dead)}"
+        )
+    found += [
+        f"leaked: row of lost child SA {spi.hex()}, although {row.peer} is back"
+        for spi, row in rows_now.items()
+        if spi in left and row.peer == sa["remote-host"]
+    ]
+    return bool(left or dead), found
+
+
+class Growth:
+    """Memory of one life of a gateway, from the end of its warm-up."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+        self.pid = gateway.pid
+        self._looks = 0
+        self._base = (0, 0, 0)
+        self.now = (0, 0, 0)
+
+    def look(self) -> str:
+        """Take a sample; return what is wrong, or an empty text."""
+        stats = self.gateway.command("stats")
+        heap, jobs = int(stats["mallinfo"]["used"]), int(stats["scheduled"])
+        self.now = heap, jobs, self.gateway.memory()
+        self._looks += 1
+        if self._looks <= WARM_UP:
+            self._base = self.now
+        heap, jobs, resident = self.grown
+        allowed = HEAP_NOISE + PER_JOB * max(0, jobs)
+        if heap > allowed:
+            return f"leaked: {heap} octets of heap, {allowed} are usual: {self}"
+        if resident > allowed + RESIDENT_NOISE:
+            return f"leaked: {resident} octets of memory: {self}"
+        return ""
+
+    @property
+    def grown(self) -> tuple[int, int, int]:
+        heap, jobs, resident = (n - b for n, b in zip(self.now, self._base))
+        return heap, jobs, resident
+
+    def __str__(self) -> str:
+        heap, jobs, resident = self.grown
+        return (
+            f"{self.gateway.name} in {self._looks} steps: heap {heap >> 10:+} KiB, "
+            f"resident {resident >> 10:+} KiB, {jobs:+} jobs"
+        )
