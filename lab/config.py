@@ -54,6 +54,8 @@ class Config:
     asan: bool = False
     tsan: bool = False
     leaks: bool = False  # count leaks at a clean end; with asan
+    # Threads keep no freed memory of their own, which mallinfo counts as used.
+    exact_heap: bool = False
     # Size in octets of a separate file system for the state_dir, unmounted with charon.
     state_room: int | None = None
     # Image that its state_dir is based on, like a container's. Changes are stored in

@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The random walk sees what it has to see. `./dev check` walks for ten minutes."""
 
+import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 
 import pytest
 
+from lab.config import connection
 from lab.field import walk as walk_module
 from lab.field.chaos import ACTS, CALM, CONDITIONS
-from lab.field.leaks import HEAP_NOISE, WARM_UP
-from lab.field.walk import Lost, Walk
+from lab.field.leaks import HEAP_NOISE, SLOT, WARM_UP, Growth
+from lab.field.walk import Lost, Walk, start, stroll
 
 RELOAD = next(act for act in ACTS if act.name == "reload")
-SEED = 5  # a and b on a plain path, slow retransmissions
+SEED = 2  # a plain path, slow retransmissions, unique = no
 
 
 @contextmanager
@@ -36,8 +38,8 @@ def leak_route(walk: Walk) -> Iterator[None]:
 
 @contextmanager
 def lose_route(walk: Walk) -> Iterator[None]:
-    """Remove the route of a child, and only that: the pings of others pass."""
-    walk.probes = [probe for probe in walk.probes if not probe.goes_to("10.1.2.1")]
+    """Remove the route of a child whose pings nobody awaits."""
+    walk.probes = walk.probes[2:]
     walk.lab.a.host.ns.ip("route del 10.1.2.0/24 table 220")
     yield
 
@@ -61,7 +63,7 @@ def leak_row(walk: Walk) -> Iterator[None]:
     data = path.read_bytes()
     row = data[128:256]
     with path.open("ab") as file:
-        file.write(row[:1] + b"\\xc0\\xff\\xee\\x00" + row[5:])
+        file.write(row[:1] + b"\xc0\xff\xee\x00" + row[5:])
     yield
 
 
@@ -92,27 +94,97 @@ MISTAKES = [
     (leak_row, "a: leaked: lost child SAs: 0 counted, in the map .'c0ffee00'"),
     (leak_sa, "a has a left-over SA"),
 ]
+Mistake = Callable[[Walk], "AbstractContextManager[None]"]
 
 
-@pytest.fixture(scope="module")
-def plain() -> Iterator[Walk]:
-    """A walk on which nothing has happened yet."""
-    with Walk(SEED) as walk:
-        yield walk
+def play_with(mistake: Mistake) -> None:
+    with Walk(SEED) as walk, mistake(walk):
+        walk.play(CALM, [RELOAD])
 
 
-def test_all_well(plain: Walk) -> None:
-    plain.play(CALM, [RELOAD])
+def test_all_well() -> None:
+    play_with(nullcontext)
 
 
 @pytest.mark.parametrize(("mistake", "seen"), MISTAKES)
 def test_leak_is_seen(
-    monkeypatch: pytest.MonkeyPatch,
-    mistake: Callable[[Walk], "contextmanager[None]"],
-    seen: str,
+    monkeypatch: pytest.MonkeyPatch, mistake: Mistake, seen: str
 ) -> None:
     """Each leak ends a walk, with the seed and the logs of both ends."""
     monkeypatch.setattr(walk_module, "LEFT_OVER", 0.5)
-    with Walk(SEED) as walk, mistake(walk):
-        with pytest.raises(Lost, match=rf"seed {SEED}, step 1: .*{seen}"):
-            walk.play(CALM, [RELOAD])
+    with pytest.raises(Lost, match=rf"seed {SEED}, step 1: .*{seen}"):
+        play_with(mistake)
+
+
+@contextmanager
+def second_tunnel(walk: Walk) -> Iterator[None]:
+    """Bring the same up once more, by another connection."""
+    a = walk.lab.a
+    section = connection(a.config, a.host, walk.lab.b.host, None)
+    a.command("load-conn", {"another": section})
+    a.initiate("another")
+    yield
+
+
+@contextmanager
+def lose_child(walk: Walk) -> Iterator[None]:
+    walk.lab.a.terminate_child(1)
+    yield
+
+
+@contextmanager
+def cut(walk: Walk) -> Iterator[None]:
+    """Drop all ESP, while both ends say that the tunnel is up."""
+    with walk.lab.network.router.drop("udp dport 4500 @th,64,32 != 0"):
+        yield
+
+
+@pytest.mark.parametrize(
+    ("mistake", "seen"),
+    [
+        (second_tunnel, r"a has \[.*'ESTABLISHED'\), \(.*'ESTABLISHED'\)\]"),
+        (lose_child, r"(a|b) has the children \['net0'\]"),
+        (cut, "no ping passes"),
+    ],
+)
+def test_wrong_tunnel_is_seen(mistake: Mistake, seen: str) -> None:
+    with pytest.raises(Lost, match=rf"step 1: 2\.\d s after the last.*: {seen}"):
+        play_with(mistake)
+
+
+def test_leak_of_memory_is_seen() -> None:
+    """An octet more than usual is a leak."""
+    with Walk(SEED) as walk:
+        growth = Growth(walk.lab.a)
+        for _ in range(WARM_UP):
+            assert growth.look() == ""
+        number = 0
+        while growth.grown[0] <= HEAP_NOISE:
+            assert growth.look() == ""
+            secret = {"id": str(number), "type": "IKE", "data": "x" * 1024}
+            walk.lab.a.command("load-shared", secret)
+            number += 1
+            assert number < 2 * HEAP_NOISE / 1024
+            growth.now = growth.sample()
+        assert "octets of heap" in growth.look()
+
+
+def test_without_qcd_a_walk_fails() -> None:
+    """Nothing tells a peer of a crash, and DPD takes minutes."""
+    text = r"seed 6290, step(?s:.)*last events:(?s:.)*gateway a(?s:.)*gateway b"
+    with pytest.raises(Lost, match=text):
+        stroll(6290, 60.0, qcd=False)
+
+
+def test_seed_repeats_a_walk() -> None:
+    """Two walks with one seed do the same, for as long as both last."""
+    done = []
+    with ExitStack() as stack:
+        started = [stack.enter_context(start(SEED, 15.0)) for _ in range(2)]
+        for process in started:
+            output, _ = process.communicate()
+            assert process.returncode == 0, output
+            done.append([line for line in output.splitlines() if re.match(r"\d+: ", line)])
+    count = min(map(len, done))
+    assert count >= 3
+    assert done[0][:count] == done[1][:count]

@@ -133,6 +133,7 @@ class Walk:
         config = BASE.but(
             qcd=qcd,
             children=CHILDREN,
+            exact_heap=True,
             ike_options={
                 "unique": unique,
                 "mobike": "yes" if self.mobike else "no",
@@ -176,7 +177,8 @@ class Walk:
             for source, target in (ends, ends[::-1])
         ]
         self._wait(self.clock.now(), time.time(), 10.0)
-        self._before = {name: holding(lab[name], False) for name in "ab"}
+        names = "ab" if qcd else ""
+        self._before = {name: holding(lab[name], False) for name in names}
         self._growth = Growth(self.survivor) if self.survivor else None
 
     def _start(self) -> None:
@@ -198,8 +200,10 @@ class Walk:
         """
         gateway.places.state.mkdir(mode=0o700)
         options = f"size={ROOM},mode=0700"
-        argv = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", gateway.places.state]
+        folder = str(gateway.places.state)
+        argv = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder]
         subprocess.run(argv, check=True)
+        self._stack.callback(subprocess.run, ["umount", folder], check=True)
 
     def note(self, text: str) -> None:
         self.events.append(f"{time.time():.3f} {text}")
@@ -268,9 +272,9 @@ class Walk:
         self._wait(now, since, bound)
         took = self.clock.now() - now
         self.result.slowest = max(self.result.slowest, (took, self.happened))
-        self.result.steps += 1
         self.pause(1.5)
         self._look(since)
+        self.result.steps += 1
 
     def _wait(self, now: float, since: float, bound: float) -> None:
         while True:
@@ -320,7 +324,7 @@ class Walk:
 
     def _leaked(self) -> str:
         """Return what a gateway holds too much or too little, or an empty text."""
-        for name in "ab":
+        for name in self._before:
             gateway = self.lab[name]
             if len(gateway.sas()) != 1:
                 return f"{name} has {gateway.sas()}"  # a rekeying
@@ -384,7 +388,7 @@ def stroll(seed: int, seconds: float, qcd: bool = True, room: bool = False) -> R
     return result
 
 
-def _start(seed: int, seconds: float) -> "subprocess.Popen[str]":
+def start(seed: int, seconds: float) -> "subprocess.Popen[str]":
     """Start a walk in its own mount namespace, ahead of builds on the same machine."""
     own = ["nice", "-n", NICE, "unshare", "--mount", "--propagation", "private"]
     argv = [*own, sys.executable, "-m", "lab.field.walk", str(seed), str(seconds)]
@@ -403,7 +407,7 @@ def walk(minutes: float, seed: int | None) -> int:
     with ExitStack() as stack:
         started = []
         for own in seeds:
-            process = stack.enter_context(_start(own, minutes * 60))
+            process = stack.enter_context(start(own, minutes * 60))
             stack.callback(process.terminate)
             started.append(process)
         with ThreadPoolExecutor(len(started)) as readers:
