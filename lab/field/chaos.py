@@ -48,6 +48,7 @@ class Act:
     under: tuple[str, ...]
     # It begins an exchange that only charon's retransmissions can complete.
     asks: bool = False
+    both: bool = False  # ends begin one
     crashes: bool = False
     extra: float = 0.0  # seconds until charon itself goes on
     possible: Callable[["Walk"], bool] = lambda walk: True
@@ -173,7 +174,7 @@ def nothing(walk: "Walk") -> None:
 def crash(walk: "Walk") -> None:
     gateway = walk.mortal()
     walk.note(f"{gateway.name} crashes")
-    gateway.kill()
+    walk.kill(gateway)
     walk.pause(0.3)
     gateway.start()
 
@@ -189,7 +190,7 @@ def crash_of_both(walk: "Walk") -> None:
         order = [g for g in order if g not in starting] + starting
     walk.note(f"both crash, {order[0].name} is back first")
     for gateway in order:
-        gateway.kill()
+        walk.kill(gateway)
         walk.pause(0.1)
     for gateway in order:
         gateway.start()
@@ -203,7 +204,7 @@ def crashes_in_a_row(walk: "Walk") -> None:
     count = walk.chance.randint(2, 4)
     walk.note(f"{gateway.name} crashes {count} times in a row")
     for _ in range(count):
-        gateway.restart()
+        walk.restart(gateway)
         walk.pause(0.1)
 
 
@@ -213,7 +214,7 @@ def late_configuration(walk: "Walk") -> None:
     walk.chance.shuffle(parts)
     delays = [walk.chance.random() * 3, walk.chance.random() * 2]
     walk.note(f"{gateway.name} crashes and loads {parts} after {delays}")
-    gateway.kill()
+    walk.kill(gateway)
     gateway.start(load=False)
     for part, delay in zip(parts, delays):
         walk.rest(delay)
@@ -227,12 +228,12 @@ def crash_on_full_disk(walk: "Walk") -> None:
     """
     gateway = walk.mortal()
     walk.note(f"{gateway.name} crashes, starts on a full disk, and again")
-    gateway.kill()
+    walk.kill(gateway)
     fill(gateway)
     gateway.start(load=False)
     walk.pause(1.0)
     free(gateway)
-    gateway.restart()
+    walk.restart(gateway)
 
 
 def roam(walk: "Walk") -> None:
@@ -246,7 +247,7 @@ def roam(walk: "Walk") -> None:
     moves = walk.a_may_move()
     moved = f"a gets the address 10.0.1.{number}" if moves else "a stays"
     walk.note(f"b crashes, and {moved}")
-    walk.lab.b.restart()
+    walk.restart(walk.lab.b)
     if moves:
         walk.lab.a.host.roam(number)
 
@@ -271,7 +272,7 @@ def rebind(walk: "Walk") -> None:
     walk.note(f"the NAT uses ports from {first} on, and {told}")
     walk.nat.use_ports(first, first + 999)
     if crashes:
-        walk.lab.b.restart()
+        walk.restart(walk.lab.b)
     else:
         with suppress(*GONE):
             walk.lab.a.nudge()
@@ -315,10 +316,11 @@ def rotate(walk: "Walk") -> None:
     """Make new secrets.
 
     A rotation that would take the token of a peer, which gets a new one just now, is
-    refused; and so is one whose disk is full.
+    refused; and so is one whose disk is full. Several of them right after a crash would
+    take the tokens of lost SAs.
     """
     gateway = walk.one()
-    count = walk.chance.randint(1, 4)
+    count = 1 if walk.crashing else walk.chance.randint(1, 4)
     walk.note(f"{gateway.name} makes {count} new secrets")
     for _ in range(count):
         answer = ask(gateway, "rotate")[0]
@@ -356,6 +358,6 @@ ACTS = (
     Act("rebind", rebind, ("calm",), asks=True, possible=_behind_nat),
     Act("reload", reload, ALL),
     Act("rekey", rekey, ALL, asks=True),
-    Act("rekey both", rekey_both, ALL, asks=True),
+    Act("rekey both", rekey_both, ALL, asks=True, both=True),
     Act("rotate", rotate, ALL, asks=True),
 )

@@ -85,8 +85,7 @@ def holding(gateway: Gateway, lost: bool) -> dict[str, Counter[str]]:
     """
     wanted = {"trap": "yes", "drop": "yes", "pass": "yes"}
     policies = gateway.control.stream("list-policies", "list-policy", wanted)
-    stats = gateway.command("stats")
-    return {
+    found = {
         "descriptor": Counter(descriptors(gateway.pid)),
         "thread": Counter({"task": len(os.listdir(f"/proc/{gateway.pid}/task"))}),
         "nftables line": Counter([] if lost else _ours(gateway)),
@@ -96,12 +95,13 @@ def holding(gateway: Gateway, lost: bool) -> dict[str, Counter[str]]:
         "XFRM policy": Counter(_lines(gateway, "xfrm", "policy", "show")),
         "XFRM state": Counter(_lines(gateway, "xfrm", "state", "show")),
         "policy": Counter(name for policy in policies for name in policy),
-        "file": Counter(os.listdir(gateway.places.state)),
-        "IKE SA": Counter({"total": int(stats["ikesas"]["total"])}),
-        "half-open IKE SA": Counter({"total": int(stats["ikesas"]["half-open"])}),
-        "recovery": Counter(str(row["connection"]) for row in rows(gateway, "recovery")),
-        "waiting reply": Counter({"total": int(counters(gateway)["waiting"])}),
     }
+    if gateway.config.qcd:
+        recoveries = rows(gateway, "recovery")
+        found["file"] = Counter(os.listdir(gateway.places.state))
+        found["recovery"] = Counter(str(row["connection"]) for row in recoveries)
+        found["reply"] = Counter({"waiting": int(counters(gateway)["waiting"])})
+    return found
 
 
 def _links(gateway: Gateway) -> list[str]:
@@ -128,7 +128,7 @@ def lost(gateway: Gateway) -> tuple[bool, list[str]]:
     is still lost only if its peer has moved since: charon can't tell that it is the
     same peer.
     """
-    (sa,) = gateway.control.sas()
+    (sa,) = [sa for sa in gateway.control.sas() if sa["state"] == "ESTABLISHED"]
     live = {bytes.fromhex(child["spi-in"]) for child in sa["child-sas"].values()}
     rows_now = {row.spi: row for row in map_of(gateway)}
     dead = esp.dead(gateway)

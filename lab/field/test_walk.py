@@ -118,11 +118,11 @@ def test_leak_is_seen(
 
 @contextmanager
 def second_tunnel(walk: Walk) -> Iterator[None]:
-    """Bring the same up once more, by another connection."""
+    """Bring up another IKE SA between the same two."""
     a = walk.lab.a
     section = connection(a.config, a.host, walk.lab.b.host, None)
     a.command("load-conn", {"another": section})
-    a.initiate("another")
+    a.initiate("another", child=None)
     yield
 
 
