@@ -176,7 +176,7 @@ def crash(walk: "Walk") -> None:
     walk.note(f"{gateway.name} crashes")
     walk.kill(gateway)
     walk.pause(0.3)
-    gateway.start()
+    walk.begin(gateway)
 
 
 def crash_of_both(walk: "Walk") -> None:
@@ -193,7 +193,7 @@ def crash_of_both(walk: "Walk") -> None:
         walk.kill(gateway)
         walk.pause(0.1)
     for gateway in order:
-        gateway.start()
+        walk.begin(gateway)
     if not starting:
         for link in walk.links:
             lab.a.begin("b", link.net)
@@ -215,7 +215,7 @@ def late_configuration(walk: "Walk") -> None:
     delays = [walk.chance.random() * 3, walk.chance.random() * 2]
     walk.note(f"{gateway.name} crashes and loads {parts} after {delays}")
     walk.kill(gateway)
-    gateway.start(load=False)
+    walk.begin(gateway, load=False)
     for part, delay in zip(parts, delays):
         walk.rest(delay)
         gateway.load(part)
@@ -230,7 +230,7 @@ def crash_on_full_disk(walk: "Walk") -> None:
     walk.note(f"{gateway.name} crashes, starts on a full disk, and again")
     walk.kill(gateway)
     fill(gateway)
-    gateway.start(load=False)
+    walk.begin(gateway, load=False)
     walk.pause(1.0)
     free(gateway)
     walk.restart(gateway)
