@@ -50,6 +50,7 @@ class Act:
     asks: bool = False
     both: bool = False  # ends begin one
     crashes: bool = False
+    moves: bool = False
     extra: float = 0.0  # seconds until charon itself goes on
     possible: Callable[["Walk"], bool] = lambda walk: True
 
@@ -353,8 +354,8 @@ ACTS = (
     Act("crashes in a row", crashes_in_a_row, ALL, crashes=True),
     Act("late configuration", late_configuration, GENTLE, crashes=True),
     Act("crash on a full disk", crash_on_full_disk, ("calm",), crashes=True, possible=_has_room),
-    Act("roam", roam, GENTLE, crashes=True, possible=_a_moves),
-    Act("move", move, QUIET, asks=True, extra=PROBED, possible=_mobile),
+    Act("roam", roam, GENTLE, crashes=True, moves=True, possible=_a_moves),
+    Act("move", move, QUIET, asks=True, moves=True, extra=PROBED, possible=_mobile),
     Act("rebind", rebind, ("calm",), asks=True, possible=_behind_nat),
     Act("reload", reload, ALL),
     Act("rekey", rekey, ALL, asks=True),
