@@ -19,9 +19,6 @@ from lab.relay import Way
 if TYPE_CHECKING:
     from lab.field.walk import Walk
 
-# charon's retransmissions, in walks in which packets of its own exchanges are lost. By
-# default the first one is after 4 s and the next one 7.2 s later.
-RETRANSMISSION = 1.0
 PROBED = 2.0  # MOBIKE: charon probes for a path about this often
 FILLER = "filler"
 # A gateway that has no such SA, or does not run just now.
@@ -143,7 +140,7 @@ def _has_relay(walk: "Walk") -> bool:
 
 
 def _is_fast(walk: "Walk") -> bool:
-    return walk.fast
+    return walk.nature.fast
 
 
 def _has_room(walk: "Walk") -> bool:
@@ -339,7 +336,7 @@ def _a_moves(walk: "Walk") -> bool:
 
 
 def _mobile(walk: "Walk") -> bool:
-    return walk.mobike and walk.nat is None
+    return walk.nature.mobike and walk.nat is None
 
 
 def _behind_nat(walk: "Walk") -> bool:
@@ -353,7 +350,13 @@ ACTS = (
     Act("crash of both", crash_of_both, GENTLE, crashes=True, possible=_survived_by_none),
     Act("crashes in a row", crashes_in_a_row, ALL, crashes=True),
     Act("late configuration", late_configuration, GENTLE, crashes=True),
-    Act("crash on a full disk", crash_on_full_disk, ("calm",), crashes=True, possible=_has_room),
+    Act(
+        "crash on a full disk",
+        crash_on_full_disk,
+        ("calm",),
+        crashes=True,
+        possible=_has_room,
+    ),
     Act("roam", roam, GENTLE, crashes=True, moves=True, possible=_a_moves),
     Act("move", move, QUIET, asks=True, moves=True, extra=PROBED, possible=_mobile),
     Act("rebind", rebind, ("calm",), asks=True, possible=_behind_nat),

@@ -141,7 +141,8 @@ def lost(gateway: Gateway, spare: int) -> tuple[bool, list[str]]:
             f"leaked: lost child SAs: {number} counted, in the map "
             f"{sorted(s.hex() for s in left)}, in nftables {sorted(s.hex() for s in dead)}"
         )
-    back = [row for spi, row in rows_now.items() if spi in left and row.peer == sa["remote-host"]]
+    host = sa["remote-host"]
+    back = [row for spi, row in rows_now.items() if spi in left and row.peer == host]
     if len(back) > spare:
         spis = sorted(row.spi.hex() for row in back)
         found.append(f"leaked: rows of lost child SAs {spis}, although their peer is back")

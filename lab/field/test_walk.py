@@ -8,9 +8,10 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 import pytest
 
 from lab.field import walk as walk_module
-from lab.field.chaos import ACTS, CALM, CONDITIONS
+from lab.field.chaos import ACTS, CALM
 from lab.field.leaks import HEAP_NOISE, SLOT, WARM_UP, Growth
-from lab.field.walk import CHILDREN, Lost, Walk, start, stroll
+from lab.field.soak import start, stroll
+from lab.field.walk import CHILDREN, Lost, Walk
 
 RELOAD = next(act for act in ACTS if act.name == "reload")
 SEED = 2  # a plain path, slow retransmissions, unique = no

@@ -1,27 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A random walk through what can happen to gateways: `./dev field --walk MINUTES`.
+"""A random walk through what can happen to gateways.
 
 `chaos` has what can happen. After each step both ends must agree on one tunnel within
 seconds, each child must be up exactly once, and nothing may have leaked (`leaks`). The
 same seed draws the same steps.
 """
 
-import argparse
 import random
-import signal
 import subprocess
-import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from lab.admin import rows
-from lab.config import Config
-from lab.control import REPO
-from lab.field.chaos import ACTS, CALM, CONDITIONS, RETRANSMISSION, Act, Condition
+from lab.field.chaos import ACTS, CONDITIONS, Act, Condition
 from lab.field.leaks import Growth, difference, holding, lost
+from lab.field.nature import RETRANSMISSION, Nature
 from lab.field.stage import BASE, Link, carrying, lasting, sas_of
 from lab.gateway import Gateway
 from lab.nat import Nat
@@ -37,9 +32,6 @@ PASSING = ("CONNECTING", "DELETING")
 # repeated after four seconds, and then the peer shows the token.
 LEFT_OVER = 6.0
 CHILDREN = 2
-LIFE = 300.0  # seconds until a walk begins with new gateways
-WALKS = 4  # in parallel
-NICE = "-10"
 ROOM = 256 << 10  # octets of a gateway's disk
 SLOW_RETRANSMISSION = 4.5
 COVERED = 2.0
@@ -127,56 +119,21 @@ class Walk:
             raise
 
     def _make(self, qcd: bool) -> None:
-        chance = self.chance
-        # Drawn once for a walk: how the two relate to each other.
-        starts = chance.choice(["none", "none", "start"])
-        unique = chance.choice(["no", "no", "replace", "keep", "never"])
-        both = chance.random() < 0.5
-        behind_nat = chance.random() < 0.25
-        # With MOBIKE only DPD, after half a minute, notices that the NAT has changed.
-        self.mobike = chance.random() < 0.5 and not behind_nat
-        self.fast = chance.random() < 0.5
-        # One end rekeys often. Stock charon may make a child twice if both do and packets
-        # are lost.
-        short = chance.choice(["", "", "", "a", "b"])
-        survivor = chance.choice(["a", "b", "a", "b", ""])
-        if behind_nat:
-            # If a crashed, b could not connect to it: its mappings of port 500 end.
-            survivor = "a"
-        config = BASE.but(
-            qcd=qcd,
-            children=CHILDREN,
-            exact_heap=True,
-            ike_options={
-                "unique": unique,
-                "mobike": "yes" if self.mobike else "no",
-                "local_addrs": ["%any"],
-            },
-            charon=FAST if self.fast else {},
-        )
-        a = (_often(config) if short == "a" else config).but(start_action=starts)
-        b_starts = starts if both and not behind_nat else "none"
-        b = (_often(config) if short == "b" else config).but(
-            start_action=b_starts, anywhere=True
-        )
-        self.rekeys = short
-        self.note(
-            f"a: {starts}, b: {b_starts}, unique {unique}, mobike {self.mobike}, "
-            f"NAT {behind_nat}, fast retransmissions {self.fast}, "
-            f"short lives at {short or 'none'}, "
-            f"survivor {survivor or 'none'}"
-        )
+        self.nature = nature = Nature.draw(self.chance)
+        self.note(str(nature))
+        config = BASE.but(qcd=qcd, children=CHILDREN, exact_heap=True)
+        own = {name: nature.config(config, name) for name in "ab"}
         self.clock = Clock()
         self._stack.callback(self.clock.close)
-        self.lab = lab = self._stack.enter_context(Lab(config, a=a, b=b))
-        self.survivor = lab[survivor] if survivor else None
+        self.lab = lab = self._stack.enter_context(Lab(config, **own))
+        self.survivor = lab[nature.survivor] if nature.survivor else None
         if self.room:
             for gateway in (lab.a, lab.b):
                 self._mount(gateway)
         self.relay: Relay | None = None
         self.nat: Nat | None = None
         ends = lab.a.host, lab.b.host
-        if behind_nat:
+        if nature.behind_nat:
             self.nat = Nat(lab.network.router, *ends)
             self.nat.use_ports(20000, 20999)
             # b reaches a only by a mapping.
@@ -319,7 +276,7 @@ class Walk:
         Exchanges of charon wait for its retransmissions. And if both ends rekey, it may
         make a child twice, with qcd and without.
         """
-        return act.asks and (not self.fast or bool(self.rekeys) or act.both)
+        return act.asks and (not self.nature.fast or bool(self.nature.rekeys) or act.both)
 
     # --- how it has to be -----------------------------------------------
 
@@ -331,7 +288,7 @@ class Walk:
         first = len(self.events)
         self.note(f"{condition.name}: {', '.join(act.name for act in acts)}")
         self.crashing = any(act.crashes for act in acts)
-        self.unsettled = condition.loses or bool(self.rekeys)
+        self.unsettled = condition.loses or bool(self.nature.rekeys)
         with condition.enter(self):
             for act in acts:
                 act.do(self)
@@ -340,9 +297,9 @@ class Walk:
         since, now = time.time(), self.clock.now()
         self.note("nothing stands in the way any more")
         bound = WITHIN + max(act.extra for act in acts)
-        if any(act.asks for act in acts) or (condition.loses and self.fast):
+        if any(act.asks for act in acts) or (condition.loses and self.nature.fast):
             # A request may overtake the response that completes the IKE SA.
-            bound += 2 * RETRANSMISSION if self.fast else SLOW_RETRANSMISSION
+            bound += 2 * RETRANSMISSION if self.nature.fast else SLOW_RETRANSMISSION
         self._wait(now, since, bound)
         took = self.clock.now() - now
         self.result.slowest = max(self.result.slowest, (took, self.happened))
@@ -440,94 +397,3 @@ class Walk:
         self.result.stolen = self.clock.stolen
         self.result.grown = [str(self._growth)] if self._growth else []
         return self.result
-
-
-def _often(config: Config) -> Config:
-    """Return the configuration of an end that rekeys every few seconds."""
-    ike = {**config.ike_options, "rekey_time": "9s", "over_time": "9s"}
-    return config.but(
-        ike_options=ike, child_options={"rekey_time": "6s", "life_time": "12s"}
-    )
-
-
-FAST = {
-    "retransmit_timeout": str(RETRANSMISSION),
-    "retransmit_base": "1",
-    "retransmit_tries": "30",
-}
-
-
-def stroll(seed: int, seconds: float, qcd: bool = True, room: bool = False) -> Result:
-    """Walk for a time; return what happened.
-
-    Each LIFE begins with new gateways, whose seed is derived from the first one.
-    """
-    result = Result()
-    chance = random.Random(seed)
-    until = time.monotonic() + seconds
-    own = seed
-    while time.monotonic() < until:
-        print(f"seed {own}", flush=True)
-        with Walk(own, qcd, room) as one:
-            try:
-                end = min(until, time.monotonic() + LIFE)
-                while time.monotonic() < end:
-                    one.step()
-                    print(f"{one.result.steps}: {one.happened}", flush=True)
-                one.end()
-            finally:
-                result.add(one.summary())
-        own = chance.randrange(1 << 32)
-    return result
-
-
-def start(seed: int, seconds: float) -> "subprocess.Popen[str]":
-    """Start a walk in its own mount namespace, ahead of builds on the same machine."""
-    own = ["nice", "-n", NICE, "unshare", "--mount", "--propagation", "private"]
-    argv = [*own, sys.executable, "-m", "lab.field.walk", str(seed), str(seconds)]
-    return subprocess.Popen(argv, cwd=REPO, stdout=subprocess.PIPE, text=True)
-
-
-def walk(minutes: float, seed: int | None) -> int:
-    """Run the command: several walks in parallel, or the one of a seed.
-
-    Returns the exit status.
-    """
-    seeds = [seed]
-    if seed is None:
-        seeds = random.sample(range(1 << 32), WALKS)
-    print(f"{len(seeds)} walks of {minutes:g} minutes: --seed {seeds}", flush=True)
-    with ExitStack() as stack:
-        started = []
-        for own in seeds:
-            process = stack.enter_context(start(own, minutes * 60))
-            stack.callback(process.terminate)
-            started.append(process)
-        with ThreadPoolExecutor(len(started)) as readers:
-            outputs = list(readers.map(lambda p: (p.communicate()[0], p.returncode), started))
-    for own, (output, status) in zip(seeds, outputs):
-        shown = output.splitlines()[-2:] if status == 0 else [output]
-        print(f"--seed {own}: {'passed' if status == 0 else 'FAILED'}", *shown, sep="\n")
-    return 1 if any(status for _, status in outputs) else 0
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Walk, in a process and a mount namespace of its own; return its exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("seed", type=int)
-    parser.add_argument("seconds", type=float)
-    options = parser.parse_args(argv)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
-        result = stroll(options.seed, options.seconds, room=True)
-    except (AssertionError, OSError, RuntimeError) as error:
-        print(error, flush=True)
-        return 1
-    took, cause = result.slowest
-    print(f"{result.steps} steps, the slowest recovery took {took:.2f} s: {cause}")
-    print(f"{result.stolen:.1f} s were stolen by others; {'; '.join(result.grown)}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
