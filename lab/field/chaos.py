@@ -336,7 +336,7 @@ def _a_moves(walk: "Walk") -> bool:
 
 
 def _mobile(walk: "Walk") -> bool:
-    return walk.nature.mobike and walk.nat is None
+    return walk.nature.mobike and walk.nat is None and not walk.nature.rekeys
 
 
 def _behind_nat(walk: "Walk") -> bool:

@@ -258,13 +258,15 @@ class Walk:
         drawn = [self.chance.choice(acts)]
         if self.chance.random() < TWICE:
             # After a crash of both ends nobody remembers that a tunnel was up. And nobody
-            # finds a gateway that crashes and moves.
+            # finds a gateway that crashes and moves. And charon repeats a request that a
+            # move overtakes from the address that is gone.
             first = drawn[0]
             calm = [
                 act
                 for act in acts
-                if not (act.crashes and (first.crashes or first.moves))
-                and not (act.moves and (first.crashes or first.moves))
+                if not (act.crashes and first.crashes)
+                and not (act.moves and (first.crashes or first.asks))
+                and not (first.moves and (act.crashes or act.asks))
                 and not (condition.loses and act.asks and first.asks)
             ]
             drawn += [self.chance.choice(calm)] if calm else []
