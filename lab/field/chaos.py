@@ -284,8 +284,14 @@ def reload(walk: "Walk") -> None:
 
 
 def rekey_one(walk: "Walk", gateway: Gateway, what: str) -> None:
-    """Rekey the IKE SA or all of its children, if there is one now."""
+    """Rekey the IKE SA or all of its children, if all of it is up.
+
+    A child that is being made meanwhile would be refused, and stock charon then waits
+    for 10 s or more.
+    """
     for sa in sas_of(gateway):
+        if sa.installed < len(walk.links):
+            continue
         ids = [{"ike-id": sa.unique_id}]
         if what != "IKE SA":
             ids = [{"child-id": int(child["uniqueid"])} for child in sa.children]
