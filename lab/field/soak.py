@@ -62,13 +62,14 @@ def walk(minutes: float, seed: int | None) -> int:
     seeds = random.sample(range(1 << 32), WALKS) if seed is None else [seed]
     print(f"{len(seeds)} walks of {minutes:g} minutes: --seed {seeds}", flush=True)
     with ExitStack() as stack:
+        # This waits for its threads, so it comes first: the processes end before that.
+        readers = stack.enter_context(ThreadPoolExecutor(len(seeds)))
         started = []
         for own in seeds:
             process = stack.enter_context(start(own, minutes * 60))
             stack.callback(process.terminate)
             started.append(process)
-        with ThreadPoolExecutor(len(started)) as readers:
-            outputs = list(readers.map(_result, started))
+        outputs = list(readers.map(_result, started))
     for own, (output, status) in zip(seeds, outputs):
         shown = output.splitlines()[-2:] if status == 0 else [output]
         print(f"--seed {own}: {'passed' if status == 0 else 'FAILED'}", *shown, sep="\n")
