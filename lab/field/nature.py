@@ -63,8 +63,9 @@ class Nature:
         }
         child = {}
         if name == self.rekeys:
-            ike |= {"rekey_time": "9s", "over_time": "9s"}
-            child = {"rekey_time": "6s", "life_time": "12s"}
+            # The end of a life is far enough for a rekeying that is refused at first.
+            ike |= {"rekey_time": "9s", "over_time": "60s"}
+            child = {"rekey_time": "6s", "life_time": "60s"}
         return base.but(
             start_action=self.start_a if name == "a" else self.start_b,
             anywhere=name == "b",
