@@ -50,7 +50,8 @@ class Nat:
         with self._router.ns.entered():
             table = Path("/proc/thread-self/net/nf_conntrack")
             text = table.read_text() if table.exists() else ""
-        ends = rf"dst={self._other.address} .* src={self._other.address} dst={self.address} "
+        other = self._other.address
+        ends = rf"dst={other} .* src={other} dst={self.address} "
         found = re.findall(rf"{ends}sport=4?500 dport=(\d+)", text)
         return [int(port) for port in found]
 
