@@ -299,8 +299,11 @@ class Walk:
         since, now = time.time(), self.clock.now()
         self.note("nothing stands in the way any more")
         bound = WITHIN + max(act.extra for act in acts)
-        if any(act.asks for act in acts) or (condition.loses and self.nature.fast):
-            # A request may overtake the response that completes the IKE SA.
+        # A request may overtake the response that completes the IKE SA. With unique =
+        # never, that is also the question about the SA from before the crash.
+        overtaken = any(act.asks for act in acts)
+        overtaken |= self.crashing and self.nature.unique == "never"
+        if overtaken or (condition.loses and self.nature.fast):
             bound += 2 * RETRANSMISSION if self.nature.fast else SLOW_RETRANSMISSION
         self._wait(now, since, bound)
         took = self.clock.now() - now
