@@ -301,7 +301,7 @@ class Walk:
         bound = WITHIN + max(act.extra for act in acts)
         # A request may overtake the response that completes the IKE SA. With unique =
         # never, that is also the question about the SA from before the crash.
-        overtaken = any(act.asks for act in acts)
+        overtaken = any(act.asks for act in acts) or bool(self.nature.rekeys)
         overtaken |= self.crashing and self.nature.unique == "never"
         if overtaken or (condition.loses and self.nature.fast):
             bound += 2 * RETRANSMISSION if self.nature.fast else SLOW_RETRANSMISSION
