@@ -48,7 +48,8 @@ class Nature:
             # With MOBIKE only DPD, after half a minute, notices that the NAT has changed.
             mobike=mobike and not behind_nat,
             behind_nat=behind_nat,
-            fast=fast,
+            # A rekeying may meet any condition that loses packets.
+            fast=fast or bool(rekeys),
             rekeys=rekeys,
             # If a crashed, b could not connect to it: it has no mapping for port 500.
             survivor="a" if behind_nat else survivor,
