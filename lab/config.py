@@ -55,6 +55,8 @@ class Config:
     tsan: bool = False
     leaks: bool = False  # count leaks at a clean end; with asan
     faults: bool = False  # calls of the plugin can be made to fail: see lab/faults.py
+    # Threads keep no freed memory of their own, which mallinfo counts as used.
+    exact_heap: bool = False
     # Size in octets of a separate file system for the state_dir, unmounted with charon.
     state_room: int | None = None
     # File with a file system for the state_dir, which is mounted while charon runs.

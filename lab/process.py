@@ -185,6 +185,7 @@ class Charon:
             preload = f"LD_PRELOAD={FAULTS} QCD_FAULTS={places.faults}"
         self._legacy = config.legacy
         self._leaks = config.leaks
+        self._exact_heap = config.exact_heap
         argv = ["setpriv", "--pdeathsig", "KILL", *on_machine(config, places)]
         if config.tsan:
             # ThreadSanitizer's shadow memory has fixed addresses, which must be free.
@@ -218,6 +219,8 @@ class Charon:
             f"suppressions={TSAN_IGNORED}",
             "UBSAN_OPTIONS": f"print_stacktrace=1:log_path={places.asan}",
         }
+        if self._exact_heap:
+            environment["GLIBC_TUNABLES"] = "glibc.malloc.tcache_count=0"
         with ns.entered(), places.output.open("ab") as output:
             return subprocess.Popen(
                 argv,

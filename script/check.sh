@@ -102,6 +102,25 @@ lab_tests() {
         --junit-xml="$logs/lab.xml"
 }
 
+# Four walks of 2.5 minutes mostly wait, so they run while the rest is built. They
+# have a higher priority than compilers, and end with this script.
+begin_soak() {
+    QCD_STRONGSWAN_SRC=$(strongswan_src) setpriv --pdeathsig TERM \
+        /usr/bin/python3 -m lab.field.report --walk 2.5 >"$logs/walks.log" 2>&1 &
+    soak=$!
+}
+
+end_soak() {
+    local rc=0
+    wait "$soak" || rc=$?
+    step soak one 'sudo ./dev field --walk 2.5' show_soak "$rc"
+}
+
+show_soak() { # STATUS
+    cat "$logs/walks.log"
+    return "$1"
+}
+
 check_quick() {
     step build one './dev build' cmd_build
     step 'unit tests' count_units 'meson test -C build' unit_tests build
@@ -114,12 +133,14 @@ check_deep() {
     step 'sanitized tests' count_sanitized 'meson test -C build-asan' \
         unit_tests build-asan
     step 'fuzz coverage' one './dev fuzz 0' fuzz_coverage
+    end_soak
     step lab count_lab 'sudo /usr/bin/python3 -m pytest lab' lab_tests
 }
 
 check_tests() {
     step setup one './dev setup' set_up
     check_quick
+    begin_soak
     check_deep
 }
 
@@ -131,6 +152,7 @@ check_full() {
     step licences one 'reuse lint' check_licences
     step conformance one 'script/conformance' check_conformance
     check_quick
+    begin_soak
     step model count_model './dev model' model/check.py
     step tidy one './dev check' check_tidy
     step proof count_proof './dev prove' check_proof
