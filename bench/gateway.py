@@ -1,18 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a gateway pays for ESP of lost SAs: for each packet, and for a handshake.
+"""What a gateway pays for qcd: for each packet, for a handshake, and in memory.
 
-    bench/gateway.py [OUTPUT OF QCD-BENCH]
+    bench/gateway.py [--quick]
 
-All figures of a table are of one run, in which the cases took turns; the ratios
-say more than the figures do. It needs root, as the lab does.
+All figures of a table are of one run, in which the cases took turns. A ratio is the
+median of the ratios of these turns, with its 95 % interval. It needs root, as the lab
+does.
 """
 
 import os
-import random
-import re
 import socket
-import statistics
 import struct
 import sys
 import time
@@ -22,40 +20,52 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from bench.results import Row, paired, save, spread  # noqa: E402
 from lab import esp, ike  # noqa: E402
 from lab.config import Config  # noqa: E402
 from lab.flood import Burst  # noqa: E402
 from lab.gateway import Gateway  # noqa: E402
 from lab.harness import Harness  # noqa: E402
+from lab.ike import Notify  # noqa: E402
 from lab.net import Netns  # noqa: E402
 from lab.peer import Peer, Sa  # noqa: E402
 from lab.scenario import Lab  # noqa: E402
-from lab.wire import Sniffer  # noqa: E402
+from lab.wait import wait_until  # noqa: E402
+from lab.wire import Sniffer, ike_datagram  # noqa: E402
 
 LOST = 100_000
 PACKETS = 20_000
 TUNNELS = 1000  # whose packets these are
 ROUNDS = 41
-HANDSHAKES = 1501  # pairs
-RESAMPLES = 2000
-NO_REPLIES = {"reply_rate": "0"}
+HANDSHAKES = 1000  # pairs
+REQUESTS = 4000  # of a burst: as many as the socket holds
+BURSTS = 41
+KEPT = 1000  # SAs, to see the memory of each
 PORT = 4500
 HERE = "127.0.0.1"
 DELETE = 42
-PUT = re.compile(r"a row put, for a handshake\s+([0-9.]+)")
+QUIET = Config(log={"default": 0}, charon={"cookie_threshold": 0, "block_threshold": 0})
+STOCK = QUIET.but(qcd=False)
+WHOLE = QUIET.but(esp=True)  # qcd's own default
+NO_MAP = QUIET.but(qcd_options={"reply_rate": "0"})  # what replies to nothing has none
+# strongSwan ignores it without the plugin.
+TOKEN = Notify(ike.QCD_TOKEN, bytes(range(32)))
 
 
-def median(values: list[float]) -> float:
-    return statistics.median(values)
-
-
-def print_rows(rows: dict[str, float], unit: str) -> None:
-    """The first row is what the others are compared with."""
-    first = next(iter(rows.values()))
-    for name, value in rows.items():
-        ratio = "" if value is first else f"{value / first:10.3f} x"
-        print(f"{name:<46} {value:10.0f} {unit}{ratio}")
-    print()
+def rows_of(
+    what: str, unit: str, cases: dict[str, list[float]], goal: float | None
+) -> list[Row]:
+    """Return a row for each case; the others are compared with the first one."""
+    first = next(iter(cases.values()))
+    found = []
+    for name, values in cases.items():
+        row: Row = {"what": what, "case": name, "unit": unit, **spread(values)}
+        if values is not first:
+            row["to_first"] = paired(list(zip(first, values)))
+        found.append(row)
+    if goal:  # of the last one
+        found[-1]["goal"] = goal
+    return found
 
 
 # --- packets ------------------------------------------------------------------
@@ -92,7 +102,9 @@ class Case:
         self.rounds.append((time.process_time_ns() - begin) / PACKETS)
 
 
-def measure_packets(form: str, packet: Callable[[bytes], bytes]) -> None:
+def measure_packets(
+    form: str, packet: Callable[[bytes], bytes], rounds: int
+) -> list[Row]:
     spis = [b"\xc0" + os.urandom(3) for _ in range(TUNNELS)]  # none is lost
     packets = [packet(spis[number % TUNNELS]) for number in range(PACKETS)]
     with ExitStack() as stack:
@@ -102,20 +114,62 @@ def measure_packets(form: str, packet: Callable[[bytes], bytes]) -> None:
             "another SA is lost": Case(stack, packets, 1),
             f"{LOST:,} other SAs are lost": Case(stack, packets, LOST),
         }
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             for case in cases.values():
                 case.round()
-        rows = {f"{form}, {name}": median(c.rounds) for name, c in cases.items()}
-    print_rows(rows, "ns")
-
-
-# --- handshakes ---------------------------------------------------------------
+        times = {name: case.rounds for name, case in cases.items()}
+    return rows_of(f"{form} of a healthy tunnel, a packet", "ns", times, 1.05)
 
 
 def cpu(gateway: Gateway) -> int:
     """Nanoseconds that all threads of the daemon had a processor."""
     tasks = Path(f"/proc/{gateway.pid}/task").glob("*/schedstat")
     return sum(int(task.read_text().split()[0]) for task in tasks)
+
+
+class Unknown:
+    """A gateway that gets IKE requests with SPIs that nobody has seen."""
+
+    def __init__(self, stack: ExitStack, config: Config) -> None:
+        self.lab = stack.enter_context(Lab(config.but(socket_room=16 << 20)))
+        self.lab.b.start()
+        ends = [(host.address, PORT) for host in (self.lab.a.host, self.lab.b.host)]
+        requests = (
+            ike.protected_request((os.urandom(8), os.urandom(8)), size=80).pack()
+            for _ in range(REQUESTS)
+        )
+        packets = [ike_datagram(*ends, data) for data in requests]
+        self._burst = Burst(packets, ends[1])
+        ns = self.lab.a.host.ns
+        self._sock = ns.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+        stack.callback(self._sock.close)
+        self.rounds: list[float] = []
+
+    def round(self) -> None:
+        """The daemon's processor time for a request."""
+        gateway, ns = self.lab.b, self.lab.b.host.ns
+        begin = cpu(gateway)
+        self._burst.send(self._sock, 0, REQUESTS)
+        wait_until("the requests to be read", lambda: not ns.udp_waiting(PORT), 30.0)
+        gateway.wait_idle(30.0)
+        self.rounds.append((cpu(gateway) - begin) / REQUESTS)
+        assert not ns.udp_drops(PORT), "the socket was too small"
+
+
+def measure_requests(bursts: int) -> list[Row]:
+    with ExitStack() as stack:
+        cases = {
+            "without qcd": Unknown(stack, STOCK),
+            "with the plugin": Unknown(stack, WHOLE),
+        }
+        for _ in range(bursts):
+            for case in cases.values():
+                case.round()
+        times = {name: case.rounds for name, case in cases.items()}
+    return rows_of("an IKE request with an unknown SPI, CPU", "ns", times, 1.05)
+
+
+# --- handshakes ---------------------------------------------------------------
 
 
 class Handshakes:
@@ -128,73 +182,127 @@ class Handshakes:
         self.wire = stack.enter_context(Sniffer(self.lab.b.host))
         self.times: list[float] = []
         self.cpu: list[float] = []
+        self._used = cpu(self.lab.b)
 
     def round(self) -> None:
-        since, begin = self.wire.count, cpu(self.lab.b)
-        sa = self.peer.connect()
-        self.cpu.append((cpu(self.lab.b) - begin) / 1000)
-        auth = [
-            packet.time
-            for packet in self.wire.packets[since:]
-            if packet.message.exchange == ike.IKE_AUTH
-        ]
-        assert len(auth) == 2
-        self.times.append((auth[1] - auth[0]) * 1e6)
+        """Connect and delete.
+
+        The time is that from each request to its response. The processor time includes
+        what the daemon did since the last round, so that no work of other threads is
+        left out.
+        """
+        since = self.wire.count
+        sa = self.peer.connect([TOKEN])
         self._delete(sa)
+        seen = self.wire.packets[since:]
+        assert [packet.message.exchange for packet in seen] == (
+            [ike.IKE_SA_INIT] * 2 + [ike.IKE_AUTH] * 2 + [ike.INFORMATIONAL] * 2
+        )
+        spent = [seen[at + 1].time - seen[at].time for at in (0, 2)]
+        self.times.append(sum(spent) * 1e6)
+        used = cpu(self.lab.b)
+        self.cpu.append((used - self._used) / 1000)
+        self._used = used
 
     def _delete(self, sa: Sa) -> None:
         body = struct.pack("!BBH", ike.PROTO_IKE, 0, 0)
         self.peer.request(sa, ike.INFORMATIONAL, [(DELETE, body)])
 
 
-def print_difference(what: str, pairs: list[tuple[float, float]]) -> None:
-    """The median of the pairs' differences, in percent, and where it surely lies."""
-    base = median([before for before, _ in pairs])
-    differences = [after - before for before, after in pairs]
-    chance = random.Random(1)
-    medians = sorted(
-        median(chance.choices(differences, k=len(differences)))
-        for _ in range(RESAMPLES)
-    )
-    low, high = (medians[int(share * RESAMPLES)] for share in (0.025, 0.975))
-    print(
-        f"{what}, {len(pairs)} pairs: {median(differences) / base:+.2%}, "
-        f"95 % of it between {low / base:+.2%} and {high / base:+.2%}\n"
-    )
-
-
-def measure_handshakes(output: str) -> None:
-    base = Config(log={"default": 0})
+def measure_handshakes(count: int) -> list[Row]:
     with ExitStack() as stack:
         cases = {
-            # who may answer nothing needs no map
-            "without the SA map": Handshakes(stack, base.but(qcd_options=NO_REPLIES)),
-            "with it": Handshakes(stack, base.but(esp=True)),
+            "without qcd": Handshakes(stack, STOCK),
+            "with the plugin, no SA map": Handshakes(stack, NO_MAP),
+            "with the whole plugin": Handshakes(stack, WHOLE),
         }
-        for number in range(HANDSHAKES):
+        for number in range(count):
             order = list(cases.values())
             for case in order if number % 2 else order[::-1]:
                 case.round()
-    times = {f"IKE_AUTH {name}": median(c.times) for name, c in cases.items()}
-    print_rows(times, "us")
-    print_rows(
-        {f"a handshake's CPU {name}": median(c.cpu) for name, c in cases.items()},
-        "us",
-    )
-    without, with_it = cases.values()
-    print_difference("IKE_AUTH with the map", list(zip(without.times, with_it.times)))
-    print_difference("its CPU", list(zip(without.cpu, with_it.cpu)))
-    found = PUT.search(output)
-    if found:
-        share = float(found.group(1)) / 1000 / next(iter(times.values()))
-        print(f"a row put, with all of it in the caches, is {share:.2%} of an IKE_AUTH")
+        times = {name: case.times for name, case in cases.items()}
+        used = {name: case.cpu for name, case in cases.items()}
+    return [
+        *rows_of("a handshake, from requests to responses", "us", times, 1 / 0.99),
+        *rows_of("a handshake and its delete, CPU", "us", used, 1 / 0.99),
+    ]
+
+
+# --- memory -------------------------------------------------------------------
+
+
+def resident(gateway: Gateway) -> int:
+    """Octets of memory of its own."""
+    text = Path(f"/proc/{gateway.pid}/smaps_rollup").read_text()
+    fields = (line.split() for line in text.splitlines()[1:])
+    return 1024 * sum(int(f[1]) for f in fields if f[0] == "Private_Dirty:")
+
+
+def memory(config: Config, count: int) -> tuple[float, float]:
+    """Return the octets of memory and of disk for each SA."""
+    many = config.but(ike_options={"unique": "never"})
+    with Lab(many) as lab, Peer(lab.a.host, lab.b) as peer:
+        lab.b.start()
+        state = lab.b.places.state
+
+        def stored() -> int:
+            files = state.rglob("*") if state.is_dir() else ()
+            return sum(512 * path.stat().st_blocks for path in files)
+
+        for _ in range(count):  # what is allocated once is allocated now
+            peer.connect([TOKEN])
+        before = resident(lab.b), stored()
+        for _ in range(count):
+            peer.connect([TOKEN])
+        lab.b.wait_idle()
+        assert len(lab.b.sas()) == 2 * count
+        after = resident(lab.b), stored()
+    memory, disk = ((new - old) / count for old, new in zip(before, after))
+    return memory, disk
+
+
+def measure_memory(count: int) -> list[Row]:
+    cases = {"without qcd": STOCK, "with the whole plugin": WHOLE}
+    found = {name: memory(config, count) for name, config in cases.items()}
+    octets = {name: [values[0]] for name, values in found.items()}
+    disk = {name: [values[1]] for name, values in found.items()}
+    rows = rows_of("memory of each SA with its child", "octets", octets, None)
+    for name, values in disk.items():
+        rows.append({"what": "disk", "case": name, "unit": "octets", **spread(values)})
+    return rows
+
+
+def show(rows: list[Row]) -> None:
+    what = None
+    for row in rows:
+        if row["what"] != what:
+            what = row["what"]
+            print(f"\n{what}")
+        line = f"  {row['case']:<34} {row['median']:12,.0f} {row['unit']}"
+        if "to_first" in row:
+            low, high = row["to_first"]["interval"]
+            line += f" {row['to_first']['ratio']:8.3f} x ({low:.3f} to {high:.3f})"
+        print(line)
 
 
 def main() -> None:
+    part = 20 if "--quick" in sys.argv[1:] else 1
     target = (HERE, PORT)
-    measure_packets("ESP in UDP", lambda spi: esp.in_udp(spi, (HERE, 1), target))
-    measure_packets("ESP", lambda spi: esp.alone(spi, HERE, HERE))
-    measure_handshakes(Path(sys.argv[1]).read_text() if sys.argv[1:] else "")
+    rows = [
+        *measure_packets(
+            "ESP in UDP",
+            lambda spi: esp.in_udp(spi, (HERE, 1), target),
+            ROUNDS // part,
+        ),
+        *measure_packets(
+            "ESP", lambda spi: esp.alone(spi, HERE, HERE), ROUNDS // part
+        ),
+        *measure_requests(BURSTS // part),
+        *measure_handshakes(HANDSHAKES // part),
+        *measure_memory(KEPT // part),
+    ]
+    save("gateway", __doc__.splitlines()[0], rows)
+    show(rows)
 
 
 if __name__ == "__main__":
