@@ -6,6 +6,7 @@ import math
 import os
 import platform
 import random
+import shutil
 import statistics
 import subprocess
 import time
@@ -61,6 +62,9 @@ def events(count: int, hours: float) -> Row:
 
 
 def _version(*argv: str) -> str:
+    """Return what the program prints, nothing if there is no such program."""
+    if shutil.which(argv[0]) is None:
+        return ""
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     return done.stdout.strip()
 
@@ -71,7 +75,7 @@ def machine() -> dict[str, str]:
     names = [line.split(":")[1].strip() for line in info if line.startswith("model name")]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     system = platform.freedesktop_os_release()
-    return {
+    known = {
         "processor": names[0] if names else platform.machine(),
         "cores": str(len(os.sched_getaffinity(0))),
         "memory": f"{memory:.0f} GiB",
@@ -82,13 +86,12 @@ def machine() -> dict[str, str]:
         ),
         "compiler": _version("cc", "-dumpfullversion"),
     }
+    return {key: value for key, value in known.items() if value}
 
 
-def save(name: str, title: str, rows: list[Row], **more: Any) -> Path:
-    """Write the results of a part, and return the path."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    path = FOLDER / f"{name}.json"
-    result = {
+def result(name: str, title: str, rows: list[Row], **more: Any) -> Row:
+    """Return the results of a part as they are kept."""
+    return {
         "name": name,
         "title": title,
         "date": time.strftime("%Y-%m-%d"),
@@ -96,5 +99,10 @@ def save(name: str, title: str, rows: list[Row], **more: Any) -> Path:
         "rows": rows,
         **more,
     }
-    path.write_text(json.dumps(result, indent=1) + "\n")
-    return path
+
+
+def save(name: str, title: str, rows: list[Row], **more: Any) -> None:
+    """Keep the results of a part."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    found = result(name, title, rows, **more)
+    (FOLDER / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
