@@ -16,13 +16,14 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.results import Row, paired, save, spread  # noqa: E402
 from lab import esp, ike  # noqa: E402
-from lab.config import Config  # noqa: E402
+from lab.config import SECRET, Config  # noqa: E402
 from lab.flood import Burst  # noqa: E402
 from lab.gateway import Gateway  # noqa: E402
 from lab.harness import Harness  # noqa: E402
@@ -48,6 +49,8 @@ QUIET = Config(log={"default": 0}, charon={"cookie_threshold": 0, "block_thresho
 STOCK = QUIET.but(qcd=False)
 WHOLE = QUIET.but(esp=True)  # qcd's own default
 NO_MAP = QUIET.but(qcd_options={"reply_rate": "0"})  # what replies to nothing has none
+# The memory of an SA is that of a peer with an identity of its own.
+ANYBODY = {"id": "anybody", "type": "IKE", "data": SECRET, "owners": ["%any"]}
 # strongSwan ignores it without the plugin.
 TOKEN = Notify(ike.QCD_TOKEN, bytes(range(32)))
 
@@ -239,8 +242,10 @@ def resident(gateway: Gateway) -> int:
 
 
 def memory(config: Config, count: int) -> tuple[float, float]:
-    """Return the octets of memory and of disk for each SA."""
-    many = config.but(ike_options={"unique": "never"})
+    """Return the octets of memory and of disk for each SA, of as many peers."""
+    many = config.but(
+        ike_options={"remote": {"id": "%any"}}, before=(("load-shared", ANYBODY),)
+    )
     with Lab(many) as lab, Peer(lab.a.host, lab.b) as peer:
         lab.b.start()
         state = lab.b.places.state
@@ -249,12 +254,15 @@ def memory(config: Config, count: int) -> tuple[float, float]:
             files = state.rglob("*") if state.is_dir() else ()
             return sum(512 * path.stat().st_blocks for path in files)
 
-        for _ in range(count):  # what is allocated once is allocated now
-            peer.connect([TOKEN])
+        def connect(first: int) -> None:
+            for number in range(first, first + count):
+                peer.host = replace(lab.a.host, name=f"peer{number}")
+                peer.connect([TOKEN])
+            lab.b.wait_idle()
+
+        connect(0)  # what is allocated once is allocated now
         before = resident(lab.b), stored()
-        for _ in range(count):
-            peer.connect([TOKEN])
-        lab.b.wait_idle()
+        connect(count)
         assert len(lab.b.sas()) == 2 * count
         after = resident(lab.b), stored()
     memory, disk = ((new - old) / count for old, new in zip(before, after))

@@ -31,7 +31,7 @@ USUAL = {"dpddelay": "30", "dpdtimeout": "120", "dpdaction": "restart"}
 
 
 def version(peer: Libreswan) -> str:
-    found = re.search(r"[Ll]ibreswan (\d+\.\d+)", peer.log())
+    found = re.search(r"[Ll]ibreswan (\d+\.\d+)", peer.whack("--version"))
     assert found, peer.tail()
     return found[1]
 
