@@ -101,7 +101,7 @@ class Course:
             "floor_s": spread(floors),
             "took_s": spread(recoveries),
             **paired(list(zip(floors, recoveries))),
-            "goal": GOAL,
+            "at_most": GOAL,
         }
 
 

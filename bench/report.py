@@ -27,11 +27,13 @@ which the cases took turns.
 
 This file is made by `sudo ./dev bench`, from `performance.json`. Do not edit it.
 """
+PARTS = "library, recovery, floor, gateway, libreswan"
 MACHINE = """## The machine
 {machine}
 
-Measured on {dates}. To repeat all of it, which takes some 25 minutes on a machine that does nothing else: `sudo ./dev
-bench`. `sudo ./dev bench PART...` repeats parts: {parts}. `./dev bench report` makes this file again without measuring.
+Measured on {dates}. `sudo ./dev bench` repeats all of it, in some 25 minutes on a machine that does nothing else, and
+`sudo ./dev bench PART... report` only parts: {parts}. `./dev bench report` makes this file again without
+measuring.
 """
 
 Parts = dict[str, Row]
@@ -72,7 +74,7 @@ def text(parts: Parts) -> str:
         MACHINE.format(
             machine=machine(parts),
             dates=" and ".join(dates) or "an unknown day",
-            parts=", ".join(f"`{name}`" for name in SECTIONS),
+            parts=PARTS,
         )
     )
     return "\n".join(shown)

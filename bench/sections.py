@@ -61,7 +61,14 @@ def dead_time(row: Row) -> str:
     return words
 
 
+def lost(row: Row, usual: float) -> str:
+    shown = with_spread(row["lost"], lambda value: f"{value:,.0f}")
+    interval = row.get("interval_s", usual)
+    return shown if interval == usual else f"{shown}, every {interval * 1000:g} ms"
+
+
 def recovery(parts: Parts) -> str:
+    part = parts["recovery"]
     probes = {
         row["way"]: f"{row['probes']:.0f}"
         for row in parts.get("loss", {"rows": []})["rows"]
@@ -72,12 +79,11 @@ def recovery(parts: Parts) -> str:
             row["title"],
             dead_time(row),
             with_spread(row["since_crash"]) if "since_crash" in row else "",
-            with_spread(row["lost"], lambda value: f"{value:,.0f}"),
+            lost(row, part["interval_s"]),
             probes.get(row["way"], ""),
         ]
         for row in all_crashes(parts)
     ]
-    part = parts["recovery"]
     head = ["way", "dead since the return", "dead since the crash", "packets lost"]
     return f"""## A crash, side by side
 The gateway is killed, is away for {part["down_s"]:g} s and starts again. Its peer sends a ping every
@@ -91,6 +97,8 @@ brackets. Probes are the DPD requests of one idle peer in an hour, counted on th
   when it next rekeys the child SA, 54 to 60 minutes after the last time, and repeats that request for 165 s. All pings
   until then are lost.
 - "3 tries of 1 s" is `retransmit_tries = 2`, `retransmit_timeout = 1`, `retransmit_base = 1`.
+- libreswan needs the kernel's ESP, so it is measured in the kernel lab, an emulated machine, once and with fewer pings; its
+  gateway is stock strongSwan. By default it rekeys 9 to 18 minutes before the end of 8 hours, then repeats that for 60 s.
 - By IKE, the peer's next request is answered with the token. With DPD that is at most `dpd_delay` later, here after 30 s
   without an answer. By ESP, which is qcd's default, the next packet of the tunnel is enough. By announcement, no packet
   of the peer is needed; the gateway begins a quarter of a second after it has loaded its connections.
@@ -296,38 +304,52 @@ def draw_storms(parts: Parts) -> str:
 # --- goals ----------------------------------------------------------------------
 
 
-def _goal(name: str, limit: float, row: Row) -> list[str]:
-    """Return a line of the table: met if the median is within the limit."""
-    met = "yes" if row["ratio"] <= limit else "**no**"
-    return [name, f"{limit:.3g}", ratio(row), met]
+def _goal(name: str, row: Row) -> list[str]:
+    """Return a line of the table, for the ratio of a row and its limit."""
+    if "at_most" in row:
+        limit, met = f"at most {row['at_most']:.3g}", row["ratio"] <= row["at_most"]
+    else:
+        limit, met = f"at least {row['at_least']:.3g}", row["ratio"] >= row["at_least"]
+    shown = ratio(row) if "interval" in row else f"{row['ratio']:.2f}"
+    return [name, limit, shown, "yes" if met else "**no**"]
+
+
+def _of_gateway(row: Row) -> list[str]:
+    name, found = f"{row['what']}: {row['case']}", row["to_first"]
+    if "at_most" in row:
+        return _goal(name, {**found, "at_most": row["at_most"]})
+    inverse = {
+        "ratio": 1 / found["ratio"],
+        "interval": [1 / bound for bound in reversed(found["interval"])],
+        "at_least": row["rate_at_least"],
+    }
+    return _goal(f"as many a second, {name}", inverse)
 
 
 def goals(parts: Parts) -> str:
-    """Return the table of the goals: ratios that must not be exceeded."""
-    rows = [
+    """Return the table of the goals."""
+
+    def rows(name: str) -> list[Row]:
+        return list(parts.get(name, {"rows": []})["rows"])
+
+    lines = [
+        _goal(f"recovery by IKE / its floor, {row['delay_s'] * 1000:.0f} ms path", row)
+        for row in rows("floor")
+    ]
+    lines += [
+        _of_gateway(row)
+        for row in rows("gateway")
+        if "at_most" in row or "rate_at_least" in row
+    ]
+    lines += [
         _goal(
-            f"recovery by IKE / its floor, {row['delay_s'] * 1000:.0f} ms path",
-            row["goal"],
-            row,
+            f"storm of {row['peers']:,} tunnels by {row['way']}, "
+            f"{row['addresses']:,} addresses / floor",
+            {**row, "at_most": 1.2},
         )
-        for row in parts.get("floor", {"rows": []})["rows"]
+        for row in rows("storms")
     ]
-    rows += [
-        _goal(f"{row['what']}: {row['case']}", row["goal"], row["to_first"])
-        for row in parts.get("gateway", {"rows": []})["rows"]
-        if "goal" in row
-    ]
-    rows += [
-        [
-            f"storm of {row['peers']:,} tunnels by {row['way']}, {row['addresses']:,} addresses / floor",
-            "1.2",
-            f"{row['ratio']:.2f}",
-            "yes" if row["ratio"] <= 1.2 else "**no**",
-        ]
-        for row in parts.get("storms", {"rows": []})["rows"]
-    ]
-    head = ["ratio", "at most", "measured (95 % interval)", "met"]
-    return "## Goals\n" + table(head, rows)
+    return "## Goals\n" + table(["ratio", "goal", "measured (95 %)", "met"], lines)
 
 
 @dataclass(frozen=True)

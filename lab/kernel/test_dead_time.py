@@ -70,6 +70,7 @@ def test_dead_time(new_libreswan: NewPair, way: str) -> None:
         row["since_return"] = spread([back - restarted])
         row["since_crash"] = spread([back - killed])
         row["lost"] = spread([float(lost[0])])
-    found = result("libreswan", __doc__.splitlines()[0], [row], interval_s=INTERVAL)
+    row["interval_s"] = INTERVAL
+    found = result("libreswan", __doc__.splitlines()[0], [row])
     path = Path(os.environ["QCD_KERNEL_LAB_RESULTS"], f"{way}.json")
     path.write_text(json.dumps(found) + "\n")
