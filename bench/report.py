@@ -21,13 +21,12 @@ DATA = REPO / "doc" / "performance.json"
 TEXT = REPO / "doc" / "performance.md"
 HEAD = """# Performance
 
-What a crash costs with and without qcd, and what qcd costs while nothing happens. Ratios come first: they
-depend less on the machine than times do. All figures of a section are of one run on one machine, in
-which the cases took turns.
+What a crash costs with and without qcd, and what qcd costs while nothing happens. Ratios come first: they depend less
+on the machine than times do. All figures of a section are of one run on one machine, in which the cases took turns.
 
 This file is made by `sudo ./dev bench`, from `performance.json`. Do not edit it.
 """
-PARTS = "library, recovery, floor, gateway, libreswan"
+PARTS = "library, recovery, floor, gateway, kernel"
 MACHINE = """## The machine
 {machine}
 

@@ -133,11 +133,12 @@ def loss(parts: Parts) -> str:
         shown = f"{found['rate']:.2f} ({low:.2f} to {high:.2f})"
         cells.setdefault(row["title"], []).append(shown)
     losses = sorted({row["loss"] for row in part["rows"]})
-    hours = part["rows"][0]["torn_down"]["hours"]
+    hours = part["tunnels"] * part["seconds"] / 3600
     return f"""## Healthy tunnels torn down
 Nobody crashes here, but packets are lost at random, in both directions. A peer that gives up a tunnel has torn down a
-healthy one. For each way and each loss, {part["tunnels"]} idle tunnels were watched for {part["seconds"]:g} s, which makes
-{hours:.1f} hours of one tunnel. Numbers for each tunnel and hour, with the 95 % interval of the rate in brackets.
+healthy one. For each way and each loss, {part["tunnels"]} idle tunnels were watched for {part["seconds"]:g} s: {hours:.1f} hours
+of one tunnel, less the time in which it was down. Numbers for each tunnel and hour, with the 95 % interval of the rate in
+brackets.
 
 ![Healthy tunnels torn down in an hour](performance-loss.svg)
 
@@ -217,7 +218,7 @@ def value_of(row: Row) -> str:
 
 def gateway(parts: Parts) -> str:
     shown: dict[str, Table] = {}
-    for row in parts["gateway"]["rows"]:
+    for row in parts["gateway"]["rows"] + parts.get("kernel", {"rows": []})["rows"]:
         cell = ratio(row["to_first"]) if "to_first" in row else "1"
         shown.setdefault(row["what"], []).append([row["case"], cell, value_of(row)])
     tables = "\n".join(
@@ -338,7 +339,7 @@ def goals(parts: Parts) -> str:
     ]
     lines += [
         _of_gateway(row)
-        for row in rows("gateway")
+        for row in rows("gateway") + rows("kernel")
         if "at_most" in row or "rate_at_least" in row
     ]
     lines += [
