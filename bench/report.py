@@ -99,7 +99,7 @@ def main() -> None:
         parts = json.loads(DATA.read_text())
     else:
         parts = load()
-        DATA.write_text(json.dumps(parts, indent=1, sort_keys=True) + "\n")
+        DATA.write_text(json.dumps(parts, indent=1) + "\n")
     write(parts)
     print(f"Written: {TEXT.relative_to(REPO)}, {DATA.relative_to(REPO)}")
 

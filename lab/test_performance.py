@@ -149,7 +149,7 @@ CLAIMS = {
     ),
     "a look-up in many": Claim(
         "doc/design.md",
-        r"in a set of\s+100,000, some ([0-9.]+) us",
+        r"in a set\s+of\s+100,000, some ([0-9.]+) us",
         added_by_lookup("100,000 other SAs are lost"),
         2.0,
     ),
