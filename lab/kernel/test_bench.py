@@ -28,7 +28,7 @@ WARM_UP = 10
 # It rekeys 9 to 18 minutes before the end of 8 hours, then repeats the request for 60 s.
 REKEYING = (60.0, 8 * 3600.0 - 9 * 60.0 + 60.0)
 ROUNDS = 21
-TOO_MUCH = 1.25  # on a machine that others load, the goal itself would be missed at times
+GOAL = 1.05
 USUAL = {"dpddelay": "30", "dpdtimeout": "120", "dpdaction": "restart"}
 
 
@@ -87,4 +87,5 @@ def test_esp_of_a_healthy_tunnel() -> None:
     what = "a packet through a healthy tunnel of the kernel, emulated"
     rows = measure_tunnel(ROUNDS, config(False), what)
     keep("kernel", result("kernel", "ESP of a healthy tunnel", rows))
-    assert rows[-1]["to_first"]["ratio"] < TOO_MUCH
+    # On a machine that others load, only a large difference is sure.
+    assert rows[-1]["to_first"]["interval"][0] < GOAL
