@@ -63,11 +63,13 @@ class Result:
 
 ONCE = ("CRASHES=1", "LOSSES=1", "COPIES=1", "EARLY=0")
 
+BOTH = ("ASK_OLDER", "CRASHES=2", "LOSSES=0", "COPIES=0", "EARLY=0")
+
 MODELS = [
-    Case("token", ("HONEST", "SAS=2")),
     Case("token", ("SAS=2",)),
     Case("recovery", ("PASSIVE", "CRASHES=2", "LOSSES=1", "COPIES=1", "EARLY=0")),
     Case("recovery", ("ASK_OLDER", *ONCE)),
+    Case("recovery", BOTH),
     # Defects of the code as it is: README.md.
     Case("recovery", ONCE, ASSERTION),
     Case("recovery", ("ASK_OLDER", "CRASHES=1", "LOSSES=1", "COPIES=0", "EARLY=1"), ASSERTION),
@@ -94,6 +96,8 @@ RULES = {
         "NO_REPEAT": ASSERTION,
         "NO_RETRY": ASSERTION,
         "NO_BESIDE": ASSERTION,
+        "NO_TIDY": ASSERTION,
+        "NO_TIE_BREAK": CYCLE,
     },
 }
 
@@ -105,10 +109,12 @@ WHERE = {
     "NO_REPEAT": TWICE,
     "NO_RETRY": TWICE,
     "NO_BESIDE": TWICE,
+    "NO_TIDY": BOTH,
+    "NO_TIE_BREAK": BOTH,
 }
 
 # Switches that choose an instance and remove no rule.
-INSTANCES = {"HONEST", "PASSIVE", "ASK_OLDER", "LATE_STEP"}
+INSTANCES = {"PASSIVE", "ASK_OLDER", "LATE_STEP"}
 
 
 def run(command: list[str], folder: Path) -> str:

@@ -486,8 +486,10 @@ inline settle(p)
     :: else -> break
     od;
     due[p] = 0;
+#ifndef NO_TIDY
     any = any || (COUNT(IS_FOUND, p) > 1 && !asked[p]);
     asked[p] = (COUNT(IS_FOUND, p) > 1);
+#endif
     x = X(p, 0);
     do
     :: x < X(p, 0) + SAS ->
@@ -544,7 +546,11 @@ inline delete_surplus(p)
     :: x > X(p, 0) ->
         x--;
         if
+#ifdef NO_TIE_BREAK
+        :: IS_SURPLUS(x) && initiator[SA(x)] != p -> /* each keeps its own */
+#else
         :: IS_SURPLUS(x) && any ->
+#endif
             state[x] = LEAVING;
             send(x, DELETE)
         :: IS_SURPLUS(x) && !any -> any = 1

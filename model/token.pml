@@ -175,13 +175,11 @@ inline choose_spi(p, s)
 {
     sealer[X(p, s)] = p;
     sealed[X(p, s)] = NOW;
-#ifndef HONEST
     if
     :: true
     :: p == 1 -> sealer[X(p, s)] = 0
     :: p == 1 -> sealer[X(p, s)] = 0; sealed[X(p, s)] = EARLIER
     fi
-#endif
 }
 
 /* An IKE_AUTH request may arrive after its sender has crashed: its SPI tells
