@@ -47,7 +47,8 @@ def all_crashes(parts: Parts) -> list[Row]:
     """Return the rows of the recoveries, those of libreswan after those of stock."""
     rows = list(parts["recovery"]["rows"])
     place = 1 + max(n for n, row in enumerate(rows) if row["way"].startswith("stock"))
-    rows[place:place] = parts.get("libreswan", {"rows": []})["rows"]
+    others = parts.get("libreswan", {"rows": []})["rows"]
+    rows[place:place] = sorted(others, key=lambda row: str(row["way"]))
     return rows
 
 
@@ -117,6 +118,7 @@ def draw_recovery(parts: Parts) -> str:
         "Median, on a logarithmic scale",
         [Group("", shown)],
         unit="s",
+        left=350,
         logarithmic=True,
     )
 
@@ -229,7 +231,11 @@ def gateway(parts: Parts) -> str:
 The first row of each table is the base. Ratios are medians of pairs, with their 95 % interval; medians have their
 quartiles.
 
-{tables}"""
+{tables}
+The plugin's own code is a small part of what a handshake costs more: most of it is that charon's threads wake up for its jobs,
+which the context switches show. Handshakes are made one at a time here; under load, several share a job. A packet of a
+tunnel pays the look-up of its SPI while any SA is lost, which is more than 5 % only of a packet without any tunnel.
+"""
 
 
 # --- the rest -------------------------------------------------------------------
