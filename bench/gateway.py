@@ -235,6 +235,13 @@ def measure_tunnel(
     return rows_of(what, "ns", medians(found, "rounds"), at_most=1.05)
 
 
+def switches(gateway: Gateway) -> int:
+    """Return how often its threads have got or lost a processor."""
+    tasks = Path(f"/proc/{gateway.pid}/task").glob("*/status")
+    lines = (line for task in tasks for line in task.read_text().splitlines())
+    return sum(int(line.split()[1]) for line in lines if "ctxt_switches" in line)
+
+
 class Unknown:
     """A gateway that gets IKE requests with SPIs that nobody has seen."""
 
@@ -293,7 +300,8 @@ class Handshakes:
         self.wire = stack.enter_context(Sniffer(self.lab.b.host))
         self.times: list[float] = []
         self.cpu: list[float] = []
-        self._used = cpu(self.lab.b)
+        self.switches: list[float] = []
+        self._used, self._switched = cpu(self.lab.b), switches(self.lab.b)
 
     def round(self) -> None:
         """Connect and delete.
@@ -311,9 +319,10 @@ class Handshakes:
         )
         spent = [seen[at + 1].time - seen[at].time for at in (0, 2)]
         self.times.append(sum(spent) * 1e6)
-        used = cpu(self.lab.b)
+        used, switched = cpu(self.lab.b), switches(self.lab.b)
         self.cpu.append((used - self._used) / 1000)
-        self._used = used
+        self.switches.append(switched - self._switched)
+        self._used, self._switched = used, switched
 
     def _delete(self, sa: Sa) -> None:
         body = struct.pack("!BBH", ike.PROTO_IKE, 0, 0)
@@ -338,6 +347,11 @@ def measure_handshakes(runs: int) -> list[Row]:
             "us",
             medians(found, "cpu"),
             rate_at_least=0.99,
+        ),
+        *rows_of(
+            "context switches of a handshake and its delete",
+            "",
+            medians(found, "switches"),
         ),
     ]
 
