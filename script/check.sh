@@ -89,7 +89,7 @@ unit_tests() { # FOLDER
 
 count_units() { script/count meson build/meson-logs/testlog.json; }
 count_sanitized() { script/count meson build-asan/meson-logs/testlog.json; }
-count_model() { tail -n 1 "$logs/model.log" | tr -dc '0-9 ' ; }
+count_model() { say "$(tail -n 1 "$logs/model.log" | tr -dc '0-9 ')"; }
 count_lab() { script/count pytest "$logs/lab.xml"; }
 
 lab_tests() {
