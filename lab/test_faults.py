@@ -39,7 +39,8 @@ def new(new_lab: NewLab) -> Lab:
 
 def complaints(gateway: Gateway) -> list[str]:
     """Return the lines of the log that say what is wrong, and with what."""
-    what = rf"{gateway.places.folder}/|/etc/machine-id|nftables|NFLOG"
+    places = gateway.places
+    what = rf"{places.folder}/|{places.memory}/|/etc/machine-id|nftables|NFLOG"
     bad = "cannot|can't|failed|no memory|no socket|no SA map"
     return re.findall(f"(?m)QCD: (?=.*(?:{what}))(?=.*(?:{bad})).*$", gateway.log())
 
@@ -138,7 +139,7 @@ def test_handshakes(new_lab: NewLab, how: How) -> None:
     for n in range(1, CALLS_MAX):
         faults.begin(calls, n, how)
         check_new_tunnel(lab)
-        lab.b.wait_idle()
+        lab.b.wait_written()
         if not faults.end():
             break
     assert n > 1, "this tests nothing"
