@@ -179,7 +179,9 @@ def main() -> int:
     parser.add_argument(
         "--walk", type=float, metavar="MINUTES", help="walk at random instead"
     )
-    parser.add_argument("--seed", type=int, help="only the walk of this seed")
+    parser.add_argument(
+        "--seed", type=int, nargs="+", metavar="N", help="only the walks of these seeds"
+    )
     parser.add_argument("--out", type=Path, default=REPO / "build" / "field")
     options = parser.parse_args()
     if os.geteuid() != 0:

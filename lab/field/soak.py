@@ -54,12 +54,12 @@ def _result(process: "subprocess.Popen[str]") -> tuple[str, int]:
     return output, process.returncode
 
 
-def walk(minutes: float, seed: int | None) -> int:
-    """Run the command: several walks in parallel, or the one of a seed.
+def walk(minutes: float, given: list[int] | None) -> int:
+    """Run the command: several walks in parallel, of new seeds or of given ones.
 
     Returns the exit status.
     """
-    seeds = random.sample(range(1 << 32), WALKS) if seed is None else [seed]
+    seeds = given or random.sample(range(1 << 32), WALKS)
     print(f"{len(seeds)} walks of {minutes:g} minutes: --seed {seeds}", flush=True)
     with ExitStack() as stack:
         # This waits for its threads, so it comes first: the processes end before that.

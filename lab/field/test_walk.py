@@ -59,6 +59,7 @@ def leak_policy(walk: Walk) -> Iterator[None]:
 @contextmanager
 def leak_row(walk: Walk) -> Iterator[None]:
     """Write a row that no live child SA has into the map."""
+    walk.lab.a.wait_written()
     path = walk.lab.a.places.state / "samap"
     data = path.read_bytes()
     row = data[128:256]
