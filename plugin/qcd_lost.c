@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_lost.h"
+#include "qcd_queue.h"
 
 #include <daemon.h>
 #include <threading/mutex.h>
@@ -80,11 +81,9 @@ struct private_qcd_lost_t {
 	qcd_watcher_t *watcher;
 
 	/**
-	 * Peers that have returned and wait for retire_all(), as return_t; and
-	 * whether that job is running
+	 * Peers that have returned, as return_t
 	 */
-	linked_list_t *returned;
-	bool retiring;
+	qcd_queue_t *returned;
 
 	/**
 	 * Whether the lost CHILD_SAs are not counted yet: the disk was full at
@@ -216,17 +215,24 @@ static bool remove_lost(private_qcd_lost_t *this, const qcd_child_spi *spi)
 	return TRUE;
 }
 
-static job_requeue_t retire_later(return_t *ret);
+/**
+ * Job that checks a peer again
+ */
+static job_requeue_t retire_later(return_t *ret)
+{
+	ret->this->returned->add(ret->this->returned, ret);
+	return JOB_REQUEUE_NONE;
+}
 
 /**
  * Remove what a peer that has returned had before our crash
  */
-static void retire(return_t *ret)
+static void retire(private_qcd_lost_t *this, return_t *ret)
 {
-	private_qcd_lost_t *this = ret->this;
 	qcd_spis_t gone = {};
 	array_t *replaced;
 	qcd_child_spi spi;
+	return_t *again;
 	bool others;
 
 	this->jobs->lock(this->jobs);
@@ -245,76 +251,10 @@ static void retire(return_t *ret)
 	free(gone.spis);
 	if (others && ++ret->times < RETIRE_TIMES)
 	{
-		qcd_job_queue(retire_later, ret, free, JOB_PRIO_MEDIUM, RETIRE_MS);
+		again = malloc_thing(return_t);
+		*again = *ret;
+		qcd_job_queue(retire_later, again, free, JOB_PRIO_MEDIUM, RETIRE_MS);
 	}
-	else
-	{
-		free(ret);
-	}
-}
-
-/**
- * Get the next peer that has returned. If there is none, return NULL and note
- * that the job has ended.
- */
-static return_t *next_return(private_qcd_lost_t *this)
-{
-	return_t *ret = NULL;
-
-	this->mutex->lock(this->mutex);
-	if (this->returned->remove_first(this->returned, (void**)&ret) != SUCCESS)
-	{
-		this->retiring = FALSE;
-	}
-	this->mutex->unlock(this->mutex);
-	return ret;
-}
-
-/**
- * Job for all peers that have returned. If each had its own, a disk that hangs
- * would block all threads of charon.
- */
-static job_requeue_t retire_all(private_qcd_lost_t *this)
-{
-	return_t *ret;
-
-	while ((ret = next_return(this)))
-	{
-		retire(ret);
-	}
-	return JOB_REQUEUE_NONE;
-}
-
-/**
- * Have what a peer had removed soon
- */
-static void queue_return(private_qcd_lost_t *this, const return_t *ret)
-{
-	bool start = FALSE;
-
-	this->mutex->lock(this->mutex);
-	if (this->returned->get_count(this->returned) < RETURNED_MAX)
-	{
-		this->returned->insert_last(this->returned,
-									memcpy(malloc_thing(return_t), ret,
-										   sizeof(*ret)));
-		start = !this->retiring;
-		this->retiring = TRUE;
-	}
-	this->mutex->unlock(this->mutex);
-	if (start)
-	{
-		qcd_job_queue(retire_all, this, NULL, JOB_PRIO_MEDIUM, 0);
-	}
-}
-
-/**
- * Job that checks a peer again
- */
-static job_requeue_t retire_later(return_t *ret)
-{
-	queue_return(ret->this, ret);
-	return JOB_REQUEUE_NONE;
 }
 
 METHOD(qcd_lost_t, note_return, void,
@@ -328,7 +268,7 @@ METHOD(qcd_lost_t, note_return, void,
 	if (get_count(this))
 	{
 		memcpy(&ret.id, row->peer_id, sizeof(ret.id));
-		queue_return(this, &ret);
+		this->returned->add(this->returned, &ret);
 	}
 }
 
@@ -459,7 +399,7 @@ METHOD(qcd_lost_t, destroy, void,
 	private_qcd_lost_t *this)
 {
 	this->map->destroy(this->map);
-	this->returned->destroy_function(this->returned, free);
+	this->returned->destroy(this->returned);
 	this->jobs->destroy(this->jobs);
 	this->mutex->destroy(this->mutex);
 	free(this);
@@ -533,8 +473,9 @@ qcd_lost_t *qcd_lost_create(qcd_config_t *config, qcd_promises_t *promises,
 		.index = index,
 		.jobs = mutex_create(MUTEX_TYPE_DEFAULT),
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
-		.returned = linked_list_create(),
 	);
+	this->returned = qcd_queue_create(sizeof(return_t), RETURNED_MAX,
+									  (qcd_queue_handle_t)retire, this);
 
 	this->uncounted = !count_all(this);
 	if (this->uncounted)

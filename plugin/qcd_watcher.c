@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_watcher.h"
-#include "qcd_sa.h"
+#include "qcd_queue.h"
 
 #include <qcd/watch.h>
 
 #include <daemon.h>
-#include <collections/linked_list.h>
 #include <threading/mutex.h>
 
 /**
@@ -55,12 +54,9 @@ struct private_qcd_watcher_t {
 	bool not_added, not_removed;
 
 	/**
-	 * Packets to pass on, as qcd_traffic; whether a job is doing that; and their
-	 * mutex
+	 * Packets to pass on, as qcd_traffic
 	 */
-	linked_list_t *waiting;
-	bool passing;
-	mutex_t *waiting_mutex;
+	qcd_queue_t *waiting;
 };
 
 /**
@@ -109,60 +105,6 @@ METHOD(qcd_watcher_t, remove_, void,
 }
 
 /**
- * Get the next packet to pass on. If there is none, return NULL and note that
- * the job has ended.
- */
-static qcd_traffic *next(private_qcd_watcher_t *this)
-{
-	qcd_traffic *packet = NULL;
-
-	this->waiting_mutex->lock(this->waiting_mutex);
-	if (this->waiting->remove_first(this->waiting, (void**)&packet) != SUCCESS)
-	{
-		this->passing = FALSE;
-	}
-	this->waiting_mutex->unlock(this->waiting_mutex);
-	return packet;
-}
-
-/**
- * Job that passes on all packets
- */
-static job_requeue_t pass_on(private_qcd_watcher_t *this)
-{
-	qcd_traffic *packet;
-
-	while ((packet = next(this)))
-	{
-		this->packet(this->user, packet);
-		free(packet);
-	}
-	return JOB_REQUEUE_NONE;
-}
-
-/**
- * Queue a packet
- *
- * @return				whether to start the job
- */
-static bool queue(private_qcd_watcher_t *this, const qcd_traffic *packet)
-{
-	bool start = FALSE;
-
-	this->waiting_mutex->lock(this->waiting_mutex);
-	if (this->waiting->get_count(this->waiting) < WAITING_MAX)
-	{
-		this->waiting->insert_last(this->waiting,
-							memcpy(malloc_thing(qcd_traffic), packet,
-								   sizeof(*packet)));
-		start = !this->passing;
-		this->passing = TRUE;
-	}
-	this->waiting_mutex->unlock(this->waiting_mutex);
-	return start;
-}
-
-/**
  * Read packets. While a callback runs, charon's watcher may not look at the
  * descriptors of others, such as those of vici and of the kernel's events. So
  * this must not wait for the disk, as who gets the packets may.
@@ -171,16 +113,11 @@ CALLBACK(readable, bool,
 	private_qcd_watcher_t *this, int fd, watcher_event_t event)
 {
 	qcd_traffic packet;
-	bool start = FALSE;
 	int i;
 
 	for (i = 0; i < PACKETS_AT_ONCE && qcd_watch_read(this->watch, &packet); i++)
 	{
-		start |= queue(this, &packet);
-	}
-	if (start)
-	{
-		qcd_job_queue(pass_on, this, NULL, JOB_PRIO_MEDIUM, 0);
+		this->waiting->add(this->waiting, &packet);
 	}
 	return TRUE;
 }
@@ -193,8 +130,7 @@ METHOD(qcd_watcher_t, destroy, void,
 		lib->watcher->remove(lib->watcher, qcd_watch_fd(this->watch));
 	}
 	qcd_watch_close(this->watch);
-	this->waiting->destroy_function(this->waiting, free);
-	this->waiting_mutex->destroy(this->waiting_mutex);
+	this->waiting->destroy(this->waiting);
 	this->mutex->destroy(this->mutex);
 	free(this);
 }
@@ -229,8 +165,8 @@ qcd_watcher_t *qcd_watcher_create(u_int rate, qcd_watcher_packet_t packet,
 		.packet = packet,
 		.user = user,
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
-		.waiting = linked_list_create(),
-		.waiting_mutex = mutex_create(MUTEX_TYPE_DEFAULT),
+		.waiting = qcd_queue_create(sizeof(qcd_traffic), WAITING_MAX,
+									(qcd_queue_handle_t)packet, user),
 	);
 
 	if (!check(&this->not_added,
