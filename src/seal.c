@@ -6,26 +6,21 @@
 
 #include "xtea.h"
 
-_Static_assert(sizeof(xtea_key) <= sizeof(qcd_seal),
+_Static_assert(sizeof(((qcd_seal *)NULL)->opaque) >= XTEA_KEY_LEN,
                "qcd_seal must hold the key");
 _Static_assert(XTEA_BLOCK_LEN == QCD_SPI_LEN, "an SPI is one block");
 _Static_assert(XTEA_KEY_LEN == QCD_SEAL_KEY_LEN, "key size");
 
 void seal_init(qcd_seal *out, const uint8_t key[QCD_SEAL_KEY_LEN])
 {
-    xtea_key words;
-
-    xtea_set_key(&words, key);
     memset(out, 0, sizeof(*out));
-    memcpy(out, &words, sizeof(words));
-    qcd_wipe(&words, sizeof(words));
+    xtea_set_key(out->opaque, key);
 }
 
 enum qcd_err spi_seal(qcd_spi *out, const qcd_seal *seal,
                       const qcd_origin *origin)
 {
     uint8_t plain[QCD_SPI_LEN];
-    xtea_key key;
     wr w;
 
     memset(out, 0, sizeof(*out));
@@ -38,23 +33,17 @@ enum qcd_err spi_seal(qcd_spi *out, const qcd_seal *seal,
     wr_be16(&w, origin->run);
     wr_be(&w, origin->counter, 3);
 
-    memcpy(&key, seal, sizeof(key));
-    xtea_encrypt(out->octets, &key, plain);
-    qcd_wipe(&key, sizeof(key));
+    xtea_encrypt(out->octets, seal->opaque, plain);
     return spi_is_zero(out) ? QCD_ERR_RANGE : QCD_OK;
 }
 
 bool spi_open(qcd_origin *out, const qcd_seal *seal, const qcd_spi *spi)
 {
     uint8_t plain[QCD_SPI_LEN];
-    xtea_key key;
     rd r;
 
     memset(out, 0, sizeof(*out));
-    memcpy(&key, seal, sizeof(key));
-    xtea_decrypt(plain, &key, spi->octets);
-    qcd_wipe(&key, sizeof(key));
-
+    xtea_decrypt(plain, seal->opaque, spi->octets);
     rd_init(&r, plain, sizeof(plain));
     if (spi_is_zero(spi) || rd_be16(&r) != 0) {
         return false;

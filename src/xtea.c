@@ -9,13 +9,13 @@
 #define DELTA UINT32_C(0x9e3779b9)
 #define CYCLES 32
 
-void xtea_set_key(xtea_key *out, const uint8_t key[XTEA_KEY_LEN])
+void xtea_set_key(uint32_t out[XTEA_KEY_WORDS], const uint8_t key[XTEA_KEY_LEN])
 {
     rd r;
 
     rd_init(&r, key, XTEA_KEY_LEN);
-    for (size_t i = 0; i < 4; i++) {
-        out->words[i] = (uint32_t)rd_be(&r, 4);
+    for (size_t i = 0; i < XTEA_KEY_WORDS; i++) {
+        out[i] = rd_be32(&r);
     }
 }
 
@@ -30,8 +30,8 @@ static void read_block(uint32_t out[2], const uint8_t in[XTEA_BLOCK_LEN])
     rd r;
 
     rd_init(&r, in, XTEA_BLOCK_LEN);
-    out[0] = (uint32_t)rd_be(&r, 4);
-    out[1] = (uint32_t)rd_be(&r, 4);
+    out[0] = rd_be32(&r);
+    out[1] = rd_be32(&r);
 }
 
 static void write_block(uint8_t out[XTEA_BLOCK_LEN], const uint32_t in[2])
@@ -43,7 +43,8 @@ static void write_block(uint8_t out[XTEA_BLOCK_LEN], const uint32_t in[2])
     wr_be32(&w, in[1]);
 }
 
-void xtea_encrypt(uint8_t out[XTEA_BLOCK_LEN], const xtea_key *key,
+void xtea_encrypt(uint8_t out[XTEA_BLOCK_LEN],
+                  const uint32_t key[XTEA_KEY_WORDS],
                   const uint8_t in[XTEA_BLOCK_LEN])
 {
     uint32_t v[2];
@@ -51,14 +52,15 @@ void xtea_encrypt(uint8_t out[XTEA_BLOCK_LEN], const xtea_key *key,
 
     read_block(v, in);
     for (int i = 0; i < CYCLES; i++) {
-        v[0] += mix(v[1], sum, key->words[sum & 3]);
+        v[0] += mix(v[1], sum, key[sum & 3]);
         sum += DELTA;
-        v[1] += mix(v[0], sum, key->words[sum >> 11 & 3]);
+        v[1] += mix(v[0], sum, key[sum >> 11 & 3]);
     }
     write_block(out, v);
 }
 
-void xtea_decrypt(uint8_t out[XTEA_BLOCK_LEN], const xtea_key *key,
+void xtea_decrypt(uint8_t out[XTEA_BLOCK_LEN],
+                  const uint32_t key[XTEA_KEY_WORDS],
                   const uint8_t in[XTEA_BLOCK_LEN])
 {
     uint32_t v[2];
@@ -66,9 +68,9 @@ void xtea_decrypt(uint8_t out[XTEA_BLOCK_LEN], const xtea_key *key,
 
     read_block(v, in);
     for (int i = 0; i < CYCLES; i++) {
-        v[1] -= mix(v[0], sum, key->words[sum >> 11 & 3]);
+        v[1] -= mix(v[0], sum, key[sum >> 11 & 3]);
         sum -= DELTA;
-        v[0] -= mix(v[1], sum, key->words[sum & 3]);
+        v[0] -= mix(v[1], sum, key[sum & 3]);
     }
     write_block(out, v);
 }

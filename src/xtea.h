@@ -9,17 +9,19 @@
 #define XTEA_BLOCK_LEN 8
 #define XTEA_KEY_LEN 16
 
-typedef struct xtea_key {
-    uint32_t words[4];
-} xtea_key;
+#define XTEA_KEY_WORDS 4
 
-void xtea_set_key(xtea_key *out, const uint8_t key[XTEA_KEY_LEN]);
+/* xtea_set_key reads a key into the words that the other two take. */
+void xtea_set_key(uint32_t out[XTEA_KEY_WORDS],
+                  const uint8_t key[XTEA_KEY_LEN]);
 
 /* xtea_encrypt encrypts a block.  xtea_decrypt is its inverse.  `out` and `in`
  * may be the same. */
-void xtea_encrypt(uint8_t out[XTEA_BLOCK_LEN], const xtea_key *key,
+void xtea_encrypt(uint8_t out[XTEA_BLOCK_LEN],
+                  const uint32_t key[XTEA_KEY_WORDS],
                   const uint8_t in[XTEA_BLOCK_LEN]);
-void xtea_decrypt(uint8_t out[XTEA_BLOCK_LEN], const xtea_key *key,
+void xtea_decrypt(uint8_t out[XTEA_BLOCK_LEN],
+                  const uint32_t key[XTEA_KEY_WORDS],
                   const uint8_t in[XTEA_BLOCK_LEN]);
 
 #endif

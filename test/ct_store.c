@@ -41,13 +41,17 @@ ssize_t __real_pread64(int fd, void *out, size_t len, off_t at);
 ssize_t __wrap_pread64(int fd, void *out, size_t len, off_t at);
 int __real_nettle_memeql_sec(const void *a, const void *b, size_t len);
 int __wrap_nettle_memeql_sec(const void *a, const void *b, size_t len);
-void __real_xtea_encrypt(uint8_t out[XTEA_BLOCK_LEN], const xtea_key *key,
+void __real_xtea_encrypt(uint8_t out[XTEA_BLOCK_LEN],
+                         const uint32_t key[XTEA_KEY_WORDS],
                          const uint8_t in[XTEA_BLOCK_LEN]);
-void __wrap_xtea_encrypt(uint8_t out[XTEA_BLOCK_LEN], const xtea_key *key,
+void __wrap_xtea_encrypt(uint8_t out[XTEA_BLOCK_LEN],
+                         const uint32_t key[XTEA_KEY_WORDS],
                          const uint8_t in[XTEA_BLOCK_LEN]);
-void __real_xtea_decrypt(uint8_t out[XTEA_BLOCK_LEN], const xtea_key *key,
+void __real_xtea_decrypt(uint8_t out[XTEA_BLOCK_LEN],
+                         const uint32_t key[XTEA_KEY_WORDS],
                          const uint8_t in[XTEA_BLOCK_LEN]);
-void __wrap_xtea_decrypt(uint8_t out[XTEA_BLOCK_LEN], const xtea_key *key,
+void __wrap_xtea_decrypt(uint8_t out[XTEA_BLOCK_LEN],
+                         const uint32_t key[XTEA_KEY_WORDS],
                          const uint8_t in[XTEA_BLOCK_LEN]);
 
 int __wrap_getentropy(void *out, size_t len)
@@ -106,7 +110,8 @@ int __wrap_nettle_memeql_sec(const void *a, const void *b, size_t len)
 
 /* Whether an SPI is ours, and of which run, decides between a reply and
  * silence, which everybody sees. */
-void __wrap_xtea_decrypt(uint8_t out[XTEA_BLOCK_LEN], const xtea_key *key,
+void __wrap_xtea_decrypt(uint8_t out[XTEA_BLOCK_LEN],
+                         const uint32_t key[XTEA_KEY_WORDS],
                          const uint8_t in[XTEA_BLOCK_LEN])
 {
     __real_xtea_decrypt(out, key, in);
@@ -114,7 +119,8 @@ void __wrap_xtea_decrypt(uint8_t out[XTEA_BLOCK_LEN], const xtea_key *key,
 }
 
 /* An SPI is on the wire. */
-void __wrap_xtea_encrypt(uint8_t out[XTEA_BLOCK_LEN], const xtea_key *key,
+void __wrap_xtea_encrypt(uint8_t out[XTEA_BLOCK_LEN],
+                         const uint32_t key[XTEA_KEY_WORDS],
                          const uint8_t in[XTEA_BLOCK_LEN])
 {
     __real_xtea_encrypt(out, key, in);

@@ -27,16 +27,16 @@ static void test_known_answers(void **state)
     for (size_t i = 0; i < NUM_ROWS(rows); i++) {
         uint8_t octets[XTEA_KEY_LEN];
         uint8_t block[XTEA_BLOCK_LEN];
-        xtea_key key;
+        uint32_t key[XTEA_KEY_WORDS];
 
         assert_int_equal(unhex(octets, sizeof(octets), rows[i].key),
                          sizeof(octets));
         assert_int_equal(unhex(block, sizeof(block), rows[i].plain),
                          sizeof(block));
-        xtea_set_key(&key, octets);
-        xtea_encrypt(block, &key, block);
+        xtea_set_key(key, octets);
+        xtea_encrypt(block, key, block);
         CHECK_HEX(rows[i].name, block, sizeof(block), rows[i].cipher);
-        xtea_decrypt(block, &key, block);
+        xtea_decrypt(block, key, block);
         CHECK_HEX(rows[i].name, block, sizeof(block), rows[i].plain);
     }
 }
@@ -50,13 +50,13 @@ static void test_inverse(void **state)
         uint8_t octets[XTEA_KEY_LEN];
         uint8_t plain[XTEA_BLOCK_LEN];
         uint8_t block[XTEA_BLOCK_LEN];
-        xtea_key key;
+        uint32_t key[XTEA_KEY_WORDS];
 
         random_octets(&random, octets, sizeof(octets));
         random_octets(&random, plain, sizeof(plain));
-        xtea_set_key(&key, octets);
-        xtea_encrypt(block, &key, plain);
-        xtea_decrypt(block, &key, block);
+        xtea_set_key(key, octets);
+        xtea_encrypt(block, key, plain);
+        xtea_decrypt(block, key, block);
         assert_memory_equal(block, plain, sizeof(plain));
     }
 }
