@@ -215,12 +215,18 @@ def test_read_only(new_lab: NewLab) -> None:
     check_recovers(lab)
 
 
-def test_folder_moved_away(new_lab: NewLab) -> None:
-    """It is away for a while, as if somebody moved it to another disk."""
+def started(new_lab: NewLab) -> Lab:
+    """Return a lab in which both gateways run and have had a tunnel."""
     lab = new_lab(BASE)
     lab.b.start()
     lab.a.start()
     check_ike(lab)
+    return lab
+
+
+def test_folder_moved_away(new_lab: NewLab) -> None:
+    """It is away for a while, as if somebody moved it to another disk."""
+    lab = started(new_lab)
     state = lab.b.places.state
     away = lab.folder / "away"
     state.rename(away)
@@ -233,10 +239,7 @@ def test_folder_moved_away(new_lab: NewLab) -> None:
 @pytest.mark.parametrize("what", ["secrets", "samap", "all", "folder"])
 def test_deleted(new_lab: NewLab, what: str) -> None:
     """Files vanish under a running gateway: at its next start it makes new ones."""
-    lab = new_lab(BASE)
-    lab.b.start()
-    lab.a.start()
-    check_ike(lab)
+    lab = started(new_lab)
     state = lab.b.places.state
     for name in ["secrets", "run", "lock", "samap"] if what == "all" else [what]:
         if what != "folder":
@@ -277,10 +280,7 @@ def test_clock_steps(new_lab: NewLab, step: int) -> None:
 
 def test_no_descriptors(new_lab: NewLab) -> None:
     """All descriptors are in use, for a while."""
-    lab = new_lab(BASE)
-    lab.b.start()
-    lab.a.start()
-    check_ike(lab)
+    lab = started(new_lab)
     before = resource.prlimit(lab.b.pid, resource.RLIMIT_NOFILE)
     limit = (first_free(lab.b), before[1])
     resource.prlimit(lab.b.pid, resource.RLIMIT_NOFILE, limit)
@@ -325,10 +325,7 @@ def processor_time(gateway: Gateway) -> float:
 
 def test_no_more_memory(new_lab: NewLab) -> None:
     """The daemon gets no more address space than it has, for a while."""
-    lab = new_lab(BASE)
-    lab.b.start()
-    lab.a.start()
-    check_ike(lab)
+    lab = started(new_lab)
     before = resource.prlimit(lab.b.pid, resource.RLIMIT_AS)
     pages = int(Path(f"/proc/{lab.b.pid}/statm").read_text().split()[0])
     limit = pages * resource.getpagesize()
