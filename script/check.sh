@@ -133,7 +133,6 @@ check_deep() {
     step 'thread sanitizer' one 'ninja -C build-tsan' build_threaded
     step 'sanitized tests' count_sanitized 'meson test -C build-asan' \
         unit_tests build-asan
-    step 'fuzz coverage' one './dev fuzz 0' fuzz_coverage
     end_soak
     step lab count_lab 'sudo /usr/bin/python3 -m pytest lab' lab_tests
 }
@@ -157,6 +156,7 @@ check_full() {
     step model count_model './dev model' model/check.py
     step tidy one './dev check' check_tidy
     step proof count_proof './dev prove' check_proof
+    step 'fuzz coverage' one './dev fuzz 0' fuzz_coverage
     check_deep
     # Without the libreswan tests, which take longer; './dev kernel-lab' runs all.
     check_kernel lab/kernel/test_esp.py lab/kernel/test_kernel.py
