@@ -18,7 +18,7 @@ readonly packages=(
     # checks
     "clang-$llvm" "clang-format-$llvm" "clang-tidy-$llvm"
     "libclang-rt-$llvm-dev" "llvm-$llvm" shellcheck codespell reuse mandoc
-    abigail-tools spin
+    abigail-tools spin patch
     prometheus prometheus-node-exporter python3-prometheus-client systemd
     # lab
     charon-systemd strongswan-libcharon strongswan-swanctl
@@ -26,7 +26,7 @@ readonly packages=(
     libstrongswan-standard-plugins
     python3 python3-pytest python3-pytest-timeout python3-scapy
     python3-cryptography
-    openssl tshark tcpdump nftables iproute2 iputils-ping
+    openssl tshark tcpdump nftables iproute2 iputils-ping e2fsprogs
 )
 
 missing_packages() { # [NAMES...] default: all packages of the project
