@@ -9,6 +9,7 @@
 passed=0
 failed=0
 rc_of_step=0
+failures=()
 
 # step runs a command with its output in a log, adds its tests to the counts and
 # prints the result. COUNTER prints "passed failed skipped"; it is `one` for a step
@@ -43,10 +44,20 @@ step() { # NAME COUNTER AGAIN COMMAND...
     seconds=$(awk -v ns=$(($(date +%s%N) - begin)) \
         'BEGIN { printf "%.1f", ns / 1e9 }')
     say "$p passed, $f failed, $s skipped ($seconds s)"
-    [ "$f" -gt 0 ] || return 0
-    [[ $name = *lab* ]] || [ "$name" = setup ] || tail -n 40 "$log" | sed 's/^/    /'
-    say "    FAILED: $name. Again: $again"
-    say "    whole output: $log"
+    [ "$f" -eq 0 ] || failures+=("$name" "$again" "$log")
+}
+
+# result prints what failed and the counts. It fails if a step did.
+result() {
+    local i
+    for ((i = 0; i < ${#failures[@]}; i += 3)); do
+        say
+        tail -n 20 "${failures[i + 2]}" | sed 's/^/    /'
+        say "FAILED: ${failures[i]}. Again: ${failures[i + 1]}"
+        say "    whole output: ${failures[i + 2]}"
+    done
+    say "$passed passed, $failed failed"
+    [ "$failed" -eq 0 ]
 }
 
 one() { say $(($1 == 0)) $(($1 != 0)) 0; }
@@ -172,6 +183,5 @@ cmd_check() {
     quick) check_quick ;;
     *) misuse "'check' takes nothing, 'tests' or 'quick', not: $*" ;;
     esac
-    say "$passed passed, $failed failed"
-    [ "$failed" -eq 0 ]
+    result
 }
