@@ -13,6 +13,10 @@ from lab.process import plugin_path
 from lab.scenario import Lab
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "alone: no other test runs at the same time")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def root() -> None:
     if os.geteuid() != 0:

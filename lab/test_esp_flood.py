@@ -22,6 +22,8 @@ from lab.traffic import Probe
 from lab.wait import wait_until
 from lab.wire import Sniffer
 
+pytestmark = pytest.mark.alone
+
 NewLab = Callable[..., Lab]
 RATE = 100_000
 DISTINCT = 20_000

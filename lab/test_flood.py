@@ -24,6 +24,8 @@ from lab.scenario import Lab
 from lab.traffic import Probe
 from lab.wire import Packet, Sniffer, ike_datagram
 
+pytestmark = pytest.mark.alone
+
 NewLab = Callable[..., Lab]
 RATE = 20_000
 SECONDS = 5.0

@@ -22,6 +22,8 @@ from lab.lost import lose_many
 from lab.scenario import Lab
 from lab.wait import wait_until
 
+pytestmark = pytest.mark.alone
+
 NewLab = Callable[..., Lab]
 KILLS = 100
 PEERS = ("b", "c")

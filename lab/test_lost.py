@@ -8,6 +8,8 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 
+import pytest
+
 from lab import esp
 from lab.admin import counters
 from lab.config import Config
@@ -24,6 +26,8 @@ from lab.scenario import Lab
 from lab.test_flood import REPLY_BURST, REPLY_RATE, assert_within_rates, used
 from lab.wait import wait_until
 from lab.wire import Forger, Packet, Sniffer
+
+pytestmark = pytest.mark.alone
 
 NewLab = Callable[..., Lab]
 COUNT = 10_000

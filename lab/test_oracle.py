@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+import pytest
+
 from lab import ike
 from lab.ask import Asker, Spis
 from lab.config import Config
@@ -22,6 +24,8 @@ from lab.gateway import Gateway
 from lab.scenario import Lab
 from lab.wait import wait_until
 from lab.wire import Address, Forger, Packet, Sniffer
+
+pytestmark = pytest.mark.alone
 
 NewLab = Callable[..., Lab]
 Try = tuple[ike.Message, int, Address | None]

@@ -14,6 +14,8 @@ from lab.scenario import Lab
 from lab.test_rekeying import rekey, wait_tokens
 from lab.traffic import Probe
 
+pytestmark = pytest.mark.alone
+
 NewLab = Callable[..., Lab]
 # A hundred in total, half of them with replies to ESP.
 REKEYINGS = 30

@@ -9,6 +9,7 @@
 passed=0
 failed=0
 rc_of_step=0
+failures=()
 
 # step runs a command with its output in a log, adds its tests to the counts and
 # prints the result. COUNTER prints "passed failed skipped"; it is `one` for a step
@@ -43,10 +44,20 @@ step() { # NAME COUNTER AGAIN COMMAND...
     seconds=$(awk -v ns=$(($(date +%s%N) - begin)) \
         'BEGIN { printf "%.1f", ns / 1e9 }')
     say "$p passed, $f failed, $s skipped ($seconds s)"
-    [ "$f" -gt 0 ] || return 0
-    [[ $name = *lab* ]] || [ "$name" = setup ] || tail -n 40 "$log" | sed 's/^/    /'
-    say "    FAILED: $name. Again: $again"
-    say "    whole output: $log"
+    [ "$f" -eq 0 ] || failures+=("$name" "$again" "$log")
+}
+
+# result prints what failed and the counts. It fails if a step did.
+result() {
+    local i
+    for ((i = 0; i < ${#failures[@]}; i += 3)); do
+        say
+        tail -n 20 "${failures[i + 2]}" | sed 's/^/    /'
+        say "FAILED: ${failures[i]}. Again: ${failures[i + 1]}"
+        say "    whole output: ${failures[i + 2]}"
+    done
+    say "$passed passed, $failed failed"
+    [ "$failed" -eq 0 ]
 }
 
 one() { say $(($1 == 0)) $(($1 != 0)) 0; }
@@ -84,22 +95,30 @@ check_conformance() { script/conformance; }
 
 unit_tests() { # FOLDER
     rm -f "$1/meson-logs/testlog.json"
-    meson test -C "$1" --no-rebuild --print-errorlogs
+    meson test -C "$1" --no-rebuild --print-errorlogs --num-processes 4
 }
 
 count_units() { script/count meson build/meson-logs/testlog.json; }
 count_sanitized() { script/count meson build-asan/meson-logs/testlog.json; }
 count_model() { say "$(tail -n 1 "$logs/model.log" | tr -dc '0-9 ')"; }
-count_lab() { script/count pytest "$logs/lab.xml"; }
+count_lab() { script/count pytest "$logs/lab.xml" "$logs/lab-alone.xml"; }
 
+# Two tests at a time, since they mostly wait; then those that need the whole machine.
 lab_tests() {
-    rm -f "$logs/lab.xml"
+    local rc=0
+    rm -f "$logs/lab.xml" "$logs/lab-alone.xml"
     QCD_STRONGSWAN_SRC=$(strongswan_src)
     QCD_PLUGIN_ASAN=$root/build-asan/plugin/libstrongswan-qcd.so
     QCD_PLUGIN_TSAN=$root/build-tsan/plugin/libstrongswan-qcd.so
     export QCD_STRONGSWAN_SRC QCD_PLUGIN_ASAN QCD_PLUGIN_TSAN
+    run_lab "$logs/lab.xml" -n 2 -m 'not alone' || rc=$?
+    run_lab "$logs/lab-alone.xml" -m alone || rc=$?
+    return "$rc"
+}
+
+run_lab() { # RESULTS ARGUMENTS...
     /usr/bin/python3 -m pytest lab -p no:cacheprovider --timeout=600 \
-        --junit-xml="$logs/lab.xml"
+        --junit-xml="$1" "${@:2}"
 }
 
 # Four walks of 2.5 minutes mostly wait, so they run while the rest is built. They
@@ -172,6 +191,5 @@ cmd_check() {
     quick) check_quick ;;
     *) misuse "'check' takes nothing, 'tests' or 'quick', not: $*" ;;
     esac
-    say "$passed passed, $failed failed"
-    [ "$failed" -eq 0 ]
+    result
 }

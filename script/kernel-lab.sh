@@ -260,6 +260,5 @@ cmd_kernel_lab() {
     step setup one './dev setup' set_up
     [ -n "${QCD_PLUGIN:-}" ] || step build one './dev build' cmd_build
     check_kernel "$@"
-    say "$passed passed, $failed failed"
-    [ "$failed" -eq 0 ]
+    result
 }

@@ -24,8 +24,8 @@ readonly packages=(
     charon-systemd strongswan-libcharon strongswan-swanctl
     libcharon-extra-plugins libstrongswan-extra-plugins
     libstrongswan-standard-plugins
-    python3 python3-pytest python3-pytest-timeout python3-scapy
-    python3-cryptography
+    python3 python3-pytest python3-pytest-timeout python3-pytest-xdist
+    python3-scapy python3-cryptography
     openssl tshark tcpdump nftables iproute2 iputils-ping e2fsprogs
 )
 

@@ -178,6 +178,5 @@ cmd_upstream() {
     step setup one './dev setup' set_up
     step build one './dev build' cmd_build
     check_upstream
-    say "$passed passed, $failed failed"
-    [ "$failed" -eq 0 ]
+    result
 }
