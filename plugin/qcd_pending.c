@@ -43,6 +43,11 @@ struct private_qcd_pending_t {
 	hashtable_t *spis;
 
 	/**
+	 * Number of entries that are not established
+	 */
+	u_int connecting;
+
+	/**
 	 * Addresses that responded recently, and the next index to use
 	 */
 	struct {
@@ -107,6 +112,7 @@ static entry_t *remove_entry(private_qcd_pending_t *this, uint32_t unique_id)
 	{
 		this->spis->remove(this->spis, &entry->sa.spis.initiator);
 	}
+	this->connecting -= entry && !entry->established;
 	return entry;
 }
 
@@ -140,6 +146,7 @@ static void add_entry(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 	if (initiated)
 	{
 		this->spis->put(this->spis, &entry->sa.spis.initiator, entry);
+		this->connecting++;
 	}
 	this->mutex->unlock(this->mutex);
 }
@@ -288,6 +295,7 @@ static void note_established(private_qcd_pending_t *this, ike_sa_t *ike_sa)
 	entry = this->entries->get(this->entries, (void*)(uintptr_t)unique_id);
 	if (entry)
 	{
+		this->connecting -= !entry->established;
 		entry->established = TRUE;
 	}
 	this->mutex->unlock(this->mutex);
@@ -365,6 +373,17 @@ METHOD(qcd_pending_t, find, linked_list_t*,
 	enumerator->destroy(enumerator);
 	this->mutex->unlock(this->mutex);
 	return found;
+}
+
+METHOD(qcd_pending_t, has_any, bool,
+	private_qcd_pending_t *this)
+{
+	bool any;
+
+	this->mutex->lock(this->mutex);
+	any = this->connecting;
+	this->mutex->unlock(this->mutex);
+	return any;
 }
 
 METHOD(qcd_pending_t, get_request, qcd_pending_sa_t*,
@@ -482,6 +501,7 @@ qcd_pending_t *qcd_pending_create()
 				.ike_state_change = _ike_state_change,
 			},
 			.find = _find,
+			.has_any = _has_any,
 			.get_request = _get_request,
 			.find_answered = _find_answered,
 			.repeat = _repeat,

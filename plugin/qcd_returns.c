@@ -128,6 +128,17 @@ static job_requeue_t return_job(return_t *returned)
 	return JOB_REQUEUE_NONE;
 }
 
+/**
+ * Tell whether there may be something to do for an IKE_SA that a peer has
+ * initiated. Usually there is not, and no thread has to be woken up.
+ */
+static bool is_concerned(private_qcd_returns_t *this, ike_sa_t *ike_sa)
+{
+	return this->peers->has_several(this->peers,
+									ike_sa->get_other_eap_id(ike_sa)) ||
+		   this->pending->has_any(this->pending);
+}
+
 METHOD(listener_t, ike_updown, bool,
 	private_qcd_returns_t *this, ike_sa_t *ike_sa, bool up)
 {
@@ -135,7 +146,7 @@ METHOD(listener_t, ike_updown, bool,
 	qcd_sa_t sa;
 
 	if (up && qcd_sa_identify(ike_sa, &sa) && sa.ike.role == QCD_RESPONDER &&
-		this->tokens->holds(this->tokens, &sa))
+		this->tokens->holds(this->tokens, &sa) && is_concerned(this, ike_sa))
 	{
 		INIT(returned,
 			.this = this,
