@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_peers.h"
+#include "qcd_listeners.h"
 
 #include <daemon.h>
 #include <collections/hashtable.h>
@@ -32,6 +33,11 @@ struct private_qcd_peers_t {
 	 * The same IKE_SAs by their connections, as connection_t
 	 */
 	hashtable_t *connections;
+
+	/**
+	 * Number of IKE_SAs with each peer, by a hash of its identity
+	 */
+	hashtable_t *counts;
 };
 
 typedef struct entry_t entry_t;
@@ -68,6 +74,7 @@ static void remove_entry(private_qcd_peers_t *this, uint32_t unique_id)
 	{
 		return;
 	}
+	qcd_count_change(this->counts, entry->id, -1);
 	connection = entry->connection;
 	if (entry->previous)
 	{
@@ -120,6 +127,7 @@ static void note(private_qcd_peers_t *this, ike_sa_t *ike_sa)
 	}
 	connection->first = entry;
 	this->entries->put(this->entries, (void*)(uintptr_t)sa.unique_id, entry);
+	qcd_count_change(this->counts, entry->id, 1);
 	this->mutex->unlock(this->mutex);
 }
 
@@ -193,13 +201,25 @@ METHOD(qcd_peers_t, find, linked_list_t*,
 	return found;
 }
 
+METHOD(qcd_peers_t, has_several, bool,
+	private_qcd_peers_t *this, identification_t *id)
+{
+	u_int count;
+
+	this->mutex->lock(this->mutex);
+	count = qcd_count_change(this->counts, id->hash(id, 0), 0);
+	this->mutex->unlock(this->mutex);
+	return count > 1;
+}
+
 METHOD(qcd_peers_t, destroy, void,
 	private_qcd_peers_t *this)
 {
-	charon->bus->remove_listener(charon->bus, &this->public.listener);
+	qcd_listeners_remove(&this->public.listener);
 	this->connections->destroy_function(this->connections,
 										(void*)qcd_named_destroy);
 	this->entries->destroy_function(this->entries, (void*)free);
+	this->counts->destroy(this->counts);
 	this->mutex->destroy(this->mutex);
 	free(this);
 }
@@ -219,6 +239,7 @@ qcd_peers_t *qcd_peers_create()
 				.ike_rekey = _ike_rekey,
 			},
 			.find = _find,
+			.has_several = _has_several,
 			.destroy = _destroy,
 		},
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
@@ -226,7 +247,9 @@ qcd_peers_t *qcd_peers_create()
 									32),
 		.connections = hashtable_create(hashtable_hash_str,
 										hashtable_equals_str, 8),
+		.counts = hashtable_create(hashtable_hash_ptr, hashtable_equals_ptr,
+								   32),
 	);
-	charon->bus->add_listener(charon->bus, &this->public.listener);
+	qcd_listeners_add(&this->public.listener);
 	return &this->public;
 }

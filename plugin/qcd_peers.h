@@ -55,6 +55,14 @@ struct qcd_peers_t {
 						   qcd_peers_pick_t pick, void *data);
 
 	/**
+	 * Tell whether there may be several IKE_SAs with a peer, on any connection.
+	 *
+	 * @param id			identity of the peer
+	 * @return				FALSE if there is one at most
+	 */
+	bool (*has_several)(qcd_peers_t *this, identification_t *id);
+
+	/**
 	 * Destroy a qcd_peers_t.
 	 */
 	void (*destroy)(qcd_peers_t *this);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_pending.h"
+#include "qcd_listeners.h"
 #include "qcd_packets.h"
 
 #include <daemon.h>
@@ -41,6 +42,11 @@ struct private_qcd_pending_t {
 	 * a message belongs to: while one is being replaced, it passes the old one.
 	 */
 	hashtable_t *spis;
+
+	/**
+	 * Number of entries that are not established
+	 */
+	u_int connecting;
 
 	/**
 	 * Addresses that responded recently, and the next index to use
@@ -107,6 +113,7 @@ static entry_t *remove_entry(private_qcd_pending_t *this, uint32_t unique_id)
 	{
 		this->spis->remove(this->spis, &entry->sa.spis.initiator);
 	}
+	this->connecting -= entry && !entry->established;
 	return entry;
 }
 
@@ -140,6 +147,7 @@ static void add_entry(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 	if (initiated)
 	{
 		this->spis->put(this->spis, &entry->sa.spis.initiator, entry);
+		this->connecting++;
 	}
 	this->mutex->unlock(this->mutex);
 }
@@ -288,6 +296,7 @@ static void note_established(private_qcd_pending_t *this, ike_sa_t *ike_sa)
 	entry = this->entries->get(this->entries, (void*)(uintptr_t)unique_id);
 	if (entry)
 	{
+		this->connecting -= !entry->established;
 		entry->established = TRUE;
 	}
 	this->mutex->unlock(this->mutex);
@@ -365,6 +374,17 @@ METHOD(qcd_pending_t, find, linked_list_t*,
 	enumerator->destroy(enumerator);
 	this->mutex->unlock(this->mutex);
 	return found;
+}
+
+METHOD(qcd_pending_t, has_any, bool,
+	private_qcd_pending_t *this)
+{
+	bool any;
+
+	this->mutex->lock(this->mutex);
+	any = this->connecting;
+	this->mutex->unlock(this->mutex);
+	return any;
 }
 
 METHOD(qcd_pending_t, get_request, qcd_pending_sa_t*,
@@ -448,7 +468,7 @@ METHOD(qcd_pending_t, ask, status_t,
 METHOD(qcd_pending_t, destroy, void,
 	private_qcd_pending_t *this)
 {
-	charon->bus->remove_listener(charon->bus, &this->public.listener);
+	qcd_listeners_remove(&this->public.listener);
 	this->entries->destroy_function(this->entries, (void*)entry_destroy);
 	this->spis->destroy(this->spis);
 	this->mutex->destroy(this->mutex);
@@ -482,6 +502,7 @@ qcd_pending_t *qcd_pending_create()
 				.ike_state_change = _ike_state_change,
 			},
 			.find = _find,
+			.has_any = _has_any,
 			.get_request = _get_request,
 			.find_answered = _find_answered,
 			.repeat = _repeat,
@@ -494,6 +515,6 @@ qcd_pending_t *qcd_pending_create()
 									8),
 		.spis = hashtable_create(spi_hash, spi_equals, 8),
 	);
-	charon->bus->add_listener(charon->bus, &this->public.listener);
+	qcd_listeners_add(&this->public.listener);
 	return &this->public;
 }

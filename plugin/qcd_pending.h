@@ -70,6 +70,13 @@ struct qcd_pending_t {
 	linked_list_t *(*find)(qcd_pending_t *this, char *name, host_t *peer);
 
 	/**
+	 * Tell whether there are pending IKE_SAs, with any peer.
+	 *
+	 * @return				FALSE if find() finds none
+	 */
+	bool (*has_any)(qcd_pending_t *this);
+
+	/**
 	 * Get the unanswered request of an IKE_SA. We initiated the IKE_SA, and it
 	 * may already be established.
 	 *

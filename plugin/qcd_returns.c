@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_returns.h"
+#include "qcd_listeners.h"
 
 #include <daemon.h>
 
@@ -128,6 +129,17 @@ static job_requeue_t return_job(return_t *returned)
 	return JOB_REQUEUE_NONE;
 }
 
+/**
+ * Tell whether there may be something to do for an IKE_SA that a peer has
+ * initiated. Usually there is not, and no thread has to be woken up.
+ */
+static bool is_concerned(private_qcd_returns_t *this, ike_sa_t *ike_sa)
+{
+	return this->peers->has_several(this->peers,
+									ike_sa->get_other_eap_id(ike_sa)) ||
+		   this->pending->has_any(this->pending);
+}
+
 METHOD(listener_t, ike_updown, bool,
 	private_qcd_returns_t *this, ike_sa_t *ike_sa, bool up)
 {
@@ -135,7 +147,7 @@ METHOD(listener_t, ike_updown, bool,
 	qcd_sa_t sa;
 
 	if (up && qcd_sa_identify(ike_sa, &sa) && sa.ike.role == QCD_RESPONDER &&
-		this->tokens->holds(this->tokens, &sa))
+		this->tokens->holds(this->tokens, &sa) && is_concerned(this, ike_sa))
 	{
 		INIT(returned,
 			.this = this,
@@ -149,7 +161,7 @@ METHOD(listener_t, ike_updown, bool,
 METHOD(qcd_returns_t, destroy, void,
 	private_qcd_returns_t *this)
 {
-	charon->bus->remove_listener(charon->bus, &this->public.listener);
+	qcd_listeners_remove(&this->public.listener);
 	free(this);
 }
 
@@ -175,6 +187,6 @@ qcd_returns_t *qcd_returns_create(qcd_config_t *config, qcd_pending_t *pending,
 		.tokens = tokens,
 		.recoveries = recoveries,
 	);
-	charon->bus->add_listener(charon->bus, &this->public.listener);
+	qcd_listeners_add(&this->public.listener);
 	return &this->public;
 }

@@ -221,6 +221,28 @@ void qcd_named_destroy(void *entry)
 /*
  * Described in header
  */
+u_int qcd_count_change(hashtable_t *table, uintptr_t key, int change)
+{
+	uintptr_t count = (uintptr_t)table->get(table, (void*)key);
+
+	if (change)
+	{
+		count += change;
+		if (count)
+		{
+			table->put(table, (void*)key, (void*)count);
+		}
+		else
+		{
+			table->remove(table, (void*)key);
+		}
+	}
+	return count;
+}
+
+/*
+ * Described in header
+ */
 void qcd_address_from_host(host_t *host, qcd_address *address)
 {
 	chunk_t octets = host->get_address(host);

@@ -137,6 +137,17 @@ void *qcd_named_get(hashtable_t *table, char *name, size_t size);
 void qcd_named_destroy(void *entry);
 
 /**
+ * Change a number in a table of numbers that are not 0, for keys of
+ * hashtable_hash_ptr().
+ *
+ * @param table			table of numbers by their keys
+ * @param key			key
+ * @param change		what is added to the number, 0 to look it up
+ * @return				new number
+ */
+u_int qcd_count_change(hashtable_t *table, uintptr_t key, int change);
+
+/**
  * Convert a host_t to an IP address of libqcd.
  *
  * @param host			host, its port is ignored

@@ -49,26 +49,6 @@ static uintptr_t hash_identities(ike_sa_t *ike_sa)
 	return other_id->hash(other_id, my_id->hash(my_id, 0));
 }
 
-/**
- * Change the number of slots between two identities
- */
-static void change_count(private_qcd_slots_t *this, uintptr_t identities,
-						 int change)
-{
-	void *key = (void*)identities;
-	uintptr_t count = (uintptr_t)this->identities->get(this->identities, key);
-
-	count += change;
-	if (count)
-	{
-		this->identities->put(this->identities, key, (void*)count);
-	}
-	else
-	{
-		this->identities->remove(this->identities, key);
-	}
-}
-
 METHOD(qcd_slots_t, add, qcd_slot_t*,
 	private_qcd_slots_t *this, ike_sa_t *ike_sa, qcd_recovery_t *recovery)
 {
@@ -86,7 +66,7 @@ METHOD(qcd_slots_t, add, qcd_slot_t*,
 	);
 	this->numbers->put(this->numbers, (void*)slot->number, slot);
 	slot->next = this->names->put(this->names, slot->name, slot);
-	change_count(this, slot->identities, 1);
+	qcd_count_change(this->identities, slot->identities, 1);
 	return slot;
 }
 
@@ -150,8 +130,7 @@ METHOD(qcd_slots_t, find_try, qcd_slot_t*,
 METHOD(qcd_slots_t, count_same, u_int,
 	private_qcd_slots_t *this, qcd_slot_t *slot)
 {
-	return (uintptr_t)this->identities->get(this->identities,
-											(void*)slot->identities);
+	return qcd_count_change(this->identities, slot->identities, 0);
 }
 
 METHOD(qcd_slots_t, create_enumerator, enumerator_t*,
@@ -176,7 +155,7 @@ METHOD(qcd_slots_t, remove_slot, void,
 	{	/* the key is the name of the first slot */
 		this->names->put(this->names, first->name, first);
 	}
-	change_count(this, slot->identities, -1);
+	qcd_count_change(this->identities, slot->identities, -1);
 }
 
 METHOD(qcd_slots_t, destroy, void,

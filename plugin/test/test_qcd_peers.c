@@ -73,6 +73,15 @@ static char *find(qcd_peers_t *peers, char *name, char *id,
 	return text;
 }
 
+static bool has_several(qcd_peers_t *peers, char *id)
+{
+	identification_t *identity = identification_create_from_string(id);
+	bool several = peers->has_several(peers, identity);
+
+	identity->destroy(identity);
+	return several;
+}
+
 static void test_find(void **state)
 {
 	static const struct {
@@ -219,6 +228,43 @@ static void test_renamed(void **state)
 	peers->destroy(peers);
 }
 
+/**
+ * IKE_SAs with a peer are counted, whatever happens to each
+ */
+static void test_several(void **state)
+{
+	static const struct {
+		char *row;
+		uint8_t number;
+		char *name, *id;
+		ike_sa_state_t state;
+		bool a, b;
+	} table[] = {
+		{ "one", 1, "gw", "a", IKE_ESTABLISHED, FALSE, FALSE },
+		{ "the same", 1, "gw", "a", IKE_ESTABLISHED, FALSE, FALSE },
+		{ "another peer", 2, "gw", "b", IKE_ESTABLISHED, FALSE, FALSE },
+		{ "second", 3, "gw", "a", IKE_ESTABLISHED, TRUE, FALSE },
+		{ "other connection", 4, "gw2", "b", IKE_ESTABLISHED, TRUE, TRUE },
+		{ "another identity", 3, "gw", "b", IKE_ESTABLISHED, FALSE, TRUE },
+		{ "one is gone", 3, "gw", "b", IKE_DESTROYING, FALSE, TRUE },
+		{ "gone again", 3, "gw", "b", IKE_DESTROYING, FALSE, TRUE },
+		{ "another is gone", 2, "gw", "b", IKE_REKEYED, FALSE, FALSE },
+		{ "all are gone", 4, "gw2", "b", IKE_DESTROYING, FALSE, FALSE },
+	};
+	qcd_peers_t *peers = qcd_peers_create();
+	int i;
+
+	CHECK("empty", !has_several(peers, "a"));
+	for (i = 0; i < countof(table); i++)
+	{
+		enter(peers, table[i].number, table[i].name, table[i].id,
+			  table[i].state, 0);
+		CHECK_INT(table[i].row, has_several(peers, "a"), table[i].a);
+		CHECK_INT(table[i].row, has_several(peers, "b"), table[i].b);
+	}
+	peers->destroy(peers);
+}
+
 int main()
 {
 	const struct CMUnitTest tests[] = {
@@ -226,6 +272,7 @@ int main()
 		BOX_TEST(test_states),
 		BOX_TEST(test_remove),
 		BOX_TEST(test_renamed),
+		BOX_TEST(test_several),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

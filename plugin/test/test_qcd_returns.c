@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include "qcd_returns.h"
+
+#include "box.h"
+#include "played.h"
+
+static bool held;
+
+METHOD(qcd_tokens_t, holds, bool,
+	qcd_tokens_t *this, qcd_sa_t *sa)
+{
+	return held;
+}
+
+static qcd_tokens_t tokens;
+static linked_list_t *sas;
+static qcd_pending_t *pending;
+static qcd_peers_t *peers;
+static qcd_returns_t *returns;
+
+static int begin(void **state)
+{
+	if (box_open(state))
+	{
+		return -1;
+	}
+	held = TRUE;
+	tokens.holds = _holds;
+	sas = linked_list_create();
+	played_manager(sas, NULL);
+	pending = qcd_pending_create();
+	peers = qcd_peers_create();
+	returns = qcd_returns_create(NULL, pending, peers, &tokens, NULL);
+	return 0;
+}
+
+static int end(void **state)
+{
+	returns->destroy(returns);
+	peers->destroy(peers);
+	pending->destroy(pending);
+	sas->destroy(sas);
+	return box_close(state);
+}
+
+/**
+ * An IKE_SA on the connection "gw" with its number in its SPIs
+ */
+static played_ike_t *create(uint8_t number, enum qcd_role role, char *id)
+{
+	played_ike_t *ike;
+	qcd_ike_sa sa;
+
+	played_spis(&sa, role, number);
+	ike = played_ike_create(number, &sa);
+	ike->name = "gw";
+	played_ike_identify(ike, id);
+	return ike;
+}
+
+/**
+ * Let an IKE_SA enter a state, or be up, and forget it
+ */
+static void enter(uint8_t number, enum qcd_role role, char *id,
+				  ike_sa_state_t state)
+{
+	played_ike_t *ike = create(number, role, id);
+
+	pending->listener.ike_state_change(&pending->listener, &ike->public, state);
+	peers->listener.ike_state_change(&peers->listener, &ike->public, state);
+	played_ike_destroy(ike);
+}
+
+static void come(uint8_t number, enum qcd_role role, char *id, bool up)
+{
+	played_ike_t *ike = create(number, role, id);
+
+	peers->listener.ike_updown(&peers->listener, &ike->public, up);
+	returns->listener.ike_updown(&returns->listener, &ike->public, up);
+	played_ike_destroy(ike);
+}
+
+/**
+ * A job is only queued if the peer has older IKE_SAs, or if we initiate one
+ */
+static void test_job(void **state)
+{
+	static const struct {
+		char *row;
+		/** peer of an older IKE_SA, and of one that we initiate */
+		char *older, *ours;
+		enum qcd_role role;
+		bool up, held;
+		u_int jobs;
+	} table[] = {
+		{ "nothing else", NULL, NULL, QCD_RESPONDER, TRUE, TRUE, 0 },
+		{ "an older one", "a", NULL, QCD_RESPONDER, TRUE, TRUE, 1 },
+		{ "another peer's", "b", NULL, QCD_RESPONDER, TRUE, TRUE, 0 },
+		{ "one of ours", NULL, "a", QCD_RESPONDER, TRUE, TRUE, 1 },
+		/* its identity may not be known yet */
+		{ "ours with another", NULL, "b", QCD_RESPONDER, TRUE, TRUE, 1 },
+		{ "both", "a", "a", QCD_RESPONDER, TRUE, TRUE, 1 },
+		{ "we initiated it", "a", "a", QCD_INITIATOR, TRUE, TRUE, 0 },
+		{ "down", "a", "a", QCD_RESPONDER, FALSE, TRUE, 0 },
+		{ "no token", "a", "a", QCD_RESPONDER, TRUE, FALSE, 0 },
+	};
+	int i;
+
+	for (i = 0; i < countof(table); i++)
+	{
+		held = table[i].held;
+		if (table[i].older)
+		{
+			enter(1, QCD_RESPONDER, table[i].older, IKE_ESTABLISHED);
+		}
+		if (table[i].ours)
+		{
+			enter(2, QCD_INITIATOR, table[i].ours, IKE_CONNECTING);
+		}
+		enter(3, table[i].role, "a", IKE_ESTABLISHED);
+		come(3, table[i].role, "a", table[i].up);
+		CHECK_INT(table[i].row, box_count_jobs(), table[i].jobs);
+		/* they find no IKE_SA */
+		box_run_jobs();
+		enter(1, QCD_RESPONDER, "a", IKE_DESTROYING);
+		enter(2, QCD_INITIATOR, "a", IKE_DESTROYING);
+		enter(3, table[i].role, "a", IKE_DESTROYING);
+	}
+}
+
+/**
+ * What becomes of IKE_SAs that we initiate: whether any is pending
+ */
+static void test_pending(void **state)
+{
+	static const struct {
+		char *row;
+		uint8_t number;
+		enum qcd_role role;
+		ike_sa_state_t state;
+		bool any;
+	} table[] = {
+		{ "first", 1, QCD_INITIATOR, IKE_CONNECTING, TRUE },
+		{ "first, again", 1, QCD_INITIATOR, IKE_CONNECTING, TRUE },
+		{ "first is up", 1, QCD_INITIATOR, IKE_ESTABLISHED, FALSE },
+		{ "first is rekeying", 1, QCD_INITIATOR, IKE_REKEYING, FALSE },
+		{ "first is up again", 1, QCD_INITIATOR, IKE_ESTABLISHED, FALSE },
+		{ "peer's", 2, QCD_RESPONDER, IKE_CONNECTING, FALSE },
+		{ "second", 3, QCD_INITIATOR, IKE_CONNECTING, TRUE },
+		{ "peer's is up", 2, QCD_RESPONDER, IKE_ESTABLISHED, TRUE },
+		{ "first is gone", 1, QCD_INITIATOR, IKE_DESTROYING, TRUE },
+		{ "first is gone, again", 1, QCD_INITIATOR, IKE_DESTROYING, TRUE },
+		{ "third", 4, QCD_INITIATOR, IKE_CONNECTING, TRUE },
+		{ "second is reset", 3, QCD_INITIATOR, IKE_CREATED, TRUE },
+		{ "third is gone", 4, QCD_INITIATOR, IKE_DESTROYING, FALSE },
+		{ "second, again", 3, QCD_INITIATOR, IKE_CONNECTING, TRUE },
+		{ "second is up", 3, QCD_INITIATOR, IKE_ESTABLISHED, FALSE },
+		{ "peer's is gone", 2, QCD_RESPONDER, IKE_DESTROYING, FALSE },
+	};
+	int i;
+
+	CHECK("none", !pending->has_any(pending));
+	for (i = 0; i < countof(table); i++)
+	{
+		enter(table[i].number, table[i].role, "a", table[i].state);
+		CHECK_INT(table[i].row, pending->has_any(pending), table[i].any);
+	}
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main()
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_job),
+		TEST(test_pending),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
