@@ -260,8 +260,9 @@ class Walk:
         drawn = [self.chance.choice(acts)]
         if self.chance.random() < TWICE:
             # After a crash of both ends nobody remembers that a tunnel was up. And nobody
-            # finds a gateway that crashes and moves. And charon repeats a request that a
-            # move overtakes from the address that is gone.
+            # finds a gateway that crashes and moves, or one behind a NAT that forgets its
+            # mapping. And charon repeats a request that a move overtakes from the address
+            # that is gone.
             first = drawn[0]
             calm = [
                 act
@@ -269,6 +270,8 @@ class Walk:
                 if not (act.crashes and first.crashes)
                 and not (act.moves and (first.crashes or first.asks))
                 and not (first.moves and (act.crashes or act.asks))
+                and not (act.rebinds and first.crashes)
+                and not (first.rebinds and act.crashes)
                 and not (condition.loses and act.asks and first.asks)
             ]
             drawn += [self.chance.choice(calm)] if calm else []
@@ -291,7 +294,6 @@ class Walk:
     def play(self, condition: Condition, acts: list[Act]) -> None:
         first = len(self.events)
         self.note(f"{condition.name}: {', '.join(act.name for act in acts)}")
-        self.crashing = any(act.crashes for act in acts)
         self.unsettled = condition.loses or bool(self.nature.rekeys)
         with condition.enter(self):
             for act in acts:
@@ -301,10 +303,8 @@ class Walk:
         since, now = time.time(), self.clock.now()
         self.note("nothing stands in the way any more")
         bound = WITHIN + max(act.extra for act in acts)
-        # A request may overtake the response that completes the IKE SA. With unique =
-        # never, that is also the question about the SA from before the crash.
+        # A request may overtake the response that completes the IKE SA.
         overtaken = any(act.asks for act in acts) or bool(self.nature.rekeys)
-        overtaken |= self.crashing and self.nature.unique == "never"
         if overtaken or (condition.loses and self.nature.fast):
             bound += 2 * RETRANSMISSION if self.nature.fast else SLOW_RETRANSMISSION
         self._wait(now, since, bound)
