@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from lab.config import Config
-from lab.ike import INFORMATIONAL
+from lab.ike import IKE_AUTH, INFORMATIONAL
 from lab.scenario import Lab
 from lab.wait import wait_until
 
@@ -55,6 +55,22 @@ def test_question_crosses_return(new_lab: NewLab) -> None:
     for _ in range(ROUNDS):
         begun = time.time()
         lab.b.restart()
+        one_is_left(lab, begun)
+
+
+def test_question_overtakes_response(new_lab: NewLab) -> None:
+    """a asks about the old IKE SA while b still waits for the end of its handshake.
+
+    b holds its reply for that moment, but the new IKE SA does not answer the question.
+    """
+    lab = start(new_lab)
+    ends = lab.a.host, lab.b.host
+    with lab.network.router.drop_ike(
+        *ends, exchange=IKE_AUTH, response=True, count=1
+    ) as drop:
+        begun = time.time()
+        lab.b.restart()
+        wait_until("a lost response", lambda: drop.count, 5.0)
         one_is_left(lab, begun)
 
 

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """New secrets while SAs are alive, RFC 6290 section 5.1: no peer lacks a token."""
 
+import time
 from collections import Counter
 from collections.abc import Callable
+
+import pytest
 
 from lab import ike
 from lab.admin import ask, counters, events, rows
@@ -89,6 +92,32 @@ def test_rotation_waits_for_tokens_on_their_way(new_lab: NewLab) -> None:
             recovery = crash(lab.b, lab.a, pings)
     assert recovery.request_to_answer is not None
     assert recovery.request_to_answer < SOON, str(recovery)
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, 2), (1, 1), (2, 0), (3, 0)])
+def test_rotation_waits_for_lost_peers(
+    new_lab: NewLab, before: int, after: int
+) -> None:
+    """A peer that was not told yet keeps the only token that can tell it."""
+    lab = new_lab(Config())
+    old = lab.up()
+    for _ in range(before):
+        rotate(lab.b)
+    wait_generation(lab.b, before % 3)
+    lab.b.kill()
+    with lab.network.router.drop_all(lab.a.host, lab.b.host):
+        lab.b.start()
+        for _ in range(after):
+            rotate(lab.b)
+        refused = ask(lab.b, "rotate")
+        assert refused[0]["ok"] is False
+        assert "try again later" in refused[0]["error"]
+    since = time.monotonic()
+    lab.a.nudge(old)
+    lab.a.wait_established(other_than=(old,))
+    assert time.monotonic() - since < SOON
+    assert counters(lab.b)["told"] == 1
+    wait_until("a rotation", lambda: ask(lab.b, "rotate")[0]["ok"], 5.0, lab.b.tail)
 
 
 def test_rotation_by_age(new_lab: NewLab) -> None:

@@ -26,9 +26,10 @@
 #define IDLE_SHARE 10
 
 /**
- * Maximum age of a request that may have crossed the return of its peer
+ * Maximum age of a request that may have crossed the return of its peer. Its
+ * reply may have been held meanwhile.
  */
-#define CROSSED_MS 250
+#define CROSSED_MS (QCD_HELD_MAX_MS + 2 * TICK_MS)
 
 /**
  * Delay after a handshake: listeners see its end before charon stops counting
@@ -221,11 +222,11 @@ static fate_t decide(private_qcd_answer_t *this, qcd_reply_t *reply,
 
 	known = this->index->find(this->index, &reply->spis, &peer);
 	if (!known && reply->rank != QCD_RANK_UNKNOWN)
-	{	/* The peer has returned. It needs this reply only if it asked since
-		 * then, because it still has the old SA as well. A reply that was held
-		 * while we connected to it was asked for before. */
-		return !reply->is_lost && !reply->held &&
-			   qcd_now() - reply->asked < CROSSED_MS ? FATE_SEND : FATE_DROP;
+	{	/* The peer has returned. It needs this reply if it still has the old
+		 * SA as well, with unique = never for example. Its request may have
+		 * arrived before the end of the handshake that it followed. */
+		return !reply->is_lost && qcd_now() - reply->asked < CROSSED_MS ?
+			   FATE_SEND : FATE_DROP;
 	}
 	if (!this->ready->judge(this->ready, reply->src, known ? &peer.id : NULL,
 							&name))

@@ -6,11 +6,6 @@
 #include <collections/hashtable.h>
 
 /**
- * Maximum time for which a reply is held
- */
-#define HELD_MAX_MS 500
-
-/**
  * Age up to which a request of ours is considered to be on its way, so that it
  * need not be repeated
  */
@@ -140,7 +135,7 @@ METHOD(qcd_hurry_t, holds, bool,
 		return FALSE;
 	}
 	*held = *held ?: now;
-	return now - *held < HELD_MAX_MS;
+	return now - *held < QCD_HELD_MAX_MS;
 }
 
 METHOD(qcd_hurry_t, destroy, void,

@@ -10,6 +10,11 @@
 
 #include "qcd_pending.h"
 
+/**
+ * Maximum time in milliseconds for which a reply is held
+ */
+#define QCD_HELD_MAX_MS 500
+
 typedef struct qcd_hurry_t qcd_hurry_t;
 
 /**

@@ -22,6 +22,12 @@
  */
 #define ROTATION_CHECK 60
 
+/**
+ * Number of secrets from which on a rotation concerns the peers of lost IKE_SAs:
+ * a reply to the shortest request has no room for one more token
+ */
+#define ENOUGH_GENERATIONS (QCD_GENERATIONS_MAX - 1)
+
 typedef struct private_qcd_maker_t private_qcd_maker_t;
 
 /**
@@ -64,6 +70,11 @@ struct private_qcd_maker_t {
 	 * Mutex for a rotation, held while waiting for the disk
 	 */
 	mutex_t *rotation_mutex;
+
+	/**
+	 * Whether the last rotation by age failed, used by one job only
+	 */
+	bool overdue;
 
 	/**
 	 * Lost IKE_SAs
@@ -272,6 +283,21 @@ static u_int count_last(private_qcd_maker_t *this)
 }
 
 /**
+ * Check if a rotation might make the tokens invalid that peers of lost IKE_SAs
+ * hold. They can't get new ones. IKE_SAs stay lost for a day at most.
+ */
+static bool concerns_lost(private_qcd_maker_t *this)
+{
+	uint64_t made_at[QCD_GENERATIONS_MAX];
+	qcd_child_spi spi;
+	u_int place = 0;
+
+	return this->secrets->get_generations(this->secrets,
+										  made_at) >= ENOUGH_GENERATIONS &&
+		   this->index->next(this->index, &place, &spi);
+}
+
+/**
  * Make a new generation, with the mutex held
  */
 static bool make_generation(private_qcd_maker_t *this, char *error, size_t len)
@@ -284,6 +310,13 @@ static bool make_generation(private_qcd_maker_t *this, char *error, size_t len)
 	{
 		snprintf(error, len, "%u peers hold a token of the oldest secret and "
 				 "are being sent a new one; try again later", last);
+		return FALSE;
+	}
+	if (concerns_lost(this))
+	{
+		snprintf(error, len, "peers of lost SAs have not returned and may hold "
+				 "tokens of the oldest secret; try again later, in a day at the "
+				 "latest");
 		return FALSE;
 	}
 	if (!this->secrets->rotate(this->secrets, &newest, error, len))
@@ -319,12 +352,15 @@ METHOD(qcd_maker_t, rotate, bool,
 static job_requeue_t check_age(private_qcd_maker_t *this)
 {
 	char error[512];
+	bool failed;
 
-	if (this->secrets->get_age(this->secrets) >= this->config->rotate &&
-		!rotate(this, error, sizeof(error)))
+	failed = this->secrets->get_age(this->secrets) >= this->config->rotate &&
+			 !rotate(this, error, sizeof(error));
+	if (failed && !this->overdue)
 	{
 		DBG1(DBG_CFG, "QCD: no new secret made: %s", error);
 	}
+	this->overdue = failed;
 	return JOB_RESCHEDULE(min(this->config->rotate, ROTATION_CHECK));
 }
 

@@ -101,14 +101,18 @@ static void add_peer(host_t *peers[], u_int *count, host_t *host)
 /*
  * Described in header
  */
-host_t *qcd_try_get_peer(ike_cfg_t *ike_cfg, host_t *known, host_t *resolved,
-						 u_int turn, u_int *count)
+host_t *qcd_try_get_peer(ike_cfg_t *ike_cfg, host_t *known, bool mapped,
+						 host_t *resolved, u_int turn, u_int *count)
 {
 	addresses_t addresses;
 	host_t *peers[3] = {}, *host;
 
 	read_addresses(ike_cfg->get_other_addr(ike_cfg), known, &addresses);
 	*count = 0;
+	if (mapped)
+	{
+		add_peer(peers, count, known);
+	}
 	if (!addresses.has_host)
 	{	/* the configured address, even if the peer came from another one */
 		add_peer(peers, count, addresses.literal);
@@ -120,7 +124,10 @@ host_t *qcd_try_get_peer(ike_cfg_t *ike_cfg, host_t *known, host_t *resolved,
 	}
 	add_peer(peers, count, resolved);
 	host = peers[turn % *count]->clone(peers[turn % *count]);
-	host->set_port(host, ike_cfg->get_other_port(ike_cfg));
+	if (!mapped || peers[turn % *count] != known)
+	{
+		host->set_port(host, ike_cfg->get_other_port(ike_cfg));
+	}
 	DESTROY_IF(addresses.literal);
 	return host;
 }
@@ -131,6 +138,7 @@ host_t *qcd_try_get_peer(ike_cfg_t *ike_cfg, host_t *known, host_t *resolved,
 host_t *qcd_try_get_source(ike_cfg_t *ike_cfg, host_t *peer)
 {
 	addresses_t addresses;
+	uint16_t port = ike_cfg->get_my_port(ike_cfg);
 	host_t *me;
 
 	read_addresses(ike_cfg->get_my_addr(ike_cfg), NULL, &addresses);
@@ -144,9 +152,13 @@ host_t *qcd_try_get_source(ike_cfg_t *ike_cfg, host_t *peer)
 	{
 		me = charon->kernel->get_source_addr(charon->kernel, peer, NULL);
 	}
+	if (peer->get_port(peer) != ike_cfg->get_other_port(ike_cfg))
+	{	/* the mapping of a NAT is for the port of both IKE and ESP */
+		port = charon->socket->get_port(charon->socket, TRUE);
+	}
 	if (me)
 	{
-		me->set_port(me, ike_cfg->get_my_port(ike_cfg));
+		me->set_port(me, port);
 	}
 	return me;
 }

@@ -48,6 +48,7 @@ class Act:
     both: bool = False  # ends begin one
     crashes: bool = False
     moves: bool = False
+    rebinds: bool = False  # the NAT forgets the mapping
     extra: float = 0.0  # seconds until charon itself goes on
     possible: Callable[["Walk"], bool] = lambda walk: True
 
@@ -319,12 +320,11 @@ def rekey_both(walk: "Walk") -> None:
 def rotate(walk: "Walk") -> None:
     """Make new secrets.
 
-    A rotation that would take the token of a peer, which gets a new one just now, is
-    refused; and so is one whose disk is full. Several of them right after a crash would
-    take the tokens of lost SAs.
+    A rotation that would take the token of a peer, which gets a new one just now or has
+    not returned after a crash, is refused; and so is one whose disk is full.
     """
     gateway = walk.one()
-    count = 1 if walk.crashing else walk.chance.randint(1, 4)
+    count = walk.chance.randint(1, 4)
     walk.note(f"{gateway.name} makes {count} new secrets")
     for _ in range(count):
         answer = ask(gateway, "rotate")[0]
@@ -365,7 +365,7 @@ ACTS = (
     ),
     Act("roam", roam, GENTLE, crashes=True, moves=True, possible=_a_moves),
     Act("move", move, QUIET, asks=True, moves=True, extra=PROBED, possible=_mobile),
-    Act("rebind", rebind, ("calm",), asks=True, possible=_behind_nat),
+    Act("rebind", rebind, ("calm",), asks=True, rebinds=True, possible=_behind_nat),
     Act("reload", reload, ALL),
     Act("rekey", rekey, ALL, asks=True),
     Act("rekey both", rekey_both, ALL, asks=True, both=True),

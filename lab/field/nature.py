@@ -51,8 +51,7 @@ class Nature:
             # A rekeying may meet any condition that loses packets.
             fast=fast or bool(rekeys),
             rekeys=rekeys,
-            # If a crashed, b could not connect to it: it has no mapping for port 500.
-            survivor="a" if behind_nat else survivor,
+            survivor=survivor,
         )
 
     def config(self, base: Config, name: str) -> Config:
