@@ -96,36 +96,47 @@ static void ask_older(private_qcd_returns_t *this, linked_list_t *sas,
 static job_requeue_t return_job(return_t *returned)
 {
 	private_qcd_returns_t *this = returned->this;
-	linked_list_t *sas, *pending;
-	qcd_wanted_t *wanted;
+	linked_list_t *sas;
 	ike_sa_t *ike_sa;
 	host_t *peer;
-	char *name;
 
 	ike_sa = qcd_sa_checkout(&returned->sa);
 	if (!ike_sa)
 	{
 		return JOB_REQUEUE_NONE;
 	}
-	name = ike_sa->get_name(ike_sa);
 	peer = ike_sa->get_other_host(ike_sa);
-	sas = this->peers->find(this->peers, name,
+	sas = this->peers->find(this->peers, ike_sa->get_name(ike_sa),
 							ike_sa->get_other_eap_id(ike_sa), NULL, NULL);
-	pending = this->pending->find(this->pending, name, peer);
-	/* our own IKE_SA is one too many, but may request more than the peer's */
-	wanted = !pending->get_count(pending) ? NULL :
-			 qcd_wanted_create_started(this->config, ike_sa);
-	if (wanted)
-	{
-		this->recoveries->begin(this->recoveries, ike_sa, wanted, 0);
-	}
 	peer = peer->clone(peer);
 	charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
 	ask_older(this, sas, peer, returned->sa.unique_id);
 	peer->destroy(peer);
 	sas->destroy(sas);
-	pending->destroy_function(pending, (void*)qcd_pending_sa_destroy);
 	return JOB_REQUEUE_NONE;
+}
+
+/**
+ * If we are establishing an IKE_SA with the same peer, begin a recovery: ours is
+ * one too many, but may request more than the peer's. Later, ours might be up
+ * and seem to be from before.
+ */
+static void join_tries(private_qcd_returns_t *this, ike_sa_t *ike_sa)
+{
+	linked_list_t *pending;
+	qcd_wanted_t *wanted = NULL;
+
+	pending = this->pending->find(this->pending, ike_sa->get_name(ike_sa),
+								  ike_sa->get_other_host(ike_sa));
+	if (pending->get_count(pending))
+	{
+		wanted = qcd_wanted_create_started(this->config, ike_sa);
+	}
+	if (wanted)
+	{
+		this->recoveries->begin(this->recoveries, ike_sa, wanted, FALSE);
+	}
+	pending->destroy_function(pending, (void*)qcd_pending_sa_destroy);
 }
 
 METHOD(listener_t, ike_updown, bool,
@@ -137,6 +148,7 @@ METHOD(listener_t, ike_updown, bool,
 	if (up && qcd_sa_identify(ike_sa, &sa) && sa.ike.role == QCD_RESPONDER &&
 		this->tokens->holds(this->tokens, &sa))
 	{
+		join_tries(this, ike_sa);
 		INIT(returned,
 			.this = this,
 			.sa = sa,
