@@ -5,10 +5,9 @@
 #include <daemon.h>
 
 /**
- * Maximum number of older IKE_SAs that a peer is asked about when it initiates
- * one
+ * Maximum number of IKE_SAs that a peer is asked about when it initiates one
  */
-#define ASKED_MAX 4
+#define ASKED_MAX 5
 
 typedef struct private_qcd_returns_t private_qcd_returns_t;
 
@@ -59,16 +58,18 @@ static void ask(private_qcd_returns_t *this, ike_sa_t *ike_sa, host_t *peer)
 }
 
 /**
- * Ask the peer about older IKE_SAs of a connection. It may have lost them in a
- * crash, and would never tell us, because nothing is sent on them any more.
+ * If there are several IKE_SAs of a connection, ask the peer about them. It may
+ * have lost others in a crash. And it may not have the new one: if our last
+ * response was late, it has given that one up for another one. It would never
+ * tell us, because nothing is sent on these any more.
  *
  * @param sas			list of qcd_sa_t, emptied
  * @param peer			current address of the peer
- * @param unique_id		unique ID of the new IKE_SA
  */
-static void ask_older(private_qcd_returns_t *this, linked_list_t *sas,
-					  host_t *peer, uint32_t unique_id)
+static void ask_about(private_qcd_returns_t *this, linked_list_t *sas,
+					  host_t *peer)
 {
+	bool several = sas->get_count(sas) > 1;
 	ike_sa_t *ike_sa;
 	qcd_sa_t *sa;
 	int asked = 0;
@@ -76,7 +77,7 @@ static void ask_older(private_qcd_returns_t *this, linked_list_t *sas,
 	while (sas->remove_last(sas, (void**)&sa) == SUCCESS)
 	{
 		ike_sa = NULL;
-		if (sa->unique_id < unique_id && asked < ASKED_MAX &&
+		if (several && asked < ASKED_MAX &&
 			this->tokens->holds(this->tokens, sa))
 		{
 			ike_sa = qcd_sa_checkout_same(sa);
@@ -110,7 +111,7 @@ static job_requeue_t return_job(return_t *returned)
 							ike_sa->get_other_eap_id(ike_sa), NULL, NULL);
 	peer = peer->clone(peer);
 	charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
-	ask_older(this, sas, peer, returned->sa.unique_id);
+	ask_about(this, sas, peer);
 	peer->destroy(peer);
 	sas->destroy(sas);
 	return JOB_REQUEUE_NONE;
