@@ -135,7 +135,8 @@ static void delete_sa(private_qcd_recovery_t *this, qcd_sa_t *sa)
 }
 
 /**
- * Request the CHILD_SAs that an IKE_SA lacks
+ * Request the CHILD_SAs that an IKE_SA lacks. Those that charon itself is to
+ * request again later are requested now.
  */
 static void ask_children(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 						 qcd_sa_t *sa)
@@ -147,7 +148,10 @@ static void ask_children(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 	ike_sa = qcd_sa_checkout_same(sa);
 	if (ike_sa)
 	{
-		this->wanted->queue_missing(this->wanted, peer_cfg, ike_sa);
+		if (this->up_since || !qcd_sa_hasten(ike_sa, TASK_CHILD_CREATE))
+		{
+			this->wanted->queue_missing(this->wanted, peer_cfg, ike_sa);
+		}
 		qcd_sa_checkin(ike_sa, ike_sa->initiate(ike_sa, NULL, NULL));
 	}
 }

@@ -62,23 +62,16 @@ static bool lacks_virtual_ip(peer_cfg_t *peer_cfg, ike_sa_t *ike_sa)
 
 /**
  * Tell whether CHILD_SAs are being created, or the peer has not yet responded
- * to a request whether it is alive
+ * to a request whether it is alive. A queued task that nothing holds up was
+ * delayed: the peer refused the CHILD_SA, and charon waits for up to 15 seconds.
  */
 static bool is_busy(ike_sa_t *ike_sa)
 {
-	task_type_t types[] = { TASK_CHILD_CREATE, TASK_IKE_DPD };
-	task_queue_t queues[] = { TASK_QUEUE_ACTIVE, TASK_QUEUE_QUEUED };
-	bool busy = FALSE;
-	int i, j;
-
-	for (i = 0; i < countof(types); i++)
-	{
-		for (j = 0; j < countof(queues); j++)
-		{
-			busy |= qcd_sa_has_task(ike_sa, queues[j], types[i]);
-		}
-	}
-	return busy;
+	return qcd_sa_has_task(ike_sa, TASK_QUEUE_ACTIVE, TASK_IKE_DPD) ||
+		   qcd_sa_has_task(ike_sa, TASK_QUEUE_QUEUED, TASK_IKE_DPD) ||
+		   qcd_sa_has_task(ike_sa, TASK_QUEUE_ACTIVE, TASK_CHILD_CREATE) ||
+		   (qcd_sa_has_task(ike_sa, TASK_QUEUE_QUEUED, TASK_CHILD_CREATE) &&
+			qcd_sa_is_waiting(ike_sa));
 }
 
 /**

@@ -258,7 +258,7 @@ static void test_details(void **state)
 		bool configured, has;
 		/* task of the IKE_SA */
 		task_type_t task;
-		bool no_vip, busy;
+		bool no_vip, busy, delayed;
 	} table[] = {
 		{ "no virtual IP", QCD_INITIATOR, FALSE, FALSE, TASK_IKE_MOBIKE, FALSE,
 		  FALSE },
@@ -270,6 +270,8 @@ static void test_details(void **state)
 		  FALSE, FALSE },
 		{ "creates a CHILD_SA", QCD_INITIATOR, FALSE, FALSE, TASK_CHILD_CREATE,
 		  FALSE, TRUE },
+		{ "creates a CHILD_SA later", QCD_INITIATOR, FALSE, FALSE,
+		  TASK_CHILD_CREATE, FALSE, FALSE, TRUE },
 		{ "asks the peer", QCD_RESPONDER, FALSE, FALSE, TASK_IKE_DPD, FALSE,
 		  TRUE },
 		{ "rekeys a CHILD_SA", QCD_INITIATOR, FALSE, FALSE, TASK_CHILD_REKEY,
@@ -277,7 +279,7 @@ static void test_details(void **state)
 	};
 	qcd_connector_t connector = { .is_try = is_try };
 	played_task_t task;
-	linked_list_t *sas;
+	linked_list_t *sas, *tasks;
 	played_wanted_t wanted;
 	played_ike_t *ike;
 	peer_cfg_t *peer_cfg;
@@ -309,7 +311,8 @@ static void test_details(void **state)
 									 host_create_from_string("10.0.0.1", 0));
 		}
 		played_task_init(&task, table[i].task);
-		ike->tasks->insert_last(ike->tasks, &task.public);
+		tasks = table[i].delayed ? ike->delayed : ike->tasks;
+		tasks->insert_last(tasks, &task.public);
 		sas->insert_last(sas, ike);
 		peers->listener.ike_updown(&peers->listener, &ike->public, TRUE);
 		rivals = qcd_rivals_create(NULL, peers, &connector, &wanted.public, 1,
