@@ -68,11 +68,11 @@ BOTH = ("CRASHES=2", "LOSSES=0", "COPIES=0", "EARLY=0")
 LATE = ("CRASHES=1", "LOSSES=1", "COPIES=0", "EARLY=1")
 
 MODELS = [
+    Case("recovery", LATE),  # first, because it takes longest
     Case("token", ("SAS=2",)),
     Case("recovery", ("PASSIVE", "CRASHES=2", "LOSSES=1", "COPIES=1", "EARLY=0")),
     Case("recovery", ONCE),
     Case("recovery", BOTH),
-    Case("recovery", LATE),
     Case("recovery", ("PASSIVE", "CRASHES=2", "LOSSES=2", "COPIES=2", "EARLY=0"), large=True),
     Case("recovery", ("CRASHES=1", "LOSSES=2", "COPIES=2", "EARLY=0"), large=True),
 ]
