@@ -9,7 +9,10 @@ from lab import ike
 from lab.admin import sa_rows
 from lab.config import Config
 from lab.crash import Crash
+from lab.field.nature import FAST
+from lab.field.stage import carrying
 from lab.gateway import Gateway, Sa
+from lab.relay import Relay, Way
 from lab.scenario import Lab
 from lab.traffic import Probe
 from lab.wait import wait_until
@@ -17,6 +20,9 @@ from lab.wire import Sniffer
 
 NewLab = Callable[..., Lab]
 SOON = 1.0
+SETTLED = 10.0
+AGAIN = 2.0
+FAR = Way(delay=0.3)
 
 
 def other(lab: Lab, gateway: Gateway) -> Gateway:
@@ -25,6 +31,11 @@ def other(lab: Lab, gateway: Gateway) -> Gateway:
 
 def rekey(gateway: Gateway, sa: Sa) -> None:
     gateway.command("rekey", {"ike-id": sa.unique_id})
+
+
+def children(gateway: Gateway) -> int:
+    """Count its children, of all IKE SAs."""
+    return sum(len(carrying(sa)) for sa in gateway.sas())
 
 
 def hex_spis(sa: Sa) -> tuple[str, str]:
@@ -188,3 +199,18 @@ def test_both_sas_of_a_rekeying_recover(new_lab: NewLab) -> None:
             for p in wire.find(lambda p: bool(p.outgoing and p.message.tokens()))
         }
     assert told == {old.spis, new.spis}
+
+
+def test_child_and_rekeying_that_cross(new_lab: NewLab) -> None:
+    """Each end refuses the other's request; charon repeats it after 6 to 15 seconds."""
+    base = Config(children=2, charon=FAST)
+    lab = new_lab(base.but(dpd_delay="1s"), b=base)
+    lab.up()
+    lab.b.restart()
+    with Relay(lab.network.router, lab.a.host, lab.b.host, FAR):
+        lab.a.wait_log(r"establishing CHILD_SA net1\{4\}", timeout=SETTLED)
+        rekey(lab.b, lab.b.sas()[0])
+        for gateway in (lab.a, lab.b):
+            gateway.wait_log("received TEMPORARY_FAILURE notify")
+    lab.a.wait_for("both children", lambda: children(lab.a) == 2, AGAIN)
+    assert children(lab.b) == 2

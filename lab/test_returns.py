@@ -5,7 +5,9 @@ import time
 from collections.abc import Callable
 
 from lab.config import Config
+from lab.field.nature import FAST
 from lab.ike import IKE_AUTH, INFORMATIONAL
+from lab.net import Drop
 from lab.scenario import Lab
 from lab.wait import wait_until
 
@@ -25,6 +27,12 @@ def one_is_left(lab: Lab, begun: float) -> None:
 
     lab.a.wait_for("one IKE SA", is_so, timeout=6.0)
     assert time.time() - begun < SOON
+
+
+def drop_responses(lab: Lab, spi: bytes) -> Drop:
+    """Drop what b sends on the IKE SA whose initiator has this SPI."""
+    ends = f"ip saddr {lab.b.host.address} ip daddr {lab.a.host.address}"
+    return lab.network.router.drop(f"{ends} udp dport 4500 @th,96,64 0x{spi.hex()}")
 
 
 def start(new_lab: NewLab) -> Lab:
@@ -83,3 +91,26 @@ def test_question_from_before_is_repeated(new_lab: NewLab) -> None:
     begun = time.time()
     lab.b.start()
     one_is_left(lab, begun)
+
+
+def test_try_that_was_dropped(new_lab: NewLab) -> None:
+    """a's first try is up on b after the second one, and a never learns of that."""
+    lab = new_lab(NEVER.but(charon=FAST), b=NEVER.but(charon=FAST))
+    router, ends = lab.network.router, (lab.a.host, lab.b.host)
+    lab.up()
+    lab.b.restart()
+    with router.drop_ike(*ends, exchange=IKE_AUTH, response=False) as drop:
+        lab.a.nudge()
+        wait_until("a lost request", lambda: drop.count, 5.0)
+        (first,) = (sa for sa in lab.a.sas() if sa.state == "CONNECTING")
+        spi = first.spis[0]
+        ours = router.drop(f"udp dport 4500 @th,96,64 0x{spi.hex()}")
+    lab.a.wait_log("connection is up again", timeout=AWAY)
+    second = lab.a.wait_established()
+    with drop_responses(lab, spi) as responses:
+        ours.remove()
+        wait_until("a lost response", lambda: responses.count, 5.0)
+        lab.a.wait_for("one IKE SA", lambda: len(lab.a.sas()) == 1, AWAY)
+    lab.b.wait_for("one IKE SA", lambda: len(lab.b.sas()) == 1, AWAY)
+    for gateway in (lab.a, lab.b):
+        assert gateway.sas()[0].spis == second.spis, gateway.name

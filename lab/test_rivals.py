@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from lab.config import Config
+from lab.field.nature import FAST
 from lab.field.stage import BASE, BOTH_START, carrying, lasting
 from lab.gateway import Gateway
 from lab.ike import IKE_AUTH, IKE_SA_INIT
@@ -89,6 +90,24 @@ def test_two_losses_between_two_tries(new_lab: NewLab) -> None:
         with Probe(*ends) as there, Probe(*ends[::-1]) as back:
             for probe in (there, back):
                 probe.wait_answer(since, timeout=SETTLED)
+
+
+def test_older_one_lives(new_lab: NewLab) -> None:
+    """a destroys the younger of b's two IKE SAs: INITIAL_CONTACT in the older one."""
+    lab = new_lab(BASE, b=BASE.but(charon=FAST))
+    router, ends = lab.network.router, (lab.b.host, lab.a.host)
+    lab.a.start()
+    lab.b.start()
+    with router.drop_ike(*ends, exchange=IKE_AUTH, response=False) as drop:
+        lab.b.begin("a")
+        wait_until("a lost request", lambda: drop.count, 5.0)
+        lab.a.initiate("b")
+        (younger,) = lab.b.established()
+    older = lab.a.wait_established(other_than=(younger,))
+    lab.b.nudge(younger)
+    lab.b.wait_log("connection is up again", timeout=SETTLED)
+    for gateway in (lab.a, lab.b):
+        assert [sa.spis for sa in gateway.sas()] == [older.spis], gateway.name
 
 
 @pytest.mark.parametrize("unique", ["no", "never"])

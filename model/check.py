@@ -63,19 +63,18 @@ class Result:
 
 ONCE = ("CRASHES=1", "LOSSES=1", "COPIES=1", "EARLY=0")
 
-BOTH = ("ASK_OLDER", "CRASHES=2", "LOSSES=0", "COPIES=0", "EARLY=0")
+BOTH = ("CRASHES=2", "LOSSES=0", "COPIES=0", "EARLY=0")
+
+LATE = ("CRASHES=1", "LOSSES=1", "COPIES=0", "EARLY=1")
 
 MODELS = [
+    Case("recovery", LATE),  # first, because it takes longest
     Case("token", ("SAS=2",)),
     Case("recovery", ("PASSIVE", "CRASHES=2", "LOSSES=1", "COPIES=1", "EARLY=0")),
-    Case("recovery", ("ASK_OLDER", *ONCE)),
+    Case("recovery", ONCE),
     Case("recovery", BOTH),
-    # Defects of the code as it is: README.md.
-    Case("recovery", ONCE, ASSERTION),
-    Case("recovery", ("ASK_OLDER", "CRASHES=1", "LOSSES=1", "COPIES=0", "EARLY=1"), ASSERTION),
-    Case("recovery", ("ASK_OLDER", "LATE_STEP", "CRASHES=2", "LOSSES=0", "COPIES=0", "EARLY=0"), ASSERTION),
     Case("recovery", ("PASSIVE", "CRASHES=2", "LOSSES=2", "COPIES=2", "EARLY=0"), large=True),
-    Case("recovery", ("ASK_OLDER", "CRASHES=1", "LOSSES=2", "COPIES=2", "EARLY=0"), large=True),
+    Case("recovery", ("CRASHES=1", "LOSSES=2", "COPIES=2", "EARLY=0"), large=True),
 ]
 
 # The switches of each model, and what spin finds.
@@ -98,6 +97,9 @@ RULES = {
         "NO_BESIDE": ASSERTION,
         "NO_TIDY": ASSERTION,
         "NO_TIE_BREAK": CYCLE,
+        "NO_OLDER": ASSERTION,
+        "NO_QUESTION": ASSERTION,
+        "NOTE_LATE": ASSERTION,
     },
 }
 
@@ -105,16 +107,19 @@ RULES = {
 TWICE = ("PASSIVE", "CRASHES=2", "LOSSES=1", "COPIES=1", "EARLY=0")
 WHERE = {
     "NO_TOKEN": TWICE,
-    "NO_GRAVEYARD": ("ASK_OLDER", *ONCE),
+    "NO_GRAVEYARD": ONCE,
     "NO_REPEAT": TWICE,
     "NO_RETRY": TWICE,
     "NO_BESIDE": TWICE,
     "NO_TIDY": BOTH,
     "NO_TIE_BREAK": BOTH,
+    "NO_OLDER": ONCE,
+    "NO_QUESTION": LATE,
+    "NOTE_LATE": BOTH,
 }
 
 # Switches that choose an instance and remove no rule.
-INSTANCES = {"PASSIVE", "ASK_OLDER", "LATE_STEP"}
+INSTANCES = {"PASSIVE"}
 
 
 def run(command: list[str], folder: Path) -> str:

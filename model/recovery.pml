@@ -78,8 +78,10 @@ bit extra[2];           /* plugin/qcd_connector.c: a try is due beside another *
 bit asked[2];           /* plugin/qcd_rivals.c */
 bit closed[2];          /* closings != ignored */
 bit busy[2 * SAS];      /* p asked, and has no reply yet */
-bit lost[2 * SAS];      /* not younger than the SA that was lost */
-bit before[2 * SAS];    /* was there when the recovery began */
+byte older[2 * SAS];    /* than an SA that the peer has lost */
+#define TO_ASK 1        /* perhaps lost as well: the next step asks the peer */
+#define WAS_ASKED 2
+bit before[2 * SAS];    /* was up when the recovery began, and is kept */
 bit unknown[2 * SAS];   /* the peer says that it does not know this try */
 bit remembers[2];       /* p had an SA in this run */
 
@@ -128,7 +130,16 @@ bit quiet;              /* nothing is under way, see IS_QUIET */
 #define IS_SENT(x) (net[x] != 0)
 #define IS_DOOMED(x) (state[x] == DOOMED)
 #define IS_HALF(x) (state[x] == HALF)
-#define IS_FOUND(x) (IS_UP(x) && !lost[x])     /* may replace the lost one */
+/* May replace the lost one: plugin/qcd_rivals.c, find */
+#ifdef NO_OLDER
+#define IS_FOUND(x) (IS_UP(x) && older[x] == 0)
+#define IS_DOUBTFUL(x) false
+#else
+#define IS_DOUBTFUL(x) (IS_UP(x) && \
+    (older[x] == TO_ASK || (older[x] == WAS_ASKED && busy[x])))
+#define IS_FOUND(x) (IS_UP(x) && !IS_DOUBTFUL(x))
+#endif
+#define IS_RIVAL(x) (IS_FOUND(x) && !before[x])
 #define IS_SHARED(x) (IS_UP(x) && IS_UP(PEERS(x)))
 
 #define IS_QUIET (!ANY(IS_SENT) && !ANY(IS_DOOMED) && !due[0] && !due[1])
@@ -149,7 +160,7 @@ inline gone(x)
 {
     state[x] = NONE;
     busy[x] = 0;
-    lost[x] = 0;
+    older[x] = 0;
     before[x] = 0;
     unknown[x] = 0;
     n = X(OF(x), 0);
@@ -241,17 +252,45 @@ inline established(x)
     wake(OF(x))
 }
 
-/* plugin/qcd_returns.c, return_job: the peer has initiated one.  With
- * INITIAL_CONTACT, charon destroys the others without a word. */
+/* plugin/qcd_rivals.c, note_before: what is up now is kept */
+inline note_before(x, is_proved)
+{
+    m = X(OF(x), 0);
+    do
+    :: m < X(OF(x), 0) + SAS ->
+        before[m] = (IS_UP(m) && m != x && (!is_proved || age[m] > age[x]));
+        m++
+    :: else -> break
+    od;
+    m = 0
+}
+
+/* plugin/qcd_recovery.c, qcd_recovery_create */
+inline begin_recovery(x, is_proved)
+{
+    phase[OF(x)] = DOWN;
+    proved[OF(x)] = is_proved;
+    due[OF(x)] = 1;
+#ifndef NOTE_LATE
+    note_before(x, is_proved)
+#endif
+}
+
+/* plugin/qcd_returns.c: the peer has initiated one.  With INITIAL_CONTACT, charon
+ * destroys the others without a word. */
 inline returned(x)
 {
+    any = 0;
     m = X(OF(x), 0);
     do
     :: m < X(OF(x), 0) + SAS ->
         if
         :: m != x && IS_UP(m) && contact[SA(x)] -> destroy(m)
-        :: m != x && state[m] == UP && !contact[SA(x)] && age[m] < age[x] ->
-            ask(m)
+#ifndef NO_QUESTION
+        :: m != x && state[m] == UP && !contact[SA(x)] ->
+            ask(m);
+            any = 1
+#endif
         :: else
         fi;
         m++
@@ -259,10 +298,12 @@ inline returned(x)
     od;
     m = 0;
     if
-    :: phase[OF(x)] == IDLE && SOME(IS_TRY, OF(x)) ->
-        phase[OF(x)] = DOWN;
-        proved[OF(x)] = 0;
-        due[OF(x)] = 1
+    :: any -> ask(x)
+    :: else
+    fi;
+    any = 0;
+    if
+    :: phase[OF(x)] == IDLE && SOME(IS_TRY, OF(x)) -> begin_recovery(x, 0)
     :: else
     fi
 }
@@ -340,6 +381,7 @@ inline hear_reply(x)
     busy[x] = 0;
     if
     :: state[x] == LEAVING -> destroy(x)
+    :: older[x] == WAS_ASKED -> wake(OF(x))
     :: else
     fi
 }
@@ -395,24 +437,22 @@ inline deliver(x, m)
  * plugin/qcd_recovery.c, go_on */
 inline drop(x)
 {
+    if
+    :: phase[OF(x)] == IDLE -> begin_recovery(x, 1)
+    :: else ->
+        phase[OF(x)] = DOWN;
+        proved[OF(x)] = 1
+    fi;
+    closed[OF(x)] = 0;
     m = X(OF(x), 0);
     do
     :: m < X(OF(x), 0) + SAS ->
-#ifdef ASK_OLDER
-        if
-        :: m != x && state[m] == UP && age[m] < age[x] -> ask(m)
-        :: else
-        fi;
-#else
-        lost[m] = lost[m] || (age[m] != 0 && age[m] <= age[x]);
-#endif
+        older[m] = (older[x] == 0 && age[m] != 0 && age[m] < age[x] -> TO_ASK :
+            older[m]);
         m++
     :: else -> break
     od;
     m = 0;
-    phase[OF(x)] = DOWN;
-    proved[OF(x)] = 1;
-    closed[OF(x)] = 0;
     destroy(x)
 }
 
@@ -428,7 +468,7 @@ inline end_recovery(p)
     m = X(p, 0);
     do
     :: m < X(p, 0) + SAS ->
-        lost[m] = 0;
+        older[m] = 0;
         before[m] = 0;
         unknown[m] = 0;
         m++
@@ -437,8 +477,9 @@ inline end_recovery(p)
     m = 0
 }
 
-/* plugin/qcd_rivals.c, find and note_before, in the first step */
-inline look_around(p)
+#ifdef NOTE_LATE
+/* The first step notes what is then up, except for the latest of the peer's */
+inline note_all(p)
 {
     m = X(p, 0);
     n2 = 0;
@@ -451,17 +492,31 @@ inline look_around(p)
     m = X(p, 0);
     do
     :: m < X(p, 0) + SAS ->
-        if
-        :: IS_FOUND(m) ->
-            before[m] = proved[p] || age[m] != n2;
-            ask(m)
-        :: else
-        fi;
+        before[m] = (IS_FOUND(m) && (proved[p] || age[m] != n2));
         m++
     :: else -> break
     od;
     m = 0;
     n2 = 0
+}
+#endif
+
+/* plugin/qcd_rivals.c, find: the first step asks about all, a later one about
+ * those that are older than what was lost since */
+inline look_around(p)
+{
+    m = X(p, 0);
+    do
+    :: m < X(p, 0) + SAS ->
+        if
+        :: IS_UP(m) && (!begun[p] || older[m] == TO_ASK) -> ask(m)
+        :: else
+        fi;
+        older[m] = (IS_UP(m) && older[m] == TO_ASK -> WAS_ASKED : older[m]);
+        m++
+    :: else -> break
+    od;
+    m = 0
 }
 
 /* plugin/qcd_recovery.c, settle; plugin/qcd_connector.c, settle;
@@ -487,8 +542,8 @@ inline settle(p)
     od;
     due[p] = 0;
 #ifndef NO_TIDY
-    any = any || (COUNT(IS_FOUND, p) > 1 && !asked[p]);
-    asked[p] = (COUNT(IS_FOUND, p) > 1);
+    any = any || (COUNT(IS_RIVAL, p) > 1 && !asked[p]);
+    asked[p] = (COUNT(IS_RIVAL, p) > 1);
 #endif
     x = X(p, 0);
     do
@@ -508,10 +563,13 @@ inline settle(p)
 inline step(p)
 {
     due[p] = 0;
+#ifdef NOTE_LATE
     if
-    :: !begun[p] -> look_around(p)
+    :: !begun[p] -> note_all(p)
     :: else
     fi;
+#endif
+    look_around(p);
     if
     :: SOME(IS_FOUND, p) -> closed[p] = 0; settle(p); begun[p] = 1
     :: !SOME(IS_FOUND, p) && closed[p] && !SOME(IS_TRY, p) -> end_recovery(p)
@@ -524,7 +582,8 @@ inline step(p)
             asked[p] = 0;
             /* plugin/qcd_connector.c, connect_peer */
             if
-            :: !begun[p] && !SOME(IS_TRY, p) -> begin_try(p)
+            :: !begun[p] && !SOME(IS_TRY, p) && !SOME(IS_DOUBTFUL, p) ->
+                begin_try(p)
             :: else
             fi;
             begun[p] = 1
@@ -534,7 +593,7 @@ inline step(p)
 
 /* plugin/qcd_rivals.c, delete_surplus and qcd_rivals_surplus: of those that the
  * peer has as well, the one with the highest SPIs is kept, at both ends */
-#define IS_SURPLUS(x) (state[x] == UP && !lost[x] && !busy[x] && !before[x])
+#define IS_SURPLUS(x) (state[x] == UP && IS_RIVAL(x) && !busy[x])
 
 inline delete_surplus(p)
 {
@@ -637,7 +696,8 @@ inline fire(x)
  * LEFT_OVER_MS; PEERS_TIME_MS; OVER_MS. */
 #define IS_SILENT(x) (state[x] == ANSWERED && (unknown[x] || \
     (state[PEERS(x)] != HALF && !IS_UP(PEERS(x)) && !evidence[PEERS(x)])))
-#define IS_SLOW(x) (state[x] == TRY || (state[x] == ANSWERED && !IS_SILENT(x)))
+#define IS_SLOW(x) (state[x] == TRY || (state[x] == ANSWERED && !IS_SILENT(x)) || \
+    (IS_DOUBTFUL(x) && CAN_ANSWER(PEERS(x))))
 #ifdef NO_BESIDE
 #define NO_OTHER(p) !SOME(IS_TRY, p)
 #else
@@ -664,14 +724,6 @@ inline step_on(p)
     :: IS_OVER(p) -> end_recovery(p)
     fi
 }
-
-/* The first step of a recovery is queued with the highest priority and waits for
- * nothing.  README.md says what happens if it is late all the same. */
-#ifdef LATE_STEP
-#define PROMPT true
-#else
-#define PROMPT (!(due[0] && !begun[0]) && !(due[1] && !begun[1]))
-#endif
 
 /* ---- The run ----------------------------------------------------------- */
 
@@ -734,7 +786,7 @@ init {
     do
     :: atomic {
         if
-        :: PROMPT && ANY(IS_SENT) ->
+        :: ANY(IS_SENT) ->
             PICK(IS_SENT);
             pick_message();
             if
@@ -743,28 +795,28 @@ init {
             fi;
             x = PEERS(x);
             deliver(x, m)
-        :: PROMPT && losses > 0 && ANY(IS_SENT) ->
+        :: losses > 0 && ANY(IS_SENT) ->
             PICK(IS_SENT);
             pick_message();
             losses--;
             net[x] = net[x] & (255 - m)
-        :: PROMPT && ANY(IS_DOOMED) ->
+        :: ANY(IS_DOOMED) ->
             PICK(IS_DOOMED);
             drop(x)
         :: due[0] -> step(0)
         :: due[1] -> step(1)
-        :: PROMPT && ANY(FIRES) ->
+        :: ANY(FIRES) ->
             PICK(FIRES);
             fire(x)
-        :: PROMPT && STEPS_ON(0) -> step_on(0)
-        :: PROMPT && STEPS_ON(1) -> step_on(1)
-        :: PROMPT && crashes > 0 -> crash(0)
-        :: PROMPT && crashes > 0 -> crash(1)
+        :: STEPS_ON(0) -> step_on(0)
+        :: STEPS_ON(1) -> step_on(1)
+        :: crashes > 0 -> crash(0)
+        :: crashes > 0 -> crash(1)
 #ifndef PASSIVE
-        :: PROMPT && crashes > 0 -> crash(0); begin_try(0)
-        :: PROMPT && crashes > 0 -> crash(1); begin_try(1)
+        :: crashes > 0 -> crash(0); begin_try(0)
+        :: crashes > 0 -> crash(1); begin_try(1)
 #endif
-        :: PROMPT && crashes + losses + copies + early > 0 ->
+        :: crashes + losses + copies + early > 0 ->
             crashes = 0;
             losses = 0;
             copies = 0;

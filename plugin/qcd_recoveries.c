@@ -268,10 +268,11 @@ static job_requeue_t step_job(step_t *step)
 
 METHOD(qcd_recoveries_t, begin, void,
 	private_qcd_recoveries_t *this, ike_sa_t *ike_sa, qcd_wanted_t *wanted,
-	uint32_t unique_id)
+	bool lost)
 {
+	uint32_t unique_id = ike_sa->get_unique_id(ike_sa);
 	qcd_slot_t *slot;
-	qcd_lost_sa_t *lost;
+	qcd_lost_sa_t *lost_sa;
 
 	this->mutex->lock(this->mutex);
 	slot = this->slots->find(this->slots, ike_sa);
@@ -279,15 +280,16 @@ METHOD(qcd_recoveries_t, begin, void,
 	{
 		slot = this->slots->add(this->slots, ike_sa,
 								qcd_recovery_create(this->events, this->pending,
-											this->peers, wanted, unique_id));
+											this->peers, wanted, unique_id,
+											lost));
 	}
-	else if (unique_id)
+	else if (lost)
 	{
-		INIT(lost,
+		INIT(lost_sa,
 			.wanted = wanted,
 			.unique_id = unique_id,
 		);
-		slot->lost->insert_last(slot->lost, lost);
+		slot->lost->insert_last(slot->lost, lost_sa);
 	}
 	else
 	{

@@ -28,15 +28,15 @@ struct qcd_recoveries_t {
 
 	/**
 	 * Begin a recovery. If the connection and the peer already have one, that
-	 * one is continued.
+	 * one is continued. May be called in a listener.
 	 *
 	 * @param ike_sa		IKE_SA of the connection with the peer, checked out
 	 * @param wanted		what has to be up, adopted
-	 * @param unique_id		unique ID of the IKE_SA if the peer has lost it,
-	 *						otherwise 0
+	 * @param lost			TRUE if the peer has lost the IKE_SA, FALSE if the peer
+	 *						has just initiated it
 	 */
 	void (*begin)(qcd_recoveries_t *this, ike_sa_t *ike_sa,
-				  qcd_wanted_t *wanted, uint32_t unique_id);
+				  qcd_wanted_t *wanted, bool lost);
 
 	/**
 	 * Handle the unproved claim that an IKE_SA is not known to its peer. If it

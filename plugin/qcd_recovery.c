@@ -7,10 +7,12 @@
 
 /**
  * In milliseconds: interval between checks for changes that nothing reports;
- * time that the peer has to establish the CHILD_SAs of its own IKE_SA; time
- * after which a connection that is not loaded is given up
+ * time that the peer has to establish the CHILD_SAs of its own IKE_SA, and to
+ * confirm older IKE_SAs; time after which a connection that is not loaded is
+ * given up
  */
 #define LOOK_MS 250
+#define DOUBTFUL_MS 50
 #define PEERS_TIME_MS 1000
 #define UNLOADED_MS 30000
 
@@ -62,10 +64,12 @@ struct private_qcd_recovery_t {
 
 	/**
 	 * Since when everything is up, since when there is an IKE_SA without all of
-	 * its CHILD_SAs, and since when the connection is not loaded; 0 if not so
+	 * its CHILD_SAs, since when there are only doubtful ones, and since when the
+	 * connection is not loaded; 0 if not so
 	 */
 	uint64_t up_since;
 	uint64_t incomplete_since;
+	uint64_t doubtful_since;
 	uint64_t unloaded_since;
 
 	/**
@@ -74,8 +78,7 @@ struct private_qcd_recovery_t {
 	bool asked;
 
 	/**
-	 * Whether the first step is done: IKE_SAs from before it may be lost as
-	 * well
+	 * Whether the first step is done, which asks the peer about all IKE_SAs
 	 */
 	bool begun;
 
@@ -132,7 +135,8 @@ static void delete_sa(private_qcd_recovery_t *this, qcd_sa_t *sa)
 }
 
 /**
- * Request the CHILD_SAs that an IKE_SA lacks
+ * Request the CHILD_SAs that an IKE_SA lacks. Those that charon itself is to
+ * request again later are requested now.
  */
 static void ask_children(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 						 qcd_sa_t *sa)
@@ -144,7 +148,10 @@ static void ask_children(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 	ike_sa = qcd_sa_checkout_same(sa);
 	if (ike_sa)
 	{
-		this->wanted->queue_missing(this->wanted, peer_cfg, ike_sa);
+		if (this->up_since || !qcd_sa_hasten(ike_sa, TASK_CHILD_CREATE))
+		{
+			this->wanted->queue_missing(this->wanted, peer_cfg, ike_sa);
+		}
 		qcd_sa_checkin(ike_sa, ike_sa->initiate(ike_sa, NULL, NULL));
 	}
 }
@@ -264,6 +271,31 @@ static uint64_t settle(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 }
 
 /**
+ * Handle that no IKE_SA can replace the lost one: reach the peer. If there are
+ * older IKE_SAs, it first gets some time to confirm them.
+ *
+ * @param sa			current try, or NULL
+ * @param doubtful		TRUE if there are older IKE_SAs
+ * @return				when to check again
+ */
+static uint64_t reach(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
+					  qcd_pending_sa_t *sa, bool doubtful)
+{
+	uint64_t now = qcd_now();
+
+	this->up_since = 0;
+	this->incomplete_since = 0;
+	this->asked = FALSE;
+	this->doubtful_since = doubtful ? this->doubtful_since ?: now : 0;
+	if (doubtful && !sa && now - this->doubtful_since < PEERS_TIME_MS)
+	{
+		return now + DOUBTFUL_MS;
+	}
+	return this->connector->connect(this->connector, peer_cfg, sa,
+									!this->begun);
+}
+
+/**
  * End the recovery before everything is up
  */
 static uint64_t give_up(private_qcd_recovery_t *this, char *why)
@@ -287,7 +319,7 @@ static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 	qcd_rival_t best;
 	u_int missing, wanted, num_complete, closings;
 	uint64_t due;
-	bool found, up;
+	bool found, doubtful, up;
 
 	/* first of all: what is closed from now on concerns the next step */
 	this->mutex->lock(this->mutex);
@@ -297,12 +329,9 @@ static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 	/* in this order: a try is pending until it is established */
 	sa = this->connector->get_try(this->connector);
 	all = this->rivals->find(this->rivals, peer_cfg, this->lost, !this->begun);
-	if (!this->begun)
-	{
-		this->rivals->note_before(this->rivals, all, this->proved_at);
-	}
 	missing = children->count_missing(children, peer_cfg, &wanted);
 	found = qcd_rivals_best(all, wanted, &best, &num_complete);
+	doubtful = !found && array_count(all);
 	array_destroy(all);
 	if (!found && !sa)
 	{	/* charon may just have replaced the one that was found */
@@ -336,11 +365,7 @@ static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 	}
 	else
 	{
-		this->up_since = 0;
-		this->incomplete_since = 0;
-		this->asked = FALSE;
-		due = this->connector->connect(this->connector, peer_cfg, sa,
-									   !this->begun);
+		due = reach(this, peer_cfg, sa, doubtful);
 	}
 	this->begun = TRUE;
 	qcd_pending_sa_destroy(sa);
@@ -408,6 +433,7 @@ METHOD(qcd_recovery_t, go_on, void,
 	this->wanted->merge(this->wanted, wanted);
 	this->lost = max(this->lost, unique_id);
 	this->up_since = 0;
+	this->doubtful_since = 0;
 	this->mutex->lock(this->mutex);
 	this->ignored = this->closings;
 	this->mutex->unlock(this->mutex);
@@ -452,7 +478,8 @@ METHOD(qcd_recovery_t, destroy, void,
  */
 qcd_recovery_t *qcd_recovery_create(qcd_events_t *events,
 									qcd_pending_t *pending, qcd_peers_t *peers,
-									qcd_wanted_t *wanted, uint32_t unique_id)
+									qcd_wanted_t *wanted, uint32_t unique_id,
+									bool lost)
 {
 	private_qcd_recovery_t *this;
 
@@ -469,15 +496,16 @@ qcd_recovery_t *qcd_recovery_create(qcd_events_t *events,
 		.events = events,
 		.pending = pending,
 		.wanted = wanted,
-		.lost = unique_id,
-		.proved_at = unique_id ? qcd_now() : 0,
+		.lost = lost ? unique_id : 0,
+		.proved_at = lost ? qcd_now() : 0,
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 		.connector = qcd_connector_create(events, pending, wanted),
 		.shown = {
 			.peer = wanted->peer->clone(wanted->peer),
-			.over = !unique_id,
+			.over = !lost,
 		},
 	);
-	this->rivals = qcd_rivals_create(pending, peers, this->connector, wanted);
+	this->rivals = qcd_rivals_create(pending, peers, this->connector, wanted,
+									 unique_id, lost);
 	return &this->public;
 }

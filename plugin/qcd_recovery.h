@@ -83,18 +83,20 @@ struct qcd_recovery_t {
 };
 
 /**
- * Begin a recovery.
+ * Begin a recovery. Takes no lock but that of peers.
  *
  * @param events		events
  * @param pending		IKE_SAs that we initiate
  * @param peers			established IKE_SAs
  * @param wanted		what has to be up, adopted
- * @param unique_id		unique ID of the IKE_SA that the peer has lost, 0 if the
- *						peer has just initiated one itself
+ * @param unique_id		unique ID of the IKE_SA that it begins with
+ * @param lost			TRUE if the peer has lost that IKE_SA, FALSE if the peer
+ *						has just initiated it
  * @return				instance
  */
 qcd_recovery_t *qcd_recovery_create(qcd_events_t *events,
 									qcd_pending_t *pending, qcd_peers_t *peers,
-									qcd_wanted_t *wanted, uint32_t unique_id);
+									qcd_wanted_t *wanted, uint32_t unique_id,
+									bool lost);
 
 #endif /** QCD_RECOVERY_H_ @}*/

@@ -6,10 +6,9 @@
 #include <daemon.h>
 
 /**
- * Maximum number of older IKE_SAs that a peer is asked about when it initiates
- * one
+ * Maximum number of IKE_SAs that a peer is asked about when it initiates one
  */
-#define ASKED_MAX 4
+#define ASKED_MAX 5
 
 typedef struct private_qcd_returns_t private_qcd_returns_t;
 
@@ -60,16 +59,18 @@ static void ask(private_qcd_returns_t *this, ike_sa_t *ike_sa, host_t *peer)
 }
 
 /**
- * Ask the peer about older IKE_SAs of a connection. It may have lost them in a
- * crash, and would never tell us, because nothing is sent on them any more.
+ * If there are several IKE_SAs of a connection, ask the peer about them. It may
+ * have lost others in a crash. And it may not have the new one: if our last
+ * response was late, it has given that one up for another one. It would never
+ * tell us, because nothing is sent on these any more.
  *
  * @param sas			list of qcd_sa_t, emptied
  * @param peer			current address of the peer
- * @param unique_id		unique ID of the new IKE_SA
  */
-static void ask_older(private_qcd_returns_t *this, linked_list_t *sas,
-					  host_t *peer, uint32_t unique_id)
+static void ask_about(private_qcd_returns_t *this, linked_list_t *sas,
+					  host_t *peer)
 {
+	bool several = sas->get_count(sas) > 1;
 	ike_sa_t *ike_sa;
 	qcd_sa_t *sa;
 	int asked = 0;
@@ -77,7 +78,7 @@ static void ask_older(private_qcd_returns_t *this, linked_list_t *sas,
 	while (sas->remove_last(sas, (void**)&sa) == SUCCESS)
 	{
 		ike_sa = NULL;
-		if (sa->unique_id < unique_id && asked < ASKED_MAX &&
+		if (several && asked < ASKED_MAX &&
 			this->tokens->holds(this->tokens, sa))
 		{
 			ike_sa = qcd_sa_checkout_same(sa);
@@ -97,35 +98,23 @@ static void ask_older(private_qcd_returns_t *this, linked_list_t *sas,
 static job_requeue_t return_job(return_t *returned)
 {
 	private_qcd_returns_t *this = returned->this;
-	linked_list_t *sas, *pending;
-	qcd_wanted_t *wanted;
+	linked_list_t *sas;
 	ike_sa_t *ike_sa;
 	host_t *peer;
-	char *name;
 
 	ike_sa = qcd_sa_checkout(&returned->sa);
 	if (!ike_sa)
 	{
 		return JOB_REQUEUE_NONE;
 	}
-	name = ike_sa->get_name(ike_sa);
 	peer = ike_sa->get_other_host(ike_sa);
-	sas = this->peers->find(this->peers, name,
+	sas = this->peers->find(this->peers, ike_sa->get_name(ike_sa),
 							ike_sa->get_other_eap_id(ike_sa), NULL, NULL);
-	pending = this->pending->find(this->pending, name, peer);
-	/* our own IKE_SA is one too many, but may request more than the peer's */
-	wanted = !pending->get_count(pending) ? NULL :
-			 qcd_wanted_create_started(this->config, ike_sa);
-	if (wanted)
-	{
-		this->recoveries->begin(this->recoveries, ike_sa, wanted, 0);
-	}
 	peer = peer->clone(peer);
 	charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
-	ask_older(this, sas, peer, returned->sa.unique_id);
+	ask_about(this, sas, peer);
 	peer->destroy(peer);
 	sas->destroy(sas);
-	pending->destroy_function(pending, (void*)qcd_pending_sa_destroy);
 	return JOB_REQUEUE_NONE;
 }
 
@@ -140,6 +129,29 @@ static bool is_concerned(private_qcd_returns_t *this, ike_sa_t *ike_sa)
 		   this->pending->has_any(this->pending);
 }
 
+/**
+ * If we are establishing an IKE_SA with the same peer, begin a recovery: ours is
+ * one too many, but may request more than the peer's. Later, ours might be up
+ * and seem to be from before.
+ */
+static void join_tries(private_qcd_returns_t *this, ike_sa_t *ike_sa)
+{
+	linked_list_t *pending;
+	qcd_wanted_t *wanted = NULL;
+
+	pending = this->pending->find(this->pending, ike_sa->get_name(ike_sa),
+								  ike_sa->get_other_host(ike_sa));
+	if (pending->get_count(pending))
+	{
+		wanted = qcd_wanted_create_started(this->config, ike_sa);
+	}
+	if (wanted)
+	{
+		this->recoveries->begin(this->recoveries, ike_sa, wanted, FALSE);
+	}
+	pending->destroy_function(pending, (void*)qcd_pending_sa_destroy);
+}
+
 METHOD(listener_t, ike_updown, bool,
 	private_qcd_returns_t *this, ike_sa_t *ike_sa, bool up)
 {
@@ -149,6 +161,7 @@ METHOD(listener_t, ike_updown, bool,
 	if (up && qcd_sa_identify(ike_sa, &sa) && sa.ike.role == QCD_RESPONDER &&
 		this->tokens->holds(this->tokens, &sa) && is_concerned(this, ike_sa))
 	{
+		join_tries(this, ike_sa);
 		INIT(returned,
 			.this = this,
 			.sa = sa,

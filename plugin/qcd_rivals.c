@@ -28,9 +28,16 @@ struct private_qcd_rivals_t {
 	qcd_wanted_t *wanted;
 
 	/**
-	 * Unique IDs of IKE_SAs that existed when the recovery began, as uint32_t
+	 * Unique IDs of IKE_SAs that were up when the recovery began, as uint32_t
 	 */
 	array_t *before;
+
+	/**
+	 * Unique ID of the lost IKE_SA, and those of older ones about which the peer
+	 * was asked since, as uint32_t
+	 */
+	uint32_t lost;
+	array_t *older;
 
 	/**
 	 * When the peer was asked which IKE_SAs it has, 0 if it was not asked
@@ -55,23 +62,16 @@ static bool lacks_virtual_ip(peer_cfg_t *peer_cfg, ike_sa_t *ike_sa)
 
 /**
  * Tell whether CHILD_SAs are being created, or the peer has not yet responded
- * to a request whether it is alive
+ * to a request whether it is alive. A queued task that nothing holds up was
+ * delayed: the peer refused the CHILD_SA, and charon waits for up to 15 seconds.
  */
 static bool is_busy(ike_sa_t *ike_sa)
 {
-	task_type_t types[] = { TASK_CHILD_CREATE, TASK_IKE_DPD };
-	task_queue_t queues[] = { TASK_QUEUE_ACTIVE, TASK_QUEUE_QUEUED };
-	bool busy = FALSE;
-	int i, j;
-
-	for (i = 0; i < countof(types); i++)
-	{
-		for (j = 0; j < countof(queues); j++)
-		{
-			busy |= qcd_sa_has_task(ike_sa, queues[j], types[i]);
-		}
-	}
-	return busy;
+	return qcd_sa_has_task(ike_sa, TASK_QUEUE_ACTIVE, TASK_IKE_DPD) ||
+		   qcd_sa_has_task(ike_sa, TASK_QUEUE_QUEUED, TASK_IKE_DPD) ||
+		   qcd_sa_has_task(ike_sa, TASK_QUEUE_ACTIVE, TASK_CHILD_CREATE) ||
+		   (qcd_sa_has_task(ike_sa, TASK_QUEUE_QUEUED, TASK_CHILD_CREATE) &&
+			qcd_sa_is_waiting(ike_sa));
 }
 
 /**
@@ -82,6 +82,25 @@ static bool is_reopened(ike_sa_t *ike_sa)
 {
 	return ike_sa->get_state(ike_sa) == IKE_DELETING &&
 		   ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING);
+}
+
+/**
+ * Tell whether an array contains a unique ID
+ */
+static bool has_id(array_t *ids, uint32_t unique_id)
+{
+	uint32_t id;
+	int i;
+
+	for (i = 0; i < array_count(ids); i++)
+	{
+		array_get(ids, i, &id);
+		if (id == unique_id)
+		{
+			return TRUE;
+		}
+	}
+	return FALSE;
 }
 
 /**
@@ -105,17 +124,35 @@ static bool look_at(private_qcd_rivals_t *this, peer_cfg_t *peer_cfg,
 		return FALSE;
 	}
 	found->initiator = id->is_initiator(id);
-	if (is_reopened(ike_sa))
+	found->before = has_id(this->before, found->sa.unique_id);
+	found->busy = is_reopened(ike_sa) || is_busy(ike_sa);
+	found->doubtful = found->sa.unique_id < this->lost &&
+					  (found->busy ||
+					   !has_id(this->older, found->sa.unique_id));
+	found->children = 0;
+	found->no_vip = FALSE;
+	if (!found->doubtful && !is_reopened(ike_sa))
 	{
-		found->children = 0;
-		found->busy = TRUE;
-		found->no_vip = FALSE;
-		return TRUE;
+		found->children = children->look_at(children, ike_sa);
+		found->no_vip = found->initiator && lacks_virtual_ip(peer_cfg, ike_sa);
 	}
-	found->children = children->look_at(children, ike_sa);
-	found->busy = is_busy(ike_sa);
-	found->no_vip = found->initiator && lacks_virtual_ip(peer_cfg, ike_sa);
 	return TRUE;
+}
+
+/**
+ * Ask the peer whether it has an IKE_SA: if the caller requests it, and once
+ * about each that is older than the lost one
+ */
+static status_t ask_peer(private_qcd_rivals_t *this, ike_sa_t *ike_sa,
+						 qcd_rival_t *found, bool ask)
+{
+	if (found->doubtful && !has_id(this->older, found->sa.unique_id))
+	{
+		array_insert(this->older, ARRAY_TAIL, &found->sa.unique_id);
+		ask = TRUE;
+	}
+	return ask && !is_reopened(ike_sa) ?
+		   this->pending->ask(this->pending, ike_sa) : SUCCESS;
 }
 
 METHOD(qcd_rivals_t, find, array_t*,
@@ -129,6 +166,11 @@ METHOD(qcd_rivals_t, find, array_t*,
 	qcd_sa_t *sa;
 	status_t status;
 
+	if (this->lost != lost)
+	{	/* since another crash, earlier responses say nothing */
+		this->lost = lost;
+		while (array_remove(this->older, ARRAY_TAIL, NULL));
+	}
 	children->look(children);
 	sas = this->peers->find(this->peers, this->wanted->name,
 							this->wanted->peer_id,
@@ -136,7 +178,7 @@ METHOD(qcd_rivals_t, find, array_t*,
 							this->connector);
 	while (sas->remove_first(sas, (void**)&sa) == SUCCESS)
 	{
-		ike_sa = sa->unique_id > lost ? qcd_sa_checkout_same(sa) : NULL;
+		ike_sa = sa->unique_id != lost ? qcd_sa_checkout_same(sa) : NULL;
 		if (ike_sa)
 		{
 			status = SUCCESS;
@@ -144,8 +186,7 @@ METHOD(qcd_rivals_t, find, array_t*,
 			if (look_at(this, peer_cfg, ike_sa, &found))
 			{
 				array_insert(all, ARRAY_TAIL, &found);
-				status = ask && !is_reopened(ike_sa) ?
-						 this->pending->ask(this->pending, ike_sa) : SUCCESS;
+				status = ask_peer(this, ike_sa, &found, ask);
 			}
 			qcd_sa_checkin(ike_sa, status);
 		}
@@ -162,44 +203,31 @@ bool qcd_rivals_best(array_t *all, u_int wanted, qcd_rival_t *best,
 					 u_int *complete)
 {
 	qcd_rival_t found;
+	bool any = FALSE;
 	int i;
 
 	*complete = 0;
 	for (i = 0; i < array_count(all); i++)
 	{
 		array_get(all, i, &found);
-		if (!i || found.children >= best->children)
+		if (found.doubtful)
+		{
+			continue;
+		}
+		if (!any || found.children >= best->children)
 		{
 			*best = found;
 		}
-		*complete += found.children == wanted;
+		any = TRUE;
+		*complete += found.children == wanted && !found.before;
 	}
-	return array_count(all) > 0;
-}
-
-/**
- * Tell whether an array contains a unique ID
- */
-static bool has_id(array_t *ids, uint32_t unique_id)
-{
-	uint32_t id;
-	int i;
-
-	for (i = 0; i < array_count(ids); i++)
-	{
-		array_get(ids, i, &id);
-		if (id == unique_id)
-		{
-			return TRUE;
-		}
-	}
-	return FALSE;
+	return any;
 }
 
 /*
  * Described in header
  */
-linked_list_t *qcd_rivals_surplus(array_t *all, u_int wanted, array_t *before)
+linked_list_t *qcd_rivals_surplus(array_t *all, u_int wanted)
 {
 	linked_list_t *surplus = linked_list_create();
 	qcd_rival_t found, keep;
@@ -210,8 +238,7 @@ linked_list_t *qcd_rivals_surplus(array_t *all, u_int wanted, array_t *before)
 	for (i = 0; i < array_count(all); i++)
 	{
 		array_get(all, i, &found);
-		if (found.children < wanted || found.busy ||
-			has_id(before, found.sa.unique_id))
+		if (found.children < wanted || found.busy || found.before)
 		{
 			continue;
 		}
@@ -235,26 +262,26 @@ linked_list_t *qcd_rivals_surplus(array_t *all, u_int wanted, array_t *before)
 	return surplus;
 }
 
-METHOD(qcd_rivals_t, note_before, void,
-	private_qcd_rivals_t *this, array_t *all, bool proved)
+/**
+ * Note which IKE_SAs are up now. If one is lost, older ones may be lost as well.
+ */
+static void note_before(private_qcd_rivals_t *this, uint32_t unique_id,
+						bool lost)
 {
-	qcd_rival_t found;
-	uint32_t latest = 0;
-	int i;
+	linked_list_t *sas;
+	qcd_sa_t *sa;
 
-	for (i = 0; i < array_count(all); i++)
+	sas = this->peers->find(this->peers, this->wanted->name,
+							this->wanted->peer_id, NULL, NULL);
+	while (sas->remove_first(sas, (void**)&sa) == SUCCESS)
 	{
-		array_get(all, i, &found);
-		latest = max(latest, found.sa.unique_id);
-	}
-	for (i = 0; i < array_count(all); i++)
-	{
-		array_get(all, i, &found);
-		if (proved || found.sa.unique_id != latest)
+		if (lost ? sa->unique_id > unique_id : sa->unique_id != unique_id)
 		{
-			array_insert(this->before, ARRAY_TAIL, &found.sa.unique_id);
+			array_insert(this->before, ARRAY_TAIL, &sa->unique_id);
 		}
+		free(sa);
 	}
+	sas->destroy(sas);
 }
 
 /**
@@ -271,7 +298,7 @@ static void delete_surplus(private_qcd_rivals_t *this, peer_cfg_t *peer_cfg,
 	u_int wanted;
 
 	children->count_missing(children, peer_cfg, &wanted);
-	surplus = qcd_rivals_surplus(all, wanted, this->before);
+	surplus = qcd_rivals_surplus(all, wanted);
 	while (surplus->remove_first(surplus, (void**)&sa) == SUCCESS)
 	{
 		qcd_sa_delete(sa);
@@ -314,6 +341,7 @@ METHOD(qcd_rivals_t, destroy, void,
 	private_qcd_rivals_t *this)
 {
 	array_destroy(this->before);
+	array_destroy(this->older);
 	free(this);
 }
 
@@ -322,14 +350,14 @@ METHOD(qcd_rivals_t, destroy, void,
  */
 qcd_rivals_t *qcd_rivals_create(qcd_pending_t *pending, qcd_peers_t *peers,
 								qcd_connector_t *connector,
-								qcd_wanted_t *wanted)
+								qcd_wanted_t *wanted, uint32_t unique_id,
+								bool lost)
 {
 	private_qcd_rivals_t *this;
 
 	INIT(this,
 		.public = {
 			.find = _find,
-			.note_before = _note_before,
 			.tidy = _tidy,
 			.reset = _reset,
 			.destroy = _destroy,
@@ -339,6 +367,8 @@ qcd_rivals_t *qcd_rivals_create(qcd_pending_t *pending, qcd_peers_t *peers,
 		.connector = connector,
 		.wanted = wanted,
 		.before = array_create(sizeof(uint32_t), 0),
+		.older = array_create(sizeof(uint32_t), 0),
 	);
+	note_before(this, unique_id, lost);
 	return &this->public;
 }

@@ -31,6 +31,11 @@ struct qcd_rival_t {
 	bool busy;
 	/** it lacks the virtual IPs that the configuration requests */
 	bool no_vip;
+	/** it is older than the lost one, and the peer has not yet confirmed that
+	 * it still has it */
+	bool doubtful;
+	/** it was up when the recovery began, and is kept */
+	bool before;
 };
 
 /**
@@ -41,26 +46,18 @@ struct qcd_rival_t {
 struct qcd_rivals_t {
 
 	/**
-	 * Find the IKE_SAs, and let the list of wanted CHILD_SAs look at them.
-	 * Checks them out one after the other.
+	 * Find the IKE_SAs, and let the list of wanted CHILD_SAs look at them, except
+	 * for doubtful ones. Checks them out one after the other.
 	 *
 	 * @param peer_cfg		current configuration
 	 * @param lost			unique ID of the lost IKE_SA; older ones may be lost
-	 *						as well
-	 * @param ask			TRUE to ask the peer if it has the IKE_SAs
+	 *						as well, so the peer is asked about them
+	 * @param ask			TRUE to ask the peer if it has the IKE_SAs, also the
+	 *						younger ones
 	 * @return				array of qcd_rival_t, to destroy
 	 */
 	array_t *(*find)(qcd_rivals_t *this, peer_cfg_t *peer_cfg, uint32_t lost,
 					 bool ask);
-
-	/**
-	 * Note which IKE_SAs existed when the recovery began: they are kept.
-	 *
-	 * @param all			array of qcd_rival_t
-	 * @param proved		FALSE if the peer has just initiated the youngest
-	 *						one, which is then treated like later ones
-	 */
-	void (*note_before)(qcd_rivals_t *this, array_t *all, bool proved);
 
 	/**
 	 * Handle that there are several IKE_SAs: ask the peer which of them it has
@@ -74,7 +71,7 @@ struct qcd_rivals_t {
 	uint64_t (*tidy)(qcd_rivals_t *this, peer_cfg_t *peer_cfg, uint32_t lost);
 
 	/**
-	 * Handle that there is only one IKE_SA.
+	 * Handle that no IKE_SA is surplus.
 	 */
 	void (*reset)(qcd_rivals_t *this);
 
@@ -85,27 +82,33 @@ struct qcd_rivals_t {
 };
 
 /**
- * Create a qcd_rivals_t.
+ * Create a qcd_rivals_t, when the recovery begins. Takes no lock but that of
+ * peers.
  *
  * @param pending		IKE_SAs that we initiate, must outlive the instance
  * @param peers			established IKE_SAs, must outlive the instance
  * @param connector		reaches the peer, must outlive the instance
  * @param wanted		what has to be up, must outlive the instance
+ * @param unique_id		unique ID of the IKE_SA that the recovery begins with
+ * @param lost			TRUE if the peer has lost it, FALSE if the peer has just
+ *						initiated it
  * @return				instance
  */
 qcd_rivals_t *qcd_rivals_create(qcd_pending_t *pending, qcd_peers_t *peers,
 								qcd_connector_t *connector,
-								qcd_wanted_t *wanted);
+								qcd_wanted_t *wanted, uint32_t unique_id,
+								bool lost);
 
 /**
  * Get the IKE_SA with the most CHILD_SAs, the youngest if there are several,
- * and count the IKE_SAs that have all CHILD_SAs.
+ * and count those with all CHILD_SAs that need not be kept.
  *
  * @param all			array of qcd_rival_t
  * @param wanted		number of CHILD_SAs
  * @param best			receives the IKE_SA
- * @param complete		receives the number of IKE_SAs with all CHILD_SAs
- * @return				FALSE if there is no IKE_SA
+ * @param complete		receives the number of IKE_SAs with all CHILD_SAs that
+ *						were not up before
+ * @return				FALSE if there is none, or only doubtful ones
  */
 bool qcd_rivals_best(array_t *all, u_int wanted, qcd_rival_t *best,
 					 u_int *complete);
@@ -117,9 +120,8 @@ bool qcd_rivals_best(array_t *all, u_int wanted, qcd_rival_t *best,
  *
  * @param all			array of qcd_rival_t
  * @param wanted		number of CHILD_SAs
- * @param before		unique IDs of IKE_SAs that existed before: they are kept
  * @return				list of qcd_sa_t, destroy it with destroy_function(free)
  */
-linked_list_t *qcd_rivals_surplus(array_t *all, u_int wanted, array_t *before);
+linked_list_t *qcd_rivals_surplus(array_t *all, u_int wanted);
 
 #endif /** QCD_RIVALS_H_ @}*/

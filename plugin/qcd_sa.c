@@ -110,6 +110,50 @@ bool qcd_sa_has_task(ike_sa_t *ike_sa, task_queue_t queue, task_type_t type)
 /*
  * Described in header
  */
+bool qcd_sa_is_waiting(ike_sa_t *ike_sa)
+{
+	enumerator_t *enumerator;
+	task_t *task;
+	bool waiting;
+
+	enumerator = ike_sa->create_task_enumerator(ike_sa, TASK_QUEUE_ACTIVE);
+	waiting = enumerator->enumerate(enumerator, &task);
+	enumerator->destroy(enumerator);
+	return waiting;
+}
+
+/*
+ * Described in header
+ */
+bool qcd_sa_hasten(ike_sa_t *ike_sa, task_type_t type)
+{
+	linked_list_t *tasks = linked_list_create();
+	enumerator_t *enumerator;
+	task_t *task;
+	bool any;
+
+	enumerator = ike_sa->create_task_enumerator(ike_sa, TASK_QUEUE_QUEUED);
+	while (enumerator->enumerate(enumerator, &task))
+	{
+		if (task->get_type(task) == type)
+		{
+			ike_sa->remove_task(ike_sa, enumerator);
+			tasks->insert_last(tasks, task);
+		}
+	}
+	enumerator->destroy(enumerator);
+	any = tasks->get_count(tasks) > 0;
+	while (tasks->remove_first(tasks, (void**)&task) == SUCCESS)
+	{
+		ike_sa->queue_task(ike_sa, task);
+	}
+	tasks->destroy(tasks);
+	return any;
+}
+
+/*
+ * Described in header
+ */
 bool qcd_sa_has_virtual_ip(ike_sa_t *ike_sa, bool local)
 {
 	enumerator_t *enumerator;

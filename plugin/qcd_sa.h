@@ -79,6 +79,22 @@ void qcd_sa_delete(qcd_sa_t *sa);
 bool qcd_sa_has_task(ike_sa_t *ike_sa, task_queue_t queue, task_type_t type);
 
 /**
+ * Tell whether an IKE_SA waits for the response to a request.
+ *
+ * @param ike_sa		IKE_SA, checked out
+ */
+bool qcd_sa_is_waiting(ike_sa_t *ike_sa);
+
+/**
+ * Make the queued tasks of a given type due, also those that charon delays.
+ *
+ * @param ike_sa		IKE_SA, checked out; initiate() begins the tasks
+ * @param type			type of task
+ * @return				FALSE if there is none
+ */
+bool qcd_sa_hasten(ike_sa_t *ike_sa, task_type_t type);
+
+/**
  * Tell whether an IKE_SA has a virtual IP.
  *
  * @param ike_sa		IKE_SA, checked out

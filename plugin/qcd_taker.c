@@ -113,8 +113,7 @@ static void replace(private_qcd_taker_t *this, ike_sa_t *ike_sa)
 	wanted = qcd_wanted_create(this->config, ike_sa);
 	if (wanted)
 	{
-		this->recoveries->begin(this->recoveries, ike_sa, wanted,
-								ike_sa->get_unique_id(ike_sa));
+		this->recoveries->begin(this->recoveries, ike_sa, wanted, TRUE);
 	}
 	else if (!qcd_sa_has_task(ike_sa, TASK_QUEUE_QUEUED, TASK_IKE_DELETE))
 	{

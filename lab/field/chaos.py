@@ -287,8 +287,8 @@ def reload(walk: "Walk") -> None:
 def rekey_one(walk: "Walk", gateway: Gateway, what: str) -> None:
     """Rekey the IKE SA or all of its children, if all of it is up.
 
-    A child that is being made meanwhile would be refused, and stock charon then waits
-    for 10 s or more.
+    A child that is being made meanwhile would be refused. Unless a recovery makes it,
+    stock charon then waits for 10 s or more.
     """
     for sa in sas_of(gateway):
         if sa.installed < len(walk.links):

@@ -81,7 +81,19 @@ METHOD(ike_sa_t, create_virtual_ip_enumerator, enumerator_t*,
 METHOD(ike_sa_t, create_task_enumerator, enumerator_t*,
 	played_ike_t *this, task_queue_t queue)
 {
-	return this->tasks->create_enumerator(this->tasks);
+	linked_list_t *tasks = this->tasks;
+
+	if (queue == TASK_QUEUE_QUEUED && this->delayed->get_count(this->delayed))
+	{
+		tasks = this->delayed;
+	}
+	return tasks->create_enumerator(tasks);
+}
+
+METHOD(ike_sa_t, remove_task, void,
+	played_ike_t *this, enumerator_t *enumerator)
+{
+	this->delayed->remove_at(this->delayed, enumerator);
 }
 
 METHOD(ike_sa_t, queue_task, void,
@@ -202,6 +214,7 @@ played_ike_t *played_ike_create(uint32_t unique_id, const qcd_ike_sa *sa)
 			.create_virtual_ip_enumerator = _create_virtual_ip_enumerator,
 			.create_task_enumerator = _create_task_enumerator,
 			.queue_task = _queue_task,
+			.remove_task = _remove_task,
 			.get_keymat = _get_keymat,
 			.delete = _delete_,
 			.initiate = _initiate,
@@ -218,6 +231,7 @@ played_ike_t *played_ike_create(uint32_t unique_id, const qcd_ike_sa *sa)
 		.children = linked_list_create(),
 		.vips = { linked_list_create(), linked_list_create() },
 		.tasks = linked_list_create(),
+		.delayed = linked_list_create(),
 	);
 	played_ike_rename(this, sa);
 	played_ike_move(this, TRUE, "192.0.2.1");
@@ -244,6 +258,7 @@ void played_ike_destroy(played_ike_t *this)
 		this->vips[i]->destroy_offset(this->vips[i], offsetof(host_t, destroy));
 	}
 	this->tasks->destroy_offset(this->tasks, offsetof(task_t, destroy));
+	this->delayed->destroy_offset(this->delayed, offsetof(task_t, destroy));
 	free(this);
 }
 

@@ -41,8 +41,8 @@ struct played_ike_t {
 	linked_list_t *children;
 	/** virtual IPs as host_t: those of the peer, and ours */
 	linked_list_t *vips[2];
-	/** tasks as task_t, of whatever queue */
-	linked_list_t *tasks;
+	/** tasks as task_t that are active or due, and those that are delayed */
+	linked_list_t *tasks, *delayed;
 	/** how many times delete() and initiate() were called */
 	u_int deleted, initiated;
 	/** what they return */

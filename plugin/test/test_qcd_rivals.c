@@ -6,18 +6,10 @@
 #include "played.h"
 
 /**
- * Make what was found of an IKE_SA: a number for its unique ID, another one for its
- * SPIs
+ * Add what was found of an IKE_SA, with a number for its SPIs
  */
-static void add(array_t *all, uint32_t unique_id, uint8_t spis, u_int children,
-				bool busy)
+static void add(array_t *all, qcd_rival_t found, uint8_t spis)
 {
-	qcd_rival_t found = {
-		.sa.unique_id = unique_id,
-		.children = children,
-		.busy = busy,
-	};
-
 	played_spis(&found.sa.ike, QCD_INITIATOR, spis);
 	array_insert(all, ARRAY_TAIL, &found);
 }
@@ -31,6 +23,8 @@ static void test_best(void **state)
 		u_int wanted;
 		uint32_t best;
 		u_int complete;
+		/* unique IDs of doubtful ones, and of one from before */
+		uint32_t doubtful[2], before;
 	} table[] = {
 		{ "none", { -1 }, 2, 0, 0 },
 		{ "one with none", { 0, -1 }, 2, 1, 0 },
@@ -40,6 +34,11 @@ static void test_best(void **state)
 		{ "the youngest of the same", { 1, 1, 1, -1 }, 2, 3, 0 },
 		{ "two with all", { 2, 1, 2, -1 }, 2, 3, 2 },
 		{ "nothing is wanted", { 0, 0, -1 }, 0, 2, 2 },
+		{ "a doubtful one", { 2, -1 }, 2, 0, 0, { 1 } },
+		{ "only doubtful ones", { 2, 2, -1 }, 2, 0, 0, { 1, 2 } },
+		{ "a doubtful one has more", { 2, 1, -1 }, 2, 2, 0, { 1 } },
+		{ "a younger one is doubtful", { 2, 2, -1 }, 2, 1, 1, { 2 } },
+		{ "one from before is not counted", { 2, 2, -1 }, 2, 2, 1, {}, 2 },
 	};
 	qcd_rival_t best;
 	array_t *all;
@@ -51,13 +50,20 @@ static void test_best(void **state)
 		all = array_create(sizeof(qcd_rival_t), 0);
 		for (j = 0; table[i].children[j] >= 0; j++)
 		{
-			add(all, j + 1, 1, table[i].children[j], FALSE);
+			add(all, (qcd_rival_t){
+				.sa.unique_id = j + 1,
+				.children = table[i].children[j],
+				.doubtful = table[i].doubtful[0] == j + 1 ||
+							table[i].doubtful[1] == j + 1,
+				.before = table[i].before == j + 1,
+			}, 1);
 		}
 		complete = 99;
+		best.sa.unique_id = 0;
 		CHECK_INT(table[i].row, qcd_rivals_best(all, table[i].wanted, &best,
-											   &complete), j > 0);
+											   &complete), table[i].best > 0);
 		CHECK_INT(table[i].row, complete, table[i].complete);
-		CHECK_INT(table[i].row, j ? best.sa.unique_id : 0, table[i].best);
+		CHECK_INT(table[i].row, best.sa.unique_id, table[i].best);
 		array_destroy(all);
 	}
 }
@@ -93,8 +99,7 @@ static void test_surplus(void **state)
 		{ "more than all", { { 0x10, 3 }, { 0x20, 2 } }, "2" },
 	};
 	linked_list_t *surplus;
-	array_t *all, *before;
-	uint32_t unique_id;
+	array_t *all;
 	char text[32];
 	qcd_sa_t *sa;
 	size_t len;
@@ -103,18 +108,16 @@ static void test_surplus(void **state)
 	for (i = 0; i < countof(table); i++)
 	{
 		all = array_create(sizeof(qcd_rival_t), 0);
-		before = array_create(sizeof(uint32_t), 0);
 		for (j = 0; j < 4 && table[i].sas[j].spis; j++)
 		{
-			unique_id = j + 1;
-			add(all, unique_id, table[i].sas[j].spis, table[i].sas[j].children,
-				table[i].sas[j].busy);
-			if (table[i].sas[j].before)
-			{
-				array_insert(before, ARRAY_TAIL, &unique_id);
-			}
+			add(all, (qcd_rival_t){
+				.sa.unique_id = j + 1,
+				.children = table[i].sas[j].children,
+				.busy = table[i].sas[j].busy,
+				.before = table[i].sas[j].before,
+			}, table[i].sas[j].spis);
 		}
-		surplus = qcd_rivals_surplus(all, 2, before);
+		surplus = qcd_rivals_surplus(all, 2);
 		len = 0;
 		text[0] = '\0';
 		while (surplus->remove_first(surplus, (void**)&sa) == SUCCESS)
@@ -126,7 +129,6 @@ static void test_surplus(void **state)
 		CHECK_STR(table[i].row, text, table[i].surplus);
 		surplus->destroy(surplus);
 		array_destroy(all);
-		array_destroy(before);
 	}
 }
 
@@ -154,7 +156,7 @@ static void test_create(void **state)
 		char *asked;
 		bool found;
 		u_int children;
-		bool busy;
+		bool busy, doubtful;
 	} table[] = {
 		{ "with the peer", 6, IKE_ESTABLISHED, 0, TRUE, FALSE, FALSE, "ask 6",
 		  TRUE, 1, FALSE },
@@ -164,8 +166,12 @@ static void test_create(void **state)
 		  FALSE },
 		{ "the lost one", 5, IKE_ESTABLISHED, 0, TRUE, FALSE, FALSE, "",
 		  FALSE },
-		{ "an older one", 4, IKE_ESTABLISHED, 0, TRUE, FALSE, FALSE, "",
-		  FALSE },
+		{ "an older one", 4, IKE_ESTABLISHED, 0, TRUE, FALSE, FALSE, "ask 4",
+		  TRUE, 0, FALSE, TRUE },
+		{ "an older one of somebody else", 4, IKE_ESTABLISHED, 0, FALSE, FALSE,
+		  FALSE, "", FALSE },
+		{ "an older one being reopened", 4, IKE_DELETING, COND_REAUTHENTICATING,
+		  TRUE, FALSE, FALSE, "", TRUE, 0, TRUE, TRUE },
 		{ "being rekeyed", 6, IKE_REKEYING, 0, TRUE, FALSE, FALSE, "ask 6",
 		  TRUE, 1, FALSE },
 		{ "being opened", 6, IKE_CONNECTING, 0, TRUE, TRUE, FALSE, "", FALSE },
@@ -215,7 +221,7 @@ static void test_create(void **state)
 		ike->conditions = table[i].conditions;
 
 		rivals = qcd_rivals_create(&pending.public, peers, &connector,
-								   &wanted.public);
+								   &wanted.public, 5, TRUE);
 		all = rivals->find(rivals, peer_cfg, 5, TRUE);
 		rivals->destroy(rivals);
 		CHECK_INT(table[i].row, array_count(all), table[i].found);
@@ -226,6 +232,7 @@ static void test_create(void **state)
 			CHECK_INT(table[i].row, found.sa.unique_id, table[i].unique_id);
 			CHECK_INT(table[i].row, found.children, table[i].children);
 			CHECK_INT(table[i].row, found.busy, table[i].busy);
+			CHECK_INT(table[i].row, found.doubtful, table[i].doubtful);
 			CHECK(table[i].row, found.initiator);
 		}
 		array_destroy(all);
@@ -251,7 +258,7 @@ static void test_details(void **state)
 		bool configured, has;
 		/* task of the IKE_SA */
 		task_type_t task;
-		bool no_vip, busy;
+		bool no_vip, busy, delayed;
 	} table[] = {
 		{ "no virtual IP", QCD_INITIATOR, FALSE, FALSE, TASK_IKE_MOBIKE, FALSE,
 		  FALSE },
@@ -263,6 +270,8 @@ static void test_details(void **state)
 		  FALSE, FALSE },
 		{ "creates a CHILD_SA", QCD_INITIATOR, FALSE, FALSE, TASK_CHILD_CREATE,
 		  FALSE, TRUE },
+		{ "creates a CHILD_SA later", QCD_INITIATOR, FALSE, FALSE,
+		  TASK_CHILD_CREATE, FALSE, FALSE, TRUE },
 		{ "asks the peer", QCD_RESPONDER, FALSE, FALSE, TASK_IKE_DPD, FALSE,
 		  TRUE },
 		{ "rekeys a CHILD_SA", QCD_INITIATOR, FALSE, FALSE, TASK_CHILD_REKEY,
@@ -270,7 +279,7 @@ static void test_details(void **state)
 	};
 	qcd_connector_t connector = { .is_try = is_try };
 	played_task_t task;
-	linked_list_t *sas;
+	linked_list_t *sas, *tasks;
 	played_wanted_t wanted;
 	played_ike_t *ike;
 	peer_cfg_t *peer_cfg;
@@ -302,10 +311,12 @@ static void test_details(void **state)
 									 host_create_from_string("10.0.0.1", 0));
 		}
 		played_task_init(&task, table[i].task);
-		ike->tasks->insert_last(ike->tasks, &task.public);
+		tasks = table[i].delayed ? ike->delayed : ike->tasks;
+		tasks->insert_last(tasks, &task.public);
 		sas->insert_last(sas, ike);
 		peers->listener.ike_updown(&peers->listener, &ike->public, TRUE);
-		rivals = qcd_rivals_create(NULL, peers, &connector, &wanted.public);
+		rivals = qcd_rivals_create(NULL, peers, &connector, &wanted.public, 1,
+								   FALSE);
 		all = rivals->find(rivals, peer_cfg, 0, FALSE);
 		rivals->destroy(rivals);
 		CHECK(table[i].row, array_get(all, ARRAY_HEAD, &found));
@@ -322,6 +333,192 @@ static void test_details(void **state)
 	}
 }
 
+/**
+ * A lab of IKE_SAs with the peer, whose unique IDs are 4, 6 and 8
+ */
+typedef struct {
+	linked_list_t *sas;
+	played_pending_t pending;
+	played_wanted_t wanted;
+	peer_cfg_t *peer_cfg;
+	child_cfg_t *cfg;
+	qcd_connector_t connector;
+	qcd_peers_t *peers;
+	played_ike_t *ikes[3];
+	played_child_t *child;
+} stage_t;
+
+static void stage_init(stage_t *this)
+{
+	child_cfg_create_t data = {};
+	qcd_ike_sa sa;
+	int i;
+
+	this->sas = linked_list_create();
+	played_manager(this->sas, NULL);
+	played_pending_init(&this->pending);
+	played_wanted_init(&this->wanted);
+	this->wanted.with = TRUE;
+	this->peer_cfg = played_config_create("%any", "%any");
+	this->cfg = child_cfg_create("net", &data);
+	this->wanted.public.children->add(this->wanted.public.children, this->cfg,
+									  NULL);
+	this->connector = (qcd_connector_t){ .is_try = is_try };
+	tried = FALSE;
+	this->peers = qcd_peers_create();
+	this->child = played_child_create(1, 1);
+	this->child->state = CHILD_INSTALLED;
+	for (i = 0; i < countof(this->ikes); i++)
+	{
+		played_spis(&sa, QCD_INITIATOR, i + 1);
+		this->ikes[i] = played_ike_create(4 + 2 * i, &sa);
+		this->ikes[i]->children->insert_last(this->ikes[i]->children,
+											 this->child);
+		this->sas->insert_last(this->sas, this->ikes[i]);
+	}
+}
+
+/**
+ * One of the IKE_SAs comes up
+ */
+static void stage_up(stage_t *this, u_int number)
+{
+	listener_t *listener = &this->peers->listener;
+
+	listener->ike_updown(listener, &this->ikes[number]->public, TRUE);
+}
+
+static void stage_clear(stage_t *this)
+{
+	int i;
+
+	for (i = 0; i < countof(this->ikes); i++)
+	{
+		played_ike_destroy(this->ikes[i]);
+	}
+	this->peers->destroy(this->peers);
+	played_child_destroy(this->child);
+	this->cfg->destroy(this->cfg);
+	this->peer_cfg->destroy(this->peer_cfg);
+	played_wanted_clear(&this->wanted);
+	this->sas->destroy(this->sas);
+}
+
+/**
+ * IKE_SAs that are found, with "?" if doubtful, "!" if from before, and the
+ * number of CHILD_SAs
+ */
+static char *find(stage_t *this, qcd_rivals_t *rivals, uint32_t lost)
+{
+	static char text[64];
+	qcd_rival_t found;
+	size_t len = 0;
+	array_t *all;
+	int i;
+
+	text[0] = '\0';
+	this->pending.done[0] = '\0';
+	all = rivals->find(rivals, this->peer_cfg, lost, FALSE);
+	for (i = 0; i < array_count(all); i++)
+	{
+		array_get(all, i, &found);
+		len += snprintf(text + len, sizeof(text) - len, "%s%u%s%s(%u)",
+						len ? " " : "", found.sa.unique_id,
+						found.doubtful ? "?" : "", found.before ? "!" : "",
+						found.children);
+	}
+	array_destroy(all);
+	return text;
+}
+
+/**
+ * The peer is asked once about each IKE_SA that is older than the lost one, and
+ * until it responds the IKE_SA can't replace the lost one
+ */
+static void test_older(void **state)
+{
+	played_task_t dpd, *task;
+	qcd_rivals_t *rivals;
+	stage_t stage;
+
+	stage_init(&stage);
+	stage_up(&stage, 0);
+	stage_up(&stage, 1);
+	rivals = qcd_rivals_create(&stage.pending.public, stage.peers,
+							   &stage.connector, &stage.wanted.public, 7, TRUE);
+	CHECK_STR("not asked yet", find(&stage, rivals, 7), "4?(0) 6?(0)");
+	CHECK_STR("not asked yet", stage.pending.done, "ask 4, ask 6");
+	played_task_init(&dpd, TASK_IKE_DPD);
+	stage.ikes[0]->tasks->insert_last(stage.ikes[0]->tasks, &dpd.public);
+	CHECK_STR("one responded", find(&stage, rivals, 7), "4?(0) 6(1)");
+	CHECK_STR("one responded", stage.pending.done, "");
+	stage_up(&stage, 2);
+	CHECK_STR("a new one", find(&stage, rivals, 7), "4?(0) 6(1) 8(1)");
+	CHECK_STR("a new one", stage.pending.done, "");
+	stage.ikes[0]->tasks->remove_last(stage.ikes[0]->tasks, (void**)&task);
+	CHECK_STR("all responded", find(&stage, rivals, 7), "4(1) 6(1) 8(1)");
+	CHECK_STR("another crash", find(&stage, rivals, 8), "4?(0) 6?(0)");
+	CHECK_STR("another crash", stage.pending.done, "ask 4, ask 6");
+	CHECK_STR("all responded again", find(&stage, rivals, 8), "4(1) 6(1)");
+	rivals->destroy(rivals);
+	stage_clear(&stage);
+}
+
+/**
+ * What is up when a recovery begins is kept; what comes up later is not,
+ * whenever the first step runs
+ */
+static void test_before(void **state)
+{
+	static const struct {
+		char *row;
+		/* which of the IKE_SAs are up */
+		bool up[3];
+		uint32_t unique_id;
+		bool lost;
+		char *found;
+	} table[] = {
+		{ "the peer returns", { TRUE }, 4, FALSE, "4(1) 6(1) 8(1)" },
+		{ "ours began before, and is up later", { FALSE, TRUE }, 6, FALSE,
+		  "6(1) 4(1) 8(1)" },
+		{ "others are up", { TRUE, TRUE, TRUE }, 6, FALSE,
+		  "4!(1) 6(1) 8!(1)" },
+		{ "lost, and others are up", { TRUE, TRUE, TRUE }, 6, TRUE,
+		  "4?(0) 8!(1)" },
+		{ "lost, and others come up", { TRUE, TRUE }, 6, TRUE, "4?(0) 8(1)" },
+	};
+	qcd_rivals_t *rivals;
+	stage_t stage;
+	int i, j;
+
+	for (i = 0; i < countof(table); i++)
+	{
+		stage_init(&stage);
+		for (j = 0; j < countof(stage.ikes); j++)
+		{
+			if (table[i].up[j])
+			{
+				stage_up(&stage, j);
+			}
+		}
+		rivals = qcd_rivals_create(&stage.pending.public, stage.peers,
+								   &stage.connector, &stage.wanted.public,
+								   table[i].unique_id, table[i].lost);
+		for (j = 0; j < countof(stage.ikes); j++)
+		{
+			if (!table[i].up[j])
+			{
+				stage_up(&stage, j);
+			}
+		}
+		CHECK_STR(table[i].row,
+				  find(&stage, rivals, table[i].lost ? table[i].unique_id : 0),
+				  table[i].found);
+		rivals->destroy(rivals);
+		stage_clear(&stage);
+	}
+}
+
 int main()
 {
 	const struct CMUnitTest tests[] = {
@@ -329,6 +526,8 @@ int main()
 		BOX_TEST(test_surplus),
 		BOX_TEST(test_create),
 		BOX_TEST(test_details),
+		BOX_TEST(test_older),
+		BOX_TEST(test_before),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

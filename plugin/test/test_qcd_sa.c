@@ -197,6 +197,35 @@ static void test_task(void **state)
 	played_ike_destroy(ike);
 }
 
+/**
+ * charon's delayed tasks become due, others stay as they are
+ */
+static void test_hasten(void **state)
+{
+	played_task_t tasks[3];
+	played_ike_t *ike;
+	qcd_ike_sa sa;
+	int i;
+
+	played_spis(&sa, QCD_INITIATOR, 1);
+	ike = played_ike_create(1, &sa);
+	CHECK("none", !qcd_sa_hasten(&ike->public, TASK_CHILD_CREATE));
+	CHECK("none", !qcd_sa_is_waiting(&ike->public));
+	for (i = 0; i < countof(tasks); i++)
+	{
+		played_task_init(&tasks[i], i == 1 ? TASK_CHILD_REKEY
+										   : TASK_CHILD_CREATE);
+		ike->delayed->insert_last(ike->delayed, &tasks[i].public);
+	}
+	CHECK("delayed", !qcd_sa_is_waiting(&ike->public));
+	CHECK("two", qcd_sa_hasten(&ike->public, TASK_CHILD_CREATE));
+	CHECK_INT("two are due", ike->tasks->get_count(ike->tasks), 2);
+	CHECK_INT("one is not", ike->delayed->get_count(ike->delayed), 1);
+	CHECK("due", qcd_sa_is_waiting(&ike->public));
+	CHECK("again", !qcd_sa_hasten(&ike->public, TASK_CHILD_CREATE));
+	played_ike_destroy(ike);
+}
+
 static void test_random(void **state)
 {
 	uint8_t octets[8] = {};
@@ -280,6 +309,7 @@ int main()
 		BOX_TEST(test_hosts),
 		BOX_TEST(test_virtual_ip),
 		BOX_TEST(test_task),
+		BOX_TEST(test_hasten),
 		BOX_TEST(test_random),
 		BOX_TEST(test_now),
 		BOX_TEST(test_named),
