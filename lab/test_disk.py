@@ -8,6 +8,7 @@ A full disk under a running gateway is in test_esp_errors.py.
 import errno
 import fcntl
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -19,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from lab import esp
-from lab.admin import ask, connect, counters
+from lab.admin import ask, connect, counters, rows
 from lab.config import Config
 from lab.crash import crash
 from lab.faults import Faults, How, Kind
@@ -340,29 +341,82 @@ def test_no_more_memory(new_lab: NewLab) -> None:
     check_recovers(lab)
 
 
-@pytest.mark.xfail(reason="the plugin reads its state while charon starts", strict=True)
-def test_hung_at_start(new_lab: NewLab) -> None:
-    lab = new_lab(BASE, b=FAULTY)
+def begin_off(lab: Lab, kinds: Kind, how: How) -> tuple[Faults, str]:
+    """Start b while its disk fails: IKE works, no peer gets a token; return why."""
     lab.b.start()
     lab.b.stop()
     faults = Faults(lab.b)
-    faults.begin(Kind.FILES, how=How.HANG)
-    try:
-        lab.b.start(timeout=2.0)
-    finally:
-        faults.end()
-
-
-@pytest.mark.xfail(reason="a maker that could not start stays off", strict=True)
-def test_full_at_start(new_lab: NewLab) -> None:
-    lab = new_lab(BASE, b=FAULTY)
-    lab.b.start()
-    lab.b.stop()
-    faults = Faults(lab.b)
-    faults.begin(Kind.WRITE, how=How.NTH_ON)
-    lab.b.start()
+    faults.begin(kinds, how=how)
+    lab.b.start(timeout=5.0)
     lab.a.start()
     check_tunnel(lab)
-    lab.b.wait_log("QCD: the token maker is off: .*no space is left. Make room")
+    status = counters(lab.b)
+    assert status["maker"] is False
+    assert not rows(lab.b, "sa")[0]["token_sent"]
+    assert ask(lab.b, "rotate")[0]["error"].endswith(status["maker_error"])
+    assert status["maker_error"] in lab.b.tool(
+        "status", "--socket", str(lab.b.places.qcd_socket)
+    )
+    return faults, str(status["maker_error"])
+
+
+def check_comes_on(lab: Lab, faults: Faults) -> None:
+    """The disk works again: the maker starts, and gives SAs their token."""
     faults.end()
-    wait_until("the maker", lambda: counters(lab.b)["maker"], 3, lab.b.tail)
+    lab.b.wait_log("QCD: token maker is on$", timeout=20)
+    assert counters(lab.b)["maker"] is True
+    assert len(re.findall("QCD: the token maker is off", lab.b.log())) == 1
+    # A rekeying gives the SA from before an SPI that is evidence after a crash.
+    rekey(lab.b, lab.b.wait_established())
+    lab.b.wait_for("the token", lambda: rows(lab.b, "sa")[0]["token_sent"])
+    sa = lab.a.wait_established()
+    lab.b.restart()
+    lab.a.nudge(sa)
+    lab.a.wait_established(other_than=(sa,))
+    assert counters(lab.b)["told"] == 1
+    lab.a.terminate(lab.a.wait_established())
+    check_recovers(lab)
+
+
+@pytest.mark.parametrize("kinds", [Kind.FILES, Kind.SYNC, Kind.READ], ids=["all", "sync", "read"])
+def test_hung_at_start(new_lab: NewLab, kinds: Kind) -> None:
+    """charon starts without its state, which is read as soon as that is possible."""
+    lab = new_lab(BASE, b=FAULTY)
+    faults, why = begin_off(lab, kinds, How.HANG)
+    assert "can't be read in time. Check its disk" in why
+    assert faults.waiting == 1
+    check_comes_on(lab, faults)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "why"),
+    [
+        (Kind.WRITE, "no space is left. Make room"),
+        (Kind.OPEN, "input/output error"),
+        (Kind.RANDOM, "cannot get random octets"),
+    ],
+    ids=["full", "unreadable", "no random octets"],
+)
+def test_failed_at_start(new_lab: NewLab, kinds: Kind, why: str) -> None:
+    """The maker could not start. It tries again until it can."""
+    lab = new_lab(BASE, b=FAULTY)
+    faults, said = begin_off(lab, kinds, How.NTH_ON)
+    assert why in said
+    lab.b.wait_log(f"QCD: the token maker is off: .*{why}")
+    check_comes_on(lab, faults)
+
+
+def test_folder_is_wrong_at_start(new_lab: NewLab) -> None:
+    """Others can read it. The maker starts once that is mended."""
+    lab = new_lab(BASE)
+    lab.up()
+    sa = lab.a.wait_established()
+    lab.b.kill()
+    lab.b.places.state.chmod(0o755)
+    lab.b.start()
+    assert str(lab.b.places.state) in counters(lab.b)["maker_error"]
+    lab.b.places.state.chmod(0o700)
+    lab.b.wait_log("QCD: token maker is on$", timeout=20)
+    lab.a.nudge(sa)  # of the run before: its token is there after all
+    lab.a.wait_established(other_than=(sa,))
+    assert counters(lab.b)["told"] == 1

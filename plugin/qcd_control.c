@@ -7,6 +7,8 @@
 #include <daemon.h>
 #include <collections/hashtable.h>
 
+#define ERROR_MAX 512
+
 /**
  * Add the first object of a response
  */
@@ -21,16 +23,31 @@ static void add_result(qcd_json_t *json, char *error)
 }
 
 /**
+ * Get the token maker, NULL if it is off
+ */
+static qcd_maker_t *get_maker(qcd_control_t *this, char error[ERROR_MAX])
+{
+	return this->starter->get_maker(this->starter, error, ERROR_MAX);
+}
+
+/**
  * Add the object about the gateway as a whole
  */
 static void add_gateway(qcd_control_t *this, qcd_json_t *json)
 {
+	char error[ERROR_MAX];
+	qcd_maker_t *maker = get_maker(this, error);
+
 	json->begin(json, "gateway");
-	json->add_bool(json, "maker", this->maker != NULL);
+	json->add_bool(json, "maker", maker != NULL);
 	json->add_bool(json, "taker", this->taker != NULL);
-	if (this->maker)
+	if (maker)
 	{
-		this->maker->describe(this->maker, json);
+		maker->describe(maker, json);
+	}
+	else if (*error)
+	{
+		json->add_str(json, "maker_error", error);
 	}
 	this->events->describe_counts(this->events, json);
 }
@@ -52,6 +69,8 @@ static void add_sa(qcd_control_t *this, qcd_json_t *json, ike_sa_t *ike_sa,
 {
 	char *name = ike_sa->get_name(ike_sa);
 	count_t *count;
+	char error[ERROR_MAX];
+	qcd_maker_t *maker = get_maker(this, error);
 	u_int generation = 0;
 	time_t recovered;
 	bool given;
@@ -63,8 +82,7 @@ static void add_sa(qcd_control_t *this, qcd_json_t *json, ike_sa_t *ike_sa,
 	}
 	count = qcd_named_get(counts, name, sizeof(*count));
 	count->count++;
-	given = this->maker &&
-			this->maker->is_given(this->maker, &sa, &generation);
+	given = maker && maker->is_given(maker, &sa, &generation);
 	recovered = this->events->get_recovery(this->events, name);
 
 	json->begin(json, "sa");
@@ -142,7 +160,7 @@ static void add_connections(qcd_control_t *this, qcd_json_t *json,
 /**
  * Execute status
  */
-static void status(qcd_control_t *this, qcd_json_t *json)
+static void status(qcd_control_t *this, qcd_maker_t *maker, qcd_json_t *json)
 {
 	hashtable_t *counts;
 
@@ -162,27 +180,28 @@ static void status(qcd_control_t *this, qcd_json_t *json)
 /**
  * Execute rotate
  */
-static void rotate(qcd_control_t *this, qcd_json_t *json)
+static void rotate(qcd_control_t *this, qcd_maker_t *maker, qcd_json_t *json)
 {
-	char error[512];
+	char error[ERROR_MAX];
 
-	if (!this->maker->rotate(this->maker, error, sizeof(error)))
+	if (!maker->rotate(maker, error, sizeof(error)))
 	{
 		add_result(json, error);
 		return;
 	}
 	add_result(json, NULL);
 	json->begin(json, "rotated");
-	this->maker->describe(this->maker, json);
+	maker->describe(maker, json);
 }
 
 /**
  * Execute secret-show
  */
-static void show_secrets(qcd_control_t *this, qcd_json_t *json)
+static void show_secrets(qcd_control_t *this, qcd_maker_t *maker,
+						 qcd_json_t *json)
 {
 	add_result(json, NULL);
-	this->maker->describe_secrets(this->maker, json);
+	maker->describe_secrets(maker, json);
 }
 
 /*
@@ -193,12 +212,14 @@ chunk_t qcd_control_execute(qcd_control_t *this, char *command)
 	static const struct {
 		char *command;
 		bool maker;
-		void (*execute)(qcd_control_t *this, qcd_json_t *json);
+		void (*execute)(qcd_control_t *this, qcd_maker_t *maker, qcd_json_t *json);
 	} commands[] = {
 		{ "status", FALSE, status },
 		{ "rotate", TRUE, rotate },
 		{ "secret-show", TRUE, show_secrets },
 	};
+	char error[ERROR_MAX], off[ERROR_MAX + 32];
+	qcd_maker_t *maker = get_maker(this, error);
 	qcd_json_t *json = qcd_json_create();
 	int i;
 
@@ -208,13 +229,15 @@ chunk_t qcd_control_execute(qcd_control_t *this, char *command)
 		{
 			continue;
 		}
-		if (commands[i].maker && !this->maker)
+		if (commands[i].maker && !maker)
 		{
-			add_result(json, "the token maker is off; the log says why");
+			snprintf(off, sizeof(off), "the token maker is off%s%s",
+					 *error ? ": " : "", error);
+			add_result(json, off);
 		}
 		else
 		{
-			commands[i].execute(this, json);
+			commands[i].execute(this, maker, json);
 		}
 		return json->finish(json);
 	}

@@ -9,7 +9,7 @@
 #define QCD_CONTROL_H_
 
 #include "qcd_events.h"
-#include "qcd_maker.h"
+#include "qcd_starter.h"
 #include "qcd_taker.h"
 
 typedef struct qcd_control_t qcd_control_t;
@@ -19,8 +19,9 @@ typedef struct qcd_control_t qcd_control_t;
  */
 struct qcd_control_t {
 	qcd_events_t *events;
-	/** token maker and token taker, NULL if off */
-	qcd_maker_t *maker;
+	/** has the token maker */
+	qcd_starter_t *starter;
+	/** token taker, NULL if off */
 	qcd_taker_t *taker;
 };
 

@@ -6,8 +6,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -421,28 +419,6 @@ static void *run(private_qcd_socket_t *this)
 	return NULL;
 }
 
-/**
- * Start our thread with the signals blocked that charon's main thread handles.
- *
- * charon blocks them only after it has created the plugins. A thread started
- * before that could receive a signal while the main thread handles another one.
- * The default action of each of these signals terminates the daemon.
- */
-static thread_t *start_thread(private_qcd_socket_t *this)
-{
-	sigset_t handled, old;
-	thread_t *thread;
-
-	sigemptyset(&handled);
-	sigaddset(&handled, SIGHUP);
-	sigaddset(&handled, SIGINT);
-	sigaddset(&handled, SIGTERM);
-	pthread_sigmask(SIG_BLOCK, &handled, &old);
-	thread = thread_create((void*)run, this);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return thread;
-}
-
 METHOD(qcd_socket_t, destroy, void,
 	private_qcd_socket_t *this)
 {
@@ -508,7 +484,7 @@ qcd_socket_t *qcd_socket_create(char *path, const qcd_control_t *control)
 		destroy(this);
 		return NULL;
 	}
-	this->thread = start_thread(this);
+	this->thread = qcd_thread_create((void*)run, this);
 	if (!this->thread)
 	{
 		DBG1(DBG_CFG, "QCD: no thread for the socket %s", path);
