@@ -4,6 +4,8 @@
 #include "qcd_json.h"
 #include "qcd_sa.h"
 
+#include <stdatomic.h>
+
 #include <daemon.h>
 #include <collections/hashtable.h>
 
@@ -160,7 +162,7 @@ static void add_connections(qcd_control_t *this, qcd_json_t *json,
 /**
  * Execute status
  */
-static void status(qcd_control_t *this, qcd_maker_t *maker, qcd_json_t *json)
+static void status(qcd_control_t *this, qcd_json_t *json)
 {
 	hashtable_t *counts;
 
@@ -178,69 +180,100 @@ static void status(qcd_control_t *this, qcd_maker_t *maker, qcd_json_t *json)
 }
 
 /**
- * Execute rotate
- */
-static void rotate(qcd_control_t *this, qcd_maker_t *maker, qcd_json_t *json)
-{
-	char error[ERROR_MAX];
-
-	if (!maker->rotate(maker, error, sizeof(error)))
-	{
-		add_result(json, error);
-		return;
-	}
-	add_result(json, NULL);
-	json->begin(json, "rotated");
-	maker->describe(maker, json);
-}
-
-/**
  * Execute secret-show
  */
-static void show_secrets(qcd_control_t *this, qcd_maker_t *maker,
-						 qcd_json_t *json)
+static void show_secrets(qcd_maker_t *maker, qcd_json_t *json)
 {
 	add_result(json, NULL);
 	maker->describe_secrets(maker, json);
 }
 
+/**
+ * Job that executes rotate
+ */
+static job_requeue_t rotate(qcd_control_t *this)
+{
+	char error[ERROR_MAX];
+	qcd_maker_t *maker = get_maker(this, error);
+	qcd_json_t *json;
+
+	if (maker->rotate(maker, error, sizeof(error)))
+	{
+		json = qcd_json_create();
+		add_result(json, NULL);
+		json->begin(json, "rotated");
+		maker->describe(maker, json);
+		this->respond(this->user, json->finish(json));
+	}
+	else
+	{
+		this->respond(this->user, qcd_control_refuse(error));
+	}
+	this->busy = FALSE;
+	return JOB_REQUEUE_NONE;
+}
+
+/**
+ * Have a job execute rotate, which waits for the disk
+ */
+static bool begin_rotate(qcd_control_t *this, chunk_t *response)
+{
+	if (atomic_exchange(&this->busy, TRUE))
+	{
+		*response = qcd_control_refuse("the last command still waits for the "
+									   "disk of state_dir. Check the disk");
+		return TRUE;
+	}
+	qcd_job_queue(rotate, this, NULL, JOB_PRIO_MEDIUM, 0);
+	return FALSE;
+}
+
 /*
  * Described in header
  */
-chunk_t qcd_control_execute(qcd_control_t *this, char *command)
+chunk_t qcd_control_refuse(char *error)
 {
-	static const struct {
-		char *command;
-		bool maker;
-		void (*execute)(qcd_control_t *this, qcd_maker_t *maker, qcd_json_t *json);
-	} commands[] = {
-		{ "status", FALSE, status },
-		{ "rotate", TRUE, rotate },
-		{ "secret-show", TRUE, show_secrets },
-	};
+	qcd_json_t *json = qcd_json_create();
+
+	add_result(json, error);
+	return json->finish(json);
+}
+
+/*
+ * Described in header
+ */
+bool qcd_control_execute(qcd_control_t *this, char *command, chunk_t *response)
+{
 	char error[ERROR_MAX], off[ERROR_MAX + 32];
 	qcd_maker_t *maker = get_maker(this, error);
-	qcd_json_t *json = qcd_json_create();
-	int i;
+	bool rotates = streq(command, "rotate");
+	qcd_json_t *json;
 
-	for (i = 0; i < countof(commands); i++)
+	if (!streq(command, "status") && !streq(command, "secret-show") && !rotates)
 	{
-		if (!streq(command, commands[i].command))
-		{
-			continue;
-		}
-		if (commands[i].maker && !maker)
-		{
-			snprintf(off, sizeof(off), "the token maker is off%s%s",
-					 *error ? ": " : "", error);
-			add_result(json, off);
-		}
-		else
-		{
-			commands[i].execute(this, maker, json);
-		}
-		return json->finish(json);
+		*response = qcd_control_refuse("no such command");
+		return TRUE;
 	}
-	add_result(json, "no such command");
-	return json->finish(json);
+	if (!maker && !streq(command, "status"))
+	{
+		snprintf(off, sizeof(off), "the token maker is off%s%s",
+				 *error ? ": " : "", error);
+		*response = qcd_control_refuse(off);
+		return TRUE;
+	}
+	if (rotates)
+	{
+		return begin_rotate(this, response);
+	}
+	json = qcd_json_create();
+	if (streq(command, "status"))
+	{
+		status(this, json);
+	}
+	else
+	{
+		show_secrets(maker, json);
+	}
+	*response = json->finish(json);
+	return TRUE;
 }

@@ -88,7 +88,11 @@ static void start(private_qcd_plugin_t *this)
 		this->taker = qcd_taker_create(this->config, this->events,
 									   this->receiver, this->pending);
 	}
-	control = (qcd_control_t){ this->events, this->starter, this->taker };
+	control = (qcd_control_t){
+		.events = this->events,
+		.starter = this->starter,
+		.taker = this->taker,
+	};
 	this->socket = qcd_socket_create(this->config->socket, &control);
 	maker = this->starter->get_maker(this->starter, error, sizeof(error));
 	DBG1(DBG_CFG, "QCD: token maker is %s, token taker is %s",
