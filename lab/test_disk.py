@@ -81,19 +81,34 @@ def check_recovers(lab: Lab) -> None:
     wait_until("no lost SA", lambda: not esp.dead(lab.b), 10, lab.b.tail)
 
 
-def test_hung(new_lab: NewLab) -> None:
-    """Each access to the state waits for ever."""
+def check_map_error(gateway: Gateway, why: str) -> None:
+    """The status says that the SA map can't be written, why, and since when."""
+    status = wait_until(
+        "an error", lambda: (now := counters(gateway))["map"] is False and now, 10, gateway.tail
+    )
+    assert why in status["map_error"]
+    assert time.time() - 60 < status["map_error_since"] <= time.time()
+    said = gateway.tool("status", "--socket", str(gateway.places.qcd_socket))
+    assert "The SA map can't be written since 20" in said and why in said
+
+
+@pytest.mark.parametrize("kinds", [Kind.FILES, Kind.SYNC], ids=["all", "sync"])
+def test_hung(new_lab: NewLab, kinds: Kind) -> None:
+    """Each access to the state, or each sync, waits for ever."""
     lab = new_lab(BASE, b=FAULTY)
     lab.up()
     lab.a.terminate(lab.a.wait_established())
     faults = Faults(lab.b)
-    with faults.hanging(Kind.FILES):
+    assert counters(lab.b)["map"] is True
+    with faults.hanging(kinds):
         check_ike(lab)
         # changes of the SA map are written a little later
         wait_until("a call that hangs", lambda: faults.waiting, 5, lab.b.tail)
         assert faults.waiting < 4, "threads of charon are used up"
         check_ike(lab)
         assert faults.waiting < 4, "threads of charon are used up"
+        check_map_error(lab.b, "the disk does not answer")
+    wait_until("the map", lambda: counters(lab.b)["map"], 10, lab.b.tail)
     check_recovers(lab)
 
 
@@ -248,7 +263,9 @@ def test_read_only(new_lab: NewLab) -> None:
     check_refused(lab.b, "the file system is read-only")
     check_ike(lab)
     lab.b.wait_log("QCD: the SA map can't be written: .* is read-only")
+    check_map_error(lab.b, "is read-only")
     assert faults.end()
+    wait_until("the map", lambda: counters(lab.b)["map"], 10, lab.b.tail)
     check_rotates(lab.b)
     check_recovers(lab)
 
