@@ -68,10 +68,15 @@ def check_ike(lab: Lab) -> None:
 
 
 def check_recovers(lab: Lab) -> None:
-    """A crash: the peer learns of it by its ESP, the map is whole."""
+    """A tunnel comes, and is brought up again after a crash."""
     for child in range(BASE.children):
         lab.a.initiate(child=child)
     lab.a.wait_established()
+    check_crash(lab)
+
+
+def check_crash(lab: Lab) -> None:
+    """The peer learns of a crash by its ESP, and the map is whole."""
     with probe(lab) as pings:
         pings.wait_answer(count=3)
         lab.b.wait_idle()
@@ -311,6 +316,21 @@ def test_deleted(new_lab: NewLab, what: str) -> None:
     lab.b.start()
     assert counters(lab.b)["maker"] is True
     check_recovers(lab)
+
+
+def test_removed_while_in_use(new_lab: NewLab) -> None:
+    """The files of the SA map are made again, with what is live."""
+    lab = new_lab(BASE)
+    lab.up()
+    lab.b.wait_written()
+    files = [lab.b.places.state / "samap", Path(f"{lab.b.places.qcd_socket}.changes")]
+    for file in files:
+        file.unlink()
+    lab.b.wait_log("QCD: .*/samap was removed or replaced while it was in use")
+    lab.a.terminate_child(1)
+    lab.b.wait_log(r"QCD: .*\.changes was removed or replaced while it was in use")
+    assert all(file.is_file() for file in files)
+    check_crash(lab)
 
 
 YEAR = 365 * 86400

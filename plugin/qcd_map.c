@@ -287,7 +287,11 @@ static job_requeue_t flush(private_qcd_map_t *this)
 	qcd_store_report report = {};
 
 	begin_call(this, FLUSH);
-	note_result(this, FLUSH, qcd_samap_flush(this->map, &report), &report);
+	if (note_result(this, FLUSH, qcd_samap_flush(this->map, &report), &report) &&
+		*report.text)
+	{
+		DBG1(DBG_CFG, "QCD: %s", report.text);
+	}
 	return JOB_RESCHEDULE(FLUSH_INTERVAL);
 }
 
