@@ -23,8 +23,9 @@ build_replays() {
         ninja -C build-cover replays
 }
 
-# Which lines the corpus reaches; for `./dev check`.
-fuzz_coverage() { build_replays && fuzz/campaign.py "$llvm"; }
+# Which lines the corpus reaches, and whether the mistakes of `./dev fuzz mutants`
+# can still be made; for `./dev check`.
+fuzz_coverage() { fuzz/mutants.py && build_replays && fuzz/campaign.py "$llvm"; }
 
 cmd_fuzz() {
     need_setup
