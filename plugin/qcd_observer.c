@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_observer.h"
-#include "qcd_listeners.h"
 #include "qcd_notify.h"
 
 #include <daemon.h>
@@ -220,7 +219,7 @@ METHOD(qcd_observer_t, destroy, void,
 	private_qcd_observer_t *this)
 {
 	charon->kernel->remove_listener(charon->kernel, &this->roaming.listener);
-	qcd_listeners_remove(&this->public.listener);
+	charon->bus->remove_listener(charon->bus, &this->public.listener);
 	this->causes->destroy(this->causes);
 	free(this);
 }
@@ -252,7 +251,7 @@ qcd_observer_t *qcd_observer_create(qcd_recoveries_t *recoveries)
 		.recoveries = recoveries,
 		.causes = thread_value_create(free),
 	);
-	qcd_listeners_add(&this->public.listener);
+	charon->bus->add_listener(charon->bus, &this->public.listener);
 	charon->kernel->add_listener(charon->kernel, &this->roaming.listener);
 	return &this->public;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_peers.h"
-#include "qcd_listeners.h"
 
 #include <daemon.h>
 #include <collections/hashtable.h>
@@ -215,7 +214,7 @@ METHOD(qcd_peers_t, has_several, bool,
 METHOD(qcd_peers_t, destroy, void,
 	private_qcd_peers_t *this)
 {
-	qcd_listeners_remove(&this->public.listener);
+	charon->bus->remove_listener(charon->bus, &this->public.listener);
 	this->connections->destroy_function(this->connections,
 										(void*)qcd_named_destroy);
 	this->entries->destroy_function(this->entries, (void*)free);
@@ -250,6 +249,6 @@ qcd_peers_t *qcd_peers_create()
 		.counts = hashtable_create(hashtable_hash_ptr, hashtable_equals_ptr,
 								   32),
 	);
-	qcd_listeners_add(&this->public.listener);
+	charon->bus->add_listener(charon->bus, &this->public.listener);
 	return &this->public;
 }
