@@ -11,39 +11,13 @@ target named with it must find it. Fails if it doesn't. Without BUILD, only
 checks that each line is still there.
 """
 
-import json
-import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-COPIED = ("src", "include", "tool", "plugin", "test", "fuzz", "examples", "script",
-          "debian", "meson.build", "meson_options.txt")
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """A mistake in one place, and the target that must find it."""
-
-    target: str
-    file: str
-    old: str
-    new: str
-
-
-@dataclass(frozen=True)
-class Property:
-    """What must hold, and mistakes that break it."""
-
-    text: str
-    mutants: tuple[Mutant, ...]
-
-
-def m(target: str, file: str, old: str, new: str) -> Mutant:
-    return Mutant(target, file, old, new)
-
+sys.path.insert(0, str(ROOT / "script"))
+from mistakes import Property, Tree, check_places, judge_all, m  # noqa: E402
 
 PROPERTIES = (
     Property("what is decoded encodes to the same octets", (
@@ -135,83 +109,26 @@ PROPERTIES = (
 )
 
 
-def copy_sources(to: Path) -> None:
-    for name in COPIED:
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, to / name, symlinks=True)
-        else:
-            shutil.copy(ROOT / name, to / name)
-
-
-def run(log: Path, *command: str) -> int:
-    with log.open("ab") as out:
-        return subprocess.run(command, stdout=out, stderr=out, check=False).returncode
-
-
-def is_gone(mutant: Mutant) -> str:
-    """Return what keeps a mutant from being made, if anything does."""
-    count = (ROOT / mutant.file).read_text(encoding="utf-8").count(mutant.old)
-    return "" if count == 1 else f"is in {mutant.file} {count} times: {mutant.old}"
-
-
-def check_places() -> int:
-    gone = [why for of in PROPERTIES for mutant in of.mutants if (why := is_gone(mutant))]
-    print(*(f"a mistake {why}" for why in gone), sep="\n", end="\n" * bool(gone))
-    return 1 if gone else 0
-
-
-def is_found(mutant: Mutant, tree: Path, log: Path) -> str:
-    """Return how a mutant was found, or why not."""
-    path = tree / mutant.file
-    before = path.read_text(encoding="utf-8")
-    if why := is_gone(mutant):
-        return why
-    path.write_text(before.replace(mutant.old, mutant.new), encoding="utf-8")
-    try:
-        program = f"fuzz/replay_{mutant.target}"
-        if run(log, "ninja", "-C", f"{tree}/build", program) != 0:
-            return "does not compile"
-        done = subprocess.run(
-            [f"{tree}/build/{program}", str(ROOT / "fuzz/corpus" / mutant.target)],
-            env={"ASAN_OPTIONS": "check_printf=0:detect_leaks=0"},
-            capture_output=True, text=True, errors="replace", timeout=120, check=False,
-        )
-        if done.returncode == 0:
-            return "was not found"
-        return ""
-    finally:
-        path.write_text(before, encoding="utf-8")
+def judge(tree: Tree, target: str) -> bool | None:
+    """Tell whether the corpus of a target finds what is wrong."""
+    program = f"fuzz/replay_{target}"
+    if not tree.build(program):
+        return None
+    done = subprocess.run(
+        [f"{tree.path}/build/{program}", str(ROOT / "fuzz/corpus" / target)],
+        env={"ASAN_OPTIONS": "check_printf=0:detect_leaks=0"},
+        capture_output=True, text=True, errors="replace", timeout=120, check=False,
+    )
+    return done.returncode != 0
 
 
 def main(build: str) -> int:
-    tree = Path(build).resolve() / "mutants"
-    shutil.rmtree(tree, ignore_errors=True)
-    tree.mkdir(parents=True)
-    log = tree / "log"
-    copy_sources(tree)
-    told = subprocess.run(["meson", "introspect", "--buildoptions", build],
-                          stdout=subprocess.PIPE, check=True)
-    strongswan = [f"-D{o['name']}={o['value']}" for o in json.loads(told.stdout)
-                  if o["name"].startswith("strongswan")]
-    setup = ["meson", "setup", f"{tree}/build", str(tree), "-Db_lundef=false",
-             "-Db_sanitize=address,undefined", "-Dbuildtype=debug",
-             "-Dc_args=-fno-sanitize-recover=all", *strongswan]
-    if run(log, *setup) != 0:
-        sys.exit(f"mutants: {log}")
-    bad = number = 0
-    for of in PROPERTIES:
-        print(of.text)
-        for mutant in of.mutants:
-            why = is_found(mutant, tree, log)
-            number += 1
-            bad += why != ""
-            print(f"    {mutant.target:10}{mutant.file:24}"
-                  f"{why and 'NOT FOUND: it ' + why or 'found'}", flush=True)
-    print(f"{number - bad} of {number} mistakes were found")
-    return 1 if bad else 0
+    tree = Tree(Path(build).resolve() / "mutants", build, "-Db_lundef=false",
+                "-Db_sanitize=address,undefined", "-Dc_args=-fno-sanitize-recover=all")
+    return judge_all(tree, PROPERTIES, judge)
 
 
 if __name__ == "__main__":
     if len(sys.argv) > 2:
         sys.exit(__doc__)
-    sys.exit(main(sys.argv[1]) if len(sys.argv) == 2 else check_places())
+    sys.exit(main(sys.argv[1]) if len(sys.argv) == 2 else check_places(PROPERTIES))

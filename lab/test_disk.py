@@ -463,20 +463,23 @@ def test_hung_at_start(new_lab: NewLab, kinds: Kind) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kinds", "why"),
+    ("kinds", "why", "tries"),
     [
-        (Kind.WRITE, "no space is left. Make room"),
-        (Kind.OPEN, "input/output error"),
-        (Kind.RANDOM, "cannot get random octets"),
+        (Kind.WRITE, "no space is left. Make room", 3),
+        (Kind.OPEN, "input/output error", 1),
+        (Kind.RANDOM, "cannot get random octets", 1),
     ],
     ids=["full", "unreadable", "no random octets"],
 )
-def test_failed_at_start(new_lab: NewLab, kinds: Kind, why: str) -> None:
+def test_failed_at_start(new_lab: NewLab, kinds: Kind, why: str, tries: int) -> None:
     """The maker could not start. It tries again until it can."""
     lab = new_lab(BASE, b=FAULTY)
     faults, said = begin_off(lab, kinds, How.NTH_ON)
     assert why in said
     lab.b.wait_log(f"QCD: the token maker is off: .*{why}")
+    for _ in range(1, tries):
+        before = faults.failed
+        wait_until("another try", lambda n=before: faults.failed > n, 10, lab.b.tail)
     check_comes_on(lab, faults)
 
 

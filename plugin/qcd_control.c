@@ -4,8 +4,6 @@
 #include "qcd_json.h"
 #include "qcd_sa.h"
 
-#include <stdatomic.h>
-
 #include <daemon.h>
 #include <collections/hashtable.h>
 
@@ -209,7 +207,6 @@ static job_requeue_t rotate(qcd_control_t *this)
 	{
 		this->respond(this->user, qcd_control_refuse(error));
 	}
-	this->busy = FALSE;
 	return JOB_REQUEUE_NONE;
 }
 
@@ -218,12 +215,13 @@ static job_requeue_t rotate(qcd_control_t *this)
  */
 static bool begin_rotate(qcd_control_t *this, chunk_t *response)
 {
-	if (atomic_exchange(&this->busy, TRUE))
+	if (this->busy)
 	{
 		*response = qcd_control_refuse("the last command still waits for the "
 									   "disk of state_dir. Check the disk");
 		return TRUE;
 	}
+	this->busy = TRUE;
 	qcd_job_queue(rotate, this, NULL, JOB_PRIO_MEDIUM, 0);
 	return FALSE;
 }

@@ -26,8 +26,9 @@ struct qcd_control_t {
 	/** gets the response to a command that a job executed, and its argument */
 	void (*respond)(void *user, chunk_t response);
 	void *user;
-	/** whether a job is executing a command, initially FALSE */
-	_Atomic bool busy;
+	/** whether a job is executing a command: whoever has taken its response
+	 * clears this, in the thread that executes commands */
+	bool busy;
 };
 
 /**

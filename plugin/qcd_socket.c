@@ -331,6 +331,7 @@ static void distribute(private_qcd_socket_t *this)
 
 	if (response.len)
 	{
+		this->control.busy = FALSE;
 		respond(this, response);
 	}
 	for (i = 0; pending.len && i < CLIENTS_MAX; i++)

@@ -24,8 +24,8 @@ build_replays() {
 }
 
 # Which lines the corpus reaches, and whether the mistakes of `./dev fuzz mutants`
-# can still be made; for `./dev check`.
-fuzz_coverage() { fuzz/mutants.py && build_replays && fuzz/campaign.py "$llvm"; }
+# and `./dev faults` can still be made; for `./dev check`.
+fuzz_coverage() { fuzz/mutants.py && test/fault_mutants.py && build_replays && fuzz/campaign.py "$llvm"; }
 
 cmd_fuzz() {
     need_setup
