@@ -4,7 +4,6 @@
  * What it computes is nettle's business. */
 #include "proof.h"
 
-#include <nettle/cast128.h>
 #include <nettle/hmac.h>
 #include <nettle/memops.h>
 #include <nettle/sha2.h>
@@ -63,33 +62,6 @@ void nettle_sha256_digest(struct sha256_ctx *ctx, size_t length,
     /*@ assert length <= SHA256_DIGEST_SIZE; */
     unknown(digest, length);
     unknown(ctx, sizeof(*ctx));
-}
-
-void nettle_cast128_set_key(struct cast128_ctx *ctx, const uint8_t *key)
-{
-    proof_read(key, CAST128_KEY_SIZE);
-    unknown(ctx, sizeof(*ctx));
-}
-
-static void crypt(const struct cast128_ctx *ctx, size_t length, uint8_t *dst,
-                  const uint8_t *src)
-{
-    /*@ assert \initialized(ctx); */
-    /*@ assert length % CAST128_BLOCK_SIZE == 0; */
-    proof_read(src, length);
-    unknown(dst, length);
-}
-
-void nettle_cast128_encrypt(const struct cast128_ctx *ctx, size_t length,
-                            uint8_t *dst, const uint8_t *src)
-{
-    crypt(ctx, length, dst, src);
-}
-
-void nettle_cast128_decrypt(const struct cast128_ctx *ctx, size_t length,
-                            uint8_t *dst, const uint8_t *src)
-{
-    crypt(ctx, length, dst, src);
 }
 
 int nettle_memeql_sec(const void *a, const void *b, size_t n)

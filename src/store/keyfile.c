@@ -48,14 +48,18 @@ enum qcd_store_err keyfile_decode(keyfile_body *out, const keyfile_kind *kind,
                                   const uint8_t *in, size_t in_len)
 {
     memset(out, 0, sizeof(*out));
+    if (in_len <= KEYFILE_FRAME_LEN || in_len > KEYFILE_MAX) {
+        return QCD_STORE_ERR_DAMAGED;
+    }
+    size_t len = in_len - KEYFILE_FRAME_LEN;
     rd r;
     rd_init(&r, in, in_len);
     const uint8_t *magic = rd_bytes(&r, KEYFILE_MAGIC_LEN);
     uint16_t version = rd_be16(&r);
-    uint32_t len = rd_be32(&r);
+    uint32_t said_len = rd_be32(&r);
     const uint8_t *octets = rd_bytes(&r, len);
     const uint8_t *checksum = rd_bytes(&r, SHA256_DIGEST_SIZE);
-    if (r.bad || r.len != 0 || len == 0 || len > KEYFILE_BODY_MAX) {
+    if (r.bad || said_len != len) {
         return QCD_STORE_ERR_DAMAGED;
     }
     uint8_t want[SHA256_DIGEST_SIZE];

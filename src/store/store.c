@@ -244,13 +244,13 @@ static enum qcd_store_err open_and_start(qcd_store *store,
 /* warn says that copies of this machine are not recognized. */
 static void warn(qcd_store_report *report)
 {
-    size_t len = strlen(report->text);
-    (void)snprintf(report->text + len, sizeof(report->text) - len,
-                   "%sthis machine has no " QCD_STORE_MACHINE_ID
-                   ": a clone of its disk that runs elsewhere would not be "
-                   "detected, and tokens of live SAs would be shown. Create "
-                   "one with systemd-machine-id-setup",
-                   len > 0 ? ". Besides, " : "");
+    const qcd_store_report said = *report;
+    (void)report_say(report, QCD_STORE_OK,
+                     "%s%sthis machine has no " QCD_STORE_MACHINE_ID
+                     ": a clone of its disk that runs elsewhere would not be "
+                     "detected, and tokens of live SAs would be shown. Create "
+                     "one with systemd-machine-id-setup",
+                     said.text, said.text[0] != '\0' ? ". Besides, " : "");
 }
 
 enum qcd_store_err qcd_store_open(qcd_store **out, qcd_store_report *report,
