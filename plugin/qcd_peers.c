@@ -96,12 +96,29 @@ static void remove_entry(private_qcd_peers_t *this, uint32_t unique_id)
 }
 
 /**
- * Add an IKE_SA, replacing its entry if there is one
+ * Tell whether an IKE_SA has an entry that is still correct, with the mutex held
+ */
+static bool is_noted(private_qcd_peers_t *this, qcd_sa_t *sa, u_int id,
+					 char *name)
+{
+	entry_t *entry;
+
+	entry = this->entries->get(this->entries, (void*)(uintptr_t)sa->unique_id);
+	return entry && entry->id == id && streq(entry->connection->name, name) &&
+		   entry->sa.ike.role == sa->ike.role &&
+		   qcd_spis_equals(&entry->sa.ike.spis, &sa->ike.spis);
+}
+
+/**
+ * Add an IKE_SA, replacing its entry if there is one. Usually nothing has changed
+ * since it was established, when it is up.
  */
 static void note(private_qcd_peers_t *this, ike_sa_t *ike_sa)
 {
 	identification_t *id = ike_sa->get_other_eap_id(ike_sa);
+	char *name = ike_sa->get_name(ike_sa);
 	connection_t *connection;
+	u_int hash = id->hash(id, 0);
 	entry_t *entry;
 	qcd_sa_t sa;
 
@@ -109,15 +126,18 @@ static void note(private_qcd_peers_t *this, ike_sa_t *ike_sa)
 	{
 		return;
 	}
+	this->mutex->lock(this->mutex);
+	if (is_noted(this, &sa, hash, name))
+	{
+		this->mutex->unlock(this->mutex);
+		return;
+	}
 	INIT(entry,
 		.sa = sa,
-		.id = id->hash(id, 0),
+		.id = hash,
 	);
-
-	this->mutex->lock(this->mutex);
 	remove_entry(this, sa.unique_id);
-	connection = qcd_named_get(this->connections, ike_sa->get_name(ike_sa),
-							   sizeof(*connection));
+	connection = qcd_named_get(this->connections, name, sizeof(*connection));
 	entry->connection = connection;
 	entry->next = connection->first;
 	if (connection->first)
@@ -242,11 +262,11 @@ qcd_peers_t *qcd_peers_create()
 			.destroy = _destroy,
 		},
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
-		.entries = hashtable_create(hashtable_hash_ptr, hashtable_equals_ptr,
+		.entries = hashtable_create(qcd_number_hash, hashtable_equals_ptr,
 									32),
 		.connections = hashtable_create(hashtable_hash_str,
 										hashtable_equals_str, 8),
-		.counts = hashtable_create(hashtable_hash_ptr, hashtable_equals_ptr,
+		.counts = hashtable_create(qcd_number_hash, hashtable_equals_ptr,
 								   32),
 	);
 	charon->bus->add_listener(charon->bus, &this->public.listener);

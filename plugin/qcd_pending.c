@@ -510,7 +510,7 @@ qcd_pending_t *qcd_pending_create()
 			.destroy = _destroy,
 		},
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
-		.entries = hashtable_create(hashtable_hash_ptr, hashtable_equals_ptr,
+		.entries = hashtable_create(qcd_number_hash, hashtable_equals_ptr,
 									8),
 		.spis = hashtable_create(spi_hash, spi_equals, 8),
 	);

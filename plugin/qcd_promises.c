@@ -397,7 +397,7 @@ qcd_promises_t *qcd_promises_create(qcd_config_t *config,
 		},
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 		.maker = calloc(1, sizeof(*this->maker)),
-		.promised = hashtable_create(hashtable_hash_ptr, hashtable_equals_ptr,
+		.promised = hashtable_create(qcd_number_hash, hashtable_equals_ptr,
 									 32),
 	);
 

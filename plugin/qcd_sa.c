@@ -268,6 +268,14 @@ void qcd_named_destroy(void *entry)
 /*
  * Described in header
  */
+u_int qcd_number_hash(const void *key)
+{
+	return (uintptr_t)key;
+}
+
+/*
+ * Described in header
+ */
 u_int qcd_count_change(hashtable_t *table, uintptr_t key, int change)
 {
 	uintptr_t count = (uintptr_t)table->get(table, (void*)key);

@@ -154,8 +154,15 @@ void *qcd_named_get(hashtable_t *table, char *name, size_t size);
 void qcd_named_destroy(void *entry);
 
 /**
+ * Hash a number that is a key of a hashtable_t itself, such as a unique ID. With
+ * charon's hashtable_hash_ptr(), a handshake spends more time on the hash than on
+ * the rest of a look-up. Numbers that others choose must be hashes already.
+ */
+u_int qcd_number_hash(const void *key);
+
+/**
  * Change a number in a table of numbers that are not 0, for keys of
- * hashtable_hash_ptr().
+ * qcd_number_hash().
  *
  * @param table			table of numbers by their keys
  * @param key			key

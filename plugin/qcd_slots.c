@@ -236,10 +236,10 @@ qcd_slots_t *qcd_slots_create()
 			.remove = _remove_slot,
 			.destroy = _destroy,
 		},
-		.numbers = hashtable_create(hashtable_hash_ptr, hashtable_equals_ptr,
+		.numbers = hashtable_create(qcd_number_hash, hashtable_equals_ptr,
 									8),
 		.names = hashtable_create(hashtable_hash_str, hashtable_equals_str, 8),
-		.identities = hashtable_create(hashtable_hash_ptr, hashtable_equals_ptr,
+		.identities = hashtable_create(qcd_number_hash, hashtable_equals_ptr,
 									   8),
 	);
 	return &this->public;
