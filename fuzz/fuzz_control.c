@@ -329,7 +329,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *in, size_t in_len)
     send_errors = 0;
     rd_init(&r, in, in_len);
     events = qcd_events_create();
-    const qcd_control_t control = {.events = events};
+    /* Neither role is on, as if so configured. */
+    qcd_config_t config = {.maker = FALSE};
+    qcd_starter_t *starter = qcd_starter_create(&config, events, NULL, NULL);
+    const qcd_control_t control = {.events = events, .starter = starter};
     starts = r.len > 0 && in[0] >= 0xf0 ? in[0] % 4 : STARTS;
     const char *at = starts == LONG_PATH   ? long_path
                      : starts == NO_SOCKET ? "/dev/null"
@@ -350,6 +353,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *in, size_t in_len)
         }
         leave(&clients[i]);
     }
+    starter->destroy(starter);
     events->destroy(events);
     box_forget_log();
     return 0;

@@ -8,8 +8,10 @@ A full disk under a running gateway is in test_esp_errors.py.
 import errno
 import fcntl
 import os
+import re
 import resource
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from lab import esp
-from lab.admin import ask, connect, counters
+from lab.admin import ask, connect, counters, rows
 from lab.config import Config
 from lab.crash import crash
 from lab.faults import Faults, How, Kind
@@ -66,10 +68,15 @@ def check_ike(lab: Lab) -> None:
 
 
 def check_recovers(lab: Lab) -> None:
-    """A crash: the peer learns of it by its ESP, the map is whole."""
+    """A tunnel comes, and is brought up again after a crash."""
     for child in range(BASE.children):
         lab.a.initiate(child=child)
     lab.a.wait_established()
+    check_crash(lab)
+
+
+def check_crash(lab: Lab) -> None:
+    """The peer learns of a crash by its ESP, and the map is whole."""
     with probe(lab) as pings:
         pings.wait_answer(count=3)
         lab.b.wait_idle()
@@ -79,20 +86,68 @@ def check_recovers(lab: Lab) -> None:
     wait_until("no lost SA", lambda: not esp.dead(lab.b), 10, lab.b.tail)
 
 
-def test_hung(new_lab: NewLab) -> None:
-    """Each access to the state waits for ever."""
+def check_map_error(gateway: Gateway, why: str) -> None:
+    """The status says that the SA map can't be written, why, and since when."""
+    status = wait_until(
+        "an error", lambda: (now := counters(gateway))["map"] is False and now, 10, gateway.tail
+    )
+    assert why in status["map_error"]
+    assert time.time() - 60 < status["map_error_since"] <= time.time()
+    said = gateway.tool("status", "--socket", str(gateway.places.qcd_socket))
+    assert "The SA map can't be written since 20" in said and why in said
+
+
+@pytest.mark.parametrize("kinds", [Kind.FILES, Kind.SYNC], ids=["all", "sync"])
+def test_hung(new_lab: NewLab, kinds: Kind) -> None:
+    """Each access to the state, or each sync, waits for ever."""
     lab = new_lab(BASE, b=FAULTY)
     lab.up()
     lab.a.terminate(lab.a.wait_established())
     faults = Faults(lab.b)
-    with faults.hanging(Kind.FILES):
+    assert counters(lab.b)["map"] is True
+    with faults.hanging(kinds):
         check_ike(lab)
         # changes of the SA map are written a little later
         wait_until("a call that hangs", lambda: faults.waiting, 5, lab.b.tail)
         assert faults.waiting < 4, "threads of charon are used up"
         check_ike(lab)
         assert faults.waiting < 4, "threads of charon are used up"
+        check_map_error(lab.b, "the disk does not answer")
+    wait_until("the map", lambda: counters(lab.b)["map"], 10, lab.b.tail)
     check_recovers(lab)
+
+
+def test_hung_command(new_lab: NewLab) -> None:
+    """A rotation waits for the disk; other commands do not, and it says so in time."""
+    lab = new_lab(BASE, b=FAULTY)
+    lab.up()
+    faults = Faults(lab.b)
+    with faults.hanging(Kind.SYNC):
+        with connect(lab.b) as gone, connect(lab.b) as waiting:
+            gone.sendall(b"rotate\n")
+            wait_until("a rotation that hangs", lambda: faults.waiting, 5)
+            begin = time.monotonic()
+            gone.shutdown(socket.SHUT_WR)  # as a client may after its command
+            waiting.sendall(b"rotate\n")
+            assert b"the last command still waits" in waiting.recv(1000)
+            assert ask(lab.b, "secret-show")[0]["ok"]
+            assert counters(lab.b)["maker"] is True
+            assert time.monotonic() - begin < SOON
+            assert processor_time(lab.b, 1.0) < 0.1, "a thread runs in circles"
+            said = gone.recv(1000)
+        assert b"the disk of state_dir does not answer. Check it" in said
+        with connect(lab.b) as waiting:
+            waiting.sendall(b"rotate\n")
+            assert b"the last command still waits" in waiting.recv(1000)
+    wait_until("the new secret", lambda: counters(lab.b)["generations"] == 2)
+    with connect(lab.b) as gone:
+        with faults.hanging(Kind.SYNC):
+            gone.sendall(b"rotate\n")
+            wait_until("a rotation that hangs", lambda: faults.waiting, 5)
+            gone.close()
+            assert processor_time(lab.b, 1.0) < 0.1, "a thread runs in circles"
+    wait_until("the third secret", lambda: counters(lab.b)["generations"] == 3)
+    check_rotates(lab.b)
 
 
 def test_hung_while_a_secret_is_due(new_lab: NewLab) -> None:
@@ -213,7 +268,9 @@ def test_read_only(new_lab: NewLab) -> None:
     check_refused(lab.b, "the file system is read-only")
     check_ike(lab)
     lab.b.wait_log("QCD: the SA map can't be written: .* is read-only")
+    check_map_error(lab.b, "is read-only")
     assert faults.end()
+    wait_until("the map", lambda: counters(lab.b)["map"], 10, lab.b.tail)
     check_rotates(lab.b)
     check_recovers(lab)
 
@@ -261,6 +318,21 @@ def test_deleted(new_lab: NewLab, what: str) -> None:
     check_recovers(lab)
 
 
+def test_removed_while_in_use(new_lab: NewLab) -> None:
+    """The files of the SA map are made again, with what is live."""
+    lab = new_lab(BASE)
+    lab.up()
+    lab.b.wait_written()
+    files = [lab.b.places.state / "samap", Path(f"{lab.b.places.qcd_socket}.changes")]
+    for file in files:
+        file.unlink()
+    lab.b.wait_log("QCD: .*/samap was removed or replaced while it was in use")
+    lab.a.terminate_child(1)
+    lab.b.wait_log(r"QCD: .*\.changes was removed or replaced while it was in use")
+    assert all(file.is_file() for file in files)
+    check_crash(lab)
+
+
 YEAR = 365 * 86400
 
 
@@ -291,10 +363,7 @@ def test_no_descriptors(new_lab: NewLab) -> None:
         waiting.sendall(b"status\n")
         check_tunnel(lab)
         lab.a.terminate(lab.a.wait_established())
-        used = processor_time(lab.b)
-        time.sleep(1)  # the time that is measured
-        used = processor_time(lab.b) - used
-        assert used < 0.1, f"a thread runs in circles: {used} s in a second"
+        assert processor_time(lab.b, 1.0) < 0.1, "a thread runs in circles"
         resource.prlimit(lab.b.pid, resource.RLIMIT_NOFILE, before)
         assert waiting.recv(100).startswith(b'{"ok":true}')
     check_rotates(lab.b)
@@ -320,10 +389,16 @@ def first_free(gateway: Gateway) -> int:
     return min(set(range(len(used) + 1)) - used)
 
 
-def processor_time(gateway: Gateway) -> float:
-    """Return the seconds of processor time that charon has used."""
-    stat = Path(f"/proc/{gateway.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+def processor_time(gateway: Gateway, period: float) -> float:
+    """Return the seconds of processor time that charon uses in so many seconds."""
+
+    def used() -> float:
+        stat = Path(f"/proc/{gateway.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+
+    before = used()
+    time.sleep(period)  # the time that is measured
+    return used() - before
 
 
 def test_no_more_memory(new_lab: NewLab) -> None:
@@ -340,29 +415,82 @@ def test_no_more_memory(new_lab: NewLab) -> None:
     check_recovers(lab)
 
 
-@pytest.mark.xfail(reason="the plugin reads its state while charon starts", strict=True)
-def test_hung_at_start(new_lab: NewLab) -> None:
-    lab = new_lab(BASE, b=FAULTY)
+def begin_off(lab: Lab, kinds: Kind, how: How) -> tuple[Faults, str]:
+    """Start b while its disk fails: IKE works, no peer gets a token; return why."""
     lab.b.start()
     lab.b.stop()
     faults = Faults(lab.b)
-    faults.begin(Kind.FILES, how=How.HANG)
-    try:
-        lab.b.start(timeout=2.0)
-    finally:
-        faults.end()
-
-
-@pytest.mark.xfail(reason="a maker that could not start stays off", strict=True)
-def test_full_at_start(new_lab: NewLab) -> None:
-    lab = new_lab(BASE, b=FAULTY)
-    lab.b.start()
-    lab.b.stop()
-    faults = Faults(lab.b)
-    faults.begin(Kind.WRITE, how=How.NTH_ON)
-    lab.b.start()
+    faults.begin(kinds, how=how)
+    lab.b.start(timeout=5.0)
     lab.a.start()
     check_tunnel(lab)
-    lab.b.wait_log("QCD: the token maker is off: .*no space is left. Make room")
+    status = counters(lab.b)
+    assert status["maker"] is False
+    assert not rows(lab.b, "sa")[0]["token_sent"]
+    assert ask(lab.b, "rotate")[0]["error"].endswith(status["maker_error"])
+    assert status["maker_error"] in lab.b.tool(
+        "status", "--socket", str(lab.b.places.qcd_socket)
+    )
+    return faults, str(status["maker_error"])
+
+
+def check_comes_on(lab: Lab, faults: Faults) -> None:
+    """The disk works again: the maker starts, and gives SAs their token."""
     faults.end()
-    wait_until("the maker", lambda: counters(lab.b)["maker"], 3, lab.b.tail)
+    lab.b.wait_log("QCD: token maker is on$", timeout=20)
+    assert counters(lab.b)["maker"] is True
+    assert len(re.findall("QCD: the token maker is off", lab.b.log())) == 1
+    # A rekeying gives the SA from before an SPI that is evidence after a crash.
+    rekey(lab.b, lab.b.wait_established())
+    lab.b.wait_for("the token", lambda: rows(lab.b, "sa")[0]["token_sent"])
+    sa = lab.a.wait_established()
+    lab.b.restart()
+    lab.a.nudge(sa)
+    lab.a.wait_established(other_than=(sa,))
+    assert counters(lab.b)["told"] == 1
+    lab.a.terminate(lab.a.wait_established())
+    check_recovers(lab)
+
+
+@pytest.mark.parametrize("kinds", [Kind.FILES, Kind.SYNC, Kind.READ], ids=["all", "sync", "read"])
+def test_hung_at_start(new_lab: NewLab, kinds: Kind) -> None:
+    """charon starts without its state, which is read as soon as that is possible."""
+    lab = new_lab(BASE, b=FAULTY)
+    faults, why = begin_off(lab, kinds, How.HANG)
+    assert "can't be read in time. Check its disk" in why
+    assert faults.waiting == 1
+    check_comes_on(lab, faults)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "why"),
+    [
+        (Kind.WRITE, "no space is left. Make room"),
+        (Kind.OPEN, "input/output error"),
+        (Kind.RANDOM, "cannot get random octets"),
+    ],
+    ids=["full", "unreadable", "no random octets"],
+)
+def test_failed_at_start(new_lab: NewLab, kinds: Kind, why: str) -> None:
+    """The maker could not start. It tries again until it can."""
+    lab = new_lab(BASE, b=FAULTY)
+    faults, said = begin_off(lab, kinds, How.NTH_ON)
+    assert why in said
+    lab.b.wait_log(f"QCD: the token maker is off: .*{why}")
+    check_comes_on(lab, faults)
+
+
+def test_folder_is_wrong_at_start(new_lab: NewLab) -> None:
+    """Others can read it. The maker starts once that is mended."""
+    lab = new_lab(BASE)
+    lab.up()
+    sa = lab.a.wait_established()
+    lab.b.kill()
+    lab.b.places.state.chmod(0o755)
+    lab.b.start()
+    assert str(lab.b.places.state) in counters(lab.b)["maker_error"]
+    lab.b.places.state.chmod(0o700)
+    lab.b.wait_log("QCD: token maker is on$", timeout=20)
+    lab.a.nudge(sa)  # of the run before: its token is there after all
+    lab.a.wait_established(other_than=(sa,))
+    assert counters(lab.b)["told"] == 1

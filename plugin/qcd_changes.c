@@ -256,6 +256,54 @@ static void take_over(private_qcd_changes_t *this)
 	set_range(this, first, count - damaged);
 }
 
+/**
+ * Check if our file has its name, as far as one can tell
+ */
+static bool is_in_place(private_qcd_changes_t *this)
+{
+	struct stat ours, named;
+
+	if (fstat(this->fd, &ours) != 0)
+	{
+		return TRUE;
+	}
+	if (lstat(this->path, &named) != 0)
+	{
+		return errno != ENOENT;
+	}
+	return ours.st_ino == named.st_ino && ours.st_dev == named.st_dev;
+}
+
+METHOD(qcd_changes_t, keep, bool,
+	private_qcd_changes_t *this, char *text, size_t len)
+{
+	shared_t *shared;
+	const char *why;
+	int fd;
+
+	if (this->fd < 0 || is_in_place(this))
+	{
+		return FALSE;
+	}
+	shared = map_file(this->path, &fd, &why);
+	close(this->fd);
+	this->fd = fd;
+	if (shared == MAP_FAILED)
+	{	/* the old file is in our memory still */
+		snprintf(text, len, "%s was removed or replaced while it was in use, and "
+				 "can't be made again, so each change of the SA map is written "
+				 "to the disk at once: %s", this->path, why);
+		return TRUE;
+	}
+	munmap(this->shared, sizeof(*this->shared));
+	this->shared = shared;
+	memset(shared->magic, 0, sizeof(shared->magic));
+	take_over(this);
+	snprintf(text, len, "%s was removed or replaced while it was in use: it is "
+			 "made again", this->path);
+	return TRUE;
+}
+
 METHOD(qcd_changes_t, destroy, void,
 	private_qcd_changes_t *this)
 {
@@ -303,6 +351,7 @@ qcd_changes_t *qcd_changes_create(char *path)
 			.get = _get,
 			.drop = _drop,
 			.outlive = _outlive,
+			.keep = _keep,
 			.destroy = _destroy,
 		},
 		.path = strdup(path),

@@ -70,6 +70,16 @@ struct qcd_changes_t {
 	bool (*outlive)(qcd_changes_t *this);
 
 	/**
+	 * Make the file again if it was removed or replaced while in use. This is
+	 * called when there are no changes.
+	 *
+	 * @param text			receives a sentence for the log
+	 * @param len			size of text
+	 * @return				FALSE if the file is as it was
+	 */
+	bool (*keep)(qcd_changes_t *this, char *text, size_t len);
+
+	/**
 	 * Destroy a qcd_changes_t. If no change is left, its file is removed.
 	 */
 	void (*destroy)(qcd_changes_t *this);

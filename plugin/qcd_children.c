@@ -56,14 +56,15 @@ struct private_qcd_children_t {
 
 /**
  * Get the next change. If there is none, return FALSE and note that no job is
- * writing.
+ * writing. Somebody may have removed the file of the changes meanwhile.
  *
  * @param written		whether the change before was written
  */
 static bool next(private_qcd_children_t *this, qcd_change_t *change,
 				 bool written)
 {
-	bool found;
+	bool found, made = FALSE;
+	char text[512];
 
 	this->mutex->lock(this->mutex);
 	if (written)
@@ -75,8 +76,13 @@ static bool next(private_qcd_children_t *this, qcd_change_t *change,
 	{
 		this->writing = FALSE;
 		this->full = FALSE;
+		made = this->changes->keep(this->changes, text, sizeof(text));
 	}
 	this->mutex->unlock(this->mutex);
+	if (made)
+	{
+		DBG1(DBG_CFG, "QCD: %s", text);
+	}
 	return found;
 }
 
@@ -108,9 +114,10 @@ static job_requeue_t write_all(private_qcd_children_t *this)
 static void queue(private_qcd_children_t *this, const qcd_samap_row *row,
 				  bool removed)
 {
-	bool start = FALSE, lost = FALSE;
+	bool start = FALSE, lost = FALSE, outlives;
 
 	this->mutex->lock(this->mutex);
+	outlives = this->changes->outlive(this->changes);
 	if (this->changes->add(this->changes, row, removed))
 	{
 		start = !this->writing;
@@ -131,7 +138,7 @@ static void queue(private_qcd_children_t *this, const qcd_samap_row *row,
 	if (start)
 	{
 		qcd_job_queue(write_all, this, NULL, JOB_PRIO_HIGH,
-					  this->changes->outlive(this->changes) ? WRITE_DELAY : 0);
+					  outlives ? WRITE_DELAY : 0);
 	}
 }
 

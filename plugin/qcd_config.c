@@ -447,8 +447,9 @@ qcd_config_t *qcd_config_create()
 	}
 	public->state_dir = strdup(public->state_dir);
 	public->socket = strdup(public->socket);
-	public->maker = public->maker && !(off & QCD_MAKER) &&
-					takeover_is_whole(public);
+	public->maker_refused = public->maker && (off & QCD_MAKER ||
+											  !takeover_is_whole(public));
+	public->maker = public->maker && !public->maker_refused;
 	public->taker = public->taker && !(off & QCD_TAKER);
 	warn_unknown();
 

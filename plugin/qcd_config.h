@@ -45,6 +45,11 @@ struct qcd_config_t {
 	bool taker;
 
 	/**
+	 * Whether the maker is off because of an invalid value
+	 */
+	bool maker_refused;
+
+	/**
 	 * Folder of the secrets, the run number and the SA map
 	 */
 	char *state_dir;

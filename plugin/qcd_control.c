@@ -4,8 +4,12 @@
 #include "qcd_json.h"
 #include "qcd_sa.h"
 
+#include <stdatomic.h>
+
 #include <daemon.h>
 #include <collections/hashtable.h>
+
+#define ERROR_MAX 512
 
 /**
  * Add the first object of a response
@@ -21,16 +25,31 @@ static void add_result(qcd_json_t *json, char *error)
 }
 
 /**
+ * Get the token maker, NULL if it is off
+ */
+static qcd_maker_t *get_maker(qcd_control_t *this, char error[ERROR_MAX])
+{
+	return this->starter->get_maker(this->starter, error, ERROR_MAX);
+}
+
+/**
  * Add the object about the gateway as a whole
  */
 static void add_gateway(qcd_control_t *this, qcd_json_t *json)
 {
+	char error[ERROR_MAX];
+	qcd_maker_t *maker = get_maker(this, error);
+
 	json->begin(json, "gateway");
-	json->add_bool(json, "maker", this->maker != NULL);
+	json->add_bool(json, "maker", maker != NULL);
 	json->add_bool(json, "taker", this->taker != NULL);
-	if (this->maker)
+	if (maker)
 	{
-		this->maker->describe(this->maker, json);
+		maker->describe(maker, json);
+	}
+	else if (*error)
+	{
+		json->add_str(json, "maker_error", error);
 	}
 	this->events->describe_counts(this->events, json);
 }
@@ -52,6 +71,8 @@ static void add_sa(qcd_control_t *this, qcd_json_t *json, ike_sa_t *ike_sa,
 {
 	char *name = ike_sa->get_name(ike_sa);
 	count_t *count;
+	char error[ERROR_MAX];
+	qcd_maker_t *maker = get_maker(this, error);
 	u_int generation = 0;
 	time_t recovered;
 	bool given;
@@ -63,8 +84,7 @@ static void add_sa(qcd_control_t *this, qcd_json_t *json, ike_sa_t *ike_sa,
 	}
 	count = qcd_named_get(counts, name, sizeof(*count));
 	count->count++;
-	given = this->maker &&
-			this->maker->is_given(this->maker, &sa, &generation);
+	given = maker && maker->is_given(maker, &sa, &generation);
 	recovered = this->events->get_recovery(this->events, name);
 
 	json->begin(json, "sa");
@@ -160,64 +180,100 @@ static void status(qcd_control_t *this, qcd_json_t *json)
 }
 
 /**
- * Execute rotate
+ * Execute secret-show
  */
-static void rotate(qcd_control_t *this, qcd_json_t *json)
+static void show_secrets(qcd_maker_t *maker, qcd_json_t *json)
 {
-	char error[512];
-
-	if (!this->maker->rotate(this->maker, error, sizeof(error)))
-	{
-		add_result(json, error);
-		return;
-	}
 	add_result(json, NULL);
-	json->begin(json, "rotated");
-	this->maker->describe(this->maker, json);
+	maker->describe_secrets(maker, json);
 }
 
 /**
- * Execute secret-show
+ * Job that executes rotate
  */
-static void show_secrets(qcd_control_t *this, qcd_json_t *json)
+static job_requeue_t rotate(qcd_control_t *this)
 {
-	add_result(json, NULL);
-	this->maker->describe_secrets(this->maker, json);
+	char error[ERROR_MAX];
+	qcd_maker_t *maker = get_maker(this, error);
+	qcd_json_t *json;
+
+	if (maker->rotate(maker, error, sizeof(error)))
+	{
+		json = qcd_json_create();
+		add_result(json, NULL);
+		json->begin(json, "rotated");
+		maker->describe(maker, json);
+		this->respond(this->user, json->finish(json));
+	}
+	else
+	{
+		this->respond(this->user, qcd_control_refuse(error));
+	}
+	this->busy = FALSE;
+	return JOB_REQUEUE_NONE;
+}
+
+/**
+ * Have a job execute rotate, which waits for the disk
+ */
+static bool begin_rotate(qcd_control_t *this, chunk_t *response)
+{
+	if (atomic_exchange(&this->busy, TRUE))
+	{
+		*response = qcd_control_refuse("the last command still waits for the "
+									   "disk of state_dir. Check the disk");
+		return TRUE;
+	}
+	qcd_job_queue(rotate, this, NULL, JOB_PRIO_MEDIUM, 0);
+	return FALSE;
 }
 
 /*
  * Described in header
  */
-chunk_t qcd_control_execute(qcd_control_t *this, char *command)
+chunk_t qcd_control_refuse(char *error)
 {
-	static const struct {
-		char *command;
-		bool maker;
-		void (*execute)(qcd_control_t *this, qcd_json_t *json);
-	} commands[] = {
-		{ "status", FALSE, status },
-		{ "rotate", TRUE, rotate },
-		{ "secret-show", TRUE, show_secrets },
-	};
 	qcd_json_t *json = qcd_json_create();
-	int i;
 
-	for (i = 0; i < countof(commands); i++)
-	{
-		if (!streq(command, commands[i].command))
-		{
-			continue;
-		}
-		if (commands[i].maker && !this->maker)
-		{
-			add_result(json, "the token maker is off; the log says why");
-		}
-		else
-		{
-			commands[i].execute(this, json);
-		}
-		return json->finish(json);
-	}
-	add_result(json, "no such command");
+	add_result(json, error);
 	return json->finish(json);
+}
+
+/*
+ * Described in header
+ */
+bool qcd_control_execute(qcd_control_t *this, char *command, chunk_t *response)
+{
+	char error[ERROR_MAX], off[ERROR_MAX + 32];
+	qcd_maker_t *maker = get_maker(this, error);
+	bool rotates = streq(command, "rotate");
+	qcd_json_t *json;
+
+	if (!streq(command, "status") && !streq(command, "secret-show") && !rotates)
+	{
+		*response = qcd_control_refuse("no such command");
+		return TRUE;
+	}
+	if (!maker && !streq(command, "status"))
+	{
+		snprintf(off, sizeof(off), "the token maker is off%s%s",
+				 *error ? ": " : "", error);
+		*response = qcd_control_refuse(off);
+		return TRUE;
+	}
+	if (rotates)
+	{
+		return begin_rotate(this, response);
+	}
+	json = qcd_json_create();
+	if (streq(command, "status"))
+	{
+		status(this, json);
+	}
+	else
+	{
+		show_secrets(maker, json);
+	}
+	*response = json->finish(json);
+	return TRUE;
 }

@@ -121,6 +121,7 @@ METHOD(qcd_esp_t, describe, void,
 				  this->lost->get_count(this->lost));
 	json->add_num(json, "announced",
 				  this->answer->get_announced(this->answer));
+	this->lost->describe(this->lost, json);
 }
 
 METHOD(qcd_esp_t, destroy, void,

@@ -395,6 +395,12 @@ static job_requeue_t try_again(private_qcd_lost_t *this)
 	return JOB_REQUEUE_NONE;
 }
 
+METHOD(qcd_lost_t, describe, void,
+	private_qcd_lost_t *this, qcd_json_t *json)
+{
+	this->map->describe(this->map, json);
+}
+
 METHOD(qcd_lost_t, destroy, void,
 	private_qcd_lost_t *this)
 {
@@ -466,6 +472,7 @@ qcd_lost_t *qcd_lost_create(qcd_config_t *config, qcd_promises_t *promises,
 			.next = _next,
 			.watch = _watch,
 			.get_count = _get_count,
+			.describe = _describe,
 			.destroy = _destroy,
 		},
 		.promises = promises,

@@ -89,6 +89,13 @@ struct qcd_lost_t {
 	u_int (*get_count)(qcd_lost_t *this);
 
 	/**
+	 * Add members about the map to an object.
+	 *
+	 * @param json			open object
+	 */
+	void (*describe)(qcd_lost_t *this, qcd_json_t *json);
+
+	/**
 	 * Destroy a qcd_lost_t.
 	 */
 	void (*destroy)(qcd_lost_t *this);

@@ -389,13 +389,15 @@ METHOD(qcd_maker_t, destroy, void,
 /**
  * Begin a run: read the secrets
  */
-static bool begin_run(private_qcd_maker_t *this)
+static bool begin_run(private_qcd_maker_t *this, char *error, size_t len)
 {
 	qcd_maker_state state = {};
 
-	this->secrets = qcd_secrets_create(this->config, &state);
+	this->secrets = qcd_secrets_create(this->config, &state, error, len);
 	if (this->secrets)
 	{
+		snprintf(error, len, "the secrets in %s don't fit the settings",
+				 this->config->state_dir);
 		this->promises = qcd_promises_create(this->config, &state);
 	}
 	qcd_wipe(&state, sizeof(state));
@@ -433,14 +435,9 @@ static void start(private_qcd_maker_t *this, qcd_receiver_t *receiver,
  */
 qcd_maker_t *qcd_maker_create(qcd_config_t *config, qcd_events_t *events,
 							  qcd_receiver_t *receiver,
-							  qcd_pending_t *pending)
+							  qcd_pending_t *pending, char *error, size_t len)
 {
 	private_qcd_maker_t *this;
-
-	if (!qcd_spi_source_is_safe())
-	{
-		return NULL;
-	}
 
 	INIT(this,
 		.public = {
@@ -460,11 +457,12 @@ qcd_maker_t *qcd_maker_create(qcd_config_t *config, qcd_events_t *events,
 		.rotation_mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 	);
 
-	if (!begin_run(this))
+	if (!begin_run(this, error, len))
 	{
 		destroy(this);
 		return NULL;
 	}
+	*error = '\0';
 	start(this, receiver, pending);
 	return &this->public;
 }

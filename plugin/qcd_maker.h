@@ -71,16 +71,20 @@ struct qcd_maker_t {
 };
 
 /**
- * Create a token maker. It mints all IKE SPIs from now on.
+ * Create a token maker. It mints all IKE SPIs from now on. This waits for the
+ * disk. A process has at most one maker in its life: the next one would take the
+ * SAs of the first one for lost.
  *
  * @param config		settings, must outlive the maker
  * @param events		events, must outlive the maker
  * @param receiver		receiver, calls the maker until it is destroyed
  * @param pending		IKE_SAs that we initiate, must outlive the maker
- * @return				token maker, NULL if it would not be safe here (logged)
+ * @param error			receives a sentence on failure
+ * @param len			size of error
+ * @return				token maker, NULL if it would not be safe here
  */
 qcd_maker_t *qcd_maker_create(qcd_config_t *config, qcd_events_t *events,
 							  qcd_receiver_t *receiver,
-							  qcd_pending_t *pending);
+							  qcd_pending_t *pending, char *error, size_t len);
 
 #endif /** QCD_MAKER_H_ @}*/

@@ -18,6 +18,13 @@
 #define RECOVERED_MS 5000
 
 /**
+ * Milliseconds after which a call that has not returned counts as a failure
+ */
+#define HANGING_MS 5000
+
+#define REPORT_MAX sizeof(((qcd_store_report*)NULL)->text)
+
+/**
  * Maximum number of seconds for which a lost CHILD_SA is kept, whatever its
  * lifetime
  */
@@ -30,6 +37,15 @@
 #define LOST_LIFETIME_MIN 600
 
 typedef struct private_qcd_map_t private_qcd_map_t;
+
+/**
+ * Kinds of calls: changes wait for each other, and a flush only for the disk
+ */
+typedef enum {
+	CHANGE,
+	FLUSH,
+	KINDS,
+} kind_t;
 
 /**
  * Private data
@@ -58,25 +74,57 @@ struct private_qcd_map_t {
 	mutex_t *mutex;
 
 	/**
-	 * When the map last could not be written, 0 if that is over
+	 * When the map last could not be written, 0 if that is over. If not, since
+	 * when, in seconds since 1970, and why.
 	 */
 	uint64_t failed_at;
+	time_t failed_since;
+	char error[REPORT_MAX];
+
+	/**
+	 * Calls under way: their number, and when the first of them began or the
+	 * last one ended
+	 */
+	struct {
+		u_int count;
+		uint64_t since;
+	} calls[KINDS];
 };
 
 /**
- * Note the result of a change. Log once that the map can't be written, and once
+ * Note that a call begins that may wait for the disk
+ */
+static void begin_call(private_qcd_map_t *this, kind_t kind)
+{
+	this->mutex->lock(this->mutex);
+	if (!this->calls[kind].count++)
+	{
+		this->calls[kind].since = qcd_now();
+	}
+	this->mutex->unlock(this->mutex);
+}
+
+/**
+ * Note the result of a call. Log once that the map can't be written, and once
  * that it can be written again: on a full disk, a change succeeds now and then.
  */
-static bool note_result(private_qcd_map_t *this, enum qcd_store_err err,
-						qcd_store_report *report)
+static bool note_result(private_qcd_map_t *this, kind_t kind,
+						enum qcd_store_err err, qcd_store_report *report)
 {
 	bool failed = err != QCD_STORE_OK, changed = FALSE;
 
 	this->mutex->lock(this->mutex);
+	this->calls[kind].count--;
+	this->calls[kind].since = qcd_now();
 	if (failed)
 	{
 		changed = !this->failed_at;
+		if (changed)
+		{
+			this->failed_since = time(NULL);
+		}
 		this->failed_at = qcd_now();
+		snprintf(this->error, sizeof(this->error), "%s", report->text);
 	}
 	else if (this->failed_at &&
 			 qcd_now() - this->failed_at >= RECOVERED_MS)
@@ -105,7 +153,8 @@ METHOD(qcd_map_t, put, bool,
 {
 	qcd_store_report report = {};
 
-	return note_result(this, qcd_samap_put(this->map, &report, row), &report);
+	begin_call(this, CHANGE);
+	return note_result(this, CHANGE, qcd_samap_put(this->map, &report, row), &report);
 }
 
 METHOD(qcd_map_t, remove_, bool,
@@ -114,7 +163,8 @@ METHOD(qcd_map_t, remove_, bool,
 	qcd_store_report report = {};
 	bool removed;
 
-	note_result(this, qcd_samap_remove(this->map, &report, &removed, row),
+	begin_call(this, CHANGE);
+	note_result(this, CHANGE, qcd_samap_remove(this->map, &report, &removed, row),
 				&report);
 	return removed;
 }
@@ -129,7 +179,8 @@ static bool walk_rows(private_qcd_map_t *this, qcd_samap_visit *visit,
 {
 	qcd_store_report report = {};
 
-	return note_result(this, qcd_samap_walk(this->map, &report, visit, user),
+	begin_call(this, CHANGE);
+	return note_result(this, CHANGE, qcd_samap_walk(this->map, &report, visit, user),
 					   &report);
 }
 
@@ -235,7 +286,12 @@ static job_requeue_t flush(private_qcd_map_t *this)
 {
 	qcd_store_report report = {};
 
-	note_result(this, qcd_samap_flush(this->map, &report), &report);
+	begin_call(this, FLUSH);
+	if (note_result(this, FLUSH, qcd_samap_flush(this->map, &report), &report) &&
+		*report.text)
+	{
+		DBG1(DBG_CFG, "QCD: %s", report.text);
+	}
 	return JOB_RESCHEDULE(FLUSH_INTERVAL);
 }
 
@@ -248,6 +304,42 @@ static enum qcd_samap_fate drop_ours(void *user, qcd_samap_row *row)
 
 	return this->promises->owns(this->promises, &row->sa) ? QCD_SAMAP_DROP
 														  : QCD_SAMAP_KEEP;
+}
+
+METHOD(qcd_map_t, describe, void,
+	private_qcd_map_t *this, qcd_json_t *json)
+{
+	char error[REPORT_MAX] = "";
+	time_t since = 0;
+	uint64_t hangs = 0;
+	kind_t kind;
+
+	this->mutex->lock(this->mutex);
+	for (kind = 0; kind < KINDS; kind++)
+	{
+		if (this->calls[kind].count)
+		{
+			hangs = max(hangs, qcd_now() - this->calls[kind].since);
+		}
+	}
+	if (hangs >= HANGING_MS)
+	{
+		snprintf(error, sizeof(error), "the disk does not answer. Check it");
+		since = time(NULL) - hangs / 1000;
+	}
+	else if (this->failed_at)
+	{
+		snprintf(error, sizeof(error), "%s", this->error);
+		since = this->failed_since;
+	}
+	this->mutex->unlock(this->mutex);
+
+	json->add_bool(json, "map", !*error);
+	if (*error)
+	{
+		json->add_str(json, "map_error", error);
+		json->add_num(json, "map_error_since", since);
+	}
 }
 
 METHOD(qcd_map_t, destroy, void,
@@ -295,6 +387,7 @@ qcd_map_t *qcd_map_create(char *folder, qcd_promises_t *promises,
 			.put = _put,
 			.remove = _remove_,
 			.take_census = _take_census,
+			.describe = _describe,
 			.destroy = _destroy,
 		},
 		.map = map,

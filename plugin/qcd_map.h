@@ -8,6 +8,7 @@
 #ifndef QCD_MAP_H_
 #define QCD_MAP_H_
 
+#include "qcd_json.h"
 #include "qcd_lost_index.h"
 #include "qcd_promises.h"
 
@@ -81,6 +82,15 @@ struct qcd_map_t {
 	 * @return				FALSE if not all rows could be read or changed
 	 */
 	bool (*take_census)(qcd_map_t *this, bool first, qcd_census_t *census);
+
+	/**
+	 * Add members about the map to an object: whether it can be written, and if
+	 * not, why and since when. Unlike the other methods, this does not use the
+	 * disk.
+	 *
+	 * @param json			open object
+	 */
+	void (*describe)(qcd_map_t *this, qcd_json_t *json);
 
 	/**
 	 * Write the remaining changes and destroy a qcd_map_t. CHILD_SAs of this

@@ -4,10 +4,10 @@
 #include "qcd_abi.h"
 #include "qcd_config.h"
 #include "qcd_events.h"
-#include "qcd_maker.h"
 #include "qcd_pending.h"
 #include "qcd_receiver.h"
 #include "qcd_socket.h"
+#include "qcd_starter.h"
 #include "qcd_taker.h"
 
 #include <daemon.h>
@@ -45,9 +45,9 @@ struct private_qcd_plugin_t {
 	qcd_pending_t *pending;
 
 	/**
-	 * Token maker, NULL if off
+	 * Starts the token maker
 	 */
-	qcd_maker_t *maker;
+	qcd_starter_t *starter;
 
 	/**
 	 * Token taker, NULL if off
@@ -67,32 +67,36 @@ METHOD(plugin_t, get_name, char*,
 }
 
 /**
- * Start both roles, as configured. A role that fails to start is logged and
- * stays off, while charon continues. Without a taker, tokens are ignored (RFC
+ * Start both roles, as configured. A failure to start is logged, while charon
+ * continues. Without a taker, tokens are ignored (RFC
  * 6290 section 3).
  */
 static void start(private_qcd_plugin_t *this)
 {
 	qcd_control_t control;
+	qcd_maker_t *maker;
+	char error[1];
 
 	this->config = qcd_config_create();
 	this->events = qcd_events_create();
 	this->receiver = qcd_receiver_create();
 	this->pending = qcd_pending_create();
-	if (this->config->maker)
-	{
-		this->maker = qcd_maker_create(this->config, this->events,
+	this->starter = qcd_starter_create(this->config, this->events,
 									   this->receiver, this->pending);
-	}
 	if (this->config->taker)
 	{
 		this->taker = qcd_taker_create(this->config, this->events,
 									   this->receiver, this->pending);
 	}
-	control = (qcd_control_t){ this->events, this->maker, this->taker };
+	control = (qcd_control_t){
+		.events = this->events,
+		.starter = this->starter,
+		.taker = this->taker,
+	};
 	this->socket = qcd_socket_create(this->config->socket, &control);
+	maker = this->starter->get_maker(this->starter, error, sizeof(error));
 	DBG1(DBG_CFG, "QCD: token maker is %s, token taker is %s",
-		 this->maker ? "on" : "off", this->taker ? "on" : "off");
+		 maker ? "on" : "off", this->taker ? "on" : "off");
 }
 
 /**
@@ -101,9 +105,9 @@ static void start(private_qcd_plugin_t *this)
 static void stop(private_qcd_plugin_t *this)
 {
 	DESTROY_IF(this->socket);
+	DESTROY_IF(this->starter);
 	DESTROY_IF(this->receiver);
 	DESTROY_IF(this->taker);
-	DESTROY_IF(this->maker);
 	DESTROY_IF(this->pending);
 	DESTROY_IF(this->events);
 	DESTROY_IF(this->config);

@@ -3,6 +3,7 @@
 #include "qcd_receiver.h"
 
 #include <daemon.h>
+#include <threading/mutex.h>
 
 /**
  * Maximum number of callbacks
@@ -22,7 +23,7 @@ struct private_qcd_receiver_t {
 	qcd_receiver_t public;
 
 	/**
-	 * Callbacks that inspect packets, constant once packets are received
+	 * Callbacks that inspect packets
 	 */
 	struct {
 		qcd_receiver_cb_t cb;
@@ -30,9 +31,15 @@ struct private_qcd_receiver_t {
 	} callbacks[CALLBACKS_MAX];
 
 	/**
-	 * Number of callbacks
+	 * Number of callbacks. Those below it don't change: one may be added while
+	 * packets are received.
 	 */
-	int count;
+	_Atomic int count;
+
+	/**
+	 * Mutex for adding a callback
+	 */
+	mutex_t *mutex;
 
 #ifndef QCD_HAVE_IKE_CB
 	/**
@@ -165,18 +172,21 @@ static void end(private_qcd_receiver_t *this)
 METHOD(qcd_receiver_t, add, void,
 	private_qcd_receiver_t *this, qcd_receiver_cb_t cb, void *data)
 {
+	this->mutex->lock(this->mutex);
 	if (this->count < CALLBACKS_MAX)
 	{
 		this->callbacks[this->count].cb = cb;
 		this->callbacks[this->count].data = data;
 		this->count++;
 	}
+	this->mutex->unlock(this->mutex);
 }
 
 METHOD(qcd_receiver_t, destroy, void,
 	private_qcd_receiver_t *this)
 {
 	end(this);
+	this->mutex->destroy(this->mutex);
 	free(this);
 }
 
@@ -192,6 +202,7 @@ qcd_receiver_t *qcd_receiver_create(void)
 			.add = _add,
 			.destroy = _destroy,
 		},
+		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 	);
 	begin(this);
 

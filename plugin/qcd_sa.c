@@ -2,6 +2,9 @@
 
 #include "qcd_sa.h"
 
+#include <pthread.h>
+#include <signal.h>
+
 #include <daemon.h>
 #include <processing/jobs/callback_job.h>
 
@@ -252,6 +255,24 @@ bool qcd_random(uint8_t *out, size_t len)
 	success = rng && rng->get_bytes(rng, len, out);
 	DESTROY_IF(rng);
 	return success;
+}
+
+/*
+ * Described in header
+ */
+thread_t *qcd_thread_create(thread_main_t run, void *data)
+{
+	sigset_t handled, old;
+	thread_t *thread;
+
+	sigemptyset(&handled);
+	sigaddset(&handled, SIGHUP);
+	sigaddset(&handled, SIGINT);
+	sigaddset(&handled, SIGTERM);
+	pthread_sigmask(SIG_BLOCK, &handled, &old);
+	thread = thread_create(run, data);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return thread;
 }
 
 /*

@@ -14,6 +14,7 @@
 #include <networking/host.h>
 #include <processing/jobs/job.h>
 #include <sa/ike_sa.h>
+#include <threading/thread.h>
 
 typedef struct qcd_sa_t qcd_sa_t;
 
@@ -173,6 +174,19 @@ bool qcd_random(uint8_t *out, size_t len);
  */
 void qcd_job_queue(void *run, void *data, void *cleanup, job_priority_t prio,
 				   u_int delay);
+
+/**
+ * Start a thread with the signals blocked that charon's main thread handles.
+ *
+ * charon blocks them only after it has created the plugins. A thread started
+ * before that could receive a signal while the main thread handles another one.
+ * The default action of each of these signals terminates the daemon.
+ *
+ * @param run			main function
+ * @param data			its argument
+ * @return				thread, NULL on failure
+ */
+thread_t *qcd_thread_create(thread_main_t run, void *data);
 
 /**
  * Get the time of a monotonic clock in milliseconds.

@@ -164,7 +164,8 @@ static void log_store(private_qcd_secrets_t *this, qcd_config_t *config,
  * Open the store. Its files belong to the user that charon runs as after it has
  * dropped its privileges.
  */
-static bool open_store(private_qcd_secrets_t *this, qcd_config_t *config)
+static bool open_store(private_qcd_secrets_t *this, qcd_config_t *config,
+					   qcd_store_report *error)
 {
 	qcd_store_report report = {};
 	qcd_store_user user = {
@@ -180,7 +181,7 @@ static bool open_store(private_qcd_secrets_t *this, qcd_config_t *config)
 	if (qcd_store_open(&this->store, &report, &settings,
 					   time(NULL)) != QCD_STORE_OK)
 	{
-		DBG1(DBG_CFG, "QCD: the token maker is off: %s", report.text);
+		*error = report;
 		return FALSE;
 	}
 	log_store(this, config, &report);
@@ -188,27 +189,14 @@ static bool open_store(private_qcd_secrets_t *this, qcd_config_t *config)
 	return TRUE;
 }
 
-/**
- * Get the state that a maker starts with
- */
-static bool get_state(private_qcd_secrets_t *this, qcd_maker_state *state)
-{
-	qcd_store_report report;
-
-	if (qcd_store_state(this->store, &report, state) != QCD_STORE_OK)
-	{
-		DBG1(DBG_CFG, "QCD: the token maker is off: %s", report.text);
-		return FALSE;
-	}
-	return TRUE;
-}
-
 /*
  * Described in header
  */
-qcd_secrets_t *qcd_secrets_create(qcd_config_t *config, qcd_maker_state *state)
+qcd_secrets_t *qcd_secrets_create(qcd_config_t *config, qcd_maker_state *state,
+								  char *error, size_t len)
 {
 	private_qcd_secrets_t *this;
+	qcd_store_report report = {};
 
 	INIT(this,
 		.public = {
@@ -222,8 +210,10 @@ qcd_secrets_t *qcd_secrets_create(qcd_config_t *config, qcd_maker_state *state)
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 	);
 
-	if (!open_store(this, config) || !get_state(this, state))
+	if (!open_store(this, config, &report) ||
+		qcd_store_state(this->store, &report, state) != QCD_STORE_OK)
 	{
+		snprintf(error, len, "%s", report.text);
 		destroy(this);
 		return NULL;
 	}

@@ -68,9 +68,11 @@ struct qcd_secrets_t {
  *
  * @param config		settings
  * @param state			receives the state that a maker starts with, to be wiped
+ * @param error			receives a sentence on failure
+ * @param len			size of error
  * @return				instance, NULL if a maker would not be safe here
- *						(logged)
  */
-qcd_secrets_t *qcd_secrets_create(qcd_config_t *config, qcd_maker_state *state);
+qcd_secrets_t *qcd_secrets_create(qcd_config_t *config, qcd_maker_state *state,
+								  char *error, size_t len);
 
 #endif /** QCD_SECRETS_H_ @}*/

@@ -6,8 +6,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -41,6 +39,9 @@ typedef enum {
 	FREE,
 	/** sending its command */
 	ASKING,
+	/** waiting for the response to a command that waits for the disk; there is
+	 * one such client at most */
+	WAITING,
 	/** receiving its response */
 	ANSWERED,
 	/** receiving events */
@@ -109,6 +110,11 @@ struct private_qcd_socket_t {
 	chunk_t pending;
 
 	/**
+	 * Response to the client that waits, which may have gone
+	 */
+	chunk_t response;
+
+	/**
 	 * Whether to stop
 	 */
 	bool stop;
@@ -135,6 +141,18 @@ static void take_event(private_qcd_socket_t *this, chunk_t line)
 	{
 		this->pending = chunk_cat("mc", this->pending, line);
 	}
+	this->mutex->unlock(this->mutex);
+	wake(this);
+}
+
+/**
+ * Receive the response to a command that a job executed
+ */
+static void take_response(private_qcd_socket_t *this, chunk_t response)
+{
+	this->mutex->lock(this->mutex);
+	chunk_free(&this->response);
+	this->response = response;
 	this->mutex->unlock(this->mutex);
 	wake(this);
 }
@@ -196,10 +214,33 @@ static void execute(private_qcd_socket_t *this, client_t *client)
 	}
 	else
 	{
-		client->phase = ANSWERED;
-		client->out = qcd_control_execute(&this->control, client->command);
+		client->phase = qcd_control_execute(&this->control, client->command,
+									&client->out) ? ANSWERED : WAITING;
 	}
 	write_client(client);
+}
+
+/**
+ * Respond to the client that waits, if it is still there
+ */
+static void respond(private_qcd_socket_t *this, chunk_t response)
+{
+	int i;
+
+	for (i = 0; i < CLIENTS_MAX; i++)
+	{
+		client_t *client = &this->clients[i];
+
+		if (client->phase == WAITING)
+		{
+			client->phase = ANSWERED;
+			client->deadline = qcd_now() + COMMAND_TIMEOUT_MS;
+			client->out = response;
+			write_client(client);
+			return;
+		}
+	}
+	chunk_free(&response);
 }
 
 /**
@@ -271,11 +312,12 @@ static void accept_client(private_qcd_socket_t *this)
 }
 
 /**
- * Pass pending events to the clients that listen
+ * Pass pending events to the clients that listen, and a response to the client
+ * that waits for it
  */
 static void distribute(private_qcd_socket_t *this)
 {
-	chunk_t pending;
+	chunk_t pending, response;
 	uint64_t count;
 	int i;
 
@@ -283,8 +325,14 @@ static void distribute(private_qcd_socket_t *this)
 	this->mutex->lock(this->mutex);
 	pending = this->pending;
 	this->pending = chunk_empty;
+	response = this->response;
+	this->response = chunk_empty;
 	this->mutex->unlock(this->mutex);
 
+	if (response.len)
+	{
+		respond(this, response);
+	}
 	for (i = 0; pending.len && i < CLIENTS_MAX; i++)
 	{
 		client_t *client = &this->clients[i];
@@ -305,10 +353,11 @@ static void distribute(private_qcd_socket_t *this)
 }
 
 /**
- * Disconnect clients that don't send their command or don't read their response
+ * Disconnect clients that don't send their command or don't read their response,
+ * and tell a client that waits for too long.
  *
- * @return				milliseconds until the next client may have to be
- *						disconnected, or may be accepted again
+ * @return				milliseconds until that is to be done again, or a client
+ *						may be accepted again
  */
 static int expire(private_qcd_socket_t *this)
 {
@@ -319,7 +368,13 @@ static int expire(private_qcd_socket_t *this)
 	{
 		client_t *client = &this->clients[i];
 
-		if (client->phase != ASKING && client->phase != ANSWERED)
+		if (client->phase == WAITING && client->deadline <= now)
+		{
+			respond(this, qcd_control_refuse("the disk of state_dir does not "
+						"answer. Check it; the command is completed once it "
+						"answers"));
+		}
+		if (client->phase == FREE || client->phase == LISTENING)
 		{
 			continue;
 		}
@@ -346,6 +401,10 @@ static void serve(private_qcd_socket_t *this, struct pollfd *fds)
 	{
 		client_t *client = &this->clients[i];
 
+		if (client->phase == WAITING && fds[i].revents)
+		{
+			close_client(client);
+		}
 		if (client->phase != FREE &&
 			fds[i].revents & (POLLOUT | POLLHUP | POLLERR | POLLNVAL))
 		{
@@ -395,7 +454,8 @@ static void *run(private_qcd_socket_t *this)
 
 			fds[i].fd = client->phase == FREE ? -1 : client->fd;
 			/* a client may close its sending side after its command */
-			fds[i].events = client->phase == ANSWERED ? POLLOUT :
+			fds[i].events = client->phase == WAITING ? 0 :
+							client->phase == ANSWERED ? POLLOUT :
 							client->out.len ? POLLIN | POLLOUT : POLLIN;
 			fds[i].revents = 0;
 		}
@@ -419,28 +479,6 @@ static void *run(private_qcd_socket_t *this)
 		this->mutex->unlock(this->mutex);
 	}
 	return NULL;
-}
-
-/**
- * Start our thread with the signals blocked that charon's main thread handles.
- *
- * charon blocks them only after it has created the plugins. A thread started
- * before that could receive a signal while the main thread handles another one.
- * The default action of each of these signals terminates the daemon.
- */
-static thread_t *start_thread(private_qcd_socket_t *this)
-{
-	sigset_t handled, old;
-	thread_t *thread;
-
-	sigemptyset(&handled);
-	sigaddset(&handled, SIGHUP);
-	sigaddset(&handled, SIGINT);
-	sigaddset(&handled, SIGTERM);
-	pthread_sigmask(SIG_BLOCK, &handled, &old);
-	thread = thread_create((void*)run, this);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return thread;
 }
 
 METHOD(qcd_socket_t, destroy, void,
@@ -475,6 +513,7 @@ METHOD(qcd_socket_t, destroy, void,
 		close(this->wake);
 	}
 	chunk_free(&this->pending);
+	chunk_free(&this->response);
 	this->mutex->destroy(this->mutex);
 	free(this->path);
 	free(this);
@@ -492,7 +531,13 @@ qcd_socket_t *qcd_socket_create(char *path, const qcd_control_t *control)
 			.destroy = _destroy,
 		},
 		.path = strdup(path),
-		.control = *control,
+		.control = {
+			.events = control->events,
+			.starter = control->starter,
+			.taker = control->taker,
+			.respond = (void*)take_response,
+			.user = this,
+		},
 		.fd = -1,
 		.wake = -1,
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
@@ -508,7 +553,7 @@ qcd_socket_t *qcd_socket_create(char *path, const qcd_control_t *control)
 		destroy(this);
 		return NULL;
 	}
-	this->thread = start_thread(this);
+	this->thread = qcd_thread_create((void*)run, this);
 	if (!this->thread)
 	{
 		DBG1(DBG_CFG, "QCD: no thread for the socket %s", path);

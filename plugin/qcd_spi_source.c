@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_spi_source.h"
+#include "qcd_sa.h"
+
+#include <stdatomic.h>
 
 #include <daemon.h>
 #include <threading/mutex.h>
@@ -10,6 +13,12 @@
  * about ten milliseconds.
  */
 #define IKESA_TABLE_MAX 65536
+
+/**
+ * Seconds until another try to begin a run: the pause doubles up to the maximum
+ */
+#define PAUSE_MIN 1
+#define PAUSE_MAX 60
 
 typedef struct private_qcd_spi_source_t private_qcd_spi_source_t;
 
@@ -30,11 +39,10 @@ struct private_qcd_spi_source_t {
 	qcd_secrets_t *secrets;
 
 	/**
-	 * Mutex for a new run, held while waiting for the disk, and whether the
-	 * number of a run can't be made durable any more
+	 * Whether a job is beginning another run, and seconds until it tries again
 	 */
-	mutex_t *run_mutex;
-	bool failed;
+	_Atomic bool beginning;
+	u_int pause;
 
 	/**
 	 * Bits of an IKE_SA's SPI that charon keeps when the SA gets a new SPI for
@@ -52,46 +60,48 @@ struct private_qcd_spi_source_t {
 };
 
 /**
- * Mint an SPI in a new run, because the current run has used up its SPIs.
- * Another thread may already have begun the new run.
+ * Job that begins another run. If its number can't be made durable, that is tried
+ * again.
  */
-static bool mint_in_new_run(private_qcd_spi_source_t *this, qcd_spi *spi)
+static job_requeue_t begin_run(private_qcd_spi_source_t *this)
 {
 	char error[512];
 	uint16_t run;
-	bool minted;
 
-	this->run_mutex->lock(this->run_mutex);
-	minted = this->promises->mint(this->promises, spi);
-	if (!minted && !this->failed)
+	run = this->secrets->next_run(this->secrets, error, sizeof(error));
+	if (run)
 	{
-		run = this->secrets->next_run(this->secrets, error, sizeof(error));
-		if (run)
-		{
-			this->promises->set_run(this->promises, run);
-			minted = this->promises->mint(this->promises, spi);
-		}
-		else
-		{
-			this->failed = TRUE;
-			DBG1(DBG_IKE, "QCD: new IKE_SAs get no token until the daemon "
-				 "restarts: %s", error);
-		}
+		this->promises->set_run(this->promises, run);
+		DBG1(DBG_IKE, "QCD: another run has begun: new IKE_SAs get a token");
+		this->pause = PAUSE_MIN;
+		this->beginning = FALSE;
+		return JOB_REQUEUE_NONE;
 	}
-	this->run_mutex->unlock(this->run_mutex);
-	return minted;
+	if (this->pause == PAUSE_MIN)
+	{
+		DBG1(DBG_IKE, "QCD: another run can't begin: %s", error);
+	}
+	qcd_job_queue(begin_run, this, NULL, JOB_PRIO_MEDIUM, this->pause * 1000);
+	this->pause = min(this->pause * 2, PAUSE_MAX);
+	return JOB_REQUEUE_NONE;
 }
 
 /**
- * Mint an SPI, in a new run if necessary
+ * Mint an SPI. If the run has used up its SPIs, a job begins another one: a
+ * handshake must not wait for the disk.
  */
 static bool mint(private_qcd_spi_source_t *this, uint64_t *out)
 {
 	qcd_spi spi;
 
-	if (!this->promises->mint(this->promises, &spi) &&
-		!mint_in_new_run(this, &spi))
+	if (!this->promises->mint(this->promises, &spi))
 	{
+		if (!atomic_exchange(&this->beginning, TRUE))
+		{
+			DBG1(DBG_IKE, "QCD: this run has used up its SPIs: new IKE_SAs get no "
+				 "token until another one is on the disk of state_dir");
+			qcd_job_queue(begin_run, this, NULL, JOB_PRIO_HIGH, 0);
+		}
 		return FALSE;
 	}
 	memcpy(out, &spi, sizeof(*out));
@@ -168,7 +178,7 @@ CALLBACK(get_spi, uint64_t,
 {
 	ike_sa_t *ike_sa = charon->bus->get_sa(charon->bus);
 	ike_sa_id_t *id;
-	uint64_t old = 0, spi;
+	uint64_t old = 0, spi = 0;
 	bool minted;
 
 	/* charon only replaces the SPI of an SA that this thread has checked out
@@ -196,7 +206,6 @@ METHOD(qcd_spi_source_t, destroy, void,
 	charon->ike_sa_manager->set_spi_cb(charon->ike_sa_manager, NULL, NULL);
 	free(this->spares);
 	this->mutex->destroy(this->mutex);
-	this->run_mutex->destroy(this->run_mutex);
 	free(this);
 }
 
@@ -306,7 +315,7 @@ qcd_spi_source_t *qcd_spi_source_create(qcd_promises_t *promises,
 		},
 		.promises = promises,
 		.secrets = secrets,
-		.run_mutex = mutex_create(MUTEX_TYPE_DEFAULT),
+		.pause = PAUSE_MIN,
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 	);
 

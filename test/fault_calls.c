@@ -213,6 +213,12 @@ REPLACE(FAULT_UNLINK, EIO, -1, int, unlinkat,
 REPLACE(FAULT_STAT, EIO, -1, int, fstat, (int fd, struct stat *out), fd, out)
 REPLACE(FAULT_STAT, EIO, -1, int, fstat64, (int fd, struct stat64 *out), fd,
         out)
+REPLACE(FAULT_STAT, EIO, -1, int, fstatat,
+        (int folder, const char *name, struct stat *out, int flags), folder,
+        name, out, flags)
+REPLACE(FAULT_STAT, EIO, -1, int, fstatat64,
+        (int folder, const char *name, struct stat64 *out, int flags), folder,
+        name, out, flags)
 REPLACE(FAULT_STAT, EIO, -1, int, statx,
         (int fd, const char *name, int flags, unsigned mask, struct statx *out),
         fd, name, flags, mask, out)

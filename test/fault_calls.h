@@ -20,7 +20,7 @@ enum fault_kind {
     FAULT_SYNC = 1 << 4, /* fsync, fdatasync */
     FAULT_RENAME = 1 << 5,
     FAULT_UNLINK = 1 << 6,
-    FAULT_STAT = 1 << 7, /* statx, fstat, fstatfs */
+    FAULT_STAT = 1 << 7, /* statx, fstat, fstatat, fstatfs */
     FAULT_TRUNCATE = 1 << 8,
     FAULT_LOCK = 1 << 9,
     FAULT_RANDOM = 1 << 10, /* getentropy, getrandom */

@@ -27,6 +27,7 @@
 #define flock(...) fault_flock(__VA_ARGS__)
 #define fchmod(...) fault_fchmod(__VA_ARGS__)
 #define fstat(...) fault_fstat(__VA_ARGS__)
+#define fstatat(...) fault_fstatat(__VA_ARGS__)
 #define statx(...) fault_statx(__VA_ARGS__)
 #define fstatfs(...) fault_fstatfs(__VA_ARGS__)
 #define renameat(...) fault_renameat(__VA_ARGS__)

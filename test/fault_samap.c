@@ -252,18 +252,56 @@ static void test_flush_fails(void **state)
     qcd_samap *map = samap_box_open(b);
     samap_box_put(map, 1, 1);
     for (int i = 0; i < 2; i++) {
-        fault_start(FAULT_ONCE, 1);
-        assert_int_equal(qcd_samap_flush(map, &report), QCD_STORE_ERR_SYSTEM);
-        assert_string_equal(fault_stop(), "fdatasync");
-        assert_non_null(strstr(report.text, "cannot write /"));
-        assert_true(map->is_dirty);
+        static const char *const calls[] = {"fstat", "fstatat", "fdatasync"};
+        for (size_t n = 0; n < 3; n++) {
+            fault_start(FAULT_ONCE, n + 1);
+            assert_int_equal(qcd_samap_flush(map, &report),
+                             QCD_STORE_ERR_SYSTEM);
+            assert_string_equal(fault_stop(), calls[n]);
+            assert_non_null(strstr(report.text, "cannot write /"));
+            assert_true(map->is_dirty);
+        }
     }
     samap_box_flush(map);
     assert_false(map->is_dirty);
-    fault_start(FAULT_ONCE, 1);
-    samap_box_flush(map); /* there is nothing to do */
+    fault_start(FAULT_ONCE, 3);
+    samap_box_flush(map); /* there is nothing to make durable */
     assert_null(fault_stop());
     qcd_samap_close(map);
+}
+
+/* The file is removed while it is in use, and a call fails while it is written
+ * again: no row is lost, and the next flush succeeds. */
+static void test_writing_again_fails(void **state)
+{
+    const box *b = *state;
+    const char *call = "";
+    for (size_t n = 1; call != NULL; n++) {
+        rows r;
+        qcd_store_report report;
+        assert_true(n < 50);
+        prepare(b, &r, false);
+        qcd_samap *map = samap_box_open(b);
+        size_t num_fds = box_num_fds();
+        assert_int_equal(unlinkat(map->dir.fd, "samap", 0), 0);
+        fault_start(FAULT_ONCE, n);
+        enum qcd_store_err err = qcd_samap_flush(map, &report);
+        call = fault_stop();
+        assert_true(err == QCD_STORE_OK || call != NULL);
+        assert_non_null(
+            strstr(report.text, err == QCD_STORE_OK
+                                    ? "was removed or replaced while it was in "
+                                    : "cannot "));
+        assert_int_equal(box_num_fds(), num_fds);
+        assert_true(fits(map, &r));
+        try_change(map, &r, 1, 1);
+        try_change(map, &r, 2, 0);
+        assert_int_equal(qcd_samap_flush(map, &report), QCD_STORE_OK);
+        samap_box_abandon(map);
+        map = samap_box_open(b);
+        assert_true(fits(map, &r));
+        qcd_samap_close(map);
+    }
 }
 
 static enum qcd_samap_fate drop_all(void *user, qcd_samap_row *row)
@@ -305,9 +343,13 @@ static void test_walk_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BOX_TEST(test_a_call_fails), BOX_TEST(test_all_calls_fail_from_then_on),
-        BOX_TEST(test_trickle),      BOX_TEST(test_killed_before_each_call),
-        BOX_TEST(test_full),         BOX_TEST(test_flush_fails),
+        BOX_TEST(test_a_call_fails),
+        BOX_TEST(test_all_calls_fail_from_then_on),
+        BOX_TEST(test_trickle),
+        BOX_TEST(test_killed_before_each_call),
+        BOX_TEST(test_full),
+        BOX_TEST(test_flush_fails),
+        BOX_TEST(test_writing_again_fails),
         BOX_TEST(test_walk_fails),
     };
 

@@ -187,6 +187,11 @@ int fault_fstat(int fd, struct stat *out)
     return fails("fstat", EIO) ? -1 : fstat(fd, out);
 }
 
+int fault_fstatat(int folder_fd, const char *name, struct stat *out, int flags)
+{
+    return fails("fstatat", EIO) ? -1 : fstatat(folder_fd, name, out, flags);
+}
+
 int fault_statx(int fd, const char *name, int flags, unsigned int mask,
                 struct statx *out)
 {

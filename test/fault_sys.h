@@ -43,6 +43,7 @@ int fault_fdatasync(int fd);
 int fault_flock(int fd, int operation);
 int fault_fchmod(int fd, mode_t mode);
 int fault_fstat(int fd, struct stat *out);
+int fault_fstatat(int folder_fd, const char *name, struct stat *out, int flags);
 int fault_statx(int fd, const char *name, int flags, unsigned int mask,
                 struct statx *out);
 int fault_fstatfs(int fd, struct statfs *out);

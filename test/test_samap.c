@@ -348,6 +348,73 @@ static void test_unsafe_files(void **state)
     qcd_samap_close(samap_box_open(b));
 }
 
+/* ---- The file is touched ----------------------------------------------- */
+
+static void test_file_is_touched(void **state)
+{
+    const box *b = *state;
+    static const struct {
+        const char *name;
+        const char *to;   /* the file is renamed, or removed if this is NULL */
+        const char *from; /* and this one takes its place */
+    } table[] = {
+        {"removed", NULL, NULL},
+        {"renamed", "away", NULL},
+        {"replaced", NULL, "other"},
+        {"renamed and replaced", "away", "other"},
+    };
+
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        qcd_store_report report;
+        const char *row = table[i].name;
+        box_clear(b);
+        qcd_samap *map = samap_box_open(b);
+        int fd = map->dir.fd;
+        static box_image other; /* has no rows */
+        box_save(&other, b, "samap");
+        for (uint32_t n = 0; n < 100; n++) {
+            samap_box_put(map, n, 1);
+        }
+        samap_box_flush(map);
+        box_restore(b, "other", &other);
+        CHECK_INT(row,
+                  table[i].to != NULL ? renameat(fd, "samap", fd, table[i].to)
+                                      : unlinkat(fd, "samap", 0),
+                  0);
+        CHECK(row, table[i].from == NULL ||
+                       renameat(fd, table[i].from, fd, "samap") == 0);
+        CHECK(row, samap_box_has(map, 7, 1));
+        samap_box_put(map, 8, 2);
+        CHECK_INT(row, qcd_samap_flush(map, &report), QCD_STORE_OK);
+        CHECK(row, strstr(report.text, "/samap was removed or replaced while "
+                                       "it was in use: it is written again"));
+        samap_box_flush(map); /* once */
+        samap_box_put(map, 9, 2);
+        go_to(&map, b, KILLED);
+        CHECK_INT(row, qcd_samap_count(map), 100);
+        CHECK(row, samap_box_has(map, 7, 1) && samap_box_has(map, 8, 2) &&
+                       samap_box_has(map, 9, 2));
+        qcd_samap_close(map);
+    }
+}
+
+/* There is no folder to write to: the rows are there as long as the map is
+ * open. */
+static void test_folder_is_gone(void **state)
+{
+    const box *b = *state;
+    qcd_store_report report;
+    qcd_samap *map = samap_box_open(b);
+    samap_box_put(map, 7, 1);
+    box_clear(b);
+    assert_int_equal(qcd_samap_flush(map, &report), QCD_STORE_ERR_SYSTEM);
+    assert_non_null(strstr(report.text, "samap: it has vanished"));
+    assert_true(samap_box_has(map, 7, 1));
+    samap_box_put(map, 8, 1);
+    assert_true(samap_box_has(map, 8, 1));
+    qcd_samap_close(map);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -360,6 +427,8 @@ int main(void)
         BOX_TEST(test_walk),
         BOX_TEST(test_walk_of_many),
         BOX_TEST(test_unsafe_files),
+        BOX_TEST(test_file_is_touched),
+        BOX_TEST(test_folder_is_gone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

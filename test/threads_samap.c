@@ -5,6 +5,7 @@
 #include "test.h"
 
 #include <stdatomic.h>
+#include <unistd.h>
 
 #include "samap_box.h"
 
@@ -57,6 +58,7 @@ static void *flush_always(void *arg)
     (void)arg;
     while (!t.is_over) {
         qcd_store_report report;
+        (void)unlinkat(t.map->dir.fd, "samap", 0); /* it is written again */
         demand(qcd_samap_flush(t.map, &report) == QCD_STORE_OK);
     }
     return NULL;

@@ -62,7 +62,7 @@ OK = {"ok": True}
 EVERYTHING = [
     OK,
     {**GATEWAY, "esp": True, "announce": False, "lost_children": 4,
-     "announced": 5, "alive": 6, "esp_passed_over": 7, "unknown": 8,
+     "announced": 5, "map": True, "alive": 6, "esp_passed_over": 7, "unknown": 8,
      "unchecked": 9, "retrying": 10, "abandoned": 11, "rotated": 12},
     {"type": "recovery_times", "limits_ms": [10, 250, 1000, 300000],
      "within": [0, 1, 2, 3], "count": 4, "sum_ms": 600350},

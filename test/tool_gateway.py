@@ -49,6 +49,27 @@ berlin      7   ESTABLISHED  10.0.0.1[4500]  2001:db8::1[500]  yes   no    \
 """)
         self.assertEqual(result.err, "")
 
+    def test_errors(self):
+        """They are whole sentences below the table, safe for a terminal."""
+        maker = {"type": "gateway", "maker": False, "taker": True,
+                 "maker_error": "cannot read \x1b[2J. " + "Check it. " * 20}
+        result, _ = self.ask(lines(OK, maker), "status")
+        self.assertEqual(result.code, 0, result.err)
+        self.assertEqual(result.out.split("\n\n")[:2], [
+            "gateway\n  token maker  off\n  token taker  on",
+            "The token maker is off: cannot read \\x1b[2J. "
+            + "Check it. " * 20,
+        ])
+        samap = {**GATEWAY, "map_error": "cannot write it: no space is left",
+                 "map_error_since": 1700000000}
+        result, _ = self.ask(lines(OK, samap), "status")
+        self.assertEqual(
+            result.out.split("\n\n")[1],
+            "The SA map can't be written since 2023-11-14T23:13:20+01:00, so "
+            "after a crash ESP of newer child SAs gets no reply: cannot write "
+            "it: no space is left")
+        self.assertNotIn("map error", result.out)
+
     def test_json(self):
         objects = [OK, GATEWAY, SA, UP, {"type": "later", "x": [1.5, {}]}]
         result, _ = self.ask(lines(*objects), "status", "--json")

@@ -44,13 +44,19 @@ static int64_t to_ms(int64_t seconds)
     return seconds >= 0 && seconds <= INT64_MAX / 1000 ? seconds * 1000 : -1;
 }
 
-void answer_time(table *t, const json_t *object, const char *key)
+void answer_since(char out[TEXT_TIME_MAX], const json_t *object,
+                  const char *key)
 {
     const json_t *value = json_object_get(object, key);
-    char text[TEXT_TIME_MAX];
-    text_time(text,
+    text_time(out,
               json_is_integer(value) ? to_ms(json_integer_value(value)) : -1,
               false);
+}
+
+void answer_time(table *t, const json_t *object, const char *key)
+{
+    char text[TEXT_TIME_MAX];
+    answer_since(text, object, key);
     table_add(t, text);
 }
 

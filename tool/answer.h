@@ -6,6 +6,7 @@
 
 #include "client.h"
 #include "table.h"
+#include "text.h"
 
 /* answer_is tells whether `object` has the type `type`. */
 bool answer_is(const json_t *object, const char *type);
@@ -15,6 +16,10 @@ void answer_text(table *t, const json_t *object, const char *key);
 
 /* answer_yes adds the member `key`, a boolean, as a cell. */
 void answer_yes(table *t, const json_t *object, const char *key);
+
+/* answer_since writes the member `key`, seconds since 1970, as local time. */
+void answer_since(char out[TEXT_TIME_MAX], const json_t *object,
+                  const char *key);
 
 /* answer_time adds the member `key`, seconds since 1970, as a cell. */
 void answer_time(table *t, const json_t *object, const char *key);

@@ -37,6 +37,11 @@ static const struct {
     {"announce",
      {"announce", "gauge", NULL,
       "Whether the gateway announces lost SAs without being asked."}},
+    {"map",
+     {"map", "gauge", NULL,
+      "Whether the SA map can be written, so that after a crash ESP of all "
+      "lost "
+      "SAs gets a reply."}},
     {"run",
      {"run", "gauge", NULL,
       "How often the gateway was started with its present sealing key."}},

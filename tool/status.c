@@ -9,6 +9,8 @@
 /* view is the gateway's answer, as tables. */
 typedef struct view {
     table gateway;
+    sentence maker_error; /* "" if there is none */
+    sentence map_error;
     table connections;
     table sas;
     table recoveries;
@@ -50,17 +52,47 @@ static void take_member(table *t, const json_t *object, const char *key,
     }
 }
 
-static void take_gateway(table *t, json_t *object)
+/* take_errors takes what is too long for a table. */
+static void take_errors(view *v, const json_t *object)
 {
+    char text[512];
+    char since[TEXT_TIME_MAX];
+    const char *error =
+        json_string_value(json_object_get(object, "maker_error"));
+    if (error != NULL) {
+        text_safe(text, sizeof(text), error);
+        sentence_set(&v->maker_error, "The token maker is off: %s", text);
+    }
+    error = json_string_value(json_object_get(object, "map_error"));
+    if (error != NULL) {
+        text_safe(text, sizeof(text), error);
+        answer_since(since, object, "map_error_since");
+        sentence_set(&v->map_error,
+                     "The SA map can't be written since %s, so after a crash "
+                     "ESP of newer child SAs gets no reply: %s",
+                     since, text);
+    }
+}
+
+static void take_gateway(view *v, json_t *object)
+{
+    /* The age of the newest secret says the same as the time. */
+    static const char *const others[] = {"type", "newest_made_at",
+                                         "maker_error", "map_error",
+                                         "map_error_since"};
     const char *key;
     json_t *value;
     json_object_foreach(object, key, value)
     {
-        /* The age of the newest secret says the same. */
-        if (strcmp(key, "type") != 0 && strcmp(key, "newest_made_at") != 0) {
-            take_member(t, object, key, value);
+        bool is_other = false;
+        for (size_t i = 0; i < COUNT(others); i++) {
+            is_other = is_other || strcmp(key, others[i]) == 0;
+        }
+        if (!is_other) {
+            take_member(&v->gateway, object, key, value);
         }
     }
+    take_errors(v, object);
 }
 
 static void take_sa(table *t, const json_t *object)
@@ -82,7 +114,7 @@ static void take(void *user, json_t *object)
 {
     view *v = user;
     if (answer_is(object, "gateway")) {
-        take_gateway(&v->gateway, object);
+        take_gateway(v, object);
     } else if (answer_is(object, "connection")) {
         answer_text(&v->connections, object, "name");
         answer_text(&v->connections, object, "state");
@@ -95,10 +127,19 @@ static void take(void *user, json_t *object)
     }
 }
 
+static void print_error(const sentence *error)
+{
+    if (error->text[0] != '\0') {
+        (void)printf("\n%s\n", error->text);
+    }
+}
+
 static void print(const view *v)
 {
     (void)puts("gateway");
     table_print(&v->gateway, "  ");
+    print_error(&v->maker_error);
+    print_error(&v->map_error);
     (void)puts("");
     table_print(&v->connections, "");
     if (v->sas.num_cells > v->sas.num_columns) {
@@ -113,7 +154,7 @@ static void print(const view *v)
 
 int status_main(const options *opts)
 {
-    view v;
+    view v = {.maker_error = {""}, .map_error = {""}};
     sentence why;
     table_init(&v.gateway, NULL, 2);
     table_init(&v.connections, connection_headings, COUNT(connection_headings));

@@ -363,6 +363,9 @@ qcd_samap_remove(qcd_samap *map, qcd_store_report *report, bool *out_removed,
 /* qcd_samap_flush makes all changes durable that were made before the call.
  * Other threads may make changes meanwhile; they don't wait for the disk.
  *
+ * If the file was removed or replaced, it is written again, with all rows. That
+ * counts as success, and `report` tells of it.
+ *
  *   QCD_STORE_ERR_SYSTEM  the disk has an error: call again later */
 QCD_API QCD_NODISCARD enum qcd_store_err
 qcd_samap_flush(qcd_samap *map, qcd_store_report *report);

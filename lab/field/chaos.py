@@ -222,7 +222,7 @@ def late_configuration(walk: "Walk") -> None:
 def crash_on_full_disk(walk: "Walk") -> None:
     """Crash one whose disk is full.
 
-    It can't record its run, so its token maker is off until its next start.
+    It can't record its run, so its token maker is off as long as that lasts.
     """
     gateway = walk.mortal()
     walk.note(f"{gateway.name} crashes, starts on a full disk, and again")

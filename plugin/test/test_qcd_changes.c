@@ -437,6 +437,56 @@ static void test_on_disk(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
+/**
+ * Somebody touches the file while it is in use
+ */
+static void test_keep(void **state)
+{
+	static const struct {
+		char *row, *command;
+		bool made, outlives;
+	} table[] = {
+		{ "untouched", "true", FALSE, TRUE },
+		{ "changed time", "touch $0", FALSE, TRUE },
+		{ "removed", "rm $0", TRUE, TRUE },
+		{ "renamed", "mv $0 $0.other", TRUE, TRUE },
+		{ "replaced by a copy", "mv $0 $0.other; cp -p $0.other $0", TRUE, TRUE },
+		{ "replaced by another", "rm $0; umask 077; echo other >$0", TRUE, TRUE },
+		{ "replaced by one that is open to others", "rm $0; echo >$0; chmod 666 $0",
+		  TRUE, FALSE },
+		{ "replaced by a folder", "rm $0; mkdir $0", TRUE, FALSE },
+	};
+	qcd_changes_t *changes;
+	char command[512], text[256];
+	int i;
+
+	for (i = 0; i < countof(table); i++)
+	{
+		changes = qcd_changes_create(path);
+		CHECK(table[i].row, add(changes, 7, FALSE) && take(changes) == 7);
+		CHECK("untouched", !changes->keep(changes, text, sizeof(text)));
+		snprintf(command, sizeof(command), "sh -ec '%s' %s", table[i].command,
+				 path);
+		CHECK_INT(table[i].row, system(command), 0);
+		CHECK_INT(table[i].row, changes->keep(changes, text, sizeof(text)),
+				  table[i].made);
+		CHECK(table[i].row, !table[i].made || strstr(text, table[i].outlives ?
+			  "in use: it is made again" : "can't be made again"));
+		CHECK_INT(table[i].row, changes->outlive(changes), table[i].outlives);
+		CHECK(table[i].row, !changes->keep(changes, text, sizeof(text)));
+		CHECK_INT(table[i].row, take(changes), 0);
+		CHECK(table[i].row, add(changes, 8, FALSE));
+		if (table[i].outlives)
+		{
+			changes = begin_again(changes);
+		}
+		CHECK_INT(table[i].row, take(changes), 8);
+		changes->destroy(changes);
+		snprintf(command, sizeof(command), "rm -rf %s %s.other", path, path);
+		CHECK_INT(table[i].row, system(command), 0);
+	}
+}
+
 int main()
 {
 	const struct CMUnitTest tests[] = {
@@ -448,6 +498,7 @@ int main()
 		TEST(test_damaged),
 		TEST(test_refused),
 		TEST(test_busy),
+		TEST(test_keep),
 		TEST(test_on_disk),
 	};
 

@@ -128,29 +128,68 @@ static void test_minted(void **state)
 }
 
 /**
- * A run that has used up its SPIs is followed by another one
+ * Tell whether an SPI is random: minted ones count up
+ */
+static bool is_random(uint64_t spi)
+{
+	return spi > 0x1000000;
+}
+
+/**
+ * A job begins another run: a handshake does not wait for the disk
  */
 static void test_runs(void **state)
 {
 	qcd_spi_source_t *source = begin(NULL);
-	uint64_t random;
 
 	played.left = 1;
 	played.of_run = 2;
 	played.runs = 1;
 	CHECK_INT("last of the run", get_spi(), 1);
-	CHECK_INT("same run", played.set, 0);
-	CHECK_INT("new run", get_spi(), 2);
+	CHECK_INT("last of the run", box_count_jobs(), 0);
+	CHECK("used up", is_random(get_spi()));
+	CHECK("used up", is_random(get_spi()));
+	CHECK_INT("used up: the disk is not waited for", played.run, 0);
+	CHECK_INT("used up: one job", box_count_jobs(), 1);
+	CHECK_LOGGED("used up", "QCD: this run has used up its SPIs", 1);
+	box_run_jobs();
 	CHECK_INT("new run", played.set, 1);
-	CHECK_INT("last of all", get_spi(), 3);
-	CHECK_LOGGED("last of all", "", 0);
-	random = get_spi();
-	CHECK("random", random > 0x1000000);
-	CHECK_LOGGED("random", "QCD: new IKE_SAs get no token until the daemon "
-				 "restarts: the disk is full", 1);
-	played.runs = 1;
-	CHECK_INT("no second try", get_spi(), random);
-	CHECK_LOGGED("no second try", "", 1);
+	CHECK_LOGGED("new run", "QCD: another run has begun", 1);
+	CHECK_INT("new run", get_spi(), 2);
+	CHECK_INT("new run", get_spi(), 3);
+	source->destroy(source);
+}
+
+/**
+ * The number of a run can't be made durable: one line, and it is tried again
+ */
+static void test_run_fails(void **state)
+{
+	qcd_spi_source_t *source = begin(NULL);
+	uint64_t begun = box_now;
+	int i;
+
+	played.left = 0;
+	played.of_run = 2;
+	CHECK("used up", is_random(get_spi()));
+	box_run_jobs();
+	for (i = 0; i < 10; i++)
+	{
+		CHECK("failed", is_random(get_spi()));
+		CHECK_INT("failed", box_count_jobs(), 0);
+		CHECK("tried again", box_run_scheduled());
+	}
+	/* 1 + 2 + 4 + 8 + 16 + 32 seconds, and then once a minute */
+	CHECK_INT("pauses", (box_now - begun) / 1000, 63 + 4 * 60);
+	CHECK_LOGGED("failed", "QCD: another run can't begin: the disk is full", 1);
+	played.runs = 2;
+	CHECK("works again", box_run_scheduled());
+	CHECK_LOGGED("works again", "QCD: another run has begun", 1);
+	CHECK_INT("works again", get_spi(), 1);
+	CHECK_INT("works again", get_spi(), 2);
+	CHECK("used up again", is_random(get_spi()));
+	box_run_jobs();
+	CHECK_INT("used up again", get_spi(), 3);
 	source->destroy(source);
 }
 
@@ -344,6 +383,7 @@ int main()
 		BOX_TEST(test_is_safe),
 		BOX_TEST(test_minted),
 		BOX_TEST(test_runs),
+		BOX_TEST(test_run_fails),
 		BOX_TEST(test_random),
 		BOX_TEST(test_kept_bits),
 		BOX_TEST(test_spares),

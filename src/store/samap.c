@@ -232,10 +232,9 @@ enum qcd_store_err qcd_samap_remove(qcd_samap *map, qcd_store_report *report,
     return written(map, report, why);
 }
 
-enum qcd_store_err qcd_samap_flush(qcd_samap *map, qcd_store_report *report)
+/* sync_slots makes the changes durable that were made before. */
+static int sync_slots(qcd_samap *map)
 {
-    memset(report, 0, sizeof(*report));
-    (void)pthread_mutex_lock(&map->flush);
     (void)pthread_mutex_lock(&map->lock);
     bool is_dirty = map->is_dirty;
     map->is_dirty = false;
@@ -247,8 +246,19 @@ enum qcd_store_err qcd_samap_flush(qcd_samap *map, qcd_store_report *report)
         map->is_dirty = true;
         (void)pthread_mutex_unlock(&map->lock);
     }
+    return why;
+}
+
+enum qcd_store_err qcd_samap_flush(qcd_samap *map, qcd_store_report *report)
+{
+    memset(report, 0, sizeof(*report));
+    (void)pthread_mutex_lock(&map->flush);
+    enum qcd_store_err err = samap_keep(map, report);
+    if (err == QCD_STORE_OK) {
+        err = written(map, report, sync_slots(map));
+    }
     (void)pthread_mutex_unlock(&map->flush);
-    return written(map, report, why);
+    return err;
 }
 
 /* ---- Finding ----------------------------------------------------------- */

@@ -12,9 +12,9 @@
 /* A file with more slots has more than we ever write. */
 #define SAMAP_SLOTS_MAX (2 * QCD_SAMAP_ROWS_MAX)
 
-/* `lock` guards everything but `fd` and `dir`.  Slots are read and written with
- * it held, and made durable without it.  `flush` makes one flush follow the
- * other; it is taken before `lock`. */
+/* `lock` guards everything but `dir`.  Slots are read and written with it held,
+ * and made durable without it.  `flush` makes one flush follow the other; it is
+ * taken before `lock`.  Only a flush changes `fd`, with both of them held. */
 struct qcd_samap {
     folder dir;
     int fd;
@@ -42,5 +42,10 @@ typedef int samap_see(qcd_samap *map, uint32_t slot, const uint8_t *octets,
  * Between parts of the file others may have it.  A slot that the disk can't
  * read counts as damaged.  The scan returns 0 or an errno value. */
 QCD_NODISCARD int samap_scan(qcd_samap *map, samap_see *see, void *user);
+
+/* samap_keep writes the file again if it does not have its name any more, and
+ * reports that.  The caller holds `flush`. */
+QCD_NODISCARD enum qcd_store_err samap_keep(qcd_samap *map,
+                                            qcd_store_report *report);
 
 #endif

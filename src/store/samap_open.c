@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "io.h"
@@ -231,6 +232,87 @@ static enum qcd_store_err load(qcd_samap *map, qcd_store_report *report)
     int why = samap_scan(map, see_slot, &seen);
     return why == 0 ? settle(map, report, &seen)
                     : file_cannot(report, why, "read", &map->dir, &samap_kind);
+}
+
+/* ---- What became of it ------------------------------------------------- */
+
+/* see_name tells whether the file that is open still has its name. */
+static int see_name(bool *out, const qcd_samap *map)
+{
+    struct stat ours;
+    struct stat named;
+    *out = false;
+    if (fstat(map->fd, &ours) != 0) {
+        return errno;
+    }
+    if (fstatat(map->dir.fd, samap_kind.name, &named, AT_SYMLINK_NOFOLLOW) !=
+        0) {
+        return errno == ENOENT ? 0 : errno;
+    }
+    *out = ours.st_ino == named.st_ino && ours.st_dev == named.st_dev;
+    return 0;
+}
+
+static int copy(int to, int from)
+{
+    uint8_t octets[4096];
+    size_t len = sizeof(octets);
+    int why = 0;
+    for (size_t at = 0; why == 0 && len == sizeof(octets); at += len) {
+        why = io_read(from, octets, &len, sizeof(octets), at);
+        if (why == 0) {
+            why = io_write(to, octets, len, at);
+        }
+    }
+    return why;
+}
+
+/* write_again puts a copy of the open file, which need not have a name any
+ * more, in place.  The copy is used at once.  If it can't be put in place, the
+ * next flush does this again. */
+static enum qcd_store_err write_again(qcd_samap *map, qcd_store_report *report)
+{
+    int fd;
+    enum qcd_store_err err = file_begin(&fd, report, &map->dir, &samap_kind);
+    if (err != QCD_STORE_OK) {
+        return err;
+    }
+    (void)pthread_mutex_lock(&map->lock);
+    int why = copy(fd, map->fd);
+    int kept = why == 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+    if (kept >= 0) {
+        (void)io_close(&map->fd);
+        map->fd = kept;
+    } else if (why == 0) {
+        why = errno;
+    }
+    (void)pthread_mutex_unlock(&map->lock);
+    return file_finish(fd, why, report, &map->dir, &samap_kind);
+}
+
+enum qcd_store_err samap_keep(qcd_samap *map, qcd_store_report *report)
+{
+    bool is_in_place;
+    int why = see_name(&is_in_place, map);
+    if (why != 0) {
+        return file_cannot(report, why, "write", &map->dir, &samap_kind);
+    }
+    if (is_in_place) {
+        return QCD_STORE_OK;
+    }
+    enum qcd_store_err err = folder_use(&map->dir, report);
+    if (err == QCD_STORE_OK) {
+        err = write_again(map, report);
+    }
+    folder_leave(&map->dir);
+    if (err == QCD_STORE_OK) {
+        return report_say(report, err,
+                          "%s/%s was removed or replaced while it was in use: "
+                          "it is written again, with all its rows. Don't touch "
+                          "the files of a gateway that runs",
+                          map->dir.shown, samap_kind.name);
+    }
+    return err;
 }
 
 /* ---- Opening and closing ----------------------------------------------- */
