@@ -117,7 +117,7 @@ static int begin(void **state)
 	};
 	begun.promises = played_promises_create(&begun.config, RUN);
 	/* no file can be there, so changes are written at once */
-	begun.changes = qcd_changes_create("/proc/qcd-changes");
+	begun.changes = qcd_changes_create("/proc/qcd-changes", "/");
 	begun.children = qcd_children_create(&begun.config, begun.promises,
 										 &begun.keeper.public, begun.changes);
 	played_mint(&begun.sa, begun.promises, QCD_INITIATOR);
@@ -460,7 +460,7 @@ static void test_later(void **state)
 	snprintf(path, sizeof(path), "/dev/shm/qcd-children-%d", (int)getpid());
 	begun.children->destroy(begun.children);
 	begun.changes->destroy(begun.changes);
-	begun.changes = qcd_changes_create(path);
+	begun.changes = qcd_changes_create(path, "/");
 	CHECK("in memory", begun.changes->outlive(begun.changes));
 	begun.children = qcd_children_create(&begun.config, begun.promises,
 										 &begun.keeper.public, begun.changes);

@@ -105,7 +105,7 @@ static int begin(void **state)
 	begun.config.state_dir = begun.folder;
 	begun.promises = played_promises_create(&begun.config, RUN);
 	begun.index = qcd_lost_index_create();
-	begun.changes = qcd_changes_create("/proc/qcd-changes");
+	begun.changes = qcd_changes_create("/proc/qcd-changes", "/");
 	begun.lost = qcd_lost_create(&begun.config, begun.promises, begun.index,
 								 begun.changes);
 	assert_non_null(begun.lost);
