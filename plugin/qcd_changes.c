@@ -14,8 +14,6 @@
 
 #include <threading/mutex.h>
 
-#include "store/samap_row.h"
-
 #define PLACES (2 * QCD_CHANGES_MAX)
 
 /**
@@ -41,7 +39,7 @@ typedef enum {
  * file is read as strictly as the map.
  */
 struct place_t {
-	uint8_t row[SAMAP_SLOT_LEN];
+	uint8_t row[QCD_SAMAP_SLOT_LEN];
 	uint32_t kind;
 };
 
@@ -143,7 +141,7 @@ static void write_place(place_t *place, const qcd_samap_row *row, bool removed)
 		.peer = { .len = 4 },
 	};
 
-	samap_row_encode(place->row, removed ? &removal : row);
+	qcd_samap_encode(place->row, removed ? &removal : row);
 	place->kind = removed ? REMOVE : PUT;
 }
 
@@ -154,7 +152,7 @@ static bool read_place(const place_t *place, qcd_change_t *change)
 {
 	change->removed = place->kind == REMOVE;
 	return (place->kind == PUT || place->kind == REMOVE) &&
-		   samap_row_decode(&change->row, place->row);
+		   qcd_samap_decode(&change->row, place->row);
 }
 
 METHOD(qcd_changes_t, add, bool,

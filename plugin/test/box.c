@@ -278,10 +278,10 @@ void box_run_jobs()
 	}
 }
 
-/*
- * Described in header
+/**
+ * Get the job that is scheduled next, NULL if there is none
  */
-bool box_run_scheduled()
+static scheduled_t *get_next(void)
 {
 	enumerator_t *enumerator;
 	scheduled_t *current, *next = NULL;
@@ -295,6 +295,16 @@ bool box_run_scheduled()
 		}
 	}
 	enumerator->destroy(enumerator);
+	return next;
+}
+
+/*
+ * Described in header
+ */
+bool box_run_scheduled()
+{
+	scheduled_t *next = get_next();
+
 	if (!next)
 	{
 		return FALSE;
@@ -306,6 +316,20 @@ bool box_run_scheduled()
 	scheduled_destroy(next);
 	box_run_jobs();
 	return TRUE;
+}
+
+/*
+ * Described in header
+ */
+void box_run_until(uint64_t then)
+{
+	scheduled_t *next;
+
+	while ((next = get_next()) && next->at <= then)
+	{
+		box_run_scheduled();
+	}
+	box_now = max(box_now, then);
 }
 
 /*

@@ -100,6 +100,13 @@ void box_run_jobs(void);
 bool box_run_scheduled(void);
 
 /**
+ * Advance the clock, and run the jobs that are scheduled until then.
+ *
+ * @param then			milliseconds of the monotonic clock
+ */
+void box_run_until(uint64_t then);
+
+/**
  * Fail unless so many log lines contain a text.
  */
 #define CHECK_LOGGED(row, text, times) \
