@@ -76,9 +76,9 @@ static uint32_t take(qcd_changes_t *changes)
 }
 
 /**
- * Begin as the daemon after one that was killed: nothing is destroyed
+ * Leave the file, as a daemon that is killed
  */
-static qcd_changes_t *begin_again(qcd_changes_t *changes)
+static void leave(qcd_changes_t *changes)
 {
 	char kept[80];
 
@@ -88,6 +88,14 @@ static qcd_changes_t *begin_again(qcd_changes_t *changes)
 	changes->destroy(changes);
 	unlink(path);
 	assert_int_equal(rename(kept, path), 0);
+}
+
+/**
+ * Begin as the daemon after one that was killed
+ */
+static qcd_changes_t *begin_again(qcd_changes_t *changes)
+{
+	leave(changes);
 	return qcd_changes_create(path, FOLDER);
 }
 

@@ -2,8 +2,61 @@
 
 #include "changes_box.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+
+/**
+ * What the system calls on the file are made to say, and what was asked of them.
+ * A test without rights can't have a file of another user, or of another file
+ * system.
+ */
+static struct {
+	int flock_errno;
+	int chown_errno;
+	uid_t owner;
+	bool on_disk;
+	/** last fchown() */
+	uid_t uid;
+	gid_t gid;
+} played;
+
+int flock(int fd, int operation)
+{
+	errno = played.flock_errno;
+	return errno ? -1 : syscall(SYS_flock, fd, operation);
+}
+
+int fchown(int fd, uid_t uid, gid_t gid)
+{
+	played.uid = uid;
+	played.gid = gid;
+	errno = played.chown_errno;
+	return errno ? -1 : 0;
+}
+
+int fstat(int fd, struct stat *st)
+{
+	int result = fstatat(fd, "", st, AT_EMPTY_PATH);
+
+	st->st_uid = played.owner ?: st->st_uid;
+	return result;
+}
+
+int fstatfs(int fd, struct statfs *fs)
+{
+	int result = syscall(SYS_fstatfs, fd, fs);
+
+	if (played.on_disk)
+	{
+		fs->f_type = EXT4_SUPER_MAGIC;
+	}
+	return result;
+}
 
 static void make_open(void)
 {
@@ -27,7 +80,10 @@ static void make_fifo(void)
 
 static void make_symlink(void)
 {
-	assert_int_equal(symlink("/dev/shm/nothing", path), 0);
+	char other[80];
+
+	snprintf(other, sizeof(other), "%s.other", path);
+	assert_int_equal(symlink(other, path), 0);
 }
 
 static void make_folder(void)
@@ -45,9 +101,11 @@ static void test_refused(void **state)
 		char *row;
 		void (*make)(void);
 		char *why;
+		/** whether there is another file, to which a link leads */
+		bool other;
 	} table[] = {
 		{ "too open", make_open, "with mode 0600: remove it" },
-		{ "two names", make_linked, "with mode 0600: remove it" },
+		{ "two names", make_linked, "with mode 0600: remove it", TRUE },
 		{ "a pipe", make_fifo, "with mode 0600: remove it" },
 		{ "a symbolic link", make_symlink, "Too many levels of symbolic links" },
 		{ "a folder", make_folder, "Is a directory" },
@@ -69,9 +127,107 @@ static void test_refused(void **state)
 		CHECK_INT(table[i].row, take(changes), 4);
 		changes->destroy(changes);
 		CHECK(table[i].row, unlink(path) == 0 || rmdir(path) == 0);
+		CHECK_INT(table[i].row, access(other, F_OK) == 0, table[i].other);
 		unlink(other);
 	}
-	CHECK("no file was made", access("/dev/shm/nothing", F_OK) != 0);
+}
+
+/**
+ * What the system says of the file
+ */
+static void test_calls(void **state)
+{
+	static const struct {
+		char *row;
+		int flock_errno, chown_errno;
+		uid_t owner;
+		bool on_disk, outlives;
+		char *why;
+	} table[] = {
+		{ "all is well", 0, 0, 0, FALSE, TRUE, "" },
+		{ "charon's user", 0, 0, 1234, FALSE, TRUE, "" },
+		{ "another user", 0, 0, 1235, FALSE, FALSE,
+		  "a regular file of root or of charon's user" },
+		{ "on a disk", 0, 0, 0, TRUE, FALSE, "not in memory (tmpfs)" },
+		{ "locked", EWOULDBLOCK, 0, 0, FALSE, FALSE, "another daemon uses it" },
+		{ "AppArmor", EACCES, 0, 0, FALSE, FALSE,
+		  "it can't be locked. Check the rules of AppArmor" },
+		{ "no locks", ENOLCK, 0, 0, FALSE, FALSE, "No locks available" },
+		{ "not given away", 0, EPERM, 0, FALSE, FALSE,
+		  "Operation not permitted" },
+	};
+	qcd_changes_t *changes;
+	int i;
+
+	lib->caps->set_uid(lib->caps, 1234);
+	lib->caps->set_gid(lib->caps, 5678);
+	for (i = 0; i < countof(table); i++)
+	{
+		box_forget_log();
+		memset(&played, 0, sizeof(played));
+		played.flock_errno = table[i].flock_errno;
+		played.chown_errno = table[i].chown_errno;
+		played.owner = table[i].owner;
+		played.on_disk = table[i].on_disk;
+		changes = qcd_changes_create(path, FOLDER);
+		CHECK_INT(table[i].row, changes->outlive(changes), table[i].outlives);
+		CHECK_LOGGED(table[i].row, table[i].why, !table[i].outlives);
+		if (table[i].outlives)
+		{
+			CHECK_INT(table[i].row, played.uid, 1234);
+			CHECK_INT(table[i].row, played.gid, 5678);
+		}
+		changes->destroy(changes);
+	}
+	memset(&played, 0, sizeof(played));
+}
+
+/**
+ * All pages are there from the start: a full tmpfs fails no access later
+ */
+static void test_reserved(void **state)
+{
+	qcd_changes_t *changes = qcd_changes_create(path, FOLDER);
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	CHECK("large enough", st.st_size >= AT_PLACES + PLACES * PLACE_LEN);
+	CHECK("reserved", st.st_blocks * 512 >= st.st_size);
+	changes->destroy(changes);
+}
+
+/**
+ * Another gateway has the same socket but its own state folder. Neither takes the
+ * changes of the other; an empty file is anybody's.
+ */
+static void test_another_folder(void **state)
+{
+	qcd_changes_t *ours, *other;
+
+	ours = qcd_changes_create(path, FOLDER);
+	add(ours, 1, FALSE);
+	leave(ours);
+	other = qcd_changes_create(path, "/");
+	CHECK("refused", !other->outlive(other));
+	CHECK_LOGGED("refused", "it has changes of a gateway with another state_dir", 1);
+	CHECK_INT("not taken", take(other), 0);
+	other->destroy(other);
+
+	ours = qcd_changes_create(path, FOLDER);
+	CHECK_INT("still there", take(ours), 1);
+	leave(ours);
+	other = qcd_changes_create(path, "/");
+	CHECK("empty", other->outlive(other));
+	add(other, 2, FALSE);
+	leave(other);
+	ours = qcd_changes_create(path, FOLDER);
+	CHECK("it has a new owner", !ours->outlive(ours));
+	ours->destroy(ours);
+
+	ours = qcd_changes_create(path, "/nowhere");
+	CHECK("no state folder", !ours->outlive(ours));
+	CHECK_LOGGED("no state folder", "at once: No such file", 1);
+	ours->destroy(ours);
 }
 
 static void test_busy(void **state)
@@ -159,6 +315,9 @@ int main()
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_refused),
+		TEST(test_calls),
+		TEST(test_reserved),
+		TEST(test_another_folder),
 		TEST(test_busy),
 		TEST(test_keep),
 		TEST(test_on_disk),
