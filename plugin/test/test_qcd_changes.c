@@ -231,6 +231,7 @@ static void test_damaged(void **state)
 {
 	static const uint32_t many[2] = { 0, PLACES + 1 };
 	static const uint32_t far_[2] = { PLACES, 1 };
+	static const uint32_t farther[2] = { 1U << 30, 1 };
 	static const uint32_t last[2] = { PLACES - 1, 3 };
 	static const struct {
 		char *row;
@@ -247,6 +248,7 @@ static void test_damaged(void **state)
 		{ "another number of places", AT_LAYOUT + 4, "\1\0\0\0", 4, {} },
 		{ "more than fit", AT_RANGE, many, sizeof(many), {} },
 		{ "beyond the end", AT_RANGE, far_, sizeof(far_), {} },
+		{ "far beyond the end", AT_RANGE, farther, sizeof(farther), {} },
 		{ "places that were never used", AT_RANGE, last, sizeof(last), { 1, 2 },
 		  1 },
 		{ "the first", AT_PLACES, "\xff\xff", 2, { 2, 3 }, 1 },

@@ -292,6 +292,10 @@ static void test_keep(void **state)
 		snprintf(command, sizeof(command), "sh -ec '%s' %s", table[i].command,
 				 path);
 		CHECK_INT(table[i].row, system(command), 0);
+		add(changes, 6, FALSE);
+		CHECK("not while there are changes",
+			  !changes->keep(changes, text, sizeof(text)));
+		CHECK_INT(table[i].row, take(changes), 6);
 		CHECK_INT(table[i].row, changes->keep(changes, text, sizeof(text)),
 				  table[i].made);
 		CHECK(table[i].row, !table[i].made || strstr(text, table[i].outlives ?

@@ -232,6 +232,37 @@ static void test_lost(void **state)
 }
 
 /**
+ * Limit the size of files; writing beyond it fails. This is not for the file of
+ * the changes, which is mapped.
+ */
+static void limit_files(rlim_t size)
+{
+	struct rlimit limit;
+
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	limit.rlim_cur = min(size, limit.rlim_max);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/**
+ * If the new CHILD_SA with an SPI can't be written, the old one stays lost
+ */
+static void test_not_written(void **state)
+{
+	qcd_samap_row row, found;
+
+	begun.lost->watch(begun.lost, &begun.watcher.public);
+	make(&row, begun.promises, FIRST_SPI);
+	limit_files(SLOT);
+	begun.lost->put(begun.lost, &row);
+	limit_files(RLIM_INFINITY);
+	CHECK("lost", begun.lost->find(begun.lost, &row.child_spi, &found));
+	CHECK_INT("lost", begun.lost->get_count(begun.lost), LOST);
+	CHECK_INT("watched", begun.watcher.removed, 0);
+}
+
+/**
  * Note that a peer has returned with an IKE_SA of this run
  */
 static void note_return(uint8_t peer)
@@ -415,17 +446,23 @@ static void test_left_changes(void **state)
 }
 
 /**
- * Limit the size of files; writing beyond it fails. This is not for the file of
- * the changes, which is mapped.
+ * If nothing was left but the lost CHILD_SAs can't be counted, that is tried again
  */
-static void limit_files(rlim_t size)
+static void test_uncounted(void **state)
 {
-	struct rlimit limit;
-
-	signal(SIGXFSZ, SIG_IGN);
-	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
-	limit.rlim_cur = min(size, limit.rlim_max);
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	stop();
+	box_time += 86400;		/* so that the rows' times have to be written again */
+	begun.changes = qcd_changes_create(begun.path, begun.folder);
+	limit_files(SLOT);
+	begun.lost = qcd_lost_create(&begun.config, begun.promises, begun.index,
+								 begun.changes);
+	limit_files(RLIM_INFINITY);
+	CHECK_INT("not counted", begun.lost->get_count(begun.lost), 0);
+	while (!begun.lost->get_count(begun.lost))
+	{
+		CHECK("tried again", box_run_scheduled());
+	}
+	CHECK_INT("counted", begun.lost->get_count(begun.lost), LOST);
 }
 
 /**
@@ -449,13 +486,15 @@ static void test_left_without_room(void **state)
 		{ "no writing, nor counting", 1, 0, 3, 86400 },
 	};
 	qcd_promises_t *before = played_promises_create(&begun.config, RUN - 1);
-	qcd_samap_row one, other, gone, found;
+	qcd_samap_row one, other, gone, old, found;
+	qcd_lost_peer_t peer;
 	qcd_change_t left;
 	u_int i, restart;
 
+	/* in this order, only gone is of the IKE_SA that its row has in the map */
 	make(&one, before, FIRST_SPI + LOST);
-	make(&other, before, FIRST_SPI + LOST + 1);
 	make(&gone, before, FIRST_SPI + 1);
+	make(&other, before, FIRST_SPI + LOST + 1);
 	for (i = 0; i < 2 * countof(table); i++)
 	{
 		restart = i % 2;
@@ -474,6 +513,10 @@ static void test_left_without_room(void **state)
 		assert_non_null(begun.lost);
 		begun.lost->watch(begun.lost, &begun.watcher.public);
 		check_count(table[i / 2].row, table[i / 2].lost);
+		memset(&old, 0, sizeof(old));
+		CHECK_INT(table[i / 2].row,
+				  begun.lost->find(begun.lost, &gone.child_spi, &old),
+				  table[i / 2].left == 3);
 		CHECK_INT(table[i / 2].row, begun.changes->get(begun.changes, &left),
 				  table[i / 2].left != 0);
 		if (restart)
@@ -481,11 +524,22 @@ static void test_left_without_room(void **state)
 			stop();
 			begin_again();
 		}
+		else
+		{	/* a change of this daemon, which is not written like those */
+			begun.changes->add(begun.changes, &one, TRUE);
+		}
 		while (begun.lost->get_count(begun.lost) != LOST + 1)
 		{
 			CHECK(table[i / 2].row, box_run_scheduled());
 		}
 		CHECK(table[i / 2].row, restart || begun.watcher.last == LOST + 1);
+		CHECK(table[i / 2].row, !begun.index->find(begun.index, &old.sa.spis, &peer));
+		if (!restart)
+		{
+			CHECK(table[i / 2].row, begun.changes->get(begun.changes, &left) &&
+				  !left.left);
+			begun.changes->drop(begun.changes);
+		}
 		CHECK(table[i / 2].row, !begun.changes->get(begun.changes, &left));
 		CHECK(table[i / 2].row, begun.lost->find(begun.lost, &one.child_spi, &found));
 		CHECK(table[i / 2].row, begun.lost->find(begun.lost, &other.child_spi, &found));
@@ -500,6 +554,8 @@ int main(void)
 		LOST_TEST(test_lost),
 		LOST_TEST(test_not_refused),
 		LOST_TEST(test_refused),
+		LOST_TEST(test_not_written),
+		LOST_TEST(test_uncounted),
 		LOST_TEST(test_returned),
 		LOST_TEST(test_returned_with_several),
 		LOST_TEST(test_left_changes),
