@@ -119,7 +119,7 @@ def test_hung(new_lab: NewLab, kinds: Kind) -> None:
 
 def test_killed_while_hung(new_lab: NewLab) -> None:
     """What waited for the disk when charon was killed is there at the next start."""
-    lab = new_lab(BASE, b=FAULTY)
+    lab = new_lab(BASE.but(children=1), b=FAULTY.but(children=1))
     lab.b.start()
     lab.a.start()
     faults = Faults(lab.b)
