@@ -278,6 +278,24 @@ void box_run_jobs()
 	}
 }
 
+/*
+ * Described in header
+ */
+void box_forget_jobs()
+{
+	scheduled_t *next;
+	job_t *job;
+
+	while (jobs->remove_first(jobs, (void**)&job) == SUCCESS)
+	{
+		job->destroy(job);
+	}
+	while (scheduled->remove_first(scheduled, (void**)&next) == SUCCESS)
+	{
+		scheduled_destroy(next);
+	}
+}
+
 /**
  * Get the job that is scheduled next, NULL if there is none
  */

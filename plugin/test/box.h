@@ -93,6 +93,11 @@ u_int box_count_jobs(void);
 void box_run_jobs(void);
 
 /**
+ * Drop all jobs, as charon does before it unloads its plugins.
+ */
+void box_forget_jobs(void);
+
+/**
  * Advance the clock to the next scheduled job, run it and the jobs that it queues.
  *
  * @return				FALSE if none is scheduled

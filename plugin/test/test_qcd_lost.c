@@ -400,7 +400,7 @@ static void leave(const qcd_samap_row *row, bool removed)
 }
 
 /**
- * End, as the daemon before, and begin again
+ * Begin again, as the daemon after that
  */
 static void begin_again(void)
 {
@@ -410,8 +410,12 @@ static void begin_again(void)
 	assert_non_null(begun.lost);
 }
 
+/**
+ * End, as the daemon before
+ */
 static void stop(void)
 {
+	box_forget_jobs();
 	begun.lost->destroy(begun.lost);
 	begun.changes->destroy(begun.changes);
 	begun.index->clear(begun.index);
