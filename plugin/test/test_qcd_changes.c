@@ -14,7 +14,8 @@ static void test_order(void **state)
 {
 	qcd_changes_t *changes = qcd_changes_create(path, FOLDER);
 	qcd_change_t change;
-	uint32_t i;
+	uint32_t i, range[2];
+	int fd;
 
 	CHECK("it is in memory", changes->outlive(changes));
 	CHECK_INT("nothing yet", take(changes), 0);
@@ -29,6 +30,10 @@ static void test_order(void **state)
 	CHECK("next", changes->get(changes, &change) && change.removed);
 	CHECK_INT("next", take(changes), 2);
 	CHECK_INT("nothing left", take(changes), 0);
+	fd = open(path, O_RDONLY);
+	assert_int_equal(pread(fd, range, sizeof(range), AT_RANGE), sizeof(range));
+	close(fd);
+	CHECK("it begins anew, so that few pages are used", !range[0] && !range[1]);
 	changes->destroy(changes);
 	CHECK("no file is left", access(path, F_OK) != 0);
 	CHECK_LOGGED("nothing is wrong", "", 0);
@@ -313,7 +318,8 @@ static void test_nonsense(void **state)
 	};
 	uint8_t slot[SAMAP_SLOT_LEN];
 	qcd_changes_t *changes;
-	u_int i, used, fd;
+	u_int i, used;
+	int fd;
 
 	for (i = 0; i < 2 * countof(table); i++)
 	{
