@@ -50,6 +50,8 @@ static struct {
 
 START_SETUP(setup)
 {
+	char error[256];
+
 	strcpy(folder, "/tmp/qcd-XXXXXX");
 	ck_assert(mkdtemp(folder));
 	set("state_dir", folder);
@@ -61,7 +63,8 @@ START_SETUP(setup)
 	events = qcd_events_create();
 	receiver = qcd_receiver_create();
 	pending = qcd_pending_create();
-	maker = qcd_maker_create(config, events, receiver, pending);
+	maker = qcd_maker_create(config, events, receiver, pending, error,
+							 sizeof(error));
 	taker = qcd_taker_create(config, events, receiver, pending);
 	ck_assert(maker && taker);
 }
