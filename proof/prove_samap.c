@@ -16,7 +16,7 @@ static void write_row(uint8_t local_len, uint8_t peer_len)
     row.encap = any_bool();
     row.local.len = local_len;
     row.peer.len = peer_len;
-    samap_row_encode(slot, &row);
+    qcd_samap_encode(slot, &row);
     proof_output(slot, sizeof(slot));
 }
 
@@ -26,7 +26,7 @@ int main(void)
     qcd_samap_row row;
 
     unknown(slot, sizeof(slot));
-    if (samap_row_decode(&row, slot)) {
+    if (qcd_samap_decode(&row, slot)) {
         //@ assert row.sa.role == QCD_INITIATOR || row.sa.role == QCD_RESPONDER;
         //@ assert row.local.len <= 16 && row.peer.len <= 16;
     }
