@@ -93,9 +93,11 @@ check_spelling() { codespell; }
 check_licences() { reuse lint; }
 check_conformance() { script/conformance; }
 
+# A limit of time is for a test that hangs; walks and other tests run beside it.
 unit_tests() { # FOLDER
     rm -f "$1/meson-logs/testlog.json"
-    meson test -C "$1" --no-rebuild --print-errorlogs --num-processes 4
+    meson test -C "$1" --no-rebuild --print-errorlogs --num-processes 4 \
+        --timeout-multiplier 5
 }
 
 count_units() { script/count meson build/meson-logs/testlog.json; }
