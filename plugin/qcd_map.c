@@ -154,7 +154,8 @@ METHOD(qcd_map_t, put, bool,
 	qcd_store_report report = {};
 
 	begin_call(this, CHANGE);
-	return note_result(this, CHANGE, qcd_samap_put(this->map, &report, row), &report);
+	return note_result(this, CHANGE, qcd_samap_put(this->map, &report, row),
+					   &report);
 }
 
 METHOD(qcd_map_t, remove_, bool,
@@ -164,8 +165,8 @@ METHOD(qcd_map_t, remove_, bool,
 	bool removed;
 
 	begin_call(this, CHANGE);
-	note_result(this, CHANGE, qcd_samap_remove(this->map, &report, &removed, row),
-				&report);
+	note_result(this, CHANGE,
+				qcd_samap_remove(this->map, &report, &removed, row), &report);
 	return removed;
 }
 
@@ -180,8 +181,8 @@ static bool walk_rows(private_qcd_map_t *this, qcd_samap_visit *visit,
 	qcd_store_report report = {};
 
 	begin_call(this, CHANGE);
-	return note_result(this, CHANGE, qcd_samap_walk(this->map, &report, visit, user),
-					   &report);
+	return note_result(this, CHANGE,
+					   qcd_samap_walk(this->map, &report, visit, user), &report);
 }
 
 /**

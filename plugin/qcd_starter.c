@@ -151,7 +151,11 @@ static void *try_first(private_qcd_starter_t *this)
  */
 static void wait_first(private_qcd_starter_t *this)
 {
+	char error[ERROR_MAX];
 	bool tried, timeout = FALSE;
+
+	snprintf(error, sizeof(error), "%s can't be read in time. Check its disk; the "
+			 "maker starts once it answers", this->config->state_dir);
 
 	this->mutex->lock(this->mutex);
 	while (!this->tried && !timeout)
@@ -162,16 +166,12 @@ static void wait_first(private_qcd_starter_t *this)
 	tried = this->tried;
 	if (!tried)
 	{
-		snprintf(this->error, sizeof(this->error), "%s can't be read in time. "
-				 "Check its disk; the maker starts once it answers",
-				 this->config->state_dir);
+		strcpy(this->error, error);
 	}
 	this->mutex->unlock(this->mutex);
 	if (!tried)
 	{
-		DBG1(DBG_CFG, "QCD: the token maker is off: %s can't be read in time. "
-			 "Check its disk; the maker starts once it answers",
-			 this->config->state_dir);
+		DBG1(DBG_CFG, "QCD: the token maker is off: %s", error);
 	}
 }
 
