@@ -31,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from lab import esp, ike  # noqa: E402
 from lab.config import ESP_PROPOSAL, PROPOSAL, SECRET, Config  # noqa: E402
 from lab.control import REPO, Section  # noqa: E402
+from lab.flood import before_others  # noqa: E402
 from lab.gateway import Gateway, Sa  # noqa: E402
 from lab.nat import Nat  # noqa: E402
 from lab.process import STOCK_PLUGINS  # noqa: E402
@@ -300,6 +301,13 @@ class Storm:
         old: dict[int, Sa],
         packets: list[Packet],
     ) -> Row:
+        if os.environ.get("HIST"):
+            h: dict[int, list[int]] = {}
+            for p in packets:
+                m = p.message
+                k = 0 if p.outgoing and m.tokens() else 1 if m.exchange == 34 and not p.outgoing else 2 if m.exchange == 35 and p.outgoing else 3
+                h.setdefault(int((p.time - begin) * 5), [0] * 4)[k] += 1
+            print(way, {k / 5: v for k, v in sorted(h.items())})
         by_spis = {sa.spis: number for number, sa in old.items()}
         by_new = {sa.spis: number for number, sa in self.sas().items()}
         first: dict[int, float] = {}
@@ -343,6 +351,7 @@ class Storm:
 
 def measure(peers: int, addresses: int) -> Iterator[Row]:
     with ExitStack() as stack:
+        stack.enter_context(before_others())
         storm = Storm(stack, peers, addresses)
         floor = storm.connect()
         for way in WAYS:

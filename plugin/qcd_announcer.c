@@ -16,6 +16,12 @@
 #define LOOKS_MAX 1000
 
 /**
+ * Number of replies that may wait while announcements are added: enough to tell
+ * peers at several addresses at the same time
+ */
+#define WAITING_MAX 512
+
+/**
  * CHILD_SAs whose peers seem to have been told recently, in reply to ESP. The
  * limit that says so shares its memory between SAs, so another peer may have
  * been told instead. These CHILD_SAs get another turn once the limit has
@@ -50,11 +56,6 @@ struct private_qcd_announcer_t {
 	qcd_promises_t *promises;
 	qcd_answer_t *answer;
 	qcd_lost_t *lost;
-
-	/**
-	 * Pace of the announcements
-	 */
-	qcd_pace pace;
 
 	/**
 	 * Position in this round, and whether its end is reached
@@ -207,24 +208,22 @@ static bool tell_next(private_qcd_announcer_t *this, bool *told)
 }
 
 /**
- * Tell as many peers as the pace allows
+ * Add announcements to the replies that wait for a turn
  */
 static void step(private_qcd_announcer_t *this)
 {
-	ike_sa_manager_t *manager = charon->ike_sa_manager;
-	u_int due, looks;
+	u_int room, looks;
 	bool told;
 
-	due = qcd_pace_due(&this->pace,
-					   manager->get_half_open_count(manager, NULL, TRUE),
-					   qcd_now());
-	for (looks = 0; due && looks < LOOKS_MAX; looks++)
+	room = this->answer->get_waiting(this->answer);
+	room = WAITING_MAX - min(WAITING_MAX, room);
+	for (looks = 0; room && looks < LOOKS_MAX; looks++)
 	{
 		if (!tell_next(this, &told))
 		{
 			break;
 		}
-		due -= told;
+		room -= told;
 	}
 }
 
@@ -262,8 +261,8 @@ METHOD(qcd_announcer_t, destroy, void,
 /*
  * Described in header
  */
-qcd_announcer_t *qcd_announcer_create(qcd_config_t *config, qcd_promises_t *promises,
-							qcd_answer_t *answer, qcd_lost_t *lost)
+qcd_announcer_t *qcd_announcer_create(qcd_promises_t *promises,
+									  qcd_answer_t *answer, qcd_lost_t *lost)
 {
 	private_qcd_announcer_t *this;
 
@@ -277,10 +276,6 @@ qcd_announcer_t *qcd_announcer_create(qcd_config_t *config, qcd_promises_t *prom
 		.put_off = linked_list_create(),
 	);
 
-	/* Use at most half of what the reply limit leaves for repeated requests.
-	 * The other half is left to the peers that repeat them. */
-	ignore_result(qcd_pace_init(&this->pace, (config->reply_rate + 3) / 4,
-								qcd_now()));
 	if (lost->get_count(lost))
 	{
 		DBG1(DBG_IKE, "QCD: announcing %u lost CHILD_SAs to their peers",

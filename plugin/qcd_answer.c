@@ -214,10 +214,15 @@ static bool is_surplus(private_qcd_answer_t *this, qcd_reply_t *reply)
 static fate_t decide(private_qcd_answer_t *this, qcd_reply_t *reply,
 					 bool *crowded)
 {
+	bool home = reply->rank == QCD_RANK_HOME, known;
 	qcd_lost_peer_t peer;
-	bool known;
 	char *name;
 
+	if (!this->turns->available(this->turns, reply->src, home))
+	{	/* the usual case if there are many, found without asking anybody */
+		*crowded = TRUE;
+		return FATE_WAIT;
+	}
 	known = this->index->find(this->index, &reply->spis, &peer);
 	if (!known && reply->rank != QCD_RANK_UNKNOWN)
 	{	/* The peer has returned. It needs this reply only if it asked since
@@ -236,7 +241,7 @@ static fate_t decide(private_qcd_answer_t *this, qcd_reply_t *reply,
 	{
 		return FATE_WAIT;
 	}
-	if (!this->turns->take(this->turns, reply->src))
+	if (!this->turns->take(this->turns, reply->src, home))
 	{
 		*crowded = TRUE;
 		return FATE_WAIT;
@@ -400,11 +405,12 @@ METHOD(listener_t, ike_state_change, bool,
 		case IKE_CONNECTING:
 			if (!id->is_initiator(id))
 			{
-				this->turns->came(this->turns, ike_sa->get_other_host(ike_sa));
+				this->turns->came(this->turns, ike_sa);
 			}
 			break;
 		case IKE_ESTABLISHED:
 		case IKE_DESTROYING:
+			this->turns->ended(this->turns, ike_sa, state == IKE_ESTABLISHED);
 			this->mutex->lock(this->mutex);
 			crowded = this->crowded;
 			this->mutex->unlock(this->mutex);

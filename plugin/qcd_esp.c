@@ -176,7 +176,7 @@ qcd_esp_t *qcd_esp_create(qcd_config_t *config, qcd_events_t *events,
 	}
 	if (config->announce)
 	{
-		this->announcer = qcd_announcer_create(config, promises, answer, lost);
+		this->announcer = qcd_announcer_create(promises, answer, lost);
 	}
 	return &this->public;
 }

@@ -43,11 +43,18 @@ struct private_qcd_pending_t {
 	hashtable_t *spis;
 
 	/**
-	 * Addresses that responded recently, and the next index to use
+	 * Those that are not established
+	 */
+	linked_list_t *open;
+
+	/**
+	 * Addresses that responded recently, how many IKE_SAs at a time are good
+	 * there, and the next index to use
 	 */
 	struct {
 		qcd_address address;
 		uint64_t heard;
+		qcd_pace pace;
 	} answers[ANSWERS_KNOWN];
 	u_int next;
 };
@@ -103,6 +110,10 @@ static entry_t *remove_entry(private_qcd_pending_t *this, uint32_t unique_id)
 	entry_t *entry;
 
 	entry = this->entries->remove(this->entries, (void*)(uintptr_t)unique_id);
+	if (entry && !entry->established)
+	{
+		this->open->remove(this->open, entry, NULL);
+	}
 	if (entry && entry->initiated)
 	{
 		this->spis->remove(this->spis, &entry->sa.spis.initiator);
@@ -139,6 +150,7 @@ static void add_entry(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 	this->entries->put(this->entries, (void*)(uintptr_t)sa.unique_id, entry);
 	if (initiated)
 	{
+		this->open->insert_last(this->open, entry);
 		this->spis->put(this->spis, &entry->sa.spis.initiator, entry);
 	}
 	this->mutex->unlock(this->mutex);
@@ -223,6 +235,41 @@ static u_int find_answer(private_qcd_pending_t *this, host_t *peer)
 }
 
 /**
+ * Note that IKE_SAs with an address take more than it or the network can do,
+ * with the mutex held
+ */
+static void note_failed(private_qcd_pending_t *this, host_t *peer)
+{
+	u_int i = find_answer(this, peer);
+
+	if (i < ANSWERS_KNOWN)
+	{
+		qcd_pace_failed(&this->answers[i].pace, qcd_now());
+	}
+}
+
+/**
+ * Note that an IKE_SA that we initiated is established, with the mutex held
+ */
+static void note_completed(private_qcd_pending_t *this, host_t *peer)
+{
+	u_int i = find_answer(this, peer), underway = 0;
+	enumerator_t *enumerator;
+	entry_t *entry;
+
+	enumerator = this->open->create_enumerator(this->open);
+	while (enumerator->enumerate(enumerator, &entry))
+	{
+		underway += entry->sa.other && peer->ip_equals(peer, entry->sa.other);
+	}
+	enumerator->destroy(enumerator);
+	if (i < ANSWERS_KNOWN)
+	{
+		qcd_pace_completed(&this->answers[i].pace, underway);
+	}
+}
+
+/**
  * Note that an address has responded, with the mutex held
  */
 static void note_answer(private_qcd_pending_t *this, host_t *peer)
@@ -233,6 +280,7 @@ static void note_answer(private_qcd_pending_t *this, host_t *peer)
 	{
 		i = this->next++ % ANSWERS_KNOWN;
 		qcd_address_from_host(peer, &this->answers[i].address);
+		qcd_pace_init(&this->answers[i].pace, QCD_PACE_MAX);
 	}
 	this->answers[i].heard = qcd_now();
 }
@@ -250,6 +298,10 @@ static void note_response(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 	if (entry)
 	{
 		note_answer(this, message->get_source(message));
+		if (message->get_notify(message, COOKIE))
+		{
+			note_failed(this, message->get_source(message));
+		}
 		entry->packets->destroy_offset(entry->packets,
 									   offsetof(packet_t, destroy));
 		entry->packets = linked_list_create();
@@ -286,8 +338,13 @@ static void note_established(private_qcd_pending_t *this, ike_sa_t *ike_sa)
 
 	this->mutex->lock(this->mutex);
 	entry = this->entries->get(this->entries, (void*)(uintptr_t)unique_id);
-	if (entry)
+	if (entry && !entry->established)
 	{
+		if (entry->sa.other)
+		{
+			note_completed(this, entry->sa.other);
+		}
+		this->open->remove(this->open, entry, NULL);
 		entry->established = TRUE;
 	}
 	this->mutex->unlock(this->mutex);
@@ -352,10 +409,10 @@ METHOD(qcd_pending_t, find, linked_list_t*,
 	entry_t *entry;
 
 	this->mutex->lock(this->mutex);
-	enumerator = this->entries->create_enumerator(this->entries);
-	while (enumerator->enumerate(enumerator, NULL, &entry))
+	enumerator = this->open->create_enumerator(this->open);
+	while (enumerator->enumerate(enumerator, &entry))
 	{
-		if (!entry->established && entry->sa.other &&
+		if (entry->sa.other &&
 			(!name || streq(entry->name, name)) &&
 			(!peer || peer->ip_equals(peer, entry->sa.other)))
 		{
@@ -365,6 +422,19 @@ METHOD(qcd_pending_t, find, linked_list_t*,
 	enumerator->destroy(enumerator);
 	this->mutex->unlock(this->mutex);
 	return found;
+}
+
+METHOD(qcd_pending_t, get_due, u_int,
+	private_qcd_pending_t *this, host_t *peer, u_int underway)
+{
+	u_int i, due;
+
+	this->mutex->lock(this->mutex);
+	i = find_answer(this, peer);
+	due = i < ANSWERS_KNOWN ? qcd_pace_due(&this->answers[i].pace, underway) :
+		  QCD_PACE_FIRST - min(underway, QCD_PACE_FIRST);
+	this->mutex->unlock(this->mutex);
+	return due;
 }
 
 METHOD(qcd_pending_t, get_request, qcd_pending_sa_t*,
@@ -412,6 +482,10 @@ METHOD(qcd_pending_t, repeat, bool,
 	packets = !entry ? linked_list_create() :
 			  entry->packets->clone_offset(entry->packets,
 										   offsetof(packet_t, clone));
+	if (entry && !entry->established && entry->sa.other)
+	{
+		note_failed(this, entry->sa.other);
+	}
 	this->mutex->unlock(this->mutex);
 	return qcd_packets_send(packets);
 }
@@ -451,6 +525,7 @@ METHOD(qcd_pending_t, destroy, void,
 	charon->bus->remove_listener(charon->bus, &this->public.listener);
 	this->entries->destroy_function(this->entries, (void*)entry_destroy);
 	this->spis->destroy(this->spis);
+	this->open->destroy(this->open);
 	this->mutex->destroy(this->mutex);
 	free(this);
 }
@@ -482,6 +557,7 @@ qcd_pending_t *qcd_pending_create()
 				.ike_state_change = _ike_state_change,
 			},
 			.find = _find,
+			.get_due = _get_due,
 			.get_request = _get_request,
 			.find_answered = _find_answered,
 			.repeat = _repeat,
@@ -493,6 +569,7 @@ qcd_pending_t *qcd_pending_create()
 		.entries = hashtable_create(hashtable_hash_ptr, hashtable_equals_ptr,
 									8),
 		.spis = hashtable_create(spi_hash, spi_equals, 8),
+		.open = linked_list_create(),
 	);
 	charon->bus->add_listener(charon->bus, &this->public.listener);
 	return &this->public;

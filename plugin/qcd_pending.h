@@ -70,6 +70,16 @@ struct qcd_pending_t {
 	linked_list_t *(*find)(qcd_pending_t *this, char *name, host_t *peer);
 
 	/**
+	 * Get the number of IKE_SAs that may be begun with an address now. qcd_pace
+	 * decides, by what was completed there, what had to be repeated, and what
+	 * got a cookie.
+	 *
+	 * @param peer			address of the peer, any port
+	 * @param underway		number of IKE_SAs that are being established there
+	 */
+	u_int (*get_due)(qcd_pending_t *this, host_t *peer, u_int underway);
+
+	/**
 	 * Get the unanswered request of an IKE_SA. We initiated the IKE_SA, and it
 	 * may already be established.
 	 *

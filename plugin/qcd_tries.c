@@ -6,14 +6,7 @@
 #include <threading/mutex.h>
 
 /**
- * Maximum number of simultaneous tries with one address. charon's peers accept
- * five by default (block_threshold). They request cookies once three are half
- * open, and a cookie costs a round trip.
- */
-#define AT_ONCE_MAX 3
-
-/**
- * Milliseconds for which a try counts towards this maximum
+ * Milliseconds for which a try counts as being under way: some never end
  */
 #define ANSWERED_COUNTS_MS 2000
 #define UNANSWERED_COUNTS_MS 10000
@@ -238,7 +231,7 @@ METHOD(qcd_tries_t, are_enough, bool,
 		qcd_pending_sa_destroy(sa);
 	}
 	list->destroy(list);
-	return count >= AT_ONCE_MAX;
+	return !this->pending->get_due(this->pending, peer, count);
 }
 
 METHOD(qcd_tries_t, repeat_request, void,

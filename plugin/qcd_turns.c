@@ -9,25 +9,17 @@
 #include <threading/mutex.h>
 
 /**
- * Time after which the turn of a peer ends that was told but has not begun a
- * handshake: it may not return, or may have more to do first. If peers at its
- * address usually take longer, this is a multiple of the usual time, up to a
- * bound.
+ * Time after which a handshake has failed: the network or this machine has more
+ * to do than it can, and the peer is about to repeat its message
  */
-#define TURN_TIME_MS 300
-#define TURN_TIME_MAX_MS 2000
-#define TURN_SHARE 3
-
-/**
- * Weight of the last peer in the usual time, as a divisor
- */
-#define USUAL_SHARE 4
+#define HANDSHAKE_MS 2000
 
 /**
  * charon's defaults
  */
 #define BLOCK_THRESHOLD 5
 #define COOKIE_THRESHOLD_IP 3
+#define COOKIE_THRESHOLD 30
 
 typedef struct private_qcd_turns_t private_qcd_turns_t;
 
@@ -48,7 +40,7 @@ struct private_qcd_turns_t {
 	u_int limit;
 
 	/**
-	 * Mutex for what follows
+	 * Mutex for what follows. Listeners take it while they hold the bus.
 	 */
 	mutex_t *mutex;
 
@@ -57,6 +49,18 @@ struct private_qcd_turns_t {
 	 * so the rate of replies limits their number.
 	 */
 	hashtable_t *places;
+
+	/**
+	 * Handshakes of peers that were told at their last known address, as
+	 * handshake_t by the unique IDs of their IKE_SAs
+	 */
+	hashtable_t *handshakes;
+
+	/**
+	 * Decides how many such peers have turns, and how many have
+	 */
+	qcd_pace pace;
+	u_int underway;
 };
 
 /**
@@ -64,11 +68,26 @@ struct private_qcd_turns_t {
  */
 typedef struct {
 	host_t *address;
-	/** when each of them was told, oldest first, as uint64_t */
+	/** each of them as told_t, the one first told first */
 	array_t *told;
-	/** how long peers usually take to begin a handshake, in milliseconds */
-	u_int usual;
+	/** knows how long peers there usually take to begin a handshake */
+	qcd_pace pace;
 } place_t;
+
+/**
+ * A peer that was told: when, and whether at its last known address
+ */
+typedef struct {
+	uint64_t at;
+	bool home;
+} told_t;
+
+/**
+ * A handshake, and when it began
+ */
+typedef struct {
+	uint64_t since;
+} handshake_t;
 
 /**
  * Destroy a place
@@ -92,87 +111,180 @@ static place_t *get_place(private_qcd_turns_t *this, host_t *peer)
 	{
 		INIT(place,
 			.address = peer->clone(peer),
-			.told = array_create(sizeof(uint64_t), 0),
+			.told = array_create(sizeof(told_t), 0),
 		);
 		this->places->put(this->places, place->address, place);
 	}
 	return place;
 }
 
-METHOD(qcd_turns_t, take, bool,
-	private_qcd_turns_t *this, host_t *peer)
+/**
+ * Tell whether a turn is available, with the mutex held
+ *
+ * @param half_open		number of handshakes that the address has
+ */
+static bool is_available(private_qcd_turns_t *this, host_t *peer, bool home,
+						 u_int half_open)
+{
+	place_t *place = this->places->get(this->places, peer);
+
+	if (home && !qcd_pace_due(&this->pace, this->underway))
+	{
+		return FALSE;
+	}
+	return !this->limit ||
+		   half_open + (place ? array_count(place->told) : 0) < this->limit;
+}
+
+/**
+ * Get the number of handshakes that an address has, before the mutex is taken
+ */
+static u_int get_half_open(private_qcd_turns_t *this, host_t *peer)
 {
 	ike_sa_manager_t *manager = charon->ike_sa_manager;
-	uint64_t now = qcd_now();
-	place_t *place;
-	u_int busy;
 
-	if (!this->limit)
-	{
-		return TRUE;
-	}
-	busy = manager->get_half_open_count(manager, peer, TRUE);
+	return this->limit ? manager->get_half_open_count(manager, peer, TRUE) : 0;
+}
+
+METHOD(qcd_turns_t, available, bool,
+	private_qcd_turns_t *this, host_t *peer, bool home)
+{
+	u_int half_open = get_half_open(this, peer);
+	bool available;
+
 	this->mutex->lock(this->mutex);
-	place = this->places->get(this->places, peer);
-	busy += place ? array_count(place->told) : 0;
-	if (busy < this->limit)
+	available = is_available(this, peer, home, half_open);
+	this->mutex->unlock(this->mutex);
+	return available;
+}
+
+METHOD(qcd_turns_t, take, bool,
+	private_qcd_turns_t *this, host_t *peer, bool home)
+{
+	u_int half_open = get_half_open(this, peer);
+	told_t told = {
+		.at = qcd_now(),
+		.home = home,
+	};
+	bool taken;
+
+	this->mutex->lock(this->mutex);
+	taken = is_available(this, peer, home, half_open);
+	if (taken)
 	{
-		array_insert(get_place(this, peer)->told, ARRAY_TAIL, &now);
+		array_insert(get_place(this, peer)->told, ARRAY_TAIL, &told);
+		this->underway += home;
 	}
 	this->mutex->unlock(this->mutex);
-	return busy < this->limit;
+	return taken;
+}
+
+/**
+ * Remove a place that has no turns
+ */
+static void release_place(private_qcd_turns_t *this, place_t *place)
+{
+	if (!array_count(place->told))
+	{
+		this->places->remove(this->places, place->address);
+		place_destroy(place);
+	}
 }
 
 METHOD(qcd_turns_t, came, void,
-	private_qcd_turns_t *this, host_t *peer)
+	private_qcd_turns_t *this, ike_sa_t *ike_sa)
 {
+	host_t *peer = ike_sa->get_other_host(ike_sa);
+	uintptr_t id = ike_sa->get_unique_id(ike_sa);
+	handshake_t *handshake;
 	place_t *place;
-	uint64_t told;
+	told_t told;
 
 	this->mutex->lock(this->mutex);
 	place = this->places->get(this->places, peer);
-	if (place)
+	if (place && array_remove(place->told, ARRAY_HEAD, &told))
 	{
-		array_remove(place->told, ARRAY_HEAD, &told);
-		place->usual += ((int)(qcd_now() - told) - (int)place->usual) /
-						USUAL_SHARE;
-		if (!array_count(place->told))
+		qcd_pace_began(&place->pace, qcd_now() - told.at);
+		qcd_pace_began(&this->pace, qcd_now() - told.at);
+		release_place(this, place);
+		if (told.home)
 		{
-			this->places->remove(this->places, peer);
-			place_destroy(place);
+			INIT(handshake,
+				.since = qcd_now(),
+			);
+			free(this->handshakes->put(this->handshakes, (void*)id, handshake));
 		}
 	}
 	this->mutex->unlock(this->mutex);
 }
 
-/**
- * Get the time after which a turn at a place ends
- */
-static u_int turn_time(place_t *place)
+METHOD(qcd_turns_t, ended, void,
+	private_qcd_turns_t *this, ike_sa_t *ike_sa, bool established)
 {
-	return max(TURN_TIME_MS, min(TURN_SHARE * place->usual, TURN_TIME_MAX_MS));
+	uintptr_t id = ike_sa->get_unique_id(ike_sa);
+	handshake_t *handshake;
+
+	this->mutex->lock(this->mutex);
+	handshake = this->handshakes->remove(this->handshakes, (void*)id);
+	if (handshake)
+	{
+		if (established)
+		{
+			qcd_pace_completed(&this->pace, this->underway);
+		}
+		this->underway--;
+		free(handshake);
+	}
+	this->mutex->unlock(this->mutex);
+}
+
+/**
+ * Release the expired turns of a place
+ */
+static void expire_told(private_qcd_turns_t *this, place_t *place, uint64_t now)
+{
+	told_t told;
+	u_int patience;
+
+	patience = max(qcd_pace_patience(&place->pace),
+				   qcd_pace_patience(&this->pace));
+	while (array_get(place->told, ARRAY_HEAD, &told) &&
+		   now - told.at >= patience)
+	{
+		array_remove(place->told, ARRAY_HEAD, NULL);
+		this->underway -= told.home;
+	}
 }
 
 METHOD(qcd_turns_t, expire, void,
 	private_qcd_turns_t *this)
 {
 	enumerator_t *enumerator;
+	handshake_t *handshake;
 	place_t *place;
-	uint64_t now = qcd_now(), told;
+	uint64_t now = qcd_now();
 
 	this->mutex->lock(this->mutex);
 	enumerator = this->places->create_enumerator(this->places);
 	while (enumerator->enumerate(enumerator, NULL, &place))
 	{
-		while (array_get(place->told, ARRAY_HEAD, &told) &&
-			   now - told >= turn_time(place))
-		{
-			array_remove(place->told, ARRAY_HEAD, NULL);
-		}
+		expire_told(this, place, now);
 		if (!array_count(place->told))
 		{
 			this->places->remove_at(this->places, enumerator);
 			place_destroy(place);
+		}
+	}
+	enumerator->destroy(enumerator);
+	enumerator = this->handshakes->create_enumerator(this->handshakes);
+	while (enumerator->enumerate(enumerator, NULL, &handshake))
+	{
+		if (now - handshake->since >= HANDSHAKE_MS)
+		{
+			this->handshakes->remove_at(this->handshakes, enumerator);
+			this->underway--;
+			qcd_pace_failed(&this->pace, now);
+			free(handshake);
 		}
 	}
 	enumerator->destroy(enumerator);
@@ -183,8 +295,26 @@ METHOD(qcd_turns_t, destroy, void,
 	private_qcd_turns_t *this)
 {
 	this->places->destroy_function(this->places, (void*)place_destroy);
+	this->handshakes->destroy_function(this->handshakes, (void*)free);
 	this->mutex->destroy(this->mutex);
 	free(this);
+}
+
+/**
+ * Get a limit of charon's
+ */
+static int get_int(char *key, int standard)
+{
+	return lib->settings->get_int(lib->settings, key, standard, lib->ns);
+}
+
+/**
+ * Tell whether charon limits half-open IKE_SAs at all
+ */
+static bool is_limited()
+{
+	return lib->settings->get_bool(lib->settings, "%s.dos_protection", TRUE,
+								   lib->ns);
 }
 
 /**
@@ -196,19 +326,33 @@ static u_int get_limit()
 {
 	int block, cookie;
 
-	if (!lib->settings->get_bool(lib->settings, "%s.dos_protection", TRUE,
-								 lib->ns))
+	if (!is_limited())
 	{
 		return 0;
 	}
-	block = lib->settings->get_int(lib->settings, "%s.block_threshold",
-								   BLOCK_THRESHOLD, lib->ns);
-	cookie = lib->settings->get_int(lib->settings, "%s.cookie_threshold_ip",
-									COOKIE_THRESHOLD_IP, lib->ns);
-	block = max(block, cookie + 1);
+	cookie = get_int("%s.cookie_threshold_ip", COOKIE_THRESHOLD_IP);
+	block = max(get_int("%s.block_threshold", BLOCK_THRESHOLD), cookie + 1);
 	/* a cookie costs a round trip, and then charon requests one for each
 	 * handshake for ten seconds */
 	return max(1, min(block - 1, cookie ?: block));
+}
+
+/**
+ * Get the number of handshakes that charon accepts from all addresses without
+ * cookies
+ */
+static u_int get_window_max()
+{
+	int cookie, init, most = QCD_PACE_MAX;
+
+	if (!is_limited())
+	{
+		return most;
+	}
+	cookie = get_int("%s.cookie_threshold", COOKIE_THRESHOLD);
+	init = get_int("%s.init_limit_half_open", 0);
+	most = cookie > 0 ? min(most, cookie) : most;
+	return init > 0 ? min(most, init) : most;
 }
 
 /*
@@ -220,14 +364,19 @@ qcd_turns_t *qcd_turns_create()
 
 	INIT(this,
 		.public = {
+			.available = _available,
 			.take = _take,
 			.came = _came,
+			.ended = _ended,
 			.expire = _expire,
 			.destroy = _destroy,
 		},
 		.limit = get_limit(),
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 		.places = hashtable_create(qcd_host_hash, qcd_host_equals, 8),
+		.handshakes = hashtable_create(hashtable_hash_ptr, hashtable_equals_ptr,
+									   8),
 	);
+	qcd_pace_init(&this->pace, get_window_max());
 	return &this->public;
 }

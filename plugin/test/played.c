@@ -567,6 +567,12 @@ peer_cfg_t *played_config_create(char *mine, char *other)
 	return peer_cfg_create("gw", ike_cfg_create(&ike), &peer);
 }
 
+METHOD(qcd_pending_t, pending_get_due, u_int,
+	played_pending_t *this, host_t *peer, u_int underway)
+{
+	return QCD_PACE_FIRST - min(underway, QCD_PACE_FIRST);
+}
+
 METHOD(qcd_pending_t, pending_find, linked_list_t*,
 	played_pending_t *this, char *name, host_t *peer)
 {
@@ -650,6 +656,7 @@ void played_pending_init(played_pending_t *this)
 	*this = (played_pending_t){
 		.public = {
 			.find = _pending_find,
+			.get_due = _pending_get_due,
 			.get_request = _get_request,
 			.repeat = _repeat,
 			.claim = _claim,
