@@ -265,7 +265,7 @@ static void note_completed(private_qcd_pending_t *this, host_t *peer)
 	enumerator->destroy(enumerator);
 	if (i < ANSWERS_KNOWN)
 	{
-		qcd_pace_completed(&this->answers[i].pace, underway);
+		qcd_pace_completed(&this->answers[i].pace, underway, TRUE);
 	}
 }
 
@@ -280,7 +280,7 @@ static void note_answer(private_qcd_pending_t *this, host_t *peer)
 	{
 		i = this->next++ % ANSWERS_KNOWN;
 		qcd_address_from_host(peer, &this->answers[i].address);
-		qcd_pace_init(&this->answers[i].pace, QCD_PACE_MAX);
+		qcd_pace_init(&this->answers[i].pace, QCD_PACE_MAX, QCD_PACE_MAX);
 	}
 	this->answers[i].heard = qcd_now();
 }
@@ -298,10 +298,6 @@ static void note_response(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 	if (entry)
 	{
 		note_answer(this, message->get_source(message));
-		if (message->get_notify(message, COOKIE))
-		{
-			note_failed(this, message->get_source(message));
-		}
 		entry->packets->destroy_offset(entry->packets,
 									   offsetof(packet_t, destroy));
 		entry->packets = linked_list_create();

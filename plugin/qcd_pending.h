@@ -71,8 +71,7 @@ struct qcd_pending_t {
 
 	/**
 	 * Get the number of IKE_SAs that may be begun with an address now. qcd_pace
-	 * decides, by what was completed there, what had to be repeated, and what
-	 * got a cookie.
+	 * decides, by what was completed there and what had to be repeated.
 	 *
 	 * @param peer			address of the peer, any port
 	 * @param underway		number of IKE_SAs that are being established there

@@ -218,6 +218,21 @@ METHOD(qcd_turns_t, came, void,
 	this->mutex->unlock(this->mutex);
 }
 
+/**
+ * Tell whether this daemon has nothing to do but wait for its peers
+ */
+static bool is_idle()
+{
+	u_int jobs = 0;
+	int i;
+
+	for (i = 0; i < JOB_PRIO_MAX; i++)
+	{
+		jobs += lib->processor->get_job_load(lib->processor, i);
+	}
+	return !jobs;
+}
+
 METHOD(qcd_turns_t, ended, void,
 	private_qcd_turns_t *this, ike_sa_t *ike_sa, bool established)
 {
@@ -230,7 +245,7 @@ METHOD(qcd_turns_t, ended, void,
 	{
 		if (established)
 		{
-			qcd_pace_completed(&this->pace, this->underway);
+			qcd_pace_completed(&this->pace, this->underway, is_idle());
 		}
 		this->underway--;
 		free(handshake);
@@ -338,21 +353,20 @@ static u_int get_limit()
 }
 
 /**
- * Get the number of handshakes that charon accepts from all addresses without
- * cookies
+ * Start the pace. charon accepts so many handshakes without cookies, and, if it
+ * has another limit, so many at all.
  */
-static u_int get_window_max()
+static void init_pace(private_qcd_turns_t *this)
 {
-	int cookie, init, most = QCD_PACE_MAX;
+	int cookie = 0, most = 0;
 
-	if (!is_limited())
+	if (is_limited())
 	{
-		return most;
+		cookie = get_int("%s.cookie_threshold", COOKIE_THRESHOLD);
+		most = get_int("%s.init_limit_half_open", 0);
 	}
-	cookie = get_int("%s.cookie_threshold", COOKIE_THRESHOLD);
-	init = get_int("%s.init_limit_half_open", 0);
-	most = cookie > 0 ? min(most, cookie) : most;
-	return init > 0 ? min(most, init) : most;
+	most = most > 0 ? min(most, QCD_PACE_MAX) : QCD_PACE_MAX;
+	qcd_pace_init(&this->pace, cookie > 0 ? min(cookie, most) : most, most);
 }
 
 /*
@@ -377,6 +391,6 @@ qcd_turns_t *qcd_turns_create()
 		.handshakes = hashtable_create(hashtable_hash_ptr, hashtable_equals_ptr,
 									   8),
 	);
-	qcd_pace_init(&this->pace, get_window_max());
+	init_pace(this);
 	return &this->public;
 }

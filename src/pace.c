@@ -9,6 +9,7 @@
 
 enum {
     CUT_MS = 1000,         /* between two cuts: an effect takes time */
+    TOLERATED = 16,        /* one failure in so many is a bad network */
     USUAL_SHARE = 4,       /* weight of the last peer in the usual time */
     PATIENCE_SHARE = 3,    /* patience, in usual times */
     PATIENCE_MIN_MS = 300, /* a peer may have more to do first */
@@ -25,9 +26,10 @@ static uint32_t greater(uint32_t a, uint32_t b)
     return a > b ? a : b;
 }
 
-void qcd_pace_init(qcd_pace *out, uint32_t window_max)
+void qcd_pace_init(qcd_pace *out, uint32_t window_free, uint32_t window_max)
 {
     memset(out, 0, sizeof(*out));
+    out->window_free = window_free;
     out->window_max = window_max;
     out->threshold = window_max;
     out->window = lesser(QCD_PACE_FIRST, window_max);
@@ -53,10 +55,12 @@ uint32_t qcd_pace_patience(const qcd_pace *pace)
     return lesser(greater(patience, PATIENCE_MIN_MS), PATIENCE_MAX_MS);
 }
 
-void qcd_pace_completed(qcd_pace *pace, uint32_t num_underway)
+void qcd_pace_completed(qcd_pace *pace, uint32_t num_underway, bool is_idle)
 {
+    pace->num_good += pace->num_good < greater(pace->window, TOLERATED);
     /* If it was half empty, something else is what limits the pace. */
-    if (num_underway <= pace->window / 2 || pace->window >= pace->window_max) {
+    if (num_underway <= pace->window / 2 || pace->window >= pace->window_max ||
+        (pace->window >= pace->window_free && !is_idle)) {
         return;
     }
     pace->num_completed++;
@@ -70,6 +74,10 @@ void qcd_pace_failed(qcd_pace *pace, uint64_t now_ms)
 {
     bool is_later = now_ms >= pace->cut_ms;
 
+    if (pace->num_good >= TOLERATED) {
+        pace->num_good -= TOLERATED;
+        return;
+    }
     if (pace->is_cut && (!is_later || now_ms - pace->cut_ms < CUT_MS)) {
         return;
     }

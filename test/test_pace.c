@@ -11,7 +11,7 @@ static qcd_pace paced(uint32_t window_max)
     qcd_pace pace;
 
     dirty(&pace, sizeof(pace));
-    qcd_pace_init(&pace, window_max);
+    qcd_pace_init(&pace, window_max, window_max);
     return pace;
 }
 
@@ -19,8 +19,15 @@ static qcd_pace paced(uint32_t window_max)
 static void complete(qcd_pace *pace, unsigned num)
 {
     for (unsigned i = 0; i < num; i++) {
-        qcd_pace_completed(pace, qcd_pace_due(pace, 0));
+        qcd_pace_completed(pace, qcd_pace_due(pace, 0), false);
     }
+}
+
+/* A failure that counts: it is not one of many that were completed. */
+static void fail_once(qcd_pace *pace, uint64_t now_ms)
+{
+    pace->num_good = 0;
+    qcd_pace_failed(pace, now_ms);
 }
 
 static void test_init(void **state)
@@ -43,7 +50,7 @@ static void test_zero_pace(void **state)
     qcd_pace pace = {0};
 
     (void)state;
-    qcd_pace_completed(&pace, 1);
+    qcd_pace_completed(&pace, 1, true);
     qcd_pace_failed(&pace, 0);
     assert_int_equal(qcd_pace_due(&pace, 0), 0);
 }
@@ -86,7 +93,7 @@ static void test_grows_slowly_later(void **state)
 
     (void)state;
     complete(&pace, 100);
-    qcd_pace_failed(&pace, START_MS);
+    fail_once(&pace, START_MS);
     assert_int_equal(qcd_pace_due(&pace, 0), 10);
     complete(&pace, 9);
     assert_int_equal(qcd_pace_due(&pace, 0), 10);
@@ -114,7 +121,7 @@ static void test_needs_use(void **state)
 
         complete(&pace, 7);
         assert_int_equal(qcd_pace_due(&pace, 0), 10);
-        qcd_pace_completed(&pace, rows[i].num_underway);
+        qcd_pace_completed(&pace, rows[i].num_underway, false);
         assert_int_equal(qcd_pace_due(&pace, 0), 10 + rows[i].grows);
     }
 }
@@ -135,9 +142,71 @@ static void test_failures(void **state)
     (void)state;
     complete(&pace, 100);
     for (size_t i = 0; i < NUM_ROWS(rows); i++) {
-        qcd_pace_failed(&pace, START_MS + rows[i].ms);
+        fail_once(&pace, START_MS + rows[i].ms);
         assert_int_equal(qcd_pace_due(&pace, 0), rows[i].window);
     }
+}
+
+/* Of what a bad network loses, one in sixteen changes nothing. */
+static void test_tolerates_some(void **state)
+{
+    static const struct {
+        unsigned completed; /* for each failure */
+        uint32_t window_max;
+        bool is_cut;
+    } rows[] = {{16, 20, false}, {17, 20, false},   {15, 20, true},
+                {1, 20, true},   {16, 1024, false}, {15, 1024, true},
+                {16, 1, false}};
+
+    (void)state;
+    for (size_t i = 0; i < NUM_ROWS(rows); i++) {
+        qcd_pace pace = paced(rows[i].window_max);
+        uint64_t ms = START_MS;
+
+        complete(&pace, 2000);
+        for (int n = 0; n < 2000; n++) {
+            complete(&pace, rows[i].completed);
+            qcd_pace_failed(&pace, ms++);
+        }
+        assert_int_equal(pace.is_cut, rows[i].is_cut);
+    }
+}
+
+/* A good time does not make it blind: of a whole window that fails, some count.
+ */
+static void test_tolerates_few_in_a_row(void **state)
+{
+    static const uint32_t windows[] = {3, 20, 30, 1024};
+
+    (void)state;
+    for (size_t i = 0; i < NUM_ROWS(windows); i++) {
+        qcd_pace pace = paced(windows[i]);
+
+        complete(&pace, 100000);
+        for (uint32_t n = 0; n < windows[i]; n++) {
+            qcd_pace_failed(&pace, START_MS);
+        }
+        assert_int_equal(qcd_pace_due(&pace, 0), windows[i] - windows[i] / 2);
+    }
+}
+
+/* Beyond what is free, the window grows only if this side is idle. */
+static void test_beyond_what_is_free(void **state)
+{
+    qcd_pace pace;
+
+    (void)state;
+    qcd_pace_init(&pace, 10, 20);
+    complete(&pace, 100);
+    assert_int_equal(qcd_pace_due(&pace, 0), 10);
+    qcd_pace_completed(&pace, 10, true);
+    assert_int_equal(qcd_pace_due(&pace, 0), 11);
+    complete(&pace, 100);
+    assert_int_equal(qcd_pace_due(&pace, 0), 11);
+    for (int n = 0; n < 100; n++) {
+        qcd_pace_completed(&pace, 20, true);
+    }
+    assert_int_equal(qcd_pace_due(&pace, 0), 20);
 }
 
 /* A clock that goes back or is at its end: no cut too many. */
@@ -147,14 +216,14 @@ static void test_clock(void **state)
 
     (void)state;
     complete(&pace, 100);
-    qcd_pace_failed(&pace, UINT64_MAX - 10);
-    qcd_pace_failed(&pace, UINT64_MAX);
-    qcd_pace_failed(&pace, 0);
-    qcd_pace_failed(&pace, 500000);
+    fail_once(&pace, UINT64_MAX - 10);
+    fail_once(&pace, UINT64_MAX);
+    fail_once(&pace, 0);
+    fail_once(&pace, 500000);
     assert_int_equal(qcd_pace_due(&pace, 0), 10);
     pace = paced(20);
     complete(&pace, 100);
-    qcd_pace_failed(&pace, 0);
+    fail_once(&pace, 0);
     assert_int_equal(qcd_pace_due(&pace, 0), 10);
 }
 
@@ -215,6 +284,9 @@ int main(void)
         cmocka_unit_test(test_grows_slowly_later),
         cmocka_unit_test(test_needs_use),
         cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_tolerates_some),
+        cmocka_unit_test(test_tolerates_few_in_a_row),
+        cmocka_unit_test(test_beyond_what_is_free),
         cmocka_unit_test(test_clock),
         cmocka_unit_test(test_patience),
         cmocka_unit_test(test_patience_shrinks),

@@ -478,7 +478,7 @@ qcd_maker_tell(const qcd_maker *maker, qcd_datagram *out, const qcd_lost *lost,
 /* ---- How many peers re-establish at a time ------------------------------ */
 
 #define QCD_PACE_FIRST 3 /* charon requests cookies from the fourth on */
-#define QCD_PACE_MAX 256
+#define QCD_PACE_MAX 1024
 
 /* qcd_pace tells how many handshakes may be under way at the same time after a
  * crash.  A maker that has lost many SAs tells only so many peers (RFC 6290
@@ -491,19 +491,23 @@ qcd_maker_tell(const qcd_maker *maker, qcd_datagram *out, const qcd_lost *lost,
  * larger by one, until the first failure.  A failure halves it, and from then
  * on it grows by one for each window that was completed.  Opaque. */
 typedef struct qcd_pace {
+    uint32_t window_free;
     uint32_t window_max;
     uint32_t threshold;
     uint32_t window;
     uint32_t num_completed;
+    uint32_t num_good;
     uint32_t usual_ms;
     bool is_cut;
     uint64_t cut_ms;
 } qcd_pace;
 
-/* qcd_pace_init starts with a window of at most `window_max`: the number of
- * handshakes from which on the maker refuses some or makes them cost more, or
+/* qcd_pace_init starts a pace.  With up to `window_free` handshakes under way
+ * each is as cheap as it can be: a maker requests no cookies yet.  With more
+ * than `window_max` the maker refuses some; if it never does, this is
  * QCD_PACE_MAX. */
-QCD_API void qcd_pace_init(qcd_pace *out, uint32_t window_max);
+QCD_API void qcd_pace_init(qcd_pace *out, uint32_t window_free,
+                           uint32_t window_max);
 
 /* qcd_pace_due returns how many more peers may begin now, while `num_underway`
  * have begun and have neither completed nor failed. */
@@ -521,12 +525,16 @@ QCD_API void qcd_pace_began(qcd_pace *pace, uint32_t took_ms);
 QCD_API QCD_NODISCARD uint32_t qcd_pace_patience(const qcd_pace *pace);
 
 /* qcd_pace_completed records that a handshake was completed.  `num_underway`
- * includes it.  The window only grows if more than half of it was used. */
-QCD_API void qcd_pace_completed(qcd_pace *pace, uint32_t num_underway);
+ * includes it.  The window only grows if more than half of it was used, and
+ * beyond `window_free` only if `is_idle`: this side could have done more at the
+ * same time, so what is under way is on a long way. */
+QCD_API void qcd_pace_completed(qcd_pace *pace, uint32_t num_underway,
+                                bool is_idle);
 
 /* qcd_pace_failed records at `now_ms` that a message had to be repeated, that a
- * peer requested a cookie or refused, or that a handshake took too long.  It
- * halves the window, at most once a second. */
+ * peer refused, or that a handshake took too long.  It halves the window, at
+ * most once a second, and not for one in sixteen: that many are lost in a bad
+ * network. */
 QCD_API void qcd_pace_failed(qcd_pace *pace, uint64_t now_ms);
 
 /* ---- The QCD_TOKEN notify ---------------------------------------------- */
