@@ -23,6 +23,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from lab import esp, ike  # noqa: E402
 from lab.config import ESP_PROPOSAL, PROPOSAL, SECRET, Config  # noqa: E402
-from lab.control import REPO, Section  # noqa: E402
+from lab.control import REPO, Control, Section  # noqa: E402
 from lab.flood import before_others  # noqa: E402
 from lab.gateway import Gateway, Sa  # noqa: E402
 from lab.nat import Nat  # noqa: E402
@@ -230,17 +231,21 @@ class Storm:
     def connect(self) -> float:
         """Connect all peers, so many at a time; return the seconds."""
         window = min(WINDOW, WINDOW_EACH * self.addresses)
-        begun = up = 0
         seen = self.wire.count
-        with self.lab.a.control.events("child-updown") as following:
-            while up < self.count:
-                while begun < self.count and begun - up < window:
-                    name = f"p{begun}"
-                    request = {"ike": name, "child": name, "timeout": -1}
-                    self.at(begun).command("initiate", request)
-                    begun += 1
-                following(30)
-                up += 1
+
+        def connect_some(first: int) -> None:
+            """Connect every so manyth peer, one after the other."""
+            with ExitStack() as stack:
+                controls = [Control(peer.places.vici) for peer in self.peers]
+                for control in controls:
+                    stack.callback(control.close)
+                for number in range(first, self.count, window):
+                    name = f"p{number}"
+                    request = {"ike": name, "child": name, "timeout": 30000}
+                    controls[number % len(controls)].command("initiate", request)
+
+        with ThreadPoolExecutor(window) as pool:
+            list(pool.map(connect_some, range(window)))
         self.wait()
         return self._duration(self.wire.packets[seen:])
 
@@ -268,9 +273,16 @@ class Storm:
 
     def _begin_ike(self, old: dict[int, Sa]) -> None:
         """Let each peer send a request."""
-        for number, sa in old.items():
-            child = int(sa.children[0]["uniqueid"])
-            self.at(number).command("rekey", {"ike-id": sa.unique_id, "child-id": child})
+
+        def begin(gateway: Gateway) -> None:
+            for number, sa in old.items():
+                if self.at(number) is gateway:
+                    child = int(sa.children[0]["uniqueid"])
+                    ids = {"ike-id": sa.unique_id, "child-id": child}
+                    gateway.command("rekey", ids)
+
+        with ThreadPoolExecutor(len(self.peers)) as pool:
+            list(pool.map(begin, self.peers))
 
     def _begin_esp(self, old: dict[int, Sa]) -> None:
         """Send a packet of each tunnel again and again, until its peer is told."""

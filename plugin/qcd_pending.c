@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_pending.h"
+#include "qcd_contacts.h"
 #include "qcd_packets.h"
 
 #include <daemon.h>
 #include <collections/hashtable.h>
 #include <sa/ikev2/tasks/ike_dpd.h>
 #include <threading/mutex.h>
-
-/**
- * Number of addresses whose last response is remembered
- */
-#define ANSWERS_KNOWN 16
 
 typedef struct private_qcd_pending_t private_qcd_pending_t;
 
@@ -43,20 +39,10 @@ struct private_qcd_pending_t {
 	hashtable_t *spis;
 
 	/**
-	 * Those that are not established
+	 * Those that are not established; addresses that responded recently
 	 */
 	linked_list_t *open;
-
-	/**
-	 * Addresses that responded recently, how many IKE_SAs at a time are good
-	 * there, and the next index to use
-	 */
-	struct {
-		qcd_address address;
-		uint64_t heard;
-		qcd_pace pace;
-	} answers[ANSWERS_KNOWN];
-	u_int next;
+	qcd_contacts_t *contacts;
 };
 
 /**
@@ -214,48 +200,13 @@ static void note_request(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 }
 
 /**
- * Find an address among those that responded recently, with the mutex held
- *
- * @return				index, ANSWERS_KNOWN if not found
- */
-static u_int find_answer(private_qcd_pending_t *this, host_t *peer)
-{
-	qcd_address address;
-	u_int i;
-
-	qcd_address_from_host(peer, &address);
-	for (i = 0; i < ANSWERS_KNOWN; i++)
-	{
-		if (memeq(&this->answers[i].address, &address, sizeof(address)))
-		{
-			break;
-		}
-	}
-	return i;
-}
-
-/**
- * Note that IKE_SAs with an address take more than it or the network can do,
- * with the mutex held
- */
-static void note_failed(private_qcd_pending_t *this, host_t *peer)
-{
-	u_int i = find_answer(this, peer);
-
-	if (i < ANSWERS_KNOWN)
-	{
-		qcd_pace_failed(&this->answers[i].pace, qcd_now());
-	}
-}
-
-/**
- * Note that an IKE_SA that we initiated is established, with the mutex held
+ * Note that an IKE_SA with an address is established, with the mutex held
  */
 static void note_completed(private_qcd_pending_t *this, host_t *peer)
 {
-	u_int i = find_answer(this, peer), underway = 0;
 	enumerator_t *enumerator;
 	entry_t *entry;
+	u_int underway = 0;
 
 	enumerator = this->open->create_enumerator(this->open);
 	while (enumerator->enumerate(enumerator, &entry))
@@ -263,26 +214,7 @@ static void note_completed(private_qcd_pending_t *this, host_t *peer)
 		underway += entry->sa.other && peer->ip_equals(peer, entry->sa.other);
 	}
 	enumerator->destroy(enumerator);
-	if (i < ANSWERS_KNOWN)
-	{
-		qcd_pace_completed(&this->answers[i].pace, underway, TRUE);
-	}
-}
-
-/**
- * Note that an address has responded, with the mutex held
- */
-static void note_answer(private_qcd_pending_t *this, host_t *peer)
-{
-	u_int i = find_answer(this, peer);
-
-	if (i == ANSWERS_KNOWN)
-	{
-		i = this->next++ % ANSWERS_KNOWN;
-		qcd_address_from_host(peer, &this->answers[i].address);
-		qcd_pace_init(&this->answers[i].pace, QCD_PACE_MAX, QCD_PACE_MAX);
-	}
-	this->answers[i].heard = qcd_now();
+	this->contacts->completed(this->contacts, peer, underway);
 }
 
 /**
@@ -297,7 +229,7 @@ static void note_response(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 	entry = find_entry(this, ike_sa, message, TRUE);
 	if (entry)
 	{
-		note_answer(this, message->get_source(message));
+		this->contacts->heard(this->contacts, message->get_source(message));
 		entry->packets->destroy_offset(entry->packets,
 									   offsetof(packet_t, destroy));
 		entry->packets = linked_list_create();
@@ -388,12 +320,11 @@ METHOD(listener_t, ike_state_change, bool,
 static qcd_pending_sa_t *clone_sa(private_qcd_pending_t *this, entry_t *entry)
 {
 	qcd_pending_sa_t *sa = malloc_thing(qcd_pending_sa_t);
-	u_int i = find_answer(this, entry->sa.other);
 
 	*sa = entry->sa;
 	sa->me = sa->me->clone(sa->me);
 	sa->other = sa->other->clone(sa->other);
-	sa->heard = i < ANSWERS_KNOWN ? this->answers[i].heard : 0;
+	sa->heard = this->contacts->get_heard(this->contacts, sa->other);
 	return sa;
 }
 
@@ -423,12 +354,10 @@ METHOD(qcd_pending_t, find, linked_list_t*,
 METHOD(qcd_pending_t, get_due, u_int,
 	private_qcd_pending_t *this, host_t *peer, u_int underway)
 {
-	u_int i, due;
+	u_int due;
 
 	this->mutex->lock(this->mutex);
-	i = find_answer(this, peer);
-	due = i < ANSWERS_KNOWN ? qcd_pace_due(&this->answers[i].pace, underway) :
-		  QCD_PACE_FIRST - min(underway, QCD_PACE_FIRST);
+	due = this->contacts->get_due(this->contacts, peer, underway);
 	this->mutex->unlock(this->mutex);
 	return due;
 }
@@ -480,7 +409,7 @@ METHOD(qcd_pending_t, repeat, bool,
 										   offsetof(packet_t, clone));
 	if (entry && !entry->established && entry->sa.other)
 	{
-		note_failed(this, entry->sa.other);
+		this->contacts->failed(this->contacts, entry->sa.other);
 	}
 	this->mutex->unlock(this->mutex);
 	return qcd_packets_send(packets);
@@ -522,6 +451,7 @@ METHOD(qcd_pending_t, destroy, void,
 	this->entries->destroy_function(this->entries, (void*)entry_destroy);
 	this->spis->destroy(this->spis);
 	this->open->destroy(this->open);
+	this->contacts->destroy(this->contacts);
 	this->mutex->destroy(this->mutex);
 	free(this);
 }
@@ -566,6 +496,7 @@ qcd_pending_t *qcd_pending_create()
 									8),
 		.spis = hashtable_create(spi_hash, spi_equals, 8),
 		.open = linked_list_create(),
+		.contacts = qcd_contacts_create(),
 	);
 	charon->bus->add_listener(charon->bus, &this->public.listener);
 	return &this->public;
