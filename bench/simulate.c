@@ -377,7 +377,7 @@ static void open_world(world *w, const setup *s)
         w->ring[n] = (list){NONE, NONE};
     }
     for (int n = 0; n < s->num_takers; n++) {
-        qcd_pace_init(&w->takers[n].pace, QCD_PACE_MAX, QCD_PACE_MAX);
+        qcd_pace_init(&w->takers[n].pace, QCD_PACE_FIRST, QCD_PACE_MAX);
         w->takers[n].first = NONE;
     }
     for (int n = 0; n < s->num_peers; n++) {
@@ -459,6 +459,7 @@ static const setup setups[] = {
     {"far, 1 % lost", 100000, 1000, 1000, 0, 20, 300, 10, 0, 0, 250, 1.2},
     {"far, 1 % lost, a fifth away", 100000, 1000, 1000, 0, 20, 300, 10, 200, 0,
      250, 1.2},
+    {"far, most are away", 100000, 1000, 1000, 0, 20, 300, 0, 900, 0, 250, 20},
     {"one tunnel a taker", 100000, 100000, 1000, 0, 20, 300, 10, 0, 0, 250,
      1.2},
     {"it gets slow", 100000, 1000, 1000, 50, 20, 300, 10, 0, 0, 2500, 1.2},

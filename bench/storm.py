@@ -230,19 +230,24 @@ class Storm:
 
     def connect(self) -> float:
         """Connect all peers, so many at a time; return the seconds."""
-        window = min(WINDOW, WINDOW_EACH * self.addresses)
         seen = self.wire.count
+        hosts = len(self.peers)
+        # each charon has as many at a time as the others, or they all share the limit
+        window = WINDOW // hosts * hosts if self.addresses > 1 else WINDOW_EACH
 
         def connect_some(first: int) -> None:
             """Connect every so manyth peer, one after the other."""
+            numbers = range(first, self.count, window)
             with ExitStack() as stack:
-                controls = [Control(peer.places.vici) for peer in self.peers]
-                for control in controls:
+                controls = {}
+                for gateway in {self.at(number).name for number in numbers}:
+                    control = Control(self.lab[gateway].places.vici)
                     stack.callback(control.close)
-                for number in range(first, self.count, window):
+                    controls[gateway] = control
+                for number in numbers:
                     name = f"p{number}"
                     request = {"ike": name, "child": name, "timeout": 30000}
-                    controls[number % len(controls)].command("initiate", request)
+                    controls[self.at(number).name].command("initiate", request)
 
         with ThreadPoolExecutor(window) as pool:
             list(pool.map(connect_some, range(window)))

@@ -8,6 +8,7 @@
 #include "qcd_waiting.h"
 
 #include <daemon.h>
+#include <collections/hashtable.h>
 #include <threading/mutex.h>
 
 /**
@@ -107,6 +108,8 @@ typedef enum {
 	FATE_SEND,
 	/** destroy it, nobody needs it any more */
 	FATE_DROP,
+	/** keep it waiting for a turn */
+	FATE_CROWDED,
 } fate_t;
 
 /**
@@ -211,8 +214,7 @@ static bool is_surplus(private_qcd_answer_t *this, qcd_reply_t *reply)
 /**
  * Decide what to do with a waiting reply
  */
-static fate_t decide(private_qcd_answer_t *this, qcd_reply_t *reply,
-					 bool *crowded)
+static fate_t decide(private_qcd_answer_t *this, qcd_reply_t *reply)
 {
 	bool home = reply->rank == QCD_RANK_HOME, known;
 	qcd_lost_peer_t peer;
@@ -220,8 +222,7 @@ static fate_t decide(private_qcd_answer_t *this, qcd_reply_t *reply,
 
 	if (!this->turns->available(this->turns, reply->src, home))
 	{	/* the usual case if there are many, found without asking anybody */
-		*crowded = TRUE;
-		return FATE_WAIT;
+		return FATE_CROWDED;
 	}
 	known = this->index->find(this->index, &reply->spis, &peer);
 	if (!known && reply->rank != QCD_RANK_UNKNOWN)
@@ -241,44 +242,67 @@ static fate_t decide(private_qcd_answer_t *this, qcd_reply_t *reply,
 	{
 		return FATE_WAIT;
 	}
-	if (!this->turns->take(this->turns, reply->src, home))
-	{
-		*crowded = TRUE;
-		return FATE_WAIT;
-	}
-	return FATE_SEND;
+	return this->turns->take(this->turns, reply->src, home) ? FATE_SEND
+															: FATE_CROWDED;
 }
 
 /**
- * Check all waiting replies
+ * Check a waiting reply
+ *
+ * @return				FALSE if it needs a turn and none is available
+ */
+static bool look_at(private_qcd_answer_t *this, qcd_reply_t *reply)
+{
+	fate_t fate = decide(this, reply);
+
+	if (fate == FATE_SEND || fate == FATE_DROP)
+	{
+		this->waiting->remove(this->waiting, reply);
+	}
+	if (fate == FATE_SEND)
+	{
+		queue_sending(this, reply);
+	}
+	else if (fate == FATE_DROP)
+	{
+		qcd_reply_destroy(reply);
+	}
+	return fate != FATE_CROWDED;
+}
+
+/**
+ * Check all waiting replies. Of thousands, most wait for a turn: those to the
+ * same address, or all of them, need not be looked at.
  */
 static void look_at_all(private_qcd_answer_t *this)
 {
 	linked_list_t *all;
+	hashtable_t *blocked;
 	qcd_reply_t *reply;
-	bool crowded = FALSE;
-	fate_t fate;
+	bool crowded = FALSE, full = FALSE;
 
 	this->turns->expire(this->turns);
+	blocked = hashtable_create(qcd_host_hash, qcd_host_equals, 8);
 	all = this->waiting->get_all(this->waiting);
 	while (all->remove_first(all, (void**)&reply) == SUCCESS)
 	{
-		fate = decide(this, reply, &crowded);
-		if (fate == FATE_WAIT)
+		if ((full && reply->rank == QCD_RANK_HOME) ||
+			blocked->get(blocked, reply->src))
 		{
 			continue;
 		}
-		this->waiting->remove(this->waiting, reply);
-		if (fate == FATE_SEND)
+		if (!look_at(this, reply))
 		{
-			queue_sending(this, reply);
-		}
-		else
-		{
-			qcd_reply_destroy(reply);
+			crowded = TRUE;
+			full = this->turns->is_full(this->turns);
+			if (!full)
+			{
+				blocked->put(blocked, reply->src, reply->src);
+			}
 		}
 	}
 	all->destroy(all);
+	blocked->destroy(blocked);
 	this->mutex->lock(this->mutex);
 	this->crowded = crowded;
 	this->mutex->unlock(this->mutex);

@@ -66,7 +66,7 @@ METHOD(qcd_contacts_t, heard, void,
 	{
 		contact = &this->known[this->next++ % KNOWN_MAX];
 		qcd_address_from_host(peer, &contact->address);
-		qcd_pace_init(&contact->pace, QCD_PACE_MAX, QCD_PACE_MAX);
+		qcd_pace_init(&contact->pace, QCD_PACE_FIRST, QCD_PACE_MAX);
 	}
 	contact->heard = qcd_now();
 }

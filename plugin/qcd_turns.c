@@ -158,6 +158,17 @@ METHOD(qcd_turns_t, available, bool,
 	return available;
 }
 
+METHOD(qcd_turns_t, is_full, bool,
+	private_qcd_turns_t *this)
+{
+	bool full;
+
+	this->mutex->lock(this->mutex);
+	full = !qcd_pace_due(&this->pace, this->underway);
+	this->mutex->unlock(this->mutex);
+	return full;
+}
+
 METHOD(qcd_turns_t, take, bool,
 	private_qcd_turns_t *this, host_t *peer, bool home)
 {
@@ -379,6 +390,7 @@ qcd_turns_t *qcd_turns_create()
 	INIT(this,
 		.public = {
 			.available = _available,
+			.is_full = _is_full,
 			.take = _take,
 			.came = _came,
 			.ended = _ended,

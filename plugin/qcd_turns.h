@@ -43,6 +43,12 @@ struct qcd_turns_t {
 	bool (*available)(qcd_turns_t *this, host_t *peer, bool home);
 
 	/**
+	 * Tell whether no peer may be told at its last known address now, whatever
+	 * that is.
+	 */
+	bool (*is_full)(qcd_turns_t *this);
+
+	/**
 	 * Take a turn for a peer that is to be told now, if one is available.
 	 *
 	 * @param peer			peer, its port is ignored

@@ -487,8 +487,8 @@ qcd_maker_tell(const qcd_maker *maker, qcd_datagram *out, const qcd_lost *lost,
  * for the next one.  So the handshakes never outrun the slowest part on the
  * way, whichever that is, and never wait for a timer.
  *
- * The window starts at QCD_PACE_FIRST.  Each completed handshake makes it
- * larger by one, until the first failure.  A failure halves it, and from then
+ * Each completed handshake makes the window larger by one, until the first
+ * failure.  A failure halves it, and from then
  * on it grows by one for each window that was completed.  Opaque. */
 typedef struct qcd_pace {
     uint32_t window_free;
@@ -502,10 +502,11 @@ typedef struct qcd_pace {
     uint64_t cut_ms;
 } qcd_pace;
 
-/* qcd_pace_init starts a pace.  With up to `window_free` handshakes under way
- * each is as cheap as it can be: a maker requests no cookies yet.  With more
- * than `window_max` the maker refuses some; if it never does, this is
- * QCD_PACE_MAX. */
+/* qcd_pace_init starts with a window of `window_free`.  With that many
+ * handshakes under way, each is as cheap for the maker as it can be, since it
+ * requests no cookies yet.  A taker does not know that number: QCD_PACE_FIRST.
+ * With more than `window_max`, the maker refuses some; if it never does, this
+ * is QCD_PACE_MAX. */
 QCD_API void qcd_pace_init(qcd_pace *out, uint32_t window_free,
                            uint32_t window_max);
 

@@ -261,12 +261,14 @@ static u_int take_home(qcd_turns_t *turns, u_int *number)
 	host_t *peer;
 	bool more = TRUE;
 
-	while (more && taken < 1000)
+	while (more && taken < 2000)
 	{
 		snprintf(address, sizeof(address), "10.0.%u.%u", *number >> 8,
 				 *number & 255);
 		peer = host_create_from_string(address, 500);
 		more = turns->take(turns, peer, TRUE);
+		CHECK_INT("or full", turns->is_full(turns), !more ||
+				  !turns->available(turns, peer, TRUE));
 		CHECK("as it says", more || !turns->available(turns, peer, TRUE));
 		peer->destroy(peer);
 		taken += more;
@@ -296,13 +298,14 @@ static void test_pace(void **state)
 {
 	static const struct {
 		char *row, *dos, *cookie, *init;
-		u_int most;
+		u_int first, most;
 	} table[] = {
-		{ "defaults", NULL, NULL, NULL, 30 },
-		{ "few", NULL, "7", NULL, 7 },
-		{ "no cookies", NULL, "0", NULL, QCD_PACE_MAX },
-		{ "an initial limit", NULL, NULL, "20", 20 },
-		{ "no protection", "no", "7", "7", QCD_PACE_MAX },
+		/* the jobs of this charon are never run: it is busy */
+		{ "defaults", NULL, NULL, NULL, 30, 30 },
+		{ "few", NULL, "7", NULL, 7, 7 },
+		{ "no cookies", NULL, "0", NULL, QCD_PACE_MAX, QCD_PACE_MAX },
+		{ "an initial limit", NULL, NULL, "20", 20, 20 },
+		{ "no protection", "no", "7", "7", QCD_PACE_MAX, QCD_PACE_MAX },
 	};
 	u_int told, done, i, n, most, first;
 	qcd_turns_t *turns;
@@ -317,7 +320,7 @@ static void test_pace(void **state)
 		turns = qcd_turns_create();
 		told = done = most = 0;
 		first = take_home(turns, &told);
-		CHECK_INT(table[i].row, first, QCD_PACE_FIRST);
+		CHECK_INT(table[i].row, first, table[i].first);
 		for (n = 0; n < 2000; n++)
 		{
 			came_home(turns, done);
@@ -341,6 +344,9 @@ static void test_pace_ends(void **state)
 	qcd_turns_t *turns = begin(NULL, NULL, NULL);
 	u_int told = 0;
 
+	turns->destroy(turns);
+	box_set("cookie_threshold", "3");
+	turns = qcd_turns_create();
 	CHECK_INT("first", take_home(turns, &told), 3);
 	CHECK_INT("not at home", take_all(turns, peer), 3);
 	came_home(turns, 0);
