@@ -320,13 +320,6 @@ class Storm:
         old: dict[int, Sa],
         packets: list[Packet],
     ) -> Row:
-        if os.environ.get("HIST"):
-            h: dict[int, list[int]] = {}
-            for p in packets:
-                m = p.message
-                k = 0 if p.outgoing and m.tokens() else 1 if m.exchange == 34 and not p.outgoing else 2 if m.exchange == 35 and p.outgoing else 3
-                h.setdefault(int((p.time - begin) * 5), [0] * 4)[k] += 1
-            print(way, {k / 5: v for k, v in sorted(h.items())})
         by_spis = {sa.spis: number for number, sa in old.items()}
         by_new = {sa.spis: number for number, sa in self.sas().items()}
         first: dict[int, float] = {}

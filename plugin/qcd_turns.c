@@ -15,6 +15,13 @@
 #define HANDSHAKE_MS 2000
 
 /**
+ * Time from which on a peer is far away, from being told to its handshake:
+ * handshakes with nearer ones are so short that there need not be more at a time
+ * than are free of cookies
+ */
+#define FAR_MS 30
+
+/**
  * charon's defaults
  */
 #define BLOCK_THRESHOLD 5
@@ -83,9 +90,10 @@ typedef struct {
 } told_t;
 
 /**
- * A handshake, and when it began
+ * A handshake: when the peer was told, and when it began
  */
 typedef struct {
+	uint64_t told;
 	uint64_t since;
 } handshake_t;
 
@@ -221,6 +229,7 @@ METHOD(qcd_turns_t, came, void,
 		if (told.home)
 		{
 			INIT(handshake,
+				.told = told.at,
 				.since = qcd_now(),
 			);
 			free(this->handshakes->put(this->handshakes, (void*)id, handshake));
@@ -249,6 +258,7 @@ METHOD(qcd_turns_t, ended, void,
 {
 	uintptr_t id = ike_sa->get_unique_id(ike_sa);
 	handshake_t *handshake;
+	bool far;
 
 	this->mutex->lock(this->mutex);
 	handshake = this->handshakes->remove(this->handshakes, (void*)id);
@@ -256,7 +266,8 @@ METHOD(qcd_turns_t, ended, void,
 	{
 		if (established)
 		{
-			qcd_pace_completed(&this->pace, this->underway, is_idle());
+			far = handshake->since - handshake->told >= FAR_MS;
+			qcd_pace_completed(&this->pace, this->underway, far && is_idle());
 		}
 		this->underway--;
 		free(handshake);
