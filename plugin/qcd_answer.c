@@ -393,6 +393,13 @@ METHOD(qcd_answer_t, handle, void,
 	qcd_header request;
 	qcd_reply_t *reply;
 
+	/* Thousands of peers repeat their requests while they wait. That must not
+	 * use up the rate of replies for those that do not wait yet. */
+	if (qcd_header_decode(&request, message.ptr, message.len) == QCD_OK &&
+		this->waiting->touch(this->waiting, &request.spis, src, dst))
+	{
+		return;
+	}
 	switch (this->promises->judge(this->promises, message, src, dst,
 							   is_home(this, message, src), &request))
 	{

@@ -202,6 +202,25 @@ METHOD(qcd_waiting_t, add, bool,
 	return added || same;
 }
 
+METHOD(qcd_waiting_t, touch, bool,
+	private_qcd_waiting_t *this, const qcd_spis *spis, host_t *src, host_t *dst)
+{
+	qcd_reply_t *same, key = {
+		.spis = *spis,
+		.src = src,
+		.dst = dst,
+	};
+
+	this->mutex->lock(this->mutex);
+	same = this->replies->get(this->replies, &key);
+	if (same)
+	{
+		same->asked = qcd_now();
+	}
+	this->mutex->unlock(this->mutex);
+	return same != NULL;
+}
+
 /**
  * Remove a reply from all tables and counts
  */
@@ -326,6 +345,7 @@ qcd_waiting_t *qcd_waiting_create()
 	INIT(this,
 		.public = {
 			.add = _add,
+			.touch = _touch,
 			.get_all = _get_all,
 			.remove = _remove_,
 			.is_crowded = _is_crowded,

@@ -77,6 +77,17 @@ struct qcd_waiting_t {
 	bool (*add)(qcd_waiting_t *this, qcd_reply_t *reply);
 
 	/**
+	 * Keep a reply to a request waiting for longer, if it is waiting already.
+	 *
+	 * @param spis			SPIs of its IKE_SA
+	 * @param src			who is told
+	 * @param dst			our address that it asked
+	 * @return				FALSE if it is not waiting
+	 */
+	bool (*touch)(qcd_waiting_t *this, const qcd_spis *spis, host_t *src,
+				  host_t *dst);
+
+	/**
 	 * Get all replies: first those to last known addresses of peers, then the
 	 * others in order of arrival. Expired replies are removed.
 	 *

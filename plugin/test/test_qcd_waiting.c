@@ -153,6 +153,29 @@ static void test_repeated(void **state)
 	waiting->destroy(waiting);
 }
 
+static void test_touch(void **state)
+{
+	qcd_waiting_t *waiting = qcd_waiting_create();
+	qcd_reply_t *reply = create(1, 500, QCD_RANK_HOME);
+	qcd_reply_t *other = create(2, 500, QCD_RANK_HOME);
+	qcd_reply_t *unasked = create(2, 500, QCD_RANK_HOME);
+
+	unasked->unasked = TRUE;
+	CHECK("add", waiting->add(waiting, unasked));
+	CHECK("add", waiting->add(waiting, reply));
+	box_now += 10;
+	CHECK("waits", waiting->touch(waiting, &reply->spis, reply->src, reply->dst));
+	CHECK_INT("asked", reply->asked, box_now);
+	CHECK("only an announcement", !waiting->touch(waiting, &other->spis,
+												  other->src, other->dst));
+	waiting->remove(waiting, reply);
+	CHECK("waits no more", !waiting->touch(waiting, &reply->spis, reply->src,
+										   reply->dst));
+	qcd_reply_destroy(reply);
+	qcd_reply_destroy(other);
+	waiting->destroy(waiting);
+}
+
 /**
  * Of one SA four wait, of which one is kept for where its peer was
  */
@@ -323,6 +346,7 @@ int main()
 	const struct CMUnitTest tests[] = {
 		BOX_TEST(test_same),
 		BOX_TEST(test_repeated),
+		BOX_TEST(test_touch),
 		BOX_TEST(test_same_sa),
 		BOX_TEST(test_place_again),
 		BOX_TEST(test_ranks),
