@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a gateway pays for ESP of lost SAs: for each packet, and for a handshake.
+"""What a gateway pays for qcd: for each packet, for a handshake, and in memory.
 
-    bench/gateway.py [OUTPUT OF QCD-BENCH]
+    bench/gateway.py [--quick]
 
-All figures of a table are of one run, in which the cases took turns; the ratios
-say more than the figures do. It needs root, as the lab does.
+All figures of a table are of one run, in which the cases took turns. A ratio is the
+median of the ratios of these turns or, where a daemon is measured, of its runs, with its
+95 % interval. It needs root, as the lab does.
 """
 
 import os
 import random
-import re
 import socket
 import statistics
 import struct
@@ -18,50 +18,119 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from bench.results import Row, paired, save, spread  # noqa: E402
 from lab import esp, ike  # noqa: E402
-from lab.config import Config  # noqa: E402
+from lab.config import SECRET, Config  # noqa: E402
 from lab.flood import Burst  # noqa: E402
 from lab.gateway import Gateway  # noqa: E402
 from lab.harness import Harness  # noqa: E402
+from lab.ike import Notify  # noqa: E402
 from lab.net import Netns  # noqa: E402
 from lab.peer import Peer, Sa  # noqa: E402
 from lab.scenario import Lab  # noqa: E402
-from lab.wire import Sniffer  # noqa: E402
+from lab.wait import wait_until  # noqa: E402
+from lab.wire import Sniffer, ike_datagram  # noqa: E402
 
 LOST = 100_000
 PACKETS = 20_000
 TUNNELS = 1000  # whose packets these are
 ROUNDS = 41
-HANDSHAKES = 1501  # pairs
-RESAMPLES = 2000
-NO_REPLIES = {"reply_rate": "0"}
+EACH = 5  # rounds of an instance
+RUNS = 30  # of both daemons, for handshakes
+HANDSHAKES = 80  # in each run
+REQUESTS = 4000  # of a burst: as many as the socket holds
+BURSTS = 60
+KEPT = 1000  # SAs, to see the memory of each
+SIZE = 500  # octets of a packet, about the mean on the Internet
+TRAIN, TRAINS = 50, 40  # packets sent without waiting, and how often
 PORT = 4500
 HERE = "127.0.0.1"
 DELETE = 42
-PUT = re.compile(r"a row put, for a handshake\s+([0-9.]+)")
+QUIET = Config(log={"default": 0}, charon={"cookie_threshold": 0, "block_threshold": 0})
+STOCK = QUIET.but(qcd=False)
+WHOLE = QUIET.but(esp=True)  # qcd's own default
+# The memory of an SA is that of a peer with an identity of its own.
+ANYBODY = {"id": "anybody", "type": "IKE", "data": SECRET, "owners": ["%any"]}
+# strongSwan ignores it without the plugin.
+TOKEN = Notify(ike.QCD_TOKEN, bytes(range(32)))
 
 
-def median(values: list[float]) -> float:
-    return statistics.median(values)
+def take_turns(cases: dict[str, Any], rounds: int) -> None:
+    """Play the rounds of all cases, in another order each time.
+
+    In a fixed one, some would more often find their own data in the caches.
+    """
+    order = list(cases.values())
+    chance = random.Random(1)
+    for _ in range(rounds):
+        chance.shuffle(order)
+        for case in order:
+            case.round()
 
 
-def print_rows(rows: dict[str, float], unit: str) -> None:
-    """The first row is what the others are compared with."""
-    first = next(iter(rows.values()))
-    for name, value in rows.items():
-        ratio = "" if value is first else f"{value / first:10.3f} x"
-        print(f"{name:<46} {value:10.0f} {unit}{ratio}")
-    print()
+Case = Callable[[ExitStack], Any]
+
+
+def instances(cases: dict[str, Case], count: int, rounds: int) -> dict[str, list[Any]]:
+    """Play the rounds of all cases so many times, with new daemons each time.
+
+    Two runs of one daemon differ by some percent, whatever they do: only the differences
+    between many runs say something about a case.
+    """
+    found: dict[str, list[Any]] = {name: [] for name in cases}
+    for _ in range(count):
+        with ExitStack() as stack:
+            made = {name: make(stack) for name, make in cases.items()}
+            take_turns(made, rounds)
+            for name, case in made.items():
+                found[name].append(case)
+    return found
+
+
+def medians(cases: dict[str, list[Any]], values: str) -> dict[str, list[float]]:
+    """Return the median of each instance."""
+    return {
+        name: [statistics.median(getattr(case, values)) for case in played]
+        for name, played in cases.items()
+    }
+
+
+def on_one_core(gateway: Gateway) -> None:
+    """Keep the daemon on the last core, so that its threads share their caches."""
+    core = max(os.sched_getaffinity(0))
+    for task in Path(f"/proc/{gateway.pid}/task").iterdir():
+        os.sched_setaffinity(int(task.name), {core})
+
+
+def rows_of(
+    what: str, unit: str, cases: dict[str, list[float]], **goal: float
+) -> list[Row]:
+    """Return a row for each case; the others are compared with the first one.
+
+    The goal of the last one is `at_most`, for its ratio, or `rate_at_least`, for the
+    inverse.
+    """
+    first = next(iter(cases.values()))
+    found = []
+    for name, values in cases.items():
+        row: Row = {"what": what, "case": name, "unit": unit, **spread(values)}
+        if values is not first:
+            row["to_first"] = paired(list(zip(first, values)))
+        found.append(row)
+    found[-1].update(goal)
+    return found
 
 
 # --- packets ------------------------------------------------------------------
 
 
-class Case:
+class Packets:
     """A machine that sends itself ESP, with so many lost SAs."""
 
     def __init__(
@@ -92,24 +161,21 @@ class Case:
         self.rounds.append((time.process_time_ns() - begin) / PACKETS)
 
 
-def measure_packets(form: str, packet: Callable[[bytes], bytes]) -> None:
+def measure_packets(
+    form: str, packet: Callable[[bytes], bytes], rounds: int
+) -> list[Row]:
     spis = [b"\xc0" + os.urandom(3) for _ in range(TUNNELS)]  # none is lost
     packets = [packet(spis[number % TUNNELS]) for number in range(PACKETS)]
     with ExitStack() as stack:
         cases = {
-            "without qcd": Case(stack, packets, None),
-            "nothing is lost: no table": Case(stack, packets, 0),
-            "another SA is lost": Case(stack, packets, 1),
-            f"{LOST:,} other SAs are lost": Case(stack, packets, LOST),
+            "without qcd": Packets(stack, packets, None),
+            "nothing is lost: no table": Packets(stack, packets, 0),
+            "another SA is lost": Packets(stack, packets, 1),
+            f"{LOST:,} other SAs are lost": Packets(stack, packets, LOST),
         }
-        for _ in range(ROUNDS):
-            for case in cases.values():
-                case.round()
-        rows = {f"{form}, {name}": median(c.rounds) for name, c in cases.items()}
-    print_rows(rows, "ns")
-
-
-# --- handshakes ---------------------------------------------------------------
+        take_turns(cases, rounds)
+        times = {name: case.rounds for name, case in cases.items()}
+    return rows_of(f"{form} of a healthy tunnel, a packet", "ns", times)
 
 
 def cpu(gateway: Gateway) -> int:
@@ -118,83 +184,257 @@ def cpu(gateway: Gateway) -> int:
     return sum(int(task.read_text().split()[0]) for task in tasks)
 
 
+class Tunnel:
+    """A healthy tunnel with so many lost SAs beside it."""
+
+    def __init__(self, stack: ExitStack, config: Config, lost: int) -> None:
+        self.lab = stack.enter_context(Lab(config))
+        self.lab.up()
+        if lost:
+            harness = Harness(self.lab.b.host.ns, rate=1000)
+            stack.callback(harness.close)
+            assert harness.add(1, lost).ok
+        ends = self.lab.a.host, self.lab.b.host
+        self._out, self._in = (
+            host.ns.socket(socket.AF_INET, socket.SOCK_DGRAM) for host in ends
+        )
+        for sock, host in zip((self._out, self._in), ends):
+            stack.callback(sock.close)
+            sock.bind((host.inside, 0))
+        self._out.connect(self._in.getsockname())
+        self._in.settimeout(5.0)
+        self.rounds: list[float] = []
+
+    def _cpu(self) -> int:
+        return cpu(self.lab.a) + cpu(self.lab.b) + time.process_time_ns()
+
+    def round(self) -> None:
+        """The processor's time for a packet, from one network to the other.
+
+        That of the kernel is the time of those who send: it delivers at once.
+        """
+        begin = self._cpu()
+        for _ in range(TRAINS):
+            for _ in range(TRAIN):
+                self._out.send(bytes(SIZE))
+            for _ in range(TRAIN):
+                self._in.recv(SIZE)
+        self.rounds.append((self._cpu() - begin) / (TRAIN * TRAINS))
+
+
+def measure_tunnel(
+    rounds: int,
+    config: Config = STOCK,
+    what: str = "a packet through a healthy tunnel of charon's own ESP",
+) -> list[Row]:
+    cases: dict[str, Case] = {
+        "without qcd": lambda stack: Tunnel(stack, config, 0),
+        f"{LOST:,} other SAs are lost": lambda stack: Tunnel(stack, config, LOST),
+    }
+    found = instances(cases, max(2, rounds // EACH), EACH)
+    return rows_of(what, "ns", medians(found, "rounds"), at_most=1.05)
+
+
+def switches(gateway: Gateway) -> int:
+    """Return how often its threads have got or lost a processor."""
+    tasks = Path(f"/proc/{gateway.pid}/task").glob("*/status")
+    lines = (line for task in tasks for line in task.read_text().splitlines())
+    return sum(int(line.split()[1]) for line in lines if "ctxt_switches" in line)
+
+
+class Unknown:
+    """A gateway that gets IKE requests with SPIs that nobody has seen."""
+
+    def __init__(self, stack: ExitStack, config: Config) -> None:
+        self.lab = stack.enter_context(Lab(config.but(socket_room=16 << 20)))
+        self.lab.b.start()
+        on_one_core(self.lab.b)
+        ends = [(host.address, PORT) for host in (self.lab.a.host, self.lab.b.host)]
+        requests = (
+            ike.protected_request((os.urandom(8), os.urandom(8)), size=80).pack()
+            for _ in range(REQUESTS)
+        )
+        packets = [ike_datagram(*ends, data) for data in requests]
+        self._burst = Burst(packets, ends[1])
+        ns = self.lab.a.host.ns
+        self._sock = ns.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+        stack.callback(self._sock.close)
+        self.rounds: list[float] = []
+
+    def round(self) -> None:
+        """The daemon's processor time for a request."""
+        gateway, ns = self.lab.b, self.lab.b.host.ns
+        begin = cpu(gateway)
+        self._burst.send(self._sock, 0, REQUESTS)
+        wait_until("the requests to be read", lambda: not ns.udp_waiting(PORT), 30.0)
+        gateway.wait_idle(30.0)
+        self.rounds.append((cpu(gateway) - begin) / REQUESTS)
+        assert not ns.udp_drops(PORT), "the socket was too small"
+
+
+def measure_requests(bursts: int) -> list[Row]:
+    cases: dict[str, Case] = {
+        "without qcd": lambda stack: Unknown(stack, STOCK),
+        "with the plugin": lambda stack: Unknown(stack, WHOLE),
+    }
+    found = instances(cases, max(2, bursts // EACH), EACH)
+    return rows_of(
+        "an IKE request with an unknown SPI, CPU",
+        "ns",
+        medians(found, "rounds"),
+        at_most=1.05,
+    )
+
+
+# --- handshakes ---------------------------------------------------------------
+
+
 class Handshakes:
     """A gateway and a peer, who connects again and again."""
 
     def __init__(self, stack: ExitStack, config: Config) -> None:
         self.lab = stack.enter_context(Lab(config))
         self.lab.b.start()
+        on_one_core(self.lab.b)
         self.peer = stack.enter_context(Peer(self.lab.a.host, self.lab.b))
         self.wire = stack.enter_context(Sniffer(self.lab.b.host))
         self.times: list[float] = []
         self.cpu: list[float] = []
+        self.switches: list[float] = []
+        self._used, self._switched = cpu(self.lab.b), switches(self.lab.b)
 
     def round(self) -> None:
-        since, begin = self.wire.count, cpu(self.lab.b)
-        sa = self.peer.connect()
-        self.cpu.append((cpu(self.lab.b) - begin) / 1000)
-        auth = [
-            packet.time
-            for packet in self.wire.packets[since:]
-            if packet.message.exchange == ike.IKE_AUTH
-        ]
-        assert len(auth) == 2
-        self.times.append((auth[1] - auth[0]) * 1e6)
+        """Connect and delete.
+
+        The time is that from each request to its response. The processor time includes
+        what the daemon did since the last round, so that no work of other threads is
+        left out.
+        """
+        since = self.wire.count
+        sa = self.peer.connect([TOKEN])
         self._delete(sa)
+        seen = self.wire.packets[since:]
+        assert [packet.message.exchange for packet in seen] == (
+            [ike.IKE_SA_INIT] * 2 + [ike.IKE_AUTH] * 2 + [ike.INFORMATIONAL] * 2
+        )
+        spent = [seen[at + 1].time - seen[at].time for at in (0, 2)]
+        self.times.append(sum(spent) * 1e6)
+        used, switched = cpu(self.lab.b), switches(self.lab.b)
+        self.cpu.append((used - self._used) / 1000)
+        self.switches.append(switched - self._switched)
+        self._used, self._switched = used, switched
 
     def _delete(self, sa: Sa) -> None:
         body = struct.pack("!BBH", ike.PROTO_IKE, 0, 0)
         self.peer.request(sa, ike.INFORMATIONAL, [(DELETE, body)])
 
 
-def print_difference(what: str, pairs: list[tuple[float, float]]) -> None:
-    """The median of the pairs' differences, in percent, and where it surely lies."""
-    base = median([before for before, _ in pairs])
-    differences = [after - before for before, after in pairs]
-    chance = random.Random(1)
-    medians = sorted(
-        median(chance.choices(differences, k=len(differences)))
-        for _ in range(RESAMPLES)
-    )
-    low, high = (medians[int(share * RESAMPLES)] for share in (0.025, 0.975))
-    print(
-        f"{what}, {len(pairs)} pairs: {median(differences) / base:+.2%}, "
-        f"95 % of it between {low / base:+.2%} and {high / base:+.2%}\n"
-    )
+def measure_handshakes(runs: int) -> list[Row]:
+    cases: dict[str, Case] = {
+        "without qcd": lambda stack: Handshakes(stack, STOCK),
+        "with the whole plugin": lambda stack: Handshakes(stack, WHOLE),
+    }
+    found = instances(cases, runs, HANDSHAKES)
+    return [
+        *rows_of(
+            "a handshake, from requests to responses",
+            "us",
+            medians(found, "times"),
+            rate_at_least=0.99,
+        ),
+        *rows_of(
+            "a handshake and its delete, CPU",
+            "us",
+            medians(found, "cpu"),
+            rate_at_least=0.99,
+        ),
+        *rows_of(
+            "context switches of a handshake and its delete",
+            "",
+            medians(found, "switches"),
+        ),
+    ]
 
 
-def measure_handshakes(output: str) -> None:
-    base = Config(log={"default": 0})
-    with ExitStack() as stack:
-        cases = {
-            # who may answer nothing needs no map
-            "without the SA map": Handshakes(stack, base.but(qcd_options=NO_REPLIES)),
-            "with it": Handshakes(stack, base.but(esp=True)),
-        }
-        for number in range(HANDSHAKES):
-            order = list(cases.values())
-            for case in order if number % 2 else order[::-1]:
-                case.round()
-    times = {f"IKE_AUTH {name}": median(c.times) for name, c in cases.items()}
-    print_rows(times, "us")
-    print_rows(
-        {f"a handshake's CPU {name}": median(c.cpu) for name, c in cases.items()},
-        "us",
+# --- memory -------------------------------------------------------------------
+
+
+def used(gateway: Gateway) -> int:
+    """Octets that charon has allocated."""
+    return int(gateway.command("stats")["mallinfo"]["used"])
+
+
+def memory(config: Config, count: int) -> tuple[float, float]:
+    """Return the octets of memory and of disk for each SA, of as many peers."""
+    many = config.but(
+        ike_options={"remote": {"id": "%any"}}, before=(("load-shared", ANYBODY),)
     )
-    without, with_it = cases.values()
-    print_difference("IKE_AUTH with the map", list(zip(without.times, with_it.times)))
-    print_difference("its CPU", list(zip(without.cpu, with_it.cpu)))
-    found = PUT.search(output)
-    if found:
-        share = float(found.group(1)) / 1000 / next(iter(times.values()))
-        print(f"a row put, with all of it in the caches, is {share:.2%} of an IKE_AUTH")
+    with Lab(many) as lab, Peer(lab.a.host, lab.b) as peer:
+        lab.b.start()
+        state = lab.b.places.state
+
+        def stored() -> int:
+            files = state.rglob("*") if state.is_dir() else ()
+            return sum(512 * path.stat().st_blocks for path in files)
+
+        def connect(first: int) -> None:
+            for number in range(first, first + count):
+                peer.host = replace(lab.a.host, name=f"peer{number}")
+                peer.connect([TOKEN])
+            lab.b.wait_idle()
+
+        connect(0)  # what is allocated once is allocated now
+        before = used(lab.b), stored()
+        connect(count)
+        assert lab.b.command("stats")["ikesas"]["total"] == str(2 * count)
+        after = used(lab.b), stored()
+    memory, disk = ((new - old) / count for old, new in zip(before, after))
+    return memory, disk
+
+
+def measure_memory(count: int) -> list[Row]:
+    cases = {"without qcd": STOCK, "with the whole plugin": WHOLE}
+    found = {name: memory(config, count) for name, config in cases.items()}
+    octets = {name: [values[0]] for name, values in found.items()}
+    disk = {name: [values[1]] for name, values in found.items()}
+    rows = rows_of("memory of each SA with its child", "octets", octets)
+    for name, values in disk.items():
+        rows.append({"what": "disk", "case": name, "unit": "octets", **spread(values)})
+    return rows
+
+
+def show(rows: list[Row]) -> None:
+    what = None
+    for row in rows:
+        if row["what"] != what:
+            what = row["what"]
+            print(f"\n{what}")
+        line = f"  {row['case']:<34} {row['median']:12,.0f} {row['unit']}"
+        if "to_first" in row:
+            low, high = row["to_first"]["interval"]
+            line += f" {row['to_first']['ratio']:8.3f} x ({low:.3f} to {high:.3f})"
+        print(line)
 
 
 def main() -> None:
+    part = 20 if "--quick" in sys.argv[1:] else 1
     target = (HERE, PORT)
-    measure_packets("ESP in UDP", lambda spi: esp.in_udp(spi, (HERE, 1), target))
-    measure_packets("ESP", lambda spi: esp.alone(spi, HERE, HERE))
-    measure_handshakes(Path(sys.argv[1]).read_text() if sys.argv[1:] else "")
+    rows = [
+        *measure_packets(
+            "ESP in UDP",
+            lambda spi: esp.in_udp(spi, (HERE, 1), target),
+            ROUNDS // part,
+        ),
+        *measure_packets(
+            "ESP", lambda spi: esp.alone(spi, HERE, HERE), ROUNDS // part
+        ),
+        *measure_tunnel(BURSTS // part),
+        *measure_requests(BURSTS // part),
+        *measure_handshakes(max(2, RUNS // part)),
+        *measure_memory(KEPT // part),
+    ]
+    save("gateway", __doc__.splitlines()[0], rows)
+    show(rows)
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ static void check_token(const trace_token *token)
     DEMAND((token->verdict == TRACE_LEAK) == (token->reason == TRACE_MESSAGE));
     DEMAND(token->verdict != TRACE_LEAK || token->leak >= token->time);
     DEMAND(token->verdict != TRACE_LEAK || token->num_after > 0);
+    DEMAND(trace_recovery(token) == TRACE_NEVER || trace_recovery(token) >= 0);
     DEMAND(trace_traffic(token) == TRACE_NEVER || token->auth != TRACE_NEVER);
 }
 
@@ -49,7 +50,9 @@ static void check_trace(trace *t)
         worst = token->verdict > worst ? token->verdict : worst;
     }
     DEMAND(trace_worst(t) == worst);
-    DEMAND(t->counts.shown >= trace_num_tokens(t));
+    DEMAND(t->counts.shown >= trace_num_tokens(t) + trace_num_refused(t));
+    DEMAND(trace_num_forgotten(t) == 0 || t->sas.num == t->sas.cap ||
+           t->children.num == t->children.cap || t->pairs.num == t->pairs.cap);
 }
 
 static void take_frame(trace *t, link_layer *l, const uint8_t *in, size_t len,

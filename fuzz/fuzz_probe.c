@@ -28,18 +28,27 @@ static void check_read(const uint8_t *in, size_t in_len)
     }
 }
 
-/* take_one gives the probe an answer of `len` octets, with the SPIs and the
- * Message ID of `seen` if that is not NULL. */
+/* What an answer repeats of its request. */
+enum { REPEATS, DIFFERS, ACCEPTS, ACCEPTS_AGAIN, OTHER_ID };
+
+/* take_one gives the probe an answer of `len` octets: with the SPIs and the
+ * Message ID of its request, or as it is, or with a responder's SPI of its own,
+ * which may be always the same one. */
 static void take_one(probe *p, const uint8_t *in, size_t len,
-                     const probe_seen *seen)
+                     const probe_seen *seen, int how)
 {
     uint8_t octets[UINT8_MAX];
 
     memcpy(octets, in, len);
-    if (seen != NULL && len >= QCD_HEADER_LEN) {
-        memcpy(octets, &seen->spis, sizeof(seen->spis));
+    if (how != DIFFERS && len >= QCD_HEADER_LEN) {
+        memcpy(octets, &seen->spis,
+               how == REPEATS || how == OTHER_ID ? sizeof(seen->spis)
+                                                 : QCD_SPI_LEN);
+        if (how == ACCEPTS_AGAIN) {
+            memset(octets + QCD_SPI_LEN, 9, QCD_SPI_LEN);
+        }
         memset(octets + 20, 0, 3);
-        octets[23] = (uint8_t)seen->message_id;
+        octets[23] = (uint8_t)(seen->message_id + (how == OTHER_ID ? 1 : 0));
     }
     probe_take(p, octets, len);
 }
@@ -50,7 +59,10 @@ static void play(probe *p, const uint8_t *in, size_t in_len)
 {
     probe_datagram out;
 
-    for (int ask = 0; ask < PROBE_NUM; ask++) {
+    /* Somebody may interrupt it. */
+    int end = in_len % 13 == 12 ? (int)(in_len / 13) : PROBE_NUM;
+
+    for (int ask = 0; ask < end && ask < PROBE_NUM; ask++) {
         if (!probe_is_due(p, (enum probe_ask)ask)) {
             continue;
         }
@@ -62,8 +74,7 @@ static void play(probe *p, const uint8_t *in, size_t in_len)
         size_t len =
             in[0] < in_len - ANSWER_HEAD ? in[0] : in_len - ANSWER_HEAD;
         for (int i = in[2] % COPIES_MAX; i > 0; i--) {
-            take_one(p, in + ANSWER_HEAD, len,
-                     (in[1] & 1) == 0 ? &p->seen[ask] : NULL);
+            take_one(p, in + ANSWER_HEAD, len, &p->seen[ask], in[1] % 5);
         }
         in += ANSWER_HEAD + len;
         in_len -= ANSWER_HEAD + len;
@@ -82,6 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *in, size_t in_len)
     }
     p.may_init = in_len % 2 == 0;
     p.has_spis = in_len % 3 == 0;
+    p.is_flooded = in_len % 11 == 10;
     memset(&p.spis, 5, sizeof(p.spis));
     play(&p, in, in_len);
     probe_judge(&v, &p);
@@ -90,6 +102,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *in, size_t in_len)
         DEMAND(v.checks[i].result != PROBE_NONE);
         DEMAND(v.checks[i].result != PROBE_FAIL || v.is_failed);
         DEMAND(v.checks[i].found[0] != '\0');
+        DEMAND(probe_result_name(v.checks[i].result) != NULL);
     }
+    DEMAND(probe_state_name(v.state) != NULL);
+    probe_wipe(&p);
+    DEMAND(fuzz_is_zero(&p, sizeof(p)));
     return 0;
 }

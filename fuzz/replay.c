@@ -8,7 +8,7 @@
 
 static int replay_file(const char *path)
 {
-    static uint8_t whole[65536];
+    static uint8_t whole[1 << 17];
     FILE *f = fopen(path, "rb");
 
     if (f == NULL) {

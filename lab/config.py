@@ -54,8 +54,13 @@ class Config:
     asan: bool = False
     tsan: bool = False
     leaks: bool = False  # count leaks at a clean end; with asan
+    faults: bool = False  # calls of the plugin can be made to fail: see lab/faults.py
+    # Threads keep no freed memory of their own, which mallinfo counts as used.
+    exact_heap: bool = False
     # Size in octets of a separate file system for the state_dir, unmounted with charon.
     state_room: int | None = None
+    # File with a file system for the state_dir, which is mounted while charon runs.
+    state_disk: Path | None = None
     # Image that its state_dir is based on, like a container's. Changes are stored in
     # separate folders.
     state_image: Path | None = None
@@ -78,6 +83,9 @@ class Config:
     def but(self, **changes: Any) -> "Config":
         """Return a copy with some changes."""
         return replace(self, **changes)
+
+
+MEMORY = Path("/dev/shm")
 
 
 @dataclass(frozen=True)
@@ -144,8 +152,18 @@ class Places:
         return self.folder / "asan"
 
     @property
+    def memory(self) -> Path:
+        """Return a folder in memory (tmpfs), as /run is."""
+        return MEMORY / self.folder.parent.name
+
+    @property
     def qcd_socket(self) -> Path:
-        return self.folder / "qcd.ctl"
+        return self.memory / f"{self.folder.name}.ctl"
+
+    @property
+    def faults(self) -> Path:
+        """Return the path of the page that says which calls fail."""
+        return self.folder / "faults"
 
     @property
     def ready(self) -> Path:

@@ -24,6 +24,9 @@ from lab.net import Host
 from lab.process import Charon, on_machine
 from lab.wait import PATIENCE, LabTimeout, wait_until
 
+# Number of changes of the SA map that wait: see shared_t in plugin/qcd_changes.c.
+WAITING = slice(28, 32)
+
 TAIL = 60
 TOOL = Path(os.environ.get("QCD_TOOL", REPO / "build" / "tool" / "qcd"))
 CARRYING = ("INSTALLED", "REKEYING")
@@ -86,6 +89,7 @@ class Gateway:
         self.peers = peers
         self.config = config
         self.places = Places(folder)
+        self.places.memory.mkdir(exist_ok=True)
         self._shared = shared
         self._identity = identity
         self._charon: Charon | None = None
@@ -319,6 +323,15 @@ class Gateway:
             return seen > 1
 
         wait_until(f"gateway {self.name} to be idle", idle, timeout, self.tail)
+
+    def wait_written(self) -> None:
+        """Return when no change of the SA map is left that is only in memory."""
+        changes = Path(f"{self.places.qcd_socket}.changes")
+        wait_until(
+            f"the SA map of gateway {self.name} to be written",
+            lambda: not any(changes.read_bytes()[WAITING]),
+            explain=self.tail,
+        )
 
     # --- what it is made to do ------------------------------------------
 

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The router as a NAT whose mappings change, as cheap ones do."""
 
+import re
+from pathlib import Path
+
 from lab.net import Host, Router
+from lab.wait import wait_until
 
 _CHAIN = ("ip", "qcd_nat", "leaving")
 
@@ -36,6 +40,20 @@ class Nat:
         # The kernel may lose the first packet after that, with its question for the
         # other host's Ethernet address, and asks again only a second later.
         self._router.ns.run("ping", "-q", "-c", "1", "-W", "5", self._other.address)
+        wait_until(
+            "the old mappings to be forgotten",
+            lambda: all(first <= port <= last for port in self._ports()),
+        )
+
+    def _ports(self) -> list[int]:
+        """Return the ports of all mappings; the kernel forgets old ones in a job."""
+        with self._router.ns.entered():
+            table = Path("/proc/thread-self/net/nf_conntrack")
+            text = table.read_text() if table.exists() else ""
+        other = self._other.address
+        ends = rf"dst={other} .* src={other} dst={self.address} "
+        found = re.findall(rf"{ends}sport=4?500 dport=(\d+)", text)
+        return [int(port) for port in found]
 
     def use_any_ports(self) -> None:
         """Keep the port of a host unless another one uses it."""

@@ -50,6 +50,11 @@ def plugin_path(asan: bool = False, tsan: bool = False) -> Path:
     return Path(os.environ.get(name, REPO / folder / "plugin" / OURS))
 
 
+# Calls that fail or hang on demand, with lab/faults.py.
+FAULTS = plugin_path().parents[1] / "test" / "libfault_calls.so"
+FAULTS_SIZE = 88
+
+
 def _asan_runtime() -> str:
     """Return the runtime of the compiler that built the sanitized plugin.
 
@@ -112,6 +117,10 @@ def on_machine(config: Config, places: Places) -> list[str]:
         size = f"size={config.state_room},mode=0700"
         script = 'mount -t tmpfs -o "$0" tmpfs "$1" && shift && exec "$@"'
         argv += ["sh", "-c", script, size, str(places.state)]
+    if config.state_disk is not None:
+        places.state.mkdir(mode=0o700, exist_ok=True)
+        script = 'mount -o loop "$0" "$1" && shift && exec "$@"'
+        argv += ["sh", "-c", script, str(config.state_disk), str(places.state)]
     if config.state_image is not None:
         work = places.folder / "work"
         for folder in (places.state, places.layer, work):
@@ -170,8 +179,13 @@ class Charon:
         if config.asan or config.tsan:
             runtime = _asan_runtime() if config.asan else GCC_TSAN
             preload = f"LD_PRELOAD={runtime}"
+        if config.faults:
+            if not places.faults.exists():
+                places.faults.write_bytes(bytes(FAULTS_SIZE))
+            preload = f"LD_PRELOAD={FAULTS} QCD_FAULTS={places.faults}"
         self._legacy = config.legacy
         self._leaks = config.leaks
+        self._exact_heap = config.exact_heap
         argv = ["setpriv", "--pdeathsig", "KILL", *on_machine(config, places)]
         if config.tsan:
             # ThreadSanitizer's shadow memory has fixed addresses, which must be free.
@@ -205,6 +219,8 @@ class Charon:
             f"suppressions={TSAN_IGNORED}",
             "UBSAN_OPTIONS": f"print_stacktrace=1:log_path={places.asan}",
         }
+        if self._exact_heap:
+            environment["GLIBC_TUNABLES"] = "glibc.malloc.tcache_count=0"
         with ns.entered(), places.output.open("ab") as output:
             return subprocess.Popen(
                 argv,

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from lab.certs import Authority
-from lab.config import Config, connection_name
+from lab.config import MEMORY, Config, connection_name
 from lab.gateway import Gateway, Sa
 from lab.net import CHILDREN, Host, Network
 
@@ -34,12 +34,18 @@ def _lock(folder: Path, wait: bool) -> int | None:
     return None
 
 
+def _remove(folder: Path) -> None:
+    """Remove a lab's folder, and the one in memory that belongs to it."""
+    for place in (folder, MEMORY / folder.name):
+        shutil.rmtree(place, ignore_errors=True)
+
+
 def _clear(folders: Iterable[Path]) -> None:
     """Remove the folders that no lab holds."""
     for old in folders:
         fd = _lock(old, wait=False)
         if fd is not None:
-            shutil.rmtree(old, ignore_errors=True)
+            _remove(old)
             os.close(fd)
 
 
@@ -77,7 +83,7 @@ class Lab:
         self._stack = ExitStack()
         self.folder, lock = _new_folder()
         self._stack.callback(os.close, lock)
-        self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        self._stack.callback(_remove, self.folder)
         self.gateways: dict[str, Gateway] = {}
         try:
             every = [config or Config(), *configs.values()]

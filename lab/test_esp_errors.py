@@ -23,12 +23,13 @@ from lab.wire import Sniffer
 
 NewLab = Callable[..., Lab]
 ROOM = 512 << 10
-ROWS_OF_A_PAGE = 4096 // 128 - 1  # after the header of the map
+SLOT = 128
+ROWS_OF_A_PAGE = 4096 // SLOT - 1  # after the header of the map
 
 
 def truncate(path: Path) -> None:
     with path.open("r+b") as file:
-        file.truncate(path.stat().st_size - 64)  # in the middle of its only row
+        file.truncate(path.stat().st_size - SLOT // 2)  # in the middle of its only row
 
 
 def overwrite(path: Path) -> None:
@@ -41,14 +42,15 @@ def test_damaged_map(new_lab: NewLab, harm: Callable[[Path], None]) -> None:
     """It is moved away with one line in the log; IKE recovers, and later ESP too."""
     lab = new_lab(ESP)
     lab.up()
-    state = lab.b.places.state
+    samap = lab.b.places.state / "samap"
+    lab.b.wait_written()
     lab.b.kill()
-    harm(state / "samap")
+    harm(samap)
     with probe(lab) as pings:
         lab.b.start()
         line = lab.b.wait_log(r"QCD: (.*)/samap is damaged: (.*)").group(0)
         assert "samap.damaged" in line
-        assert (state / "samap.damaged").is_file()
+        assert samap.with_suffix(".damaged").is_file()
         assert not esp.dead(lab.b), "the SA can't be known"
         lab.a.nudge()
         pings.wait_answer(count=3)

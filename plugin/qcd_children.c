@@ -5,14 +5,13 @@
 #include <time.h>
 
 #include <daemon.h>
-#include <collections/linked_list.h>
 #include <threading/mutex.h>
 
 /**
- * Maximum number of waiting changes. As many additional changes may remove
- * rows, because rows of deleted SAs would count as lost after a crash.
+ * Milliseconds until a change is written that outlives the daemon. Then the
+ * handshake is over, and its thread need not share a processor with ours.
  */
-#define CHANGES_MAX 16384
+#define WRITE_DELAY 100
 
 typedef struct private_qcd_children_t private_qcd_children_t;
 
@@ -39,14 +38,13 @@ struct private_qcd_children_t {
 	mutex_t *mutex;
 
 	/**
-	 * Changes that wait to be written to the map, as change_t. If the disk
-	 * hangs and there are too many, further ones are lost: the map is only a
-	 * hint.
+	 * Changes that wait to be written to the map. If the disk hangs and there
+	 * are too many, further ones are lost: the map is only a hint.
 	 */
-	linked_list_t *changes;
+	qcd_changes_t *changes;
 
 	/**
-	 * Whether a job is writing
+	 * Whether a job is writing, or will soon
 	 */
 	bool writing;
 
@@ -57,30 +55,29 @@ struct private_qcd_children_t {
 };
 
 /**
- * A change of the SA map: a row to put, or a row to remove. Of a row to remove,
- * only the child SPI is set.
- */
-typedef struct {
-	qcd_samap_row row;
-	bool removed;
-} change_t;
-
-/**
- * Get the next change. If there is none, return NULL and note that no job is
+ * Get the next change. If there is none, return FALSE and note that no job is
  * writing.
+ *
+ * @param written		whether the change before was written
  */
-static change_t *next(private_qcd_children_t *this)
+static bool next(private_qcd_children_t *this, qcd_change_t *change,
+				 bool written)
 {
-	change_t *change = NULL;
+	bool found;
 
 	this->mutex->lock(this->mutex);
-	if (this->changes->remove_first(this->changes, (void**)&change) != SUCCESS)
+	if (written)
+	{
+		this->changes->drop(this->changes);
+	}
+	found = this->changes->get(this->changes, change);
+	if (!found)
 	{
 		this->writing = FALSE;
 		this->full = FALSE;
 	}
 	this->mutex->unlock(this->mutex);
-	return change;
+	return found;
 }
 
 /**
@@ -88,19 +85,19 @@ static change_t *next(private_qcd_children_t *this)
  */
 static job_requeue_t write_all(private_qcd_children_t *this)
 {
-	change_t *change;
+	qcd_change_t change;
+	bool written;
 
-	while ((change = next(this)))
+	for (written = FALSE; next(this, &change, written); written = TRUE)
 	{
-		if (change->removed)
+		if (change.removed)
 		{
-			this->lost->remove(this->lost, &change->row.child_spi);
+			this->lost->remove(this->lost, &change.row.child_spi);
 		}
 		else
 		{
-			this->lost->put(this->lost, &change->row);
+			this->lost->put(this->lost, &change.row);
 		}
-		free(change);
 	}
 	return JOB_REQUEUE_NONE;
 }
@@ -111,18 +108,11 @@ static job_requeue_t write_all(private_qcd_children_t *this)
 static void queue(private_qcd_children_t *this, const qcd_samap_row *row,
 				  bool removed)
 {
-	change_t *change;
 	bool start = FALSE, lost = FALSE;
 
 	this->mutex->lock(this->mutex);
-	if (this->changes->get_count(this->changes) <
-		(removed ? 2 : 1) * CHANGES_MAX)
+	if (this->changes->add(this->changes, row, removed))
 	{
-		INIT(change,
-			.row = *row,
-			.removed = removed,
-		);
-		this->changes->insert_last(this->changes, change);
 		start = !this->writing;
 		this->writing = TRUE;
 	}
@@ -140,7 +130,8 @@ static void queue(private_qcd_children_t *this, const qcd_samap_row *row,
 	}
 	if (start)
 	{
-		qcd_job_queue(write_all, this, NULL, JOB_PRIO_HIGH, 0);
+		qcd_job_queue(write_all, this, NULL, JOB_PRIO_HIGH,
+					  this->changes->outlive(this->changes) ? WRITE_DELAY : 0);
 	}
 }
 
@@ -301,7 +292,6 @@ METHOD(qcd_children_t, destroy, void,
 {
 	charon->bus->remove_listener(charon->bus, &this->public.listener);
 	write_all(this);
-	this->changes->destroy(this->changes);
 	this->mutex->destroy(this->mutex);
 	free(this);
 }
@@ -310,7 +300,7 @@ METHOD(qcd_children_t, destroy, void,
  * Described in header
  */
 qcd_children_t *qcd_children_create(qcd_config_t *config, qcd_promises_t *promises,
-									qcd_lost_t *lost)
+									qcd_lost_t *lost, qcd_changes_t *changes)
 {
 	private_qcd_children_t *this;
 
@@ -327,8 +317,8 @@ qcd_children_t *qcd_children_create(qcd_config_t *config, qcd_promises_t *promis
 		.config = config,
 		.promises = promises,
 		.lost = lost,
+		.changes = changes,
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
-		.changes = linked_list_create(),
 	);
 	charon->bus->add_listener(charon->bus, &this->public.listener);
 	return &this->public;

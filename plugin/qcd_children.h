@@ -8,6 +8,7 @@
 #ifndef QCD_CHILDREN_H_
 #define QCD_CHILDREN_H_
 
+#include "qcd_changes.h"
 #include "qcd_lost.h"
 
 #include <bus/listeners/listener.h>
@@ -40,9 +41,11 @@ struct qcd_children_t {
  * @param config		settings, must outlive the instance
  * @param promises		tokens that peers hold, must outlive the instance
  * @param lost			writes to the SA map, must outlive the instance
+ * @param changes		receives the changes until they are written, must outlive
+ *						the instance
  * @return				instance
  */
 qcd_children_t *qcd_children_create(qcd_config_t *config, qcd_promises_t *promises,
-									qcd_lost_t *lost);
+									qcd_lost_t *lost, qcd_changes_t *changes);
 
 #endif /** QCD_CHILDREN_H_ @}*/

@@ -2,6 +2,7 @@
 
 #include "qcd_esp.h"
 #include "qcd_announcer.h"
+#include "qcd_changes.h"
 #include "qcd_children.h"
 #include "qcd_watcher.h"
 
@@ -27,9 +28,11 @@ struct private_qcd_esp_t {
 	qcd_answer_t *answer;
 
 	/**
-	 * CHILD_SAs that were lost in a crash, and the CHILD_SAs of this run
+	 * CHILD_SAs that were lost in a crash, changes of the SA map that wait to
+	 * be written, and the CHILD_SAs of this run
 	 */
 	qcd_lost_t *lost;
+	qcd_changes_t *changes;
 	qcd_children_t *children;
 
 	/**
@@ -128,6 +131,7 @@ METHOD(qcd_esp_t, destroy, void,
 	DESTROY_IF(this->watcher);
 	this->children->destroy(this->children);
 	this->lost->destroy(this->lost);
+	this->changes->destroy(this->changes);
 	free(this);
 }
 
@@ -139,7 +143,9 @@ qcd_esp_t *qcd_esp_create(qcd_config_t *config, qcd_events_t *events,
 						  qcd_lost_index_t *index)
 {
 	private_qcd_esp_t *this;
+	qcd_changes_t *changes;
 	qcd_lost_t *lost;
+	char *path;
 
 	/* The map is kept even if ESP gets no reply: it tells whose SA an IKE
 	 * request is about, and how many peers share an address. */
@@ -147,9 +153,20 @@ qcd_esp_t *qcd_esp_create(qcd_config_t *config, qcd_events_t *events,
 	{
 		return NULL;
 	}
-	lost = qcd_lost_create(config, promises, index);
+	if (asprintf(&path, "%s.changes", config->socket) < 0)
+	{
+		return NULL;
+	}
+	changes = qcd_changes_create(path);
+	free(path);
+	if (!changes)
+	{
+		return NULL;
+	}
+	lost = qcd_lost_create(config, promises, index, changes);
 	if (!lost)
 	{
+		changes->destroy(changes);
 		return NULL;
 	}
 
@@ -162,7 +179,8 @@ qcd_esp_t *qcd_esp_create(qcd_config_t *config, qcd_events_t *events,
 		.promises = promises,
 		.answer = answer,
 		.lost = lost,
-		.children = qcd_children_create(config, promises, lost),
+		.changes = changes,
+		.children = qcd_children_create(config, promises, lost, changes),
 	);
 
 	if (config->esp)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_lost.h"
+#include "qcd_queue.h"
 
 #include <daemon.h>
 #include <threading/mutex.h>
@@ -23,6 +24,12 @@
 #define SILENCE_MS 3000
 #define RETIRE_MS 5000
 #define RETIRE_TIMES 3
+
+/**
+ * Maximum number of returned peers that wait while the disk hangs. What further
+ * ones had is kept until it expires.
+ */
+#define RETURNED_MAX 16384
 
 typedef struct private_qcd_lost_t private_qcd_lost_t;
 
@@ -53,7 +60,7 @@ struct private_qcd_lost_t {
 
 	/**
 	 * Mutex for jobs that remove lost CHILD_SAs, so that only one runs at a
-	 * time
+	 * time: there are only two
 	 */
 	mutex_t *jobs;
 
@@ -72,6 +79,11 @@ struct private_qcd_lost_t {
 	 * Watches for packets of the lost CHILD_SAs, or NULL
 	 */
 	qcd_watcher_t *watcher;
+
+	/**
+	 * Peers that have returned, as return_t
+	 */
+	qcd_queue_t *returned;
 
 	/**
 	 * Whether the lost CHILD_SAs are not counted yet: the disk was full at
@@ -204,14 +216,23 @@ static bool remove_lost(private_qcd_lost_t *this, const qcd_child_spi *spi)
 }
 
 /**
- * Job for a peer that has returned: removes what it had before our crash
+ * Job that checks a peer again
  */
-static job_requeue_t retire(return_t *ret)
+static job_requeue_t retire_later(return_t *ret)
 {
-	private_qcd_lost_t *this = ret->this;
+	ret->this->returned->add(ret->this->returned, ret);
+	return JOB_REQUEUE_NONE;
+}
+
+/**
+ * Remove what a peer that has returned had before our crash
+ */
+static void retire(private_qcd_lost_t *this, return_t *ret)
+{
 	qcd_spis_t gone = {};
 	array_t *replaced;
 	qcd_child_spi spi;
+	return_t *again;
 	bool others;
 
 	this->jobs->lock(this->jobs);
@@ -230,26 +251,25 @@ static job_requeue_t retire(return_t *ret)
 	free(gone.spis);
 	if (others && ++ret->times < RETIRE_TIMES)
 	{
-		return JOB_RESCHEDULE_MS(RETIRE_MS);
+		again = malloc_thing(return_t);
+		*again = *ret;
+		qcd_job_queue(retire_later, again, free, JOB_PRIO_MEDIUM, RETIRE_MS);
 	}
-	return JOB_REQUEUE_NONE;
 }
 
 METHOD(qcd_lost_t, note_return, void,
 	private_qcd_lost_t *this, const qcd_samap_row *row)
 {
-	return_t *ret;
-
-	if (!get_count(this))
-	{
-		return;
-	}
-	INIT(ret,
+	return_t ret = {
 		.this = this,
 		.address = row->peer,
-	);
-	memcpy(&ret->id, row->peer_id, sizeof(ret->id));
-	qcd_job_queue(retire, ret, free, JOB_PRIO_MEDIUM, 0);
+	};
+
+	if (get_count(this))
+	{
+		memcpy(&ret.id, row->peer_id, sizeof(ret.id));
+		this->returned->add(this->returned, &ret);
+	}
 }
 
 /**
@@ -379,6 +399,7 @@ METHOD(qcd_lost_t, destroy, void,
 	private_qcd_lost_t *this)
 {
 	this->map->destroy(this->map);
+	this->returned->destroy(this->returned);
 	this->jobs->destroy(this->jobs);
 	this->mutex->destroy(this->mutex);
 	free(this);
@@ -397,11 +418,34 @@ void qcd_lost_from_row(qcd_lost *lost, const qcd_samap_row *row)
 	};
 }
 
+/**
+ * Write the changes that the daemon before has left. As it is gone, a row that
+ * it wanted to remove is not lost.
+ */
+static void write_left(qcd_map_t *map, qcd_changes_t *changes)
+{
+	qcd_change_t change;
+	qcd_samap_row row;
+
+	while (changes->get(changes, &change))
+	{
+		if (!change.removed)
+		{
+			map->put(map, &change.row);
+		}
+		else if (map->find(map, &change.row.child_spi, &row))
+		{
+			map->remove(map, &row);
+		}
+		changes->drop(changes);
+	}
+}
+
 /*
  * Described in header
  */
 qcd_lost_t *qcd_lost_create(qcd_config_t *config, qcd_promises_t *promises,
-							qcd_lost_index_t *index)
+							qcd_lost_index_t *index, qcd_changes_t *changes)
 {
 	private_qcd_lost_t *this;
 	qcd_map_t *map;
@@ -411,6 +455,7 @@ qcd_lost_t *qcd_lost_create(qcd_config_t *config, qcd_promises_t *promises,
 	{
 		return NULL;
 	}
+	write_left(map, changes);
 
 	INIT(this,
 		.public = {
@@ -429,6 +474,8 @@ qcd_lost_t *qcd_lost_create(qcd_config_t *config, qcd_promises_t *promises,
 		.jobs = mutex_create(MUTEX_TYPE_DEFAULT),
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 	);
+	this->returned = qcd_queue_create(sizeof(return_t), RETURNED_MAX,
+									  (qcd_queue_handle_t)retire, this);
 
 	this->uncounted = !count_all(this);
 	if (this->uncounted)

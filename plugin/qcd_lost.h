@@ -8,6 +8,7 @@
 #ifndef QCD_LOST_H_
 #define QCD_LOST_H_
 
+#include "qcd_changes.h"
 #include "qcd_config.h"
 #include "qcd_lost_index.h"
 #include "qcd_map.h"
@@ -94,16 +95,18 @@ struct qcd_lost_t {
 };
 
 /**
- * Open the map and find what is lost.
+ * Open the map, write the changes that the daemon before has left, and find what
+ * is lost.
  *
  * @param config		settings, must outlive the instance
  * @param promises		tokens that peers hold, must outlive the instance
  * @param index			receives the IKE_SAs of lost CHILD_SAs, must outlive the
  *						instance
+ * @param changes		changes that were left; none is afterwards
  * @return				NULL if the map can't be used (logged)
  */
 qcd_lost_t *qcd_lost_create(qcd_config_t *config, qcd_promises_t *promises,
-									qcd_lost_index_t *index);
+							qcd_lost_index_t *index, qcd_changes_t *changes);
 
 /**
  * Convert a row of the map to what libqcd needs of a lost CHILD_SA.

@@ -23,14 +23,26 @@ struct private_qcd_secrets_t {
 	qcd_secrets_t public;
 
 	/**
-	 * Mutex for all that follows
+	 * Mutex for the store, held while waiting for the disk
 	 */
-	mutex_t *mutex;
+	mutex_t *writing;
 
 	/**
 	 * Secrets and runs on disk
 	 */
 	qcd_store *store;
+
+	/**
+	 * Mutex for what follows, which must not wait for the disk: an administrator
+	 * who looks for the reason asks for it
+	 */
+	mutex_t *mutex;
+
+	/**
+	 * Number of secrets, and when they were made, the newest first
+	 */
+	u_int generations;
+	uint64_t made_at[QCD_GENERATIONS_MAX];
 
 	/**
 	 * Age of the newest secret in seconds, and the time of the monotonic clock
@@ -41,13 +53,29 @@ struct private_qcd_secrets_t {
 	uint64_t age_since;
 };
 
+/**
+ * Note when the secrets were made, and the age of the newest one. Nobody else
+ * uses the store meanwhile.
+ */
+static void note_ages(private_qcd_secrets_t *this, uint64_t age)
+{
+	const qcd_secrets *secrets = qcd_store_secrets(this->store);
+
+	this->mutex->lock(this->mutex);
+	this->generations = secrets->num_generations;
+	memcpy(this->made_at, secrets->made_at, sizeof(this->made_at));
+	this->age_offset = age;
+	this->age_since = qcd_now();
+	this->mutex->unlock(this->mutex);
+}
+
 METHOD(qcd_secrets_t, next_run, uint16_t,
 	private_qcd_secrets_t *this, char *error, size_t len)
 {
 	qcd_store_report report = {};
 	uint16_t run = 0;
 
-	this->mutex->lock(this->mutex);
+	this->writing->lock(this->writing);
 	if (qcd_store_next_run(this->store, &report) == QCD_STORE_OK)
 	{
 		run = qcd_store_run(this->store);
@@ -56,7 +84,7 @@ METHOD(qcd_secrets_t, next_run, uint16_t,
 	{
 		snprintf(error, len, "%s", report.text);
 	}
-	this->mutex->unlock(this->mutex);
+	this->writing->unlock(this->writing);
 	return run;
 }
 
@@ -66,20 +94,19 @@ METHOD(qcd_secrets_t, rotate, bool,
 	qcd_store_report report = {};
 	bool success;
 
-	this->mutex->lock(this->mutex);
+	this->writing->lock(this->writing);
 	success = qcd_store_rotate(this->store, &report,
 							   time(NULL)) == QCD_STORE_OK;
 	if (success)
 	{
 		*newest = qcd_store_secrets(this->store)->generations[0];
-		this->age_offset = 0;
-		this->age_since = qcd_now();
+		note_ages(this, 0);
 	}
 	else
 	{
 		snprintf(error, len, "%s", report.text);
 	}
-	this->mutex->unlock(this->mutex);
+	this->writing->unlock(this->writing);
 	return success;
 }
 
@@ -97,13 +124,11 @@ METHOD(qcd_secrets_t, get_age, uint64_t,
 METHOD(qcd_secrets_t, get_generations, u_int,
 	private_qcd_secrets_t *this, uint64_t made_at[QCD_GENERATIONS_MAX])
 {
-	const qcd_secrets *secrets;
 	u_int count;
 
 	this->mutex->lock(this->mutex);
-	secrets = qcd_store_secrets(this->store);
-	count = secrets->num_generations;
-	memcpy(made_at, secrets->made_at, count * sizeof(made_at[0]));
+	count = this->generations;
+	memcpy(made_at, this->made_at, count * sizeof(made_at[0]));
 	this->mutex->unlock(this->mutex);
 	return count;
 }
@@ -112,6 +137,7 @@ METHOD(qcd_secrets_t, destroy, void,
 	private_qcd_secrets_t *this)
 {
 	qcd_store_close(this->store);
+	this->writing->destroy(this->writing);
 	this->mutex->destroy(this->mutex);
 	free(this);
 }
@@ -158,8 +184,7 @@ static bool open_store(private_qcd_secrets_t *this, qcd_config_t *config)
 		return FALSE;
 	}
 	log_store(this, config, &report);
-	this->age_offset = qcd_store_age(this->store, time(NULL));
-	this->age_since = qcd_now();
+	note_ages(this, qcd_store_age(this->store, time(NULL)));
 	return TRUE;
 }
 
@@ -193,6 +218,7 @@ qcd_secrets_t *qcd_secrets_create(qcd_config_t *config, qcd_maker_state *state)
 			.get_generations = _get_generations,
 			.destroy = _destroy,
 		},
+		.writing = mutex_create(MUTEX_TYPE_DEFAULT),
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 	);
 

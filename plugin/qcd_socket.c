@@ -26,6 +26,12 @@
 #define COMMAND_TIMEOUT_MS 5000
 #define UNREAD_MAX 65536
 
+/**
+ * Milliseconds before the next try if a client could not be accepted, or if
+ * waiting for clients failed
+ */
+#define PAUSE_MS 200
+
 typedef struct private_qcd_socket_t private_qcd_socket_t;
 
 /**
@@ -85,6 +91,11 @@ struct private_qcd_socket_t {
 	 */
 	thread_t *thread;
 	client_t clients[CLIENTS_MAX];
+
+	/**
+	 * Until when no client is accepted
+	 */
+	uint64_t paused;
 
 	/**
 	 * Mutex for what follows, held only for as long as it takes to append a
@@ -241,7 +252,9 @@ static void accept_client(private_qcd_socket_t *this)
 
 	fd = accept4(this->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd < 0)
-	{
+	{	/* without a free descriptor the client stays in the queue of the
+		 * socket, which is ready as long as that takes */
+		this->paused = qcd_now() + PAUSE_MS;
 		return;
 	}
 	for (i = 0; i < CLIENTS_MAX && qcd_unix_is_allowed(fd); i++)
@@ -295,12 +308,12 @@ static void distribute(private_qcd_socket_t *this)
  * Disconnect clients that don't send their command or don't read their response
  *
  * @return				milliseconds until the next client may have to be
- *						disconnected
+ *						disconnected, or may be accepted again
  */
 static int expire(private_qcd_socket_t *this)
 {
 	uint64_t now = qcd_now();
-	int i, timeout = -1;
+	int i, timeout = this->paused > now ? this->paused - now : -1;
 
 	for (i = 0; i < CLIENTS_MAX; i++)
 	{
@@ -347,13 +360,31 @@ static void serve(private_qcd_socket_t *this, struct pollfd *fds)
 }
 
 /**
+ * Wait for a descriptor that is ready. If that fails, log it unless it failed
+ * before too, and pause.
+ */
+static bool wait_ready(struct pollfd *fds, u_int count, int timeout, bool failed)
+{
+	if (poll(fds, count, timeout) >= 0 || errno == EINTR)
+	{
+		return TRUE;
+	}
+	if (!failed)
+	{
+		DBG1(DBG_CFG, "QCD: waiting for clients failed: %s", strerror(errno));
+	}
+	usleep(PAUSE_MS * 1000);
+	return FALSE;
+}
+
+/**
  * Main function of our thread
  */
 static void *run(private_qcd_socket_t *this)
 {
 	struct pollfd fds[CLIENTS_MAX + 2];
 	int i, timeout;
-	bool stop = FALSE;
+	bool stop = FALSE, failed = FALSE;
 
 	while (!stop)
 	{
@@ -370,15 +401,10 @@ static void *run(private_qcd_socket_t *this)
 		}
 		fds[CLIENTS_MAX] = (struct pollfd){ .fd = this->wake, .events = POLLIN };
 		fds[CLIENTS_MAX + 1] = (struct pollfd){
-			.fd = this->fd,
+			.fd = this->paused > qcd_now() ? -1 : this->fd,
 			.events = POLLIN,
 		};
-		if (poll(fds, countof(fds), timeout) < 0 && errno != EINTR)
-		{
-			DBG1(DBG_CFG, "QCD: waiting for clients failed: %s",
-				 strerror(errno));
-			break;
-		}
+		failed = !wait_ready(fds, countof(fds), timeout, failed);
 		serve(this, fds);
 		if (fds[CLIENTS_MAX].revents)
 		{

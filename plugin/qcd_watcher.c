@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_watcher.h"
+#include "qcd_queue.h"
 
 #include <qcd/watch.h>
 
@@ -12,6 +13,12 @@
  * other work
  */
 #define PACKETS_AT_ONCE 64
+
+/**
+ * Maximum number of packets that wait to be passed on; further ones are dropped,
+ * as by the limit of the kernel
+ */
+#define WAITING_MAX 1024
 
 typedef struct private_qcd_watcher_t private_qcd_watcher_t;
 
@@ -45,6 +52,11 @@ struct private_qcd_watcher_t {
 	 * Whether the last SPIs could not be added, or removed
 	 */
 	bool not_added, not_removed;
+
+	/**
+	 * Packets to pass on, as qcd_traffic
+	 */
+	qcd_queue_t *waiting;
 };
 
 /**
@@ -92,6 +104,11 @@ METHOD(qcd_watcher_t, remove_, void,
 	this->mutex->unlock(this->mutex);
 }
 
+/**
+ * Read packets. While a callback runs, charon's watcher may not look at the
+ * descriptors of others, such as those of vici and of the kernel's events. So
+ * this must not wait for the disk, as who gets the packets may.
+ */
 CALLBACK(readable, bool,
 	private_qcd_watcher_t *this, int fd, watcher_event_t event)
 {
@@ -100,7 +117,7 @@ CALLBACK(readable, bool,
 
 	for (i = 0; i < PACKETS_AT_ONCE && qcd_watch_read(this->watch, &packet); i++)
 	{
-		this->packet(this->user, &packet);
+		this->waiting->add(this->waiting, &packet);
 	}
 	return TRUE;
 }
@@ -113,6 +130,7 @@ METHOD(qcd_watcher_t, destroy, void,
 		lib->watcher->remove(lib->watcher, qcd_watch_fd(this->watch));
 	}
 	qcd_watch_close(this->watch);
+	this->waiting->destroy(this->waiting);
 	this->mutex->destroy(this->mutex);
 	free(this);
 }
@@ -147,6 +165,8 @@ qcd_watcher_t *qcd_watcher_create(u_int rate, qcd_watcher_packet_t packet,
 		.packet = packet,
 		.user = user,
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
+		.waiting = qcd_queue_create(sizeof(qcd_traffic), WAITING_MAX,
+									(qcd_queue_handle_t)packet, user),
 	);
 
 	if (!check(&this->not_added,

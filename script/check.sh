@@ -54,7 +54,7 @@ one() { say $(($1 == 0)) $(($1 != 0)) 0; }
 # Without plugin/, which follows strongSwan's format.
 c_files() {
     local dir
-    for dir in include src test bench tool fuzz examples; do
+    for dir in include src test bench tool fuzz examples proof; do
         [ ! -d "$dir" ] || find "$dir" -type f -name '*.[ch]'
     done
 }
@@ -89,6 +89,7 @@ unit_tests() { # FOLDER
 
 count_units() { script/count meson build/meson-logs/testlog.json; }
 count_sanitized() { script/count meson build-asan/meson-logs/testlog.json; }
+count_model() { say "$(tail -n 1 "$logs/model.log" | tr -dc '0-9 ')"; }
 count_lab() { script/count pytest "$logs/lab.xml"; }
 
 lab_tests() {
@@ -99,6 +100,26 @@ lab_tests() {
     export QCD_STRONGSWAN_SRC QCD_PLUGIN_ASAN QCD_PLUGIN_TSAN
     /usr/bin/python3 -m pytest lab -p no:cacheprovider --timeout=600 \
         --junit-xml="$logs/lab.xml"
+}
+
+# Four walks of 2.5 minutes mostly wait, so they run while the rest is built. They
+# have a higher priority than compilers, and end with this script. The seeds stay the
+# same, so that a failure here comes from a change; new ones are for walks by hand.
+begin_soak() {
+    QCD_STRONGSWAN_SRC=$(strongswan_src) setpriv --pdeathsig TERM \
+        /usr/bin/python3 -m lab.field.report --walk 2.5 --seed 1 2 3 4 >"$logs/walks.log" 2>&1 &
+    soak=$!
+}
+
+end_soak() {
+    local rc=0
+    wait "$soak" || rc=$?
+    step soak one 'sudo ./dev field --walk 2.5 --seed 1 2 3 4' show_soak "$rc"
+}
+
+show_soak() { # STATUS
+    cat "$logs/walks.log"
+    return "$1"
 }
 
 check_quick() {
@@ -112,12 +133,14 @@ check_deep() {
     step 'thread sanitizer' one 'ninja -C build-tsan' build_threaded
     step 'sanitized tests' count_sanitized 'meson test -C build-asan' \
         unit_tests build-asan
+    end_soak
     step lab count_lab 'sudo /usr/bin/python3 -m pytest lab' lab_tests
 }
 
 check_tests() {
     step setup one './dev setup' set_up
     check_quick
+    begin_soak
     check_deep
 }
 
@@ -129,7 +152,11 @@ check_full() {
     step licences one 'reuse lint' check_licences
     step conformance one 'script/conformance' check_conformance
     check_quick
+    begin_soak
+    step model count_model './dev model' model/check.py
     step tidy one './dev check' check_tidy
+    step proof count_proof './dev prove' check_proof
+    step 'fuzz coverage' one './dev fuzz 0' fuzz_coverage
     check_deep
     # Without the libreswan tests, which take longer; './dev kernel-lab' runs all.
     check_kernel lab/kernel/test_esp.py lab/kernel/test_kernel.py

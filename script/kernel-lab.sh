@@ -186,10 +186,11 @@ prepare_payload() { # ARGUMENTS OF PYTEST...
     plugin=${QCD_PLUGIN:-$root/build/plugin/libstrongswan-qcd.so}
     local client=src/libcharon/plugins/vici/python
     rm -rf "$tree"
-    mkdir -p "$tree/build/plugin" "$tree/strongswan/${client%/*}"
+    mkdir -p "$tree"/build/{plugin,test} "$tree/strongswan/${client%/*}"
     tar --exclude=./.git --exclude=./.cache --exclude=./build \
         --exclude='./build-*' --exclude=__pycache__ -cf - . | tar -C "$tree" -xf -
     cp "$plugin" "$tree/build/plugin/libstrongswan-qcd.so"
+    cp "${plugin%/plugin/*}/test/watch_harness" "$tree/build/test/"
     cp -r "$(strongswan_src)/$client" "$tree/strongswan/${client%/*}/"
     [ $# -eq 0 ] || printf '%s\0' "$@" >"$tree/lab/kernel/arguments"
     tar -C "$tree" -cf "$kernel_folder/payload.tar" .

@@ -17,7 +17,8 @@ readonly packages=(
     libnftnl-dev libcmocka-dev libssl-dev valgrind
     # checks
     "clang-$llvm" "clang-format-$llvm" "clang-tidy-$llvm"
-    "libclang-rt-$llvm-dev" shellcheck codespell reuse mandoc abigail-tools
+    "libclang-rt-$llvm-dev" "llvm-$llvm" shellcheck codespell reuse mandoc
+    abigail-tools spin patch
     prometheus prometheus-node-exporter python3-prometheus-client systemd
     # lab
     charon-systemd strongswan-libcharon strongswan-swanctl
@@ -25,14 +26,15 @@ readonly packages=(
     libstrongswan-standard-plugins
     python3 python3-pytest python3-pytest-timeout python3-scapy
     python3-cryptography
-    openssl tshark tcpdump nftables iproute2 iputils-ping
+    openssl tshark tcpdump nftables iproute2 iputils-ping e2fsprogs
 )
 
 missing_packages() { # [NAMES...] default: all packages of the project
     local name want=("$@")
     if [ $# -eq 0 ]; then
         want=("${packages[@]}")
-        [ ! -d proof ] || want+=(frama-c-base)
+        # Debian 12 has it; without it the step `proof` is skipped.
+        [ "$release" != bookworm ] || want+=(frama-c-base)
     fi
     for name in "${want[@]}"; do
         [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" \

@@ -32,7 +32,7 @@ void qcd_pace_init(qcd_pace *out, uint32_t window_free, uint32_t window_max)
     out->window_free = window_free;
     out->window_max = window_max;
     out->threshold = window_max;
-    out->window = lesser(window_free, window_max);
+    out->window = lesser(greater(window_free, 1), window_max);
 }
 
 uint32_t qcd_pace_due(const qcd_pace *pace, uint32_t num_underway)

@@ -4,29 +4,23 @@
  * predict them, as RFC 6290 section 9.3 demands. */
 #include "parts.h"
 
-#include <nettle/cast128.h>
+#include "xtea.h"
 
-_Static_assert(sizeof(struct cast128_ctx) <= sizeof(qcd_seal),
-               "qcd_seal must hold nettle's context");
-_Static_assert(CAST128_BLOCK_SIZE == QCD_SPI_LEN, "an SPI is one block");
-_Static_assert(CAST128_KEY_SIZE == QCD_SEAL_KEY_LEN, "key size");
+_Static_assert(sizeof(((qcd_seal *)NULL)->opaque) >= XTEA_KEY_LEN,
+               "qcd_seal must hold the key");
+_Static_assert(XTEA_BLOCK_LEN == QCD_SPI_LEN, "an SPI is one block");
+_Static_assert(XTEA_KEY_LEN == QCD_SEAL_KEY_LEN, "key size");
 
 void seal_init(qcd_seal *out, const uint8_t key[QCD_SEAL_KEY_LEN])
 {
-    struct cast128_ctx ctx;
-
-    memset(&ctx, 0, sizeof(ctx));
-    cast128_set_key(&ctx, key);
     memset(out, 0, sizeof(*out));
-    memcpy(out, &ctx, sizeof(ctx));
-    qcd_wipe(&ctx, sizeof(ctx));
+    xtea_set_key(out->opaque, key);
 }
 
 enum qcd_err spi_seal(qcd_spi *out, const qcd_seal *seal,
                       const qcd_origin *origin)
 {
     uint8_t plain[QCD_SPI_LEN];
-    struct cast128_ctx ctx;
     wr w;
 
     memset(out, 0, sizeof(*out));
@@ -39,23 +33,17 @@ enum qcd_err spi_seal(qcd_spi *out, const qcd_seal *seal,
     wr_be16(&w, origin->run);
     wr_be(&w, origin->counter, 3);
 
-    memcpy(&ctx, seal, sizeof(ctx));
-    cast128_encrypt(&ctx, sizeof(plain), out->octets, plain);
-    qcd_wipe(&ctx, sizeof(ctx));
+    xtea_encrypt(out->octets, seal->opaque, plain);
     return spi_is_zero(out) ? QCD_ERR_RANGE : QCD_OK;
 }
 
 bool spi_open(qcd_origin *out, const qcd_seal *seal, const qcd_spi *spi)
 {
     uint8_t plain[QCD_SPI_LEN];
-    struct cast128_ctx ctx;
     rd r;
 
     memset(out, 0, sizeof(*out));
-    memcpy(&ctx, seal, sizeof(ctx));
-    cast128_decrypt(&ctx, sizeof(plain), plain, spi->octets);
-    qcd_wipe(&ctx, sizeof(ctx));
-
+    xtea_decrypt(plain, seal->opaque, spi->octets);
     rd_init(&r, plain, sizeof(plain));
     if (spi_is_zero(spi) || rd_be16(&r) != 0) {
         return false;

@@ -126,6 +126,16 @@ static void prepare(history *out, const box *b, const struct scene *scene)
     out->num_fds = box_num_fds();
 }
 
+/* is_strong tells whether both halves of a secret have been filled. */
+static bool is_strong(const uint8_t *secret, size_t len)
+{
+    static const uint8_t zero[QCD_SECRET_LEN];
+
+    assert_true(len / 2 <= sizeof(zero));
+    return memcmp(secret, zero, len / 2) != 0 &&
+           memcmp(secret + len / 2, zero, len / 2) != 0;
+}
+
 /* check_store checks that an open store fits the past: the secrets are kept if
  * they may be, and no run of a key is used again. */
 static void check_store(const qcd_store *store, const char *row,
@@ -134,6 +144,9 @@ static void check_store(const qcd_store *store, const char *row,
     const qcd_secrets *now = qcd_store_secrets(store);
     CHECK_INT(row, now->num_generations, 1);
     CHECK(row, qcd_store_run(store) != 0);
+    CHECK(row, is_strong(now->seal_key, sizeof(now->seal_key)));
+    CHECK(row, is_strong(now->generations[0].octets,
+                         sizeof(now->generations[0].octets)));
     if (!past->had_secrets) {
         return;
     }
@@ -270,6 +283,8 @@ static void check_rotated(const char *row, const qcd_secrets *now,
                           const qcd_secrets *before)
 {
     CHECK_INT(row, now->num_generations, before->num_generations + 1);
+    CHECK(row, is_strong(now->generations[0].octets,
+                         sizeof(now->generations[0].octets)));
     CHECK_OCTETS(row, &now->generations[1], before->generations,
                  QCD_SECRET_LEN);
     CHECK_OCTETS(row, now->seal_key, before->seal_key, QCD_SEAL_KEY_LEN);

@@ -236,7 +236,14 @@ int fault_lstat(const char *path, struct stat *out)
     return fails("lstat", EACCES) ? -1 : lstat(path, out);
 }
 
+/* If that fails, half of the octets are random, and the others zero. */
 int fault_getentropy(void *out, size_t len)
 {
-    return fails("random", ENOSYS) ? -1 : getentropy(out, len);
+    if (fails("random", ENOSYS)) {
+        memset(out, 0, len);
+        (void)!getentropy(out, len / 2);
+        errno = ENOSYS;
+        return -1;
+    }
+    return getentropy(out, len);
 }

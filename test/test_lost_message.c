@@ -5,21 +5,22 @@
 
 /* RFC 6290 sections 4.5 and 8.2: INVALID_SPI whose data is the child SPI, then
  * the tokens.  The IKE SA's SPIs, Message ID 0, no R flag, I if we were its
- * original initiator.  Python computed the tokens, which have 16 octets. */
-static const char known_of_responder[] = "21222324252627287d07df890eaaf62b"
+ * original initiator.  Python computed the tokens, which have 16 octets;
+ * the older one happens to be first. */
+static const char known_of_responder[] = "2122232425262728a46dfd1d3828ee87"
                                          "292025000000000000000058"
                                          "2900000c0000000bc1c2c3c4"
                                          "2900001800004023"
-                                         "26aec82c3056da251d98b79037c1e27d"
+                                         "10cf1287c033f1afbd16311bfa5e17bd"
                                          "0000001800004023"
-                                         "c86b0816bf283faa599db1c2f5d75d9c";
-static const char known_of_initiator[] = "7d07df890eaaf62b2122232425262728"
+                                         "b14c78684d2619957fc4600afe6dec27";
+static const char known_of_initiator[] = "a46dfd1d3828ee872122232425262728"
                                          "292025080000000000000058"
                                          "2900000c0000000bc1c2c3c4"
                                          "2900001800004023"
-                                         "8298b4485c58dcae5883d2fb0d14e10b"
+                                         "b7d38284f90d756c9c728b6ee15895ac"
                                          "0000001800004023"
-                                         "6a9c843d98dc90a85590c2d29ebc1666";
+                                         "09ece700a0abf8b9a58315ae038aadaf";
 
 _Static_assert(sizeof(known_of_responder) == 2 * 0x58 + 1, "its length field");
 _Static_assert(sizeof(known_of_initiator) == 2 * 0x58 + 1, "its length field");

@@ -5,15 +5,15 @@
 /* RFC 7296 section 1.5 and RFC 6290 section 4.5: both SPIs, Message ID and
  * exchange type are the request's, R is set, I is flipped.  INVALID_IKE_SPI has
  * no data, Protocol ID is 0 (erratum 3449).  The tokens, computed in Python,
- * are those of test_token.c for 2122232425262728 and 7d07df890eaaf62b, 16
- * octets long. */
-static const char known_reply[] = "21222324252627287d07df890eaaf62b"
+ * the older one first, are those of test_token.c for 2122232425262728 and
+ * a46dfd1d3828ee87, 16 octets long. */
+static const char known_reply[] = "2122232425262728a46dfd1d3828ee87"
                                   "292025208182838400000054"
                                   "2900000800000004"
                                   "2900001800004023"
-                                  "26aec82c3056da251d98b79037c1e27d"
+                                  "10cf1287c033f1afbd16311bfa5e17bd"
                                   "0000001800004023"
-                                  "c86b0816bf283faa599db1c2f5d75d9c";
+                                  "b14c78684d2619957fc4600afe6dec27";
 
 static void test_reply_octets(void **state)
 {

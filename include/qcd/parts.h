@@ -25,7 +25,7 @@ typedef struct qcd_pledge {
     qcd_address taker; /* len 0: not bound to an address */
 } qcd_pledge;
 
-/* qcd_seal is a keyed permutation of 64 bits (CAST-128), ready for use.
+/* qcd_seal is a keyed permutation of 64 bits (XTEA), ready for use.
  * Opaque; constant after its initialization. */
 typedef struct qcd_seal {
     uint32_t opaque[24];

@@ -14,7 +14,7 @@ from lab.control import REPO
 from lab.field.outcome import CASES, Case, Outcome
 from lab.field.pool import STOCK_AT_A_TIME, Play, Pool
 from lab.field.scenarios import SCENARIOS  # noqa: F401  registers them all
-from lab.field.walk import walk
+from lab.field.soak import walk
 from lab.process import plugin_path
 
 QCD_WORKERS = 4
@@ -179,7 +179,9 @@ def main() -> int:
     parser.add_argument(
         "--walk", type=float, metavar="MINUTES", help="walk at random instead"
     )
-    parser.add_argument("--seed", type=int, help="of the walk")
+    parser.add_argument(
+        "--seed", type=int, nargs="+", metavar="N", help="only the walks of these seeds"
+    )
     parser.add_argument("--out", type=Path, default=REPO / "build" / "field")
     options = parser.parse_args()
     if os.geteuid() != 0:

@@ -12,7 +12,6 @@ from lab.field.pool import Permits, Play, Pool
 from lab.field.report import row, table
 from lab.field.scenarios import SCENARIOS
 from lab.field.stage import BASE, Stage
-from lab.field.walk import Lost, stroll
 from lab.wait import wait_until
 
 HERE = Case("here", "A", "something happens", lambda stage: None, smooth=True)
@@ -182,10 +181,3 @@ def test_repeated_handshake(stage: Stage) -> None:
         lab.a.initiate()
     assert stage.again()
     assert "1 messages of handshakes were sent twice" in faults(stage)
-
-
-def test_walk_that_fails_names_its_seed() -> None:
-    """Without qcd nothing tells a peer, and DPD takes minutes."""
-    text = r"seed 6290, step(?s:.)*last events:(?s:.)*gateway a(?s:.)*gateway b"
-    with pytest.raises(Lost, match=text):
-        stroll(6290, 60.0, qcd=False)

@@ -7,11 +7,8 @@
 
 #define RUN 7
 
-/**
- * Changes that wait at most: those that are put, and those that are removed
- */
-#define PUTS_MAX 16384
-#define ALL_MAX 32768
+#define PUTS_MAX QCD_CHANGES_MAX
+#define ALL_MAX (2 * QCD_CHANGES_MAX)
 
 /**
  * A keeper that notes what is asked of it
@@ -38,6 +35,7 @@ typedef struct {
 	qcd_config_t config;
 	qcd_promises_t *promises;
 	keeper_t keeper;
+	qcd_changes_t *changes;
 	qcd_children_t *children;
 	played_ike_t *ike;
 	qcd_ike_sa sa;
@@ -118,8 +116,10 @@ static int begin(void **state)
 		.note_return = _note_return,
 	};
 	begun.promises = played_promises_create(&begun.config, RUN);
+	/* no file can be there, so changes are written at once */
+	begun.changes = qcd_changes_create("/proc/qcd-changes");
 	begun.children = qcd_children_create(&begun.config, begun.promises,
-										 &begun.keeper.public);
+										 &begun.keeper.public, begun.changes);
 	played_mint(&begun.sa, begun.promises, QCD_INITIATOR);
 	begun.ike = played_ike_create(1, &begun.sa);
 	return 0;
@@ -128,6 +128,7 @@ static int begin(void **state)
 static int end(void **state)
 {
 	begun.children->destroy(begun.children);
+	begun.changes->destroy(begun.changes);
 	begun.promises->destroy(begun.promises);
 	charon->bus->set_sa(charon->bus, NULL);
 	played_ike_destroy(begun.ike);
@@ -423,7 +424,7 @@ static void test_destroyed(void **state)
 	CHECK_STR("after that", begun.keeper.done, "return 1, put 1, remove 2");
 	/* its job is never run: charon has ended all of them by then */
 	begun.children = qcd_children_create(&begun.config, begun.promises,
-										 &begun.keeper.public);
+										 &begun.keeper.public, begun.changes);
 	played_child_destroy(child);
 }
 
@@ -445,6 +446,37 @@ static void test_one_job(void **state)
 	CHECK_INT("again", box_count_jobs(), 1);
 	box_run_jobs();
 	CHECK_INT("again", keeper->count, 4);
+}
+
+/**
+ * A change that outlives the daemon is written a little later, with all that
+ * are added until then
+ */
+static void test_later(void **state)
+{
+	char path[64];
+	qcd_change_t change;
+
+	snprintf(path, sizeof(path), "/dev/shm/qcd-children-%d", (int)getpid());
+	begun.children->destroy(begun.children);
+	begun.changes->destroy(begun.changes);
+	begun.changes = qcd_changes_create(path);
+	CHECK("in memory", begun.changes->outlive(begun.changes));
+	begun.children = qcd_children_create(&begun.config, begun.promises,
+										 &begun.keeper.public, begun.changes);
+	add(1, FALSE);
+	add(2, TRUE);
+	CHECK_INT("no job runs", box_count_jobs(), 0);
+	CHECK("what a crash would leave",
+		  begun.changes->get(begun.changes, &change) && !change.removed);
+	CHECK_INT("not yet", begun.keeper.count, 0);
+	CHECK("later", box_run_scheduled());
+	CHECK_INT("written", begun.keeper.count, 2);
+	CHECK("once", !box_run_scheduled());
+	CHECK("nothing is left", !begun.changes->get(begun.changes, &change));
+	add(3, FALSE);
+	CHECK("again", box_run_scheduled());
+	CHECK_INT("again", begun.keeper.count, 3);
 }
 
 /**
@@ -536,6 +568,7 @@ int main()
 		TEST(test_rewritten),
 		TEST(test_destroyed),
 		TEST(test_one_job),
+		TEST(test_later),
 		TEST(test_while_writing),
 		TEST(test_full),
 		TEST(test_full_again),

@@ -27,6 +27,7 @@ static struct {
 	qcd_config_t config;
 	qcd_promises_t *promises;
 	qcd_lost_index_t *index;
+	qcd_changes_t *changes;
 	qcd_lost_t *lost;
 	watched_t watcher;
 	char folder[64];
@@ -104,7 +105,9 @@ static int begin(void **state)
 	begun.config.state_dir = begun.folder;
 	begun.promises = played_promises_create(&begun.config, RUN);
 	begun.index = qcd_lost_index_create();
-	begun.lost = qcd_lost_create(&begun.config, begun.promises, begun.index);
+	begun.changes = qcd_changes_create("/proc/qcd-changes");
+	begun.lost = qcd_lost_create(&begun.config, begun.promises, begun.index,
+								 begun.changes);
 	assert_non_null(begun.lost);
 	begun.watcher.public = (qcd_watcher_t){
 		.add = _add,
@@ -118,6 +121,7 @@ static int end(void **state)
 	char path[128];
 
 	begun.lost->destroy(begun.lost);
+	begun.changes->destroy(begun.changes);
 	begun.index->destroy(begun.index);
 	begun.promises->destroy(begun.promises);
 	snprintf(path, sizeof(path), "%s/samap", begun.folder);
@@ -203,12 +207,42 @@ static void test_lost(void **state)
 	CHECK_INT("gone", begun.lost->get_count(begun.lost), LOST - 1);
 }
 
+/**
+ * What the daemon before wanted to write when it died is written first
+ */
+static void test_left_changes(void **state)
+{
+	qcd_promises_t *before = played_promises_create(&begun.config, RUN - 1);
+	qcd_samap_row new, again, gone, found;
+	qcd_change_t left;
+
+	begun.lost->destroy(begun.lost);
+	make(&new, before, FIRST_SPI + LOST);
+	make(&again, before, FIRST_SPI);
+	make(&gone, before, FIRST_SPI + 1);
+	begun.changes->add(begun.changes, &new, FALSE);
+	begun.changes->add(begun.changes, &again, FALSE);
+	begun.changes->add(begun.changes, &gone, TRUE);
+	begun.changes->add(begun.changes, &gone, TRUE);
+	begun.lost = qcd_lost_create(&begun.config, begun.promises, begun.index,
+								 begun.changes);
+
+	CHECK_INT("one more, one less", begun.lost->get_count(begun.lost), LOST);
+	CHECK("new", begun.lost->find(begun.lost, &new.child_spi, &found));
+	CHECK("used again", begun.lost->find(begun.lost, &again.child_spi, &found) &&
+		  memeq(&found.sa, &again.sa, sizeof(again.sa)));
+	CHECK("gone", !begun.lost->find(begun.lost, &gone.child_spi, &found));
+	CHECK("all were written", !begun.changes->get(begun.changes, &left));
+	before->destroy(before);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		LOST_TEST(test_lost),
 		LOST_TEST(test_not_refused),
 		LOST_TEST(test_refused),
+		LOST_TEST(test_left_changes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 #include <qcd/store.h>
 
 #include <assert.h>
+#include <nettle/memops.h>
 #include <string.h>
 
 #include "report.h"
@@ -156,7 +157,7 @@ enum qcd_store_err qcd_store_share(qcd_secrets *out, qcd_store_report *report,
 static bool has_generation(const qcd_secrets *secrets, const qcd_secret *wanted)
 {
     for (size_t i = 0; i < secrets->num_generations; i++) {
-        if (memcmp(&secrets->generations[i], wanted, sizeof(*wanted)) == 0) {
+        if (memeql_sec(&secrets->generations[i], wanted, sizeof(*wanted))) {
             return true;
         }
     }
@@ -215,7 +216,7 @@ static enum qcd_store_err import_again(qcd_store_report *report,
                                        const qcd_secrets *given,
                                        const qcd_store_identity *identity)
 {
-    if (memcmp(ours->seal_key, given->seal_key, QCD_SEAL_KEY_LEN) != 0) {
+    if (!memeql_sec(ours->seal_key, given->seal_key, QCD_SEAL_KEY_LEN)) {
         return report_say(
             report, QCD_STORE_ERR_OTHERS,
             "there are other secrets in %s already. To use these instead, move "

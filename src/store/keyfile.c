@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <nettle/memops.h>
 #include <nettle/sha2.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -60,7 +61,7 @@ enum qcd_store_err keyfile_decode(keyfile_body *out, const keyfile_kind *kind,
     uint8_t want[SHA256_DIGEST_SIZE];
     keyfile_digest(want, sizeof(want), "", in, in_len - SHA256_DIGEST_SIZE);
     if (memcmp(magic, kind->magic, KEYFILE_MAGIC_LEN) != 0 ||
-        memcmp(checksum, want, sizeof(want)) != 0 || version == 0) {
+        !memeql_sec(checksum, want, sizeof(want)) || version == 0) {
         return QCD_STORE_ERR_DAMAGED;
     }
     /* Only now: a flipped bit must not look like a newer version. */

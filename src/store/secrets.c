@@ -4,6 +4,7 @@
 #include "secrets.h"
 
 #include <assert.h>
+#include <nettle/memops.h>
 #include <string.h>
 
 #include "../rd.h"
@@ -224,7 +225,7 @@ static bool is_of(const run_record *last, const qcd_secrets *secrets)
 {
     uint8_t digest[KEY_DIGEST_LEN];
     secrets_digest(digest, secrets);
-    return memcmp(digest, last->key_digest, sizeof(digest)) == 0;
+    return memeql_sec(digest, last->key_digest, sizeof(digest)) != 0;
 }
 
 enum qcd_store_err run_read(run_record *out, qcd_store_report *report,

@@ -62,6 +62,11 @@ ssize_t netlink_receive(const netlink *n, void *out, size_t cap)
     return len > (ssize_t)cap || (len >= 0 && from.nl_pid != 0) ? 0 : len;
 }
 
+bool netlink_holds(const struct nlmsghdr *h, int left)
+{
+    return mnl_nlmsg_ok(h, left) && h->nlmsg_len <= INT_MAX;
+}
+
 /* A transaction is one datagram. */
 static void make_room(netlink *n, size_t len)
 {
@@ -125,7 +130,7 @@ static int take_all(const netlink *n, outcome *o)
         }
         int len = (int)got;
         for (const struct nlmsghdr *h = (const struct nlmsghdr *)buffer;
-             mnl_nlmsg_ok(h, len); h = mnl_nlmsg_next(h, &len)) {
+             netlink_holds(h, len); h = mnl_nlmsg_next(h, &len)) {
             take(o, h);
         }
     }

@@ -49,6 +49,11 @@ int netlink_request(netlink *n, const void *messages, size_t len, uint32_t seq,
  * and -1 with an errno on error: EAGAIN if nothing is waiting. */
 ssize_t netlink_receive(const netlink *n, void *out, size_t cap);
 
+/* netlink_holds tells whether the `left` octets at `h` begin with a whole
+ * message.  mnl_nlmsg_ok() alone takes a length above INT_MAX for a negative
+ * one. */
+bool netlink_holds(const struct nlmsghdr *h, int left);
+
 /* netlink_port returns our netlink port. */
 uint32_t netlink_port(const netlink *n);
 

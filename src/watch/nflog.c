@@ -151,11 +151,11 @@ static payload packet_of(const struct nlmsghdr *h)
 const uint8_t *nflog_read(nflog *n, size_t *out_len)
 {
     while (true) {
-        if (!mnl_nlmsg_ok(n->next, n->left) && !fill(n)) {
+        if (!netlink_holds(n->next, n->left) && !fill(n)) {
             *out_len = 0;
             return NULL;
         }
-        if (mnl_nlmsg_ok(n->next, n->left)) {
+        if (netlink_holds(n->next, n->left)) {
             const payload p = packet_of(n->next);
             n->next = mnl_nlmsg_next(n->next, &n->left);
             if (p.len > 0) {

@@ -101,9 +101,9 @@ static void add_set(batch *b, const char *name, uint32_t id, bool is_dynamic)
     struct nftnl_set *set = nftnl_set_alloc();
     struct nlmsghdr *h = batch_begin(b, NFT_MSG_NEWSET, NLM_F_CREATE);
 
-    if (set != NULL && h != NULL && describe_key(set)) {
-        nftnl_set_set_str(set, NFTNL_SET_TABLE, RULES_TABLE);
-        nftnl_set_set_str(set, NFTNL_SET_NAME, name);
+    if (set != NULL && h != NULL && describe_key(set) &&
+        nftnl_set_set_str(set, NFTNL_SET_TABLE, RULES_TABLE) == 0 &&
+        nftnl_set_set_str(set, NFTNL_SET_NAME, name) == 0) {
         nftnl_set_set_u32(set, NFTNL_SET_FAMILY, NFPROTO_INET);
         nftnl_set_set_u32(set, NFTNL_SET_ID, id);
         nftnl_set_set_u32(set, NFTNL_SET_KEY_TYPE, 0);
@@ -125,12 +125,13 @@ static void add_chain(batch *b, const char *name, bool is_hook)
     struct nftnl_chain *chain = nftnl_chain_alloc();
     struct nlmsghdr *h = batch_begin(b, NFT_MSG_NEWCHAIN, NLM_F_CREATE);
 
-    if (chain != NULL && h != NULL) {
-        nftnl_chain_set_str(chain, NFTNL_CHAIN_TABLE, RULES_TABLE);
-        nftnl_chain_set_str(chain, NFTNL_CHAIN_NAME, name);
+    if (chain != NULL && h != NULL &&
+        nftnl_chain_set_str(chain, NFTNL_CHAIN_TABLE, RULES_TABLE) == 0 &&
+        nftnl_chain_set_str(chain, NFTNL_CHAIN_NAME, name) == 0 &&
+        (!is_hook ||
+         nftnl_chain_set_str(chain, NFTNL_CHAIN_TYPE, "filter") == 0)) {
         nftnl_chain_set_u32(chain, NFTNL_CHAIN_FAMILY, NFPROTO_INET);
         if (is_hook) {
-            nftnl_chain_set_str(chain, NFTNL_CHAIN_TYPE, "filter");
             nftnl_chain_set_u32(chain, NFTNL_CHAIN_HOOKNUM, NF_INET_LOCAL_IN);
             nftnl_chain_set_s32(chain, NFTNL_CHAIN_PRIO, PRIORITY);
             nftnl_chain_set_u32(chain, NFTNL_CHAIN_POLICY, NF_ACCEPT);
@@ -153,10 +154,11 @@ typedef struct rule {
 static void begin(rule *r, const char *chain)
 {
     r->rule = nftnl_rule_alloc();
-    r->is_bad = r->rule == NULL;
+    r->is_bad =
+        r->rule == NULL ||
+        nftnl_rule_set_str(r->rule, NFTNL_RULE_TABLE, RULES_TABLE) != 0 ||
+        nftnl_rule_set_str(r->rule, NFTNL_RULE_CHAIN, chain) != 0;
     if (!r->is_bad) {
-        nftnl_rule_set_str(r->rule, NFTNL_RULE_TABLE, RULES_TABLE);
-        nftnl_rule_set_str(r->rule, NFTNL_RULE_CHAIN, chain);
         nftnl_rule_set_u32(r->rule, NFTNL_RULE_FAMILY, NFPROTO_INET);
     }
 }
@@ -187,6 +189,14 @@ static struct nftnl_expr *append(rule *r, const char *name)
         nftnl_rule_add_expr(r->rule, e);
     }
     return e;
+}
+
+/* Sets a string, which libnftnl copies.  Without memory the kernel would get
+ * the rule without it, and reject it for another reason. */
+static void set_text(rule *r, struct nftnl_expr *e, uint16_t what,
+                     const char *text)
+{
+    r->is_bad |= nftnl_expr_set_str(e, what, text) != 0;
 }
 
 /* Matches the loaded value. */
@@ -234,7 +244,7 @@ static void match_dead(rule *r)
 
     if (e != NULL) {
         nftnl_expr_set_u32(e, NFTNL_EXPR_LOOKUP_SREG, NFT_REG_1);
-        nftnl_expr_set_str(e, NFTNL_EXPR_LOOKUP_SET, RULES_SET);
+        set_text(r, e, NFTNL_EXPR_LOOKUP_SET, RULES_SET);
     }
 }
 
@@ -257,7 +267,7 @@ static void match_few(rule *r)
         set_limit(limit, FEW);
         nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_SREG_KEY, NFT_REG_1);
         nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_OP, NFT_DYNSET_OP_UPDATE);
-        nftnl_expr_set_str(e, NFTNL_EXPR_DYNSET_SET_NAME, SET_ASKED);
+        set_text(r, e, NFTNL_EXPR_DYNSET_SET_NAME, SET_ASKED);
         nftnl_expr_add_expr(e, NFTNL_EXPR_DYNSET_EXPRESSIONS, limit);
     }
 }
@@ -274,7 +284,7 @@ static void decide(rule *r, const char *chain)
     nftnl_expr_set_u32(e, NFTNL_EXPR_IMM_VERDICT,
                        chain != NULL ? (uint32_t)NFT_JUMP : NF_ACCEPT);
     if (chain != NULL) {
-        nftnl_expr_set_str(e, NFTNL_EXPR_IMM_CHAIN, chain);
+        set_text(r, e, NFTNL_EXPR_IMM_CHAIN, chain);
     }
 }
 

@@ -104,7 +104,7 @@ static enum qcd_watch_err log_failed(qcd_watch_report *report, int why)
 
 /* list is what a call changes in the set. */
 typedef struct list {
-    uint32_t *numbers;
+    uint32_t *numbers; /* NULL if there is no memory for it */
     size_t num;
 } list;
 
@@ -208,7 +208,7 @@ static int add(qcd_watch *watch, list *fresh, const qcd_child_spi *in,
     bool is_whole = watch->is_stale || watch->spis.num == 0;
     int why = 0;
 
-    if (!spis_reserve(&watch->spis, num)) {
+    if (fresh->numbers == NULL || !spis_reserve(&watch->spis, num)) {
         return ENOMEM;
     }
     for (size_t i = 0; i < num; i++) {
@@ -235,6 +235,7 @@ static int add(qcd_watch *watch, list *fresh, const qcd_child_spi *in,
     return why;
 }
 
+/* Without a list of what was removed, the whole set is installed. */
 static int remove_all(qcd_watch *watch, list *gone, const qcd_child_spi *in,
                       size_t num)
 {
@@ -242,13 +243,16 @@ static int remove_all(qcd_watch *watch, list *gone, const qcd_child_spi *in,
         uint32_t number = spis_number(&in[i]);
 
         if (spis_take(&watch->spis, number)) {
-            gone->numbers[gone->num++] = number;
+            if (gone->numbers != NULL) {
+                gone->numbers[gone->num] = number;
+            }
+            gone->num++;
         }
     }
     if (gone->num == 0 && !watch->is_stale) {
         return 0;
     }
-    return watch->spis.num > 0 && !watch->is_stale &&
+    return watch->spis.num > 0 && !watch->is_stale && gone->numbers != NULL &&
                    table_remove(&watch->table, gone->numbers, gone->num) == 0
                ? 0
                : install(watch);
@@ -261,7 +265,7 @@ static enum qcd_watch_err run(qcd_watch *watch, qcd_watch_report *report,
                               change *make, const qcd_child_spi *in, size_t num)
 {
     list changed = {calloc(num > 0 ? num : 1, sizeof(*changed.numbers)), 0};
-    int why = changed.numbers != NULL ? make(watch, &changed, in, num) : ENOMEM;
+    int why = make(watch, &changed, in, num);
 
     report->text[0] = '\0';
     free(changed.numbers);

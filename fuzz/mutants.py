@@ -1,0 +1,204 @@
+#!/usr/bin/python3
+# SPDX-FileCopyrightText: The qcd authors
+# SPDX-License-Identifier: Apache-2.0
+"""Show that each property that the fuzz targets check can fail.
+
+usage: mutants.py BUILD
+
+BUILD is a folder in which the replay programs were built. In a copy of the
+sources, one line after the other is changed to a mistake. The corpus of the
+target named with it must find it. Fails if it doesn't.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+COPIED = ("src", "include", "tool", "plugin", "test", "fuzz", "examples", "script",
+          "debian", "meson.build", "meson_options.txt")
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A mistake in one place, and the target that must find it."""
+
+    target: str
+    file: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class Property:
+    """What must hold, and mistakes that break it."""
+
+    text: str
+    mutants: tuple[Mutant, ...]
+
+
+def m(target: str, file: str, old: str, new: str) -> Mutant:
+    return Mutant(target, file, old, new)
+
+
+PROPERTIES = (
+    Property("what is decoded encodes to the same octets", (
+        m("notify", "src/message.c", "wr_u8(w, 0); /* SPI size */", "wr_u8(w, 1);"),
+        m("message", "src/header.c", "wr_be32(w, header->message_id)", "wr_be32(w, 1)"),
+        m("secrets", "src/store/secrets.c", "wr_be64(&w, secrets->made_at[i])",
+          "wr_be64(&w, 0)"),
+        m("secrets", "src/store/secrets.c", "wr_be16(&w, record->node)",
+          "wr_be16(&w, 0)"),
+        m("samap", "src/store/samap_row.c", "wr_u8(&w, row->encap ? 1 : 0)",
+          "wr_u8(&w, 0)"),
+    )),
+    Property("no verdict without an equal token", (
+        m("peers", "src/taker.c", "memeql_sec(held->digests[i], digest, QCD_DIGEST_LEN)",
+          "memeql_sec(held->digests[i], digest, 0)"),
+        m("peers", "src/taker.c", "i < held->num; i++", "i < QCD_HELD_MAX; i += 2"),
+        m("peers", "src/taker.c", "held->is_shown = held->is_shown | (any != 0)",
+          "held->is_shown = held->is_shown | 0"),
+    )),
+    Property("a reply is never over three times its request", (
+        m("peers", "src/maker.c", ": request_len * QCD_AMPLIFICATION_MAX", ": request_len * 4"),
+        m("maker", "src/maker.c", ": request_len * QCD_AMPLIFICATION_MAX", ": request_len * 4"),
+    )),
+    Property("never a token for a live SA", (
+        m("peers", "src/evidence.c", "origin->run < mint->first_run;",
+          "origin->run <= mint->run;"),
+        m("maker", "src/evidence.c", "origin->run < mint->first_run;",
+          "origin->run <= mint->run;"),
+        m("peers", "src/evidence.c", "graveyard_holds(&maker->graveyard, sa));",
+          "maker != NULL);"),
+        m("peers", "src/evidence.c", "return is_taken_over(", "return true || is_taken_over("),
+    )),
+    Property("the map never names a live SA as lost", (
+        m("map", "src/evidence.c", "           is_earlier(&maker->mint, &origin);",
+          "           origin.run <= maker->mint.run;"),
+        m("peers", "src/evidence.c", "           is_earlier(&maker->mint, &origin);",
+          "           origin.run <= maker->mint.run;"),
+    )),
+    Property("the map keeps each row, and damage costs no other", (
+        m("map", "src/store/samap_row.c", "sum == samap_sum(in, SUMMED_LEN)",
+          "sum != 1"),
+        m("map", "src/store/samap.c",
+          "memcmp(&now.sa.spis, &row->sa.spis, sizeof(now.sa.spis)) == 0", "true"),
+    )),
+    Property("the rate of replies is bounded", (
+        m("peers", "src/limit.c", "|| busy - now > pool->tolerance", ""),
+        m("peers", "src/maker.c", "lost_limit_charge(&maker->lost, local, now_ms);", ""),
+    )),
+    Property("no run is started twice, and no secret is lost", (
+        m("store", "src/store/store.c", "(uint16_t)(store->last.run + 1)",
+          "store->last.run"),
+        m("store", "src/store/store.c",
+          "file_set_aside(report, dir, &secrets_kind.file, SECRETS_DAMAGED_NAME)",
+          "QCD_STORE_OK"),
+        m("secrets", "src/store/keyfile.c",
+          "memcmp(checksum, want, sizeof(want)) != 0", "false"),
+    )),
+    Property("what others send to a netlink socket has no effect", (
+        m("watch", "src/watch/netlink.c", "(len >= 0 && from.nl_pid != 0)", "false"),
+        m("watch", "src/watch/netlink.c", "&& h->nlmsg_len <= INT_MAX", ""),
+    )),
+    Property("the kernel has the SPIs of the watch", (
+        m("watch", "src/watch/watch.c",
+          "(void)spis_take(&watch->spis, fresh->numbers[i]);", ""),
+        m("watch", "src/watch/spis.c", "set->slots[hole] = 0;", ""),
+    )),
+    Property("an export costs no more than is allowed", (
+        m("bundle", "tool/bundle.c", "cost.passes > PASSES_MAX ||", ""),
+    )),
+    Property("nothing that is shown controls a terminal", (
+        m("answer", "tool/exposition.c", "(c < 0x20 && c != '\\n')", "(c < 0x10)"),
+        m("answer", "tool/text.c", "c >= 0x20 && c < 0x7f",
+          "c >= 0x10 && c < 0x7f"),
+    )),
+    Property("a client is answered only after a whole command, in its time", (
+        m("control", "plugin/qcd_socket.c", "end = memchr(client->command, '\\n', client->len);",
+          "end = client->command + client->len;"),
+        m("control", "plugin/qcd_socket.c", "if (client->deadline <= now)",
+          "if (client->deadline + 5000 <= now)"),
+    )),
+    Property("the plugin sees the IKE message in a packet", (
+        m("receiver", "plugin/qcd_receiver.c", "chunk_skip(data, sizeof(marker))",
+          "chunk_skip(data, 2)"),
+    )),
+    Property("a packet is read as another decoder reads it", (
+        m("traffic", "src/traffic.c", "if (len > behind->total && !behind->has_more)",
+          "if (len > behind->total)"),
+    )),
+)
+
+
+def copy_sources(to: Path) -> None:
+    for name in COPIED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, to / name, symlinks=True)
+        else:
+            shutil.copy(ROOT / name, to / name)
+
+
+def run(log: Path, *command: str) -> int:
+    with log.open("ab") as out:
+        return subprocess.run(command, stdout=out, stderr=out, check=False).returncode
+
+
+def is_found(mutant: Mutant, tree: Path, log: Path) -> str:
+    """Return how a mutant was found, or why not."""
+    path = tree / mutant.file
+    before = path.read_text(encoding="utf-8")
+    if before.count(mutant.old) != 1:
+        return f"is in {mutant.file} {before.count(mutant.old)} times: {mutant.old}"
+    path.write_text(before.replace(mutant.old, mutant.new), encoding="utf-8")
+    try:
+        program = f"fuzz/replay_{mutant.target}"
+        if run(log, "ninja", "-C", f"{tree}/build", program) != 0:
+            return "does not compile"
+        done = subprocess.run(
+            [f"{tree}/build/{program}", str(ROOT / "fuzz/corpus" / mutant.target)],
+            env={"ASAN_OPTIONS": "check_printf=0:detect_leaks=0"},
+            capture_output=True, text=True, errors="replace", timeout=120, check=False,
+        )
+        if done.returncode == 0:
+            return "was not found"
+        return ""
+    finally:
+        path.write_text(before, encoding="utf-8")
+
+
+def main(build: str) -> int:
+    tree = Path(build).resolve() / "mutants"
+    shutil.rmtree(tree, ignore_errors=True)
+    tree.mkdir(parents=True)
+    log = tree / "log"
+    copy_sources(tree)
+    told = subprocess.run(["meson", "introspect", "--buildoptions", build],
+                          stdout=subprocess.PIPE, check=True)
+    strongswan = [f"-D{o['name']}={o['value']}" for o in json.loads(told.stdout)
+                  if o["name"].startswith("strongswan")]
+    setup = ["meson", "setup", f"{tree}/build", str(tree), "-Db_lundef=false",
+             "-Db_sanitize=address,undefined", "-Dbuildtype=debug",
+             "-Dc_args=-fno-sanitize-recover=all", *strongswan]
+    if run(log, *setup) != 0:
+        sys.exit(f"mutants: {log}")
+    bad = number = 0
+    for of in PROPERTIES:
+        print(of.text)
+        for mutant in of.mutants:
+            why = is_found(mutant, tree, log)
+            number += 1
+            bad += why != ""
+            print(f"    {mutant.target:10}{mutant.file:24}"
+                  f"{why and 'NOT FOUND: it ' + why or 'found'}", flush=True)
+    print(f"{number - bad} of {number} mistakes were found")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    sys.exit(main(sys.argv[1]))
