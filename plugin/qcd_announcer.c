@@ -189,7 +189,7 @@ static bool tell_next(private_qcd_announcer_t *this, bool *told)
 		return FALSE;
 	}
 	qcd_lost_from_row(&lost, &row);
-	switch (this->promises->judge_lost(this->promises, &lost, NULL))
+	switch (this->promises->judge_lost(this->promises, &lost, NULL, FALSE))
 	{
 		case QCD_ANSWER:
 			send_message(this, &lost, &row);

@@ -8,8 +8,6 @@
 #include "qcd_waiting.h"
 
 #include <daemon.h>
-#include <collections/hashtable.h>
-#include <threading/mutex.h>
 
 /**
  * Milliseconds between two checks of the waiting replies
@@ -91,11 +89,10 @@ struct private_qcd_answer_t {
 	qcd_ticker_t *ticker;
 
 	/**
-	 * Whether a reply waits for a turn, and its mutex. Listeners take the mutex
-	 * while they hold the bus.
+	 * Whether a reply waits for a turn. Listeners read it without a mutex: if
+	 * they are wrong, the reply is found at the next check.
 	 */
 	bool crowded;
-	mutex_t *mutex;
 };
 
 /**
@@ -216,11 +213,11 @@ static bool is_surplus(private_qcd_answer_t *this, qcd_reply_t *reply)
  */
 static fate_t decide(private_qcd_answer_t *this, qcd_reply_t *reply)
 {
-	bool home = reply->rank == QCD_RANK_HOME, known;
 	qcd_lost_peer_t peer;
 	char *name;
+	bool known;
 
-	if (!this->turns->available(this->turns, reply->src, home))
+	if (!this->turns->available(this->turns, reply->src, reply->rank))
 	{	/* the usual case if there are many, found without asking anybody */
 		return FATE_CROWDED;
 	}
@@ -242,70 +239,33 @@ static fate_t decide(private_qcd_answer_t *this, qcd_reply_t *reply)
 	{
 		return FATE_WAIT;
 	}
-	return this->turns->take(this->turns, reply->src, home) ? FATE_SEND
-															: FATE_CROWDED;
+	return this->turns->take(this->turns, reply->src, reply->rank) ? FATE_SEND :
+																 FATE_CROWDED;
 }
 
 /**
- * Check a waiting reply
- *
- * @return				FALSE if it needs a turn and none is available
+ * Look at a waiting reply. Of thousands, most wait for a turn: those to the same
+ * address, or all of the same rank, need not be looked at.
  */
-static bool look_at(private_qcd_answer_t *this, qcd_reply_t *reply)
+static qcd_look_t look_at(private_qcd_answer_t *this, qcd_reply_t *reply)
 {
-	fate_t fate = decide(this, reply);
-
-	if (fate == FATE_SEND || fate == FATE_DROP)
+	switch (decide(this, reply))
 	{
-		this->waiting->remove(this->waiting, reply);
+		case FATE_SEND:
+			this->waiting->remove(this->waiting, reply);
+			queue_sending(this, reply);
+			return QCD_LOOK_REMOVED;
+		case FATE_DROP:
+			this->waiting->remove(this->waiting, reply);
+			qcd_reply_destroy(reply);
+			return QCD_LOOK_REMOVED;
+		case FATE_CROWDED:
+			this->crowded = TRUE;
+			return this->turns->is_full(this->turns, reply->rank) ?
+				   QCD_LOOK_OTHER_RANK : QCD_LOOK_OTHER_ADDRESS;
+		default:
+			return QCD_LOOK_NEXT;
 	}
-	if (fate == FATE_SEND)
-	{
-		queue_sending(this, reply);
-	}
-	else if (fate == FATE_DROP)
-	{
-		qcd_reply_destroy(reply);
-	}
-	return fate != FATE_CROWDED;
-}
-
-/**
- * Check all waiting replies. Of thousands, most wait for a turn: those to the
- * same address, or all of them, need not be looked at.
- */
-static void look_at_all(private_qcd_answer_t *this)
-{
-	linked_list_t *all;
-	hashtable_t *blocked;
-	qcd_reply_t *reply;
-	bool crowded = FALSE, full = FALSE;
-
-	this->turns->expire(this->turns);
-	blocked = hashtable_create(qcd_host_hash, qcd_host_equals, 8);
-	all = this->waiting->get_all(this->waiting);
-	while (all->remove_first(all, (void**)&reply) == SUCCESS)
-	{
-		if ((full && reply->rank == QCD_RANK_HOME) ||
-			blocked->get(blocked, reply->src))
-		{
-			continue;
-		}
-		if (!look_at(this, reply))
-		{
-			crowded = TRUE;
-			full = this->turns->is_full(this->turns);
-			if (!full)
-			{
-				blocked->put(blocked, reply->src, reply->src);
-			}
-		}
-	}
-	all->destroy(all);
-	blocked->destroy(blocked);
-	this->mutex->lock(this->mutex);
-	this->crowded = crowded;
-	this->mutex->unlock(this->mutex);
 }
 
 /**
@@ -332,22 +292,10 @@ static u_int get_interval(private_qcd_answer_t *this)
 static u_int look(private_qcd_answer_t *this)
 {
 	this->ready->look(this->ready);
-	look_at_all(this);
+	this->turns->expire(this->turns);
+	this->crowded = FALSE;
+	this->waiting->visit(this->waiting, (qcd_waiting_look_t)look_at, this);
 	return get_interval(this);
-}
-
-/**
- * Check if a message comes from the last known address of the peer of its lost
- * IKE_SA
- */
-static bool is_home(private_qcd_answer_t *this, chunk_t message, host_t *src)
-{
-	qcd_lost_peer_t peer;
-	qcd_header header;
-
-	return qcd_header_decode(&header, message.ptr, message.len) == QCD_OK &&
-		   this->index->find(this->index, &header.spis, &peer) &&
-		   qcd_lost_peer_is_at(&peer, src);
 }
 
 /**
@@ -359,9 +307,8 @@ static void add_reply(private_qcd_answer_t *this, qcd_reply_t *reply)
 
 	if (this->index->find(this->index, &reply->spis, &peer))
 	{
-		reply->rank = qcd_lost_peer_is_at(&peer, reply->src) &&
-					  reply->src->get_port(reply->src) == peer.port ?
-					  QCD_RANK_HOME : QCD_RANK_ELSEWHERE;
+		reply->rank = !qcd_lost_peer_is_home(&peer, reply->src) ?
+					  QCD_RANK_ELSEWHERE : peer.told ? QCD_RANK_AGAIN : QCD_RANK_HOME;
 	}
 	if (this->waiting->add(this->waiting, reply))
 	{
@@ -390,18 +337,26 @@ METHOD(qcd_answer_t, handle, void,
 	private_qcd_answer_t *this, chunk_t message, host_t *src, host_t *dst,
 	bool unknown)
 {
+	qcd_lost_peer_t peer;
 	qcd_header request;
 	qcd_reply_t *reply;
+	bool home, first;
 
-	/* Thousands of peers repeat their requests while they wait. That must not
-	 * use up the rate of replies for those that do not wait yet. */
-	if (qcd_header_decode(&request, message.ptr, message.len) == QCD_OK &&
-		this->waiting->touch(this->waiting, &request.spis, src, dst))
+	if (qcd_header_decode(&request, message.ptr, message.len) != QCD_OK)
 	{
 		return;
 	}
-	switch (this->promises->judge(this->promises, message, src, dst,
-							   is_home(this, message, src), &request))
+	/* Thousands of peers repeat their requests while they wait. That must not
+	 * use up the rate of replies for those that do not wait yet. */
+	if (this->waiting->touch(this->waiting, &request.spis, src, dst))
+	{
+		return;
+	}
+	home = this->index->find(this->index, &request.spis, &peer) &&
+		   qcd_lost_peer_is_at(&peer, src);
+	first = this->index->is_first(this->index, &request.spis, src);
+	switch (this->promises->judge(this->promises, message, src, dst, home, first,
+								  &request))
 	{
 		case QCD_ANSWER:
 			reply = qcd_reply_create(&request.spis, src, dst);
@@ -429,7 +384,6 @@ METHOD(listener_t, ike_state_change, bool,
 	private_qcd_answer_t *this, ike_sa_t *ike_sa, ike_sa_state_t state)
 {
 	ike_sa_id_t *id = ike_sa->get_id(ike_sa);
-	bool crowded;
 
 	switch (state)
 	{
@@ -442,10 +396,7 @@ METHOD(listener_t, ike_state_change, bool,
 		case IKE_ESTABLISHED:
 		case IKE_DESTROYING:
 			this->turns->ended(this->turns, ike_sa, state == IKE_ESTABLISHED);
-			this->mutex->lock(this->mutex);
-			crowded = this->crowded;
-			this->mutex->unlock(this->mutex);
-			if (crowded)
+			if (this->crowded)
 			{
 				this->ticker->work(this->ticker, COUNTED_MS);
 			}
@@ -483,7 +434,6 @@ METHOD(qcd_answer_t, destroy, void,
 	this->waiting->destroy(this->waiting);
 	this->turns->destroy(this->turns);
 	this->ready->destroy(this->ready);
-	this->mutex->destroy(this->mutex);
 	free(this);
 }
 
@@ -516,7 +466,6 @@ qcd_answer_t *qcd_answer_create(qcd_promises_t *promises, qcd_events_t *events,
 		.turns = qcd_turns_create(),
 		.ready = qcd_ready_create(),
 		.hurry = qcd_hurry_create(pending),
-		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 	);
 	this->ticker = qcd_ticker_create((qcd_ticker_work_t)look, this);
 	charon->bus->add_listener(charon->bus, &this->public.listener);

@@ -15,6 +15,11 @@
 #define HANDSHAKE_MS 2000
 
 /**
+ * Time for which a peer is remembered that was told and has not come
+ */
+#define LATE_MS 10000
+
+/**
  * Time from which on a peer is far away, from being told to its handshake:
  * handshakes with nearer ones are so short that there need not be more at a time
  * than are free of cookies
@@ -64,10 +69,11 @@ struct private_qcd_turns_t {
 	hashtable_t *handshakes;
 
 	/**
-	 * Decides how many such peers have turns, and how many have
+	 * Decides how many such peers have turns; how many have, and how many of
+	 * them were told before
 	 */
 	qcd_pace pace;
-	u_int underway;
+	u_int underway, again;
 };
 
 /**
@@ -77,23 +83,28 @@ typedef struct {
 	host_t *address;
 	/** each of them as told_t, the one first told first */
 	array_t *told;
+	/** how many of them have a turn: their turns are not over */
+	u_int turns;
 	/** knows how long peers there usually take to begin a handshake */
 	qcd_pace pace;
 } place_t;
 
 /**
- * A peer that was told: when, and whether at its last known address
+ * A peer that was told: when, its rank, and whether its turn is over because it
+ * did not come
  */
 typedef struct {
 	uint64_t at;
-	bool home;
+	qcd_rank_t rank;
+	bool over;
 } told_t;
 
 /**
- * A handshake: when the peer was told, and when it began
+ * A handshake: when the peer was told, its rank, and when it began
  */
 typedef struct {
 	uint64_t told;
+	qcd_rank_t rank;
 	uint64_t since;
 } handshake_t;
 
@@ -127,21 +138,49 @@ static place_t *get_place(private_qcd_turns_t *this, host_t *peer)
 }
 
 /**
+ * Count a peer as having a turn of the pace, or one less
+ */
+static void count(private_qcd_turns_t *this, qcd_rank_t rank, int by)
+{
+	this->underway += rank == QCD_RANK_HOME || rank == QCD_RANK_AGAIN ? by : 0;
+	this->again += rank == QCD_RANK_AGAIN ? by : 0;
+}
+
+/**
+ * Tell whether the pace allows no peer of a rank, with the mutex held. Those
+ * that were told before have half of the turns at most: somebody who asks again
+ * and again for peers that are not there must not keep others waiting.
+ */
+static bool is_rank_full(private_qcd_turns_t *this, qcd_rank_t rank)
+{
+	switch (rank)
+	{
+		case QCD_RANK_AGAIN:
+			if (this->again >= max(1, qcd_pace_due(&this->pace, 0) / 2))
+			{
+				return TRUE;
+			}
+			/* fall-through */
+		case QCD_RANK_HOME:
+			return !qcd_pace_due(&this->pace, this->underway);
+		default:
+			return FALSE;
+	}
+}
+
+/**
  * Tell whether a turn is available, with the mutex held
  *
  * @param half_open		number of handshakes that the address has
  */
-static bool is_available(private_qcd_turns_t *this, host_t *peer, bool home,
-						 u_int half_open)
+static bool is_available(private_qcd_turns_t *this, host_t *peer,
+						 qcd_rank_t rank, u_int half_open)
 {
 	place_t *place = this->places->get(this->places, peer);
 
-	if (home && !qcd_pace_due(&this->pace, this->underway))
-	{
-		return FALSE;
-	}
-	return !this->limit ||
-		   half_open + (place ? array_count(place->told) : 0) < this->limit;
+	return !is_rank_full(this, rank) &&
+		   (!this->limit ||
+			half_open + (place ? place->turns : 0) < this->limit);
 }
 
 /**
@@ -155,59 +194,70 @@ static u_int get_half_open(private_qcd_turns_t *this, host_t *peer)
 }
 
 METHOD(qcd_turns_t, available, bool,
-	private_qcd_turns_t *this, host_t *peer, bool home)
+	private_qcd_turns_t *this, host_t *peer, qcd_rank_t rank)
 {
 	u_int half_open = get_half_open(this, peer);
 	bool available;
 
 	this->mutex->lock(this->mutex);
-	available = is_available(this, peer, home, half_open);
+	available = is_available(this, peer, rank, half_open);
 	this->mutex->unlock(this->mutex);
 	return available;
 }
 
 METHOD(qcd_turns_t, is_full, bool,
-	private_qcd_turns_t *this)
+	private_qcd_turns_t *this, qcd_rank_t rank)
 {
 	bool full;
 
 	this->mutex->lock(this->mutex);
-	full = !qcd_pace_due(&this->pace, this->underway);
+	full = is_rank_full(this, rank);
 	this->mutex->unlock(this->mutex);
 	return full;
 }
 
 METHOD(qcd_turns_t, take, bool,
-	private_qcd_turns_t *this, host_t *peer, bool home)
+	private_qcd_turns_t *this, host_t *peer, qcd_rank_t rank)
 {
 	u_int half_open = get_half_open(this, peer);
 	told_t told = {
 		.at = qcd_now(),
-		.home = home,
+		.rank = rank,
 	};
+	place_t *place;
 	bool taken;
 
 	this->mutex->lock(this->mutex);
-	taken = is_available(this, peer, home, half_open);
+	taken = is_available(this, peer, rank, half_open);
 	if (taken)
 	{
-		array_insert(get_place(this, peer)->told, ARRAY_TAIL, &told);
-		this->underway += home;
+		place = get_place(this, peer);
+		array_insert(place->told, ARRAY_TAIL, &told);
+		place->turns++;
+		count(this, rank, 1);
 	}
 	this->mutex->unlock(this->mutex);
 	return taken;
 }
 
 /**
- * Remove a place that has no turns
+ * Find out which of the peers at a place has come: the first one that has a
+ * turn, else the last one whose turn is over
  */
-static void release_place(private_qcd_turns_t *this, place_t *place)
+static bool remove_told(place_t *place, told_t *told)
 {
-	if (!array_count(place->told))
+	int i, found = -1;
+
+	for (i = 0; i < array_count(place->told); i++)
 	{
-		this->places->remove(this->places, place->address);
-		place_destroy(place);
+		array_get(place->told, i, told);
+		found = i;
+		if (!told->over)
+		{
+			break;
+		}
 	}
+	return array_remove(place->told, found, told);
 }
 
 METHOD(qcd_turns_t, came, void,
@@ -215,24 +265,41 @@ METHOD(qcd_turns_t, came, void,
 {
 	host_t *peer = ike_sa->get_other_host(ike_sa);
 	uintptr_t id = ike_sa->get_unique_id(ike_sa);
+	uint64_t now = qcd_now();
 	handshake_t *handshake;
 	place_t *place;
 	told_t told;
 
 	this->mutex->lock(this->mutex);
 	place = this->places->get(this->places, peer);
-	if (place && array_remove(place->told, ARRAY_HEAD, &told))
+	if (place && remove_told(place, &told))
 	{
-		qcd_pace_began(&place->pace, qcd_now() - told.at);
-		qcd_pace_began(&this->pace, qcd_now() - told.at);
-		release_place(this, place);
-		if (told.home)
+		qcd_pace_began(&place->pace, now - told.at);
+		qcd_pace_began(&this->pace, now - told.at);
+		if (told.over)
 		{
-			INIT(handshake,
-				.told = told.at,
-				.since = qcd_now(),
-			);
-			free(this->handshakes->put(this->handshakes, (void*)id, handshake));
+			count(this, told.rank, 1);
+		}
+		else
+		{
+			place->turns--;
+		}
+		if (!array_count(place->told))
+		{
+			this->places->remove(this->places, place->address);
+			place_destroy(place);
+		}
+		INIT(handshake,
+			.told = told.at,
+			.rank = told.rank,
+			.since = now,
+		);
+		handshake = this->handshakes->put(this->handshakes, (void*)id,
+										  handshake);
+		if (handshake)
+		{
+			count(this, handshake->rank, -1);
+			free(handshake);
 		}
 	}
 	this->mutex->unlock(this->mutex);
@@ -269,27 +336,46 @@ METHOD(qcd_turns_t, ended, void,
 			far = handshake->since - handshake->told >= FAR_MS;
 			qcd_pace_completed(&this->pace, this->underway, far && is_idle());
 		}
-		this->underway--;
+		count(this, handshake->rank, -1);
 		free(handshake);
 	}
 	this->mutex->unlock(this->mutex);
 }
 
 /**
- * Release the expired turns of a place
+ * End the turns of peers at a place that have not come. For a while, those that
+ * were told at home are remembered, since they may come late: then their
+ * handshakes count, and patience grows.
  */
 static void expire_told(private_qcd_turns_t *this, place_t *place, uint64_t now)
 {
 	told_t told;
 	u_int patience;
+	int i = 0;
 
 	patience = max(qcd_pace_patience(&place->pace),
 				   qcd_pace_patience(&this->pace));
-	while (array_get(place->told, ARRAY_HEAD, &told) &&
-		   now - told.at >= patience)
+	while (array_get(place->told, ARRAY_HEAD, &told) && told.over &&
+		   now - told.at >= LATE_MS)
 	{
 		array_remove(place->told, ARRAY_HEAD, NULL);
-		this->underway -= told.home;
+	}
+	while (array_get(place->told, i, &told) && now - told.at >= patience)
+	{
+		if (told.over)
+		{
+			i++;
+			continue;
+		}
+		place->turns--;
+		count(this, told.rank, -1);
+		array_remove(place->told, i, NULL);
+		if (told.rank == QCD_RANK_HOME)
+		{
+			qcd_pace_absent(&this->pace);
+			told.over = TRUE;
+			array_insert(place->told, i++, &told);
+		}
 	}
 }
 
@@ -319,8 +405,11 @@ METHOD(qcd_turns_t, expire, void,
 		if (now - handshake->since >= HANDSHAKE_MS)
 		{
 			this->handshakes->remove_at(this->handshakes, enumerator);
-			this->underway--;
-			qcd_pace_failed(&this->pace, now);
+			count(this, handshake->rank, -1);
+			if (handshake->rank == QCD_RANK_HOME)
+			{
+				qcd_pace_failed(&this->pace, now);
+			}
 			free(handshake);
 		}
 	}

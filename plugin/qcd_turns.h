@@ -8,6 +8,8 @@
 #ifndef QCD_TURNS_H_
 #define QCD_TURNS_H_
 
+#include "qcd_waiting.h"
+
 #include <networking/host.h>
 #include <sa/ike_sa.h>
 
@@ -30,7 +32,8 @@ typedef struct qcd_turns_t qcd_turns_t;
  *
  * Of all peers that are told at their last known address, qcd_pace decides how
  * many have turns. Such a turn ends with the handshake. What a stranger makes us
- * tell elsewhere takes none of these turns. Thread-safe.
+ * tell elsewhere takes none of these turns. Peers that were told before and have
+ * not come take half of them at most. Thread-safe.
  */
 struct qcd_turns_t {
 
@@ -38,24 +41,25 @@ struct qcd_turns_t {
 	 * Tell whether a turn is available.
 	 *
 	 * @param peer			peer, its port is ignored
-	 * @param home			TRUE if it is told at its last known address
+	 * @param rank			its rank
 	 */
-	bool (*available)(qcd_turns_t *this, host_t *peer, bool home);
+	bool (*available)(qcd_turns_t *this, host_t *peer, qcd_rank_t rank);
 
 	/**
-	 * Tell whether no peer may be told at its last known address now, whatever
-	 * that is.
+	 * Tell whether no peer of a rank may be told now, whatever its address.
+	 *
+	 * @param rank			rank
 	 */
-	bool (*is_full)(qcd_turns_t *this);
+	bool (*is_full)(qcd_turns_t *this, qcd_rank_t rank);
 
 	/**
 	 * Take a turn for a peer that is to be told now, if one is available.
 	 *
 	 * @param peer			peer, its port is ignored
-	 * @param home			TRUE if it is told at its last known address
+	 * @param rank			its rank
 	 * @return				FALSE if no turn is available now
 	 */
-	bool (*take)(qcd_turns_t *this, host_t *peer, bool home);
+	bool (*take)(qcd_turns_t *this, host_t *peer, qcd_rank_t rank);
 
 	/**
 	 * Note that a peer has begun a handshake. It only accesses memory, so it

@@ -11,6 +11,7 @@ enum {
     CUT_MS = 1000,         /* between two cuts: an effect takes time */
     TOLERATED = 16,        /* one failure in so many is a bad network */
     USUAL_SHARE = 4,       /* weight of the last peer in the usual time */
+    ABSENT_SHARE = 3,      /* most of them, in windows */
     PATIENCE_SHARE = 3,    /* patience, in usual times */
     PATIENCE_MIN_MS = 300, /* a peer may have more to do first */
     PATIENCE_MAX_MS = 2000
@@ -37,7 +38,9 @@ void qcd_pace_init(qcd_pace *out, uint32_t window_free, uint32_t window_max)
 
 uint32_t qcd_pace_due(const qcd_pace *pace, uint32_t num_underway)
 {
-    return pace->window - lesser(num_underway, pace->window);
+    uint32_t most = lesser(pace->window + pace->num_absent, pace->window_max);
+
+    return most - lesser(num_underway, most);
 }
 
 void qcd_pace_began(qcd_pace *pace, uint32_t took_ms)
@@ -46,6 +49,14 @@ void qcd_pace_began(qcd_pace *pace, uint32_t took_ms)
 
     pace->usual_ms -= pace->usual_ms / USUAL_SHARE;
     pace->usual_ms += took; /* in 1/USUAL_SHARE */
+    pace->num_absent -= (pace->num_absent + ABSENT_SHARE) / (ABSENT_SHARE + 1);
+}
+
+void qcd_pace_absent(qcd_pace *pace)
+{
+    if (pace->num_absent / ABSENT_SHARE < pace->window) {
+        pace->num_absent++;
+    }
 }
 
 uint32_t qcd_pace_patience(const qcd_pace *pace)

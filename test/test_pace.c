@@ -230,6 +230,36 @@ static void test_clock(void **state)
     assert_int_equal(qcd_pace_due(&pace, 0), 10);
 }
 
+/* Peers that are not there make room for others, up to three windows; each that
+ * is there takes back a quarter of that. */
+static void test_absent(void **state)
+{
+    qcd_pace pace;
+
+    (void)state;
+    qcd_pace_init(&pace, 10, 100);
+    for (uint32_t n = 1; n <= 30; n++) {
+        qcd_pace_absent(&pace);
+        assert_int_equal(qcd_pace_due(&pace, 0), 10 + n);
+    }
+    qcd_pace_absent(&pace);
+    assert_int_equal(qcd_pace_due(&pace, 0), 40);
+    assert_int_equal(qcd_pace_due(&pace, 39), 1);
+    assert_int_equal(qcd_pace_due(&pace, 41), 0);
+    static const uint32_t left[] = {32, 26, 22, 19, 16, 14, 13,
+                                    12, 11, 10, 10};
+    for (size_t i = 0; i < NUM_ROWS(left); i++) {
+        qcd_pace_began(&pace, 1);
+        assert_int_equal(qcd_pace_due(&pace, 0), left[i]);
+    }
+    /* never more than the maker accepts */
+    qcd_pace_init(&pace, 10, 15);
+    for (int n = 0; n < 30; n++) {
+        qcd_pace_absent(&pace);
+    }
+    assert_int_equal(qcd_pace_due(&pace, 0), 15);
+}
+
 static void test_patience(void **state)
 {
     static const struct {
@@ -291,6 +321,7 @@ int main(void)
         cmocka_unit_test(test_tolerates_few_in_a_row),
         cmocka_unit_test(test_busy),
         cmocka_unit_test(test_clock),
+        cmocka_unit_test(test_absent),
         cmocka_unit_test(test_patience),
         cmocka_unit_test(test_patience_shrinks),
     };

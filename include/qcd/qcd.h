@@ -497,6 +497,7 @@ typedef struct qcd_pace {
     uint32_t window;
     uint32_t num_completed;
     uint32_t num_good;
+    uint32_t num_absent;
     uint32_t usual_ms;
     bool is_cut;
     uint64_t cut_ms;
@@ -524,6 +525,11 @@ QCD_API void qcd_pace_began(qcd_pace *pace, uint32_t took_ms);
  * is usual, 300 at least and 2000 at most.  After that, it is probably not
  * there, which is no failure. */
 QCD_API QCD_NODISCARD uint32_t qcd_pace_patience(const qcd_pace *pace);
+
+/* qcd_pace_absent records that a peer did not begin a handshake in that time.
+ * Where many do not, up to four times as many are due at a time.  Each that
+ * begins takes back a quarter of that. */
+QCD_API void qcd_pace_absent(qcd_pace *pace);
 
 /* qcd_pace_completed records that a handshake was completed.  `num_underway`
  * includes it.  The window only grows if more than half of it was used, and

@@ -525,10 +525,13 @@ qcd_promises_t *played_promises_create(qcd_config_t *config, uint16_t run)
 		.run = run,
 	};
 
-	config->token_length = QCD_TOKEN_MADE_MAX;
-	config->reply_rate = 1000;
-	config->reply_burst = 2000;
-	config->reply_rate_source = 10;
+	if (!config->token_length)
+	{
+		config->token_length = QCD_TOKEN_MADE_MAX;
+		config->reply_rate = 1000;
+		config->reply_burst = 2000;
+		config->reply_rate_source = 10;
+	}
 	count_up(state.seal_key, 1, sizeof(state.seal_key));
 	count_up(state.secrets, 2, sizeof(state.secrets[0]));
 	count_up(state.random, 3, sizeof(state.random));

@@ -55,7 +55,7 @@ static u_int take_all(qcd_turns_t *turns, host_t *peer)
 {
 	u_int taken = 0;
 
-	while (taken < 100 && turns->take(turns, peer, FALSE))
+	while (taken < 100 && turns->take(turns, peer, QCD_RANK_UNKNOWN))
 	{
 		taken++;
 	}
@@ -215,9 +215,9 @@ static void test_expire(void **state)
 		turns = begin(NULL, NULL, NULL);
 		if (table[i].came)
 		{	/* a second one keeps the place */
-			CHECK(table[i].row, turns->take(turns, peer, FALSE));
+			CHECK(table[i].row, turns->take(turns, peer, QCD_RANK_UNKNOWN));
 			box_now += table[i].came;
-			CHECK(table[i].row, turns->take(turns, peer, FALSE));
+			CHECK(table[i].row, turns->take(turns, peer, QCD_RANK_UNKNOWN));
 			came(turns, peer, 0);
 		}
 		CHECK_INT(table[i].row, take_all(turns, peer), table[i].came ? 2 : 3);
@@ -238,10 +238,10 @@ static void test_expire_oldest(void **state)
 	host_t *other = host_create_from_string("198.51.100.3", 500);
 	qcd_turns_t *turns = begin(NULL, NULL, NULL);
 
-	CHECK("first", turns->take(turns, peer, FALSE));
+	CHECK("first", turns->take(turns, peer, QCD_RANK_UNKNOWN));
 	box_now += 100;
-	CHECK("second", turns->take(turns, peer, FALSE));
-	CHECK("other", turns->take(turns, other, FALSE));
+	CHECK("second", turns->take(turns, peer, QCD_RANK_UNKNOWN));
+	CHECK("other", turns->take(turns, other, QCD_RANK_UNKNOWN));
 	box_now += 200;
 	turns->expire(turns);
 	CHECK_INT("first is over", take_all(turns, peer), 2);
@@ -254,7 +254,7 @@ static void test_expire_oldest(void **state)
 /**
  * Tell peers at home, each at its own address, until there are no more turns
  */
-static u_int take_home(qcd_turns_t *turns, u_int *number)
+static u_int take_rank(qcd_turns_t *turns, qcd_rank_t rank, u_int *number)
 {
 	u_int taken = 0;
 	char address[24];
@@ -266,15 +266,20 @@ static u_int take_home(qcd_turns_t *turns, u_int *number)
 		snprintf(address, sizeof(address), "10.0.%u.%u", *number >> 8,
 				 *number & 255);
 		peer = host_create_from_string(address, 500);
-		more = turns->take(turns, peer, TRUE);
-		CHECK_INT("or full", turns->is_full(turns), !more ||
-				  !turns->available(turns, peer, TRUE));
-		CHECK("as it says", more || !turns->available(turns, peer, TRUE));
+		more = turns->take(turns, peer, rank);
+		CHECK_INT("or full", turns->is_full(turns, rank), !more ||
+				  !turns->available(turns, peer, rank));
+		CHECK("as it says", more || !turns->available(turns, peer, rank));
 		peer->destroy(peer);
 		taken += more;
 		*number += more;
 	}
 	return taken;
+}
+
+static u_int take_home(qcd_turns_t *turns, u_int *number)
+{
+	return take_rank(turns, QCD_RANK_HOME, number);
 }
 
 /**
@@ -356,7 +361,8 @@ static void test_pace_ends(void **state)
 	CHECK_INT("ended twice", take_home(turns, &told), 0);
 	box_now += 300;
 	turns->expire(turns);
-	CHECK_INT("nobody came", take_home(turns, &told), 3);
+	/* 3, and one more for each that did not come */
+	CHECK_INT("nobody came", take_home(turns, &told), 6);
 	for (; told; told--)
 	{
 		came_home(turns, told - 1);
@@ -370,6 +376,86 @@ static void test_pace_ends(void **state)
 	peer->destroy(peer);
 }
 
+/**
+ * Peers that come after their turns are over count, and the next ones are given
+ * more time
+ */
+static void test_late(void **state)
+{
+	qcd_turns_t *turns = begin(NULL, NULL, NULL);
+	u_int told = 0, done;
+
+	turns->destroy(turns);
+	box_set("cookie_threshold", "4");
+	turns = qcd_turns_create();
+	CHECK_INT("first", take_home(turns, &told), 4);
+	box_now += 400;
+	turns->expire(turns);
+	for (done = 0; done < 4; done++)
+	{
+		came_home(turns, done);
+	}
+	CHECK_INT("all have a handshake", take_home(turns, &told), 0);
+	for (done = 0; done < 4; done++)
+	{
+		ended(turns, done + 1, TRUE);
+	}
+	CHECK_INT("all are back", take_home(turns, &told), 4);
+	box_now += 400;
+	turns->expire(turns);
+	CHECK_INT("patient", take_home(turns, &told), 0);
+	box_now += 10000;
+	turns->expire(turns);
+	box_now += 10000;
+	turns->expire(turns);
+	came_home(turns, 4);
+	CHECK_INT("too late to count", take_home(turns, &told), 8);
+	turns->destroy(turns);
+}
+
+/**
+ * Somebody who asks again and again for peers that are not there can't keep
+ * others waiting
+ */
+static void test_again(void **state)
+{
+	qcd_turns_t *turns = begin(NULL, NULL, NULL);
+	u_int number = 0, n;
+
+	CHECK_INT("half", take_rank(turns, QCD_RANK_AGAIN, &number), 15);
+	CHECK("full", turns->is_full(turns, QCD_RANK_AGAIN));
+	CHECK_INT("the others", take_home(turns, &number), 15);
+	for (n = 0; n < 100; n++)
+	{
+		box_now += 300;
+		turns->expire(turns);
+		take_rank(turns, QCD_RANK_AGAIN, &number);
+		CHECK("there is always one", take_home(turns, &number) >= 15);
+	}
+	/* a handshake of theirs counts as theirs */
+	turns->destroy(turns);
+	turns = begin(NULL, NULL, NULL);
+	number = 0;
+	CHECK_INT("half", take_rank(turns, QCD_RANK_AGAIN, &number), 15);
+	for (n = 0; n < 15; n++)
+	{
+		came_home(turns, n);
+	}
+	CHECK_INT("at work", take_rank(turns, QCD_RANK_AGAIN, &number), 0);
+	ended(turns, 1, FALSE);
+	CHECK_INT("failed", take_rank(turns, QCD_RANK_AGAIN, &number), 1);
+	box_now += 2000;
+	turns->expire(turns);
+	CHECK_INT("stuck, which does not make the window smaller",
+			  take_home(turns, &number), 30);
+	turns->destroy(turns);
+	/* even of one turn */
+	box_set("cookie_threshold", "1");
+	turns = qcd_turns_create();
+	CHECK_INT("one", take_rank(turns, QCD_RANK_AGAIN, &number), 1);
+	turns->destroy(turns);
+}
+
 int main()
 {
 	const struct CMUnitTest tests[] = {
@@ -380,6 +466,8 @@ int main()
 		BOX_TEST(test_expire_oldest),
 		BOX_TEST(test_pace),
 		BOX_TEST(test_pace_ends),
+		BOX_TEST(test_late),
+		BOX_TEST(test_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
