@@ -33,12 +33,15 @@ typedef struct setup {
     int num_takers;
     unsigned rate;     /* handshakes a second that the maker can do */
     unsigned slow;     /* the same from the tenth second on, or 0 */
+    unsigned pause_ms; /* in the tenth second it does nothing for so long */
     unsigned near_ms;  /* round trips, from and */
     unsigned far_ms;   /* to */
     unsigned lost;     /* messages in a thousand */
     unsigned away;     /* peers in a thousand, which never come */
+    unsigned first;    /* and so many thousand at first, or 0 */
     unsigned limit;    /* of handshakes at a time, or 0 */
-    unsigned queue_ms; /* at most, once a change is over */
+    unsigned calm_ms;  /* then changes are over */
+    unsigned queue_ms; /* after that at most */
     double ratio;      /* at most, to the floor */
 } setup;
 
@@ -153,10 +156,13 @@ static unsigned work(world *w)
     if (w->busy_us < now_us) {
         w->busy_us = now_us;
     }
+    if (w->now >= 10000 &&
+        w->busy_us < (10000 + w->s->pause_ms) * (uint64_t)US) {
+        w->busy_us = (10000 + w->s->pause_ms) * (uint64_t)US;
+    }
     w->busy_us += 500000u / rate;
     unsigned wait_ms = (unsigned)((w->busy_us - now_us) / US);
-    bool is_changing = w->s->slow > 0 && w->now < 60000;
-    if (wait_ms > w->most_queue_ms && !is_changing) {
+    if (wait_ms > w->most_queue_ms && w->now >= w->s->calm_ms) {
         w->most_queue_ms = wait_ms;
     }
     return wait_ms;
@@ -189,6 +195,7 @@ static void expire(world *w)
         }
         if (p->has_turn) {
             release(w, p);
+            qcd_pace_absent(&w->pace);
         }
         w->told_head++;
     }
@@ -287,12 +294,11 @@ static void begin(world *w, int number)
     peer *p = &w->peers[number];
 
     p->begun_ms = w->now;
-    if (p->has_turn) {
-        qcd_pace_began(&w->pace, w->now - p->told_ms);
-        p->has_turn = false;
-        p->has_handshake = true;
-        w->begun_queue[w->begun_tail++ & ((1u << 20) - 1)] = number;
-    }
+    qcd_pace_began(&w->pace, w->now - p->told_ms);
+    w->num_underway += !p->has_turn; /* it comes late */
+    p->has_turn = false;
+    p->has_handshake = true;
+    w->begun_queue[w->begun_tail++ & ((1u << 20) - 1)] = number;
     p->state = INIT_DONE;
     after(w, number, work(w) + p->rtt_ms / 2u);
 }
@@ -385,7 +391,8 @@ static void open_world(world *w, const setup *s)
     for (int n = 0; n < s->num_peers; n++) {
         w->peers[n].rtt_ms =
             (uint16_t)(s->near_ms + draw(w) % (s->far_ms - s->near_ms + 1));
-        w->peers[n].is_away = draw(w) % 1000 < s->away;
+        w->peers[n].is_away =
+            draw(w) % 1000 < s->away || n < (int)s->first * 1000;
     }
 }
 
@@ -456,23 +463,105 @@ static bool run(const setup *s, bool is_shown)
 }
 
 static const setup setups[] = {
-    {"near", 100000, 1000, 1000, 0, 1, 20, 0, 0, 0, 250, 1.2},
-    {"not so near", 100000, 1000, 1000, 0, 20, 40, 0, 0, 0, 250, 1.2},
-    {"far", 100000, 1000, 1000, 0, 20, 300, 0, 0, 0, 250, 1.2},
-    {"far, 1 % lost", 100000, 1000, 1000, 0, 20, 300, 10, 0, 0, 250, 1.2},
-    {"far, 1 % lost, a fifth away", 100000, 1000, 1000, 0, 20, 300, 10, 200, 0,
-     250, 1.2},
-    {"far, most are away", 100000, 1000, 1000, 0, 20, 300, 0, 900, 0, 250, 20},
-    {"one tunnel a taker", 100000, 100000, 1000, 0, 20, 300, 10, 0, 0, 250,
-     1.2},
-    {"it gets slow", 100000, 1000, 1000, 50, 20, 300, 10, 0, 0, 2500, 1.2},
-    {"slow", 100000, 1000, 100, 0, 20, 300, 10, 0, 0, 250, 1.2},
-    {"fast", 100000, 1000, 3000, 0, 20, 300, 0, 0, 0, 250, 1.2},
-    {"near, at most 20 at a time", 100000, 1000, 1000, 0, 1, 10, 0, 0, 20, 250,
-     1.2},
-    {"near, a million", 1000000, 10000, 1000, 0, 1, 20, 0, 0, 0, 250, 1.2},
-    {"far, a million", 1000000, 10000, 1000, 0, 20, 300, 10, 100, 0, 250, 1.2},
+    {.name = "near", .rate = 1000, .near_ms = 1, .far_ms = 20},
+    {.name = "not so near", .rate = 1000, .near_ms = 20, .far_ms = 40},
+    {.name = "far", .rate = 1000, .near_ms = 20, .far_ms = 300},
+    {.name = "far, 1 % lost",
+     .rate = 1000,
+     .near_ms = 20,
+     .far_ms = 300,
+     .lost = 10},
+    {.name = "far, 1 % lost, a fifth away",
+     .rate = 1000,
+     .near_ms = 20,
+     .far_ms = 300,
+     .lost = 10,
+     .away = 200},
+    {.name = "far, most are away",
+     .rate = 1000,
+     .near_ms = 20,
+     .far_ms = 300,
+     .away = 900,
+     .ratio = 20},
+    {.name = "near, most are away",
+     .rate = 1000,
+     .near_ms = 1,
+     .far_ms = 20,
+     .away = 900,
+     .ratio = 40},
+    /* a burst of those that come after many that don't, and what follows it */
+    {.name = "near, the first 5,000 are away",
+     .rate = 1000,
+     .near_ms = 1,
+     .far_ms = 20,
+     .first = 5},
+    {.name = "near, after the first 5,000 are away",
+     .rate = 1000,
+     .near_ms = 1,
+     .far_ms = 20,
+     .first = 5,
+     .calm_ms = 30000,
+     .queue_ms = 40},
+    {.name = "very far", .rate = 500, .near_ms = 500, .far_ms = 900},
+    {.name = "very far, slow",
+     .rate = 50,
+     .near_ms = 500,
+     .far_ms = 900,
+     .queue_ms = 1500},
+    {.name = "one tunnel a taker",
+     .num_takers = 100000,
+     .rate = 1000,
+     .near_ms = 20,
+     .far_ms = 300,
+     .lost = 10},
+    {.name = "it gets slow",
+     .rate = 1000,
+     .slow = 50,
+     .near_ms = 20,
+     .far_ms = 300,
+     .lost = 10,
+     .calm_ms = 60000,
+     .queue_ms = 2500},
+    {.name = "it stops for 4 s",
+     .rate = 1000,
+     .pause_ms = 4000,
+     .near_ms = 20,
+     .far_ms = 300,
+     .calm_ms = 60000},
+    {.name = "slow", .rate = 100, .near_ms = 20, .far_ms = 300, .lost = 10},
+    {.name = "fast", .rate = 3000, .near_ms = 20, .far_ms = 300},
+    {.name = "near, at most 20 at a time",
+     .rate = 1000,
+     .near_ms = 1,
+     .far_ms = 10,
+     .limit = 20},
+    {.name = "near, a million",
+     .num_peers = 1000000,
+     .num_takers = 10000,
+     .rate = 1000,
+     .near_ms = 1,
+     .far_ms = 20},
+    {.name = "far, a million",
+     .num_peers = 1000000,
+     .num_takers = 10000,
+     .rate = 1000,
+     .near_ms = 20,
+     .far_ms = 300,
+     .lost = 10,
+     .away = 100},
 };
+
+/* with_defaults sets what most cases have in common. */
+static setup with_defaults(const setup *s)
+{
+    setup out = *s;
+
+    out.num_peers = s->num_peers > 0 ? s->num_peers : 100000;
+    out.num_takers = s->num_takers > 0 ? s->num_takers : 1000;
+    out.queue_ms = s->queue_ms > 0 ? s->queue_ms : 250;
+    out.ratio = s->ratio > 0 ? s->ratio : 1.2;
+    return out;
+}
 
 int main(int argc, char **argv)
 {
@@ -480,7 +569,8 @@ int main(int argc, char **argv)
     bool ok = true;
 
     for (size_t i = 0; i < sizeof(setups) / sizeof(setups[0]); i++) {
-        ok &= run(&setups[i], is_shown);
+        setup s = with_defaults(&setups[i]);
+        ok &= run(&s, is_shown);
     }
     return ok ? 0 : 1;
 }

@@ -18,13 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-COPIED = ("src", "include", "tool", "plugin", "test", "fuzz", "examples", "script",
-          "debian", "meson.build", "meson_options.txt")
+CORPUS = ROOT / "fuzz" / "corpus"
+COPIED = ("src", "include", "tool", "plugin", "test", "fuzz", "bench", "examples",
+          "script", "debian", "meson.build", "meson_options.txt")
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """A mistake in one place, and the target that must find it."""
+    """A mistake in one place, and the target that must find it, or the simulation."""
 
     target: str
     file: str
@@ -131,6 +132,21 @@ PROPERTIES = (
         m("traffic", "src/traffic.c", "if (len > behind->total && !behind->has_more)",
           "if (len > behind->total)"),
     )),
+    Property("in simulated storms, the pace keeps the maker busy and its queue short", (
+        m("simulate", "src/pace.c", "return most - lesser(num_underway, most);",
+          "return most;"),
+        m("simulate", "src/pace.c", "        pace->window++;", ""),
+        m("simulate", "src/pace.c", "pace->window -= pace->window / 2;", ""),
+        m("simulate", "src/pace.c", "(pace->window >= pace->window_free && !is_idle)",
+          "false"),
+        m("simulate", "src/pace.c", "pace->num_good >= TOLERATED", "false"),
+        m("simulate", "src/pace.c", "now_ms - pace->cut_ms < CUT_MS", "false"),
+        m("simulate", "src/pace.c", "        pace->num_absent++;", ""),
+        m("simulate", "src/pace.c", "(pace->num_absent + ABSENT_SHARE)", "0"),
+        m("simulate", "src/pace.c", "pace->num_absent / ABSENT_SHARE < pace->window",
+          "true"),
+        m("simulate", "src/pace.c", "pace->usual_ms += took;", "(void)took;"),
+    )),
 )
 
 
@@ -155,11 +171,13 @@ def is_found(mutant: Mutant, tree: Path, log: Path) -> str:
         return f"is in {mutant.file} {before.count(mutant.old)} times: {mutant.old}"
     path.write_text(before.replace(mutant.old, mutant.new), encoding="utf-8")
     try:
-        program = f"fuzz/replay_{mutant.target}"
+        program, arguments = f"fuzz/replay_{mutant.target}", [f"{CORPUS}/{mutant.target}"]
+        if mutant.target == "simulate":
+            program, arguments = "test/simulate", []
         if run(log, "ninja", "-C", f"{tree}/build", program) != 0:
             return "does not compile"
         done = subprocess.run(
-            [f"{tree}/build/{program}", str(ROOT / "fuzz/corpus" / mutant.target)],
+            [f"{tree}/build/{program}", *arguments],
             env={"ASAN_OPTIONS": "check_printf=0:detect_leaks=0"},
             capture_output=True, text=True, errors="replace", timeout=120, check=False,
         )

@@ -246,8 +246,7 @@ static void test_absent(void **state)
     assert_int_equal(qcd_pace_due(&pace, 0), 40);
     assert_int_equal(qcd_pace_due(&pace, 39), 1);
     assert_int_equal(qcd_pace_due(&pace, 41), 0);
-    static const uint32_t left[] = {32, 26, 22, 19, 16, 14, 13,
-                                    12, 11, 10, 10};
+    static const uint32_t left[] = {32, 26, 22, 19, 16, 14, 13, 12, 11, 10, 10};
     for (size_t i = 0; i < NUM_ROWS(left); i++) {
         qcd_pace_began(&pace, 1);
         assert_int_equal(qcd_pace_due(&pace, 0), left[i]);
