@@ -191,6 +191,7 @@ static void note_request(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 									   offsetof(packet_t, destroy));
 		entry->packets = qcd_packets_create(message);
 		entry->sa.since = qcd_now();
+		entry->sa.cookie = message->get_notify(message, COOKIE) != NULL;
 		DESTROY_IF(entry->sa.me);
 		DESTROY_IF(entry->sa.other);
 		entry->sa.me = me->clone(me);

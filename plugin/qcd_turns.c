@@ -464,8 +464,8 @@ static u_int get_limit()
 }
 
 /**
- * Start the pace. charon accepts so many handshakes without cookies, and, if it
- * has another limit, so many at all.
+ * Start the pace. charon accepts so many handshakes without cookies, of which a
+ * quarter is left to others, and, if it has another limit, so many at all.
  */
 static void init_pace(private_qcd_turns_t *this)
 {
@@ -477,7 +477,8 @@ static void init_pace(private_qcd_turns_t *this)
 		most = get_int("%s.init_limit_half_open", 0);
 	}
 	most = most > 0 ? min(most, QCD_PACE_MAX) : QCD_PACE_MAX;
-	qcd_pace_init(&this->pace, cookie > 0 ? min(cookie, most) : most, most);
+	qcd_pace_init(&this->pace, cookie > 0 ? min(cookie - cookie / 4, most) : most,
+				  most);
 }
 
 /*

@@ -306,8 +306,8 @@ static void test_pace(void **state)
 		u_int first, most;
 	} table[] = {
 		/* the jobs of this charon are never run: it is busy */
-		{ "defaults", NULL, NULL, NULL, 30, 30 },
-		{ "few", NULL, "7", NULL, 7, 7 },
+		{ "defaults", NULL, NULL, NULL, 23, 23 },
+		{ "few", NULL, "7", NULL, 6, 6 },
 		{ "no cookies", NULL, "0", NULL, QCD_PACE_MAX, QCD_PACE_MAX },
 		{ "an initial limit", NULL, NULL, "20", 20, 20 },
 		{ "no protection", "no", "7", "7", QCD_PACE_MAX, QCD_PACE_MAX },
@@ -386,7 +386,7 @@ static void test_late(void **state)
 	u_int told = 0, done;
 
 	turns->destroy(turns);
-	box_set("cookie_threshold", "4");
+	box_set("cookie_threshold", "5");
 	turns = qcd_turns_create();
 	CHECK_INT("first", take_home(turns, &told), 4);
 	box_now += 400;
@@ -422,22 +422,22 @@ static void test_again(void **state)
 	qcd_turns_t *turns = begin(NULL, NULL, NULL);
 	u_int number = 0, n;
 
-	CHECK_INT("half", take_rank(turns, QCD_RANK_AGAIN, &number), 15);
+	CHECK_INT("half", take_rank(turns, QCD_RANK_AGAIN, &number), 11);
 	CHECK("full", turns->is_full(turns, QCD_RANK_AGAIN));
-	CHECK_INT("the others", take_home(turns, &number), 15);
+	CHECK_INT("the others", take_home(turns, &number), 12);
 	for (n = 0; n < 100; n++)
 	{
 		box_now += 300;
 		turns->expire(turns);
 		take_rank(turns, QCD_RANK_AGAIN, &number);
-		CHECK("there is always one", take_home(turns, &number) >= 15);
+		CHECK("there is always one", take_home(turns, &number) >= 12);
 	}
 	/* a handshake of theirs counts as theirs */
 	turns->destroy(turns);
 	turns = begin(NULL, NULL, NULL);
 	number = 0;
-	CHECK_INT("half", take_rank(turns, QCD_RANK_AGAIN, &number), 15);
-	for (n = 0; n < 15; n++)
+	CHECK_INT("half", take_rank(turns, QCD_RANK_AGAIN, &number), 11);
+	for (n = 0; n < 11; n++)
 	{
 		came_home(turns, n);
 	}
@@ -447,7 +447,7 @@ static void test_again(void **state)
 	box_now += 2000;
 	turns->expire(turns);
 	CHECK_INT("stuck, which does not make the window smaller",
-			  take_home(turns, &number), 30);
+			  take_home(turns, &number), 23);
 	turns->destroy(turns);
 	/* even of one turn */
 	box_set("cookie_threshold", "1");
