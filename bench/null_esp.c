@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /**
- * A plugin of charon for bench/storm.py: child SAs cost nothing and carry
+ * A plugin of charon for bench/storms.py: child SAs cost nothing and carry
  * nothing. charon's own ESP in user space walks lists of all of them, and the
  * machines that measure often have none in the kernel.
  */

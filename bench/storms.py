@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Storms: all tunnels of a gateway at once, after its crash, against the floor.
 
-    bench/storm.py [PEERS ADDRESSES]
+    bench/storms.py [PEERS ADDRESSES]
 
-Without arguments it measures all cases and writes .cache/bench/storms.json. The gateway
+Without arguments it measures all cases and keeps the results. The gateway
 a crashes and starts again. Its peers are the connections of several charons, each with
 its own identity: on one address behind a NAT, on 64, or on one each. The floor is what
 the same daemons took for as many cold handshakes, begun by hand at the best pace that
@@ -30,6 +30,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from bench.results import save  # noqa: E402
 from lab import esp, ike  # noqa: E402
 from lab.config import ESP_PROPOSAL, PROPOSAL, SECRET, Config  # noqa: E402
 from lab.control import REPO, Control, Section  # noqa: E402
@@ -47,7 +48,6 @@ OURS = (
     BUILD / "bench" / "libstrongswan-null-esp.so",
 )
 SIMULATE = BUILD / "test" / "simulate"
-RESULT = REPO / ".cache" / "bench" / "storms.json"
 PLUGINS = (
     "nonce openssl kdf pem pkcs1 pkcs8 x509 pubkey constraints revocation random "
     "null-esp kernel-netlink socket-default vici qcd"
@@ -403,11 +403,8 @@ def main() -> None:
                 flush=True,
             )
     if not sys.argv[1:]:
-        simulation = simulate()
-        RESULT.parent.mkdir(parents=True, exist_ok=True)
         measured = [asdict(row) for row in rows]
-        data = {"name": "storms", "rows": measured, "simulation": simulation}
-        RESULT.write_text(json.dumps(data, indent=1) + "\n")
+        save("storms", __doc__.splitlines()[0], measured, simulation=simulate())
 
 
 if __name__ == "__main__":
