@@ -9,7 +9,7 @@ a crashes and starts again. Its peers are the connections of several charons, ea
 its own identity: on one address behind a NAT, on 64, or on one each. The floor is what
 the same daemons took for as many cold handshakes, begun by hand at the best pace that
 the gateway's limits allow, just before. These limits are charon's defaults. Child SAs
-carry nothing here (bench/null_esp.c), since ESP in user space walks lists of all of
+carry nothing here (plugin/test/null_esp.c), since ESP in user space walks lists of all of
 them. It needs root, as the lab does.
 """
 
