@@ -33,6 +33,12 @@
 #define TRIES_MAX 4
 
 /**
+ * Maximum time for which the end of a round waits for its last announcements to
+ * be sent, in milliseconds
+ */
+#define DRAIN_MS 30000
+
+/**
  * Seconds after which peers that did not return are told again, because
  * messages get lost
  */
@@ -70,9 +76,10 @@ struct private_qcd_announcer_t {
 	linked_list_t *put_off;
 
 	/**
-	 * Number of finished rounds
+	 * Number of finished rounds, and when the end of this one was reached
 	 */
 	u_int rounds;
+	uint64_t ended;
 };
 
 /**
@@ -236,8 +243,17 @@ static job_requeue_t announce(private_qcd_announcer_t *this)
 	{
 		return JOB_RESCHEDULE_MS(STEP_MS * 2);
 	}
+	if (!this->at_end)
+	{
+		this->ended = qcd_now();
+	}
 	step(this);
 	if (!this->at_end || this->put_off->get_count(this->put_off))
+	{
+		return JOB_RESCHEDULE_MS(STEP_MS);
+	}
+	if (this->answer->get_waiting(this->answer) &&
+		qcd_now() - this->ended < DRAIN_MS)
 	{
 		return JOB_RESCHEDULE_MS(STEP_MS);
 	}

@@ -466,6 +466,7 @@ static u_int get_limit()
 /**
  * Start the pace. charon accepts so many handshakes without cookies, of which a
  * quarter is left to others, and, if it has another limit, so many at all.
+ * Without cookies, it begins with as many as by default.
  */
 static void init_pace(private_qcd_turns_t *this)
 {
@@ -476,9 +477,9 @@ static void init_pace(private_qcd_turns_t *this)
 		cookie = get_int("%s.cookie_threshold", COOKIE_THRESHOLD);
 		most = get_int("%s.init_limit_half_open", 0);
 	}
-	most = most > 0 ? min(most, QCD_PACE_MAX) : QCD_PACE_MAX;
-	qcd_pace_init(&this->pace, cookie > 0 ? min(cookie - cookie / 4, most) : most,
-				  most);
+	cookie = cookie > 0 ? cookie : COOKIE_THRESHOLD;
+	qcd_pace_init(&this->pace, cookie - cookie / 4,
+				  most > 0 ? min(most, QCD_PACE_MAX) : QCD_PACE_MAX);
 }
 
 /*

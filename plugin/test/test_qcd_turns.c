@@ -308,9 +308,9 @@ static void test_pace(void **state)
 		/* the jobs of this charon are never run: it is busy */
 		{ "defaults", NULL, NULL, NULL, 23, 23 },
 		{ "few", NULL, "7", NULL, 6, 6 },
-		{ "no cookies", NULL, "0", NULL, QCD_PACE_MAX, QCD_PACE_MAX },
+		{ "no cookies", NULL, "0", NULL, 23, 23 },
 		{ "an initial limit", NULL, NULL, "20", 20, 20 },
-		{ "no protection", "no", "7", "7", QCD_PACE_MAX, QCD_PACE_MAX },
+		{ "no protection", "no", "7", "7", 23, 23 },
 	};
 	u_int told, done, i, n, most, first;
 	qcd_turns_t *turns;
