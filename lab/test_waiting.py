@@ -206,6 +206,35 @@ def test_strangers_take_no_peers_place(new_lab: NewLab) -> None:
             wire.wait("the peer's reply", lambda p, i=item: p.target[0] == i.peer)
 
 
+def test_peers_that_are_away_hold_up_nobody(new_lab: NewLab) -> None:
+    """Somebody asks again and again in the name of 300 peers that never come.
+
+    The others are told at once, before most of these are told again.
+    """
+    lab = new_lab(HUB)
+    lost = lose_many(lab.b, 310)
+    away, others = lost[:300], lost[300:]
+    lab.b.start(load=False)
+    load(lab.b, "%any", "anybody")
+    homes = {item.peer for item in others}
+    with Sniffer(lab.b.host, outgoing=True) as wire, Forger(lab.stranger) as forger:
+        for item in away:
+            ask(item, lab.b, forger)
+        wait_until(
+            "all to be told", lambda: len(replies(wire)) == len(away), 10, lab.b.tail
+        )
+        for item in away:
+            ask(item, lab.b, forger)
+        before = len(replies(wire))
+        for item in others:
+            ask(item, lab.b, forger)
+        for item in others:
+            wire.wait("the reply", lambda p, i=item: p.target[0] == i.peer)
+        told = [packet.target[0] for packet in replies(wire)[before:]]
+    last = max(told.index(home) for home in homes)
+    assert last < 100, f"{last - len(homes) + 1} were told again before the others"
+
+
 def test_loading_is_not_slowed_down(new_lab: NewLab) -> None:
     """3,000 connections, while 256 peers wait for which none of them is."""
     count, waiters = 3000, 256
