@@ -11,6 +11,7 @@ import os
 import re
 import resource
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -223,6 +224,24 @@ def test_frozen(new_lab: NewLab, tmp_path: Path) -> None:
     wait_until("them to go on", lambda: not stuck(lab.b), 10, lab.b.tail)
     check_rotates(lab.b)
     check_recovers(lab)
+
+
+@pytest.mark.xfail(
+    reason="a thread that waits for the disk keeps a killed daemon, and its ports",
+    strict=True,
+)
+def test_killed_while_the_disk_hangs(new_lab: NewLab, tmp_path: Path) -> None:
+    """A killed daemon leaves its port to the next one, as a stock daemon does."""
+    lab = new_lab(BASE, b=BASE.but(state_disk=make_disk(tmp_path)))
+    lab.up()
+    lab.b.wait_written()
+    try:
+        with frozen(lab.b):
+            lab.a.terminate(lab.a.wait_established())
+            wait_until("a thread that hangs", lambda: stuck(lab.b), 5, lab.b.tail)
+            lab.b.end_again(signal.SIGKILL, 2)
+    finally:
+        lab.b.close()
 
 
 def test_hung_with_lost_sas(new_lab: NewLab) -> None:

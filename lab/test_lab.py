@@ -214,6 +214,7 @@ def test_next_packets_only_are_dropped(new_lab: NewLab) -> None:
     assert lab.b.established(), "the retransmission passed"
 
 
+@pytest.mark.alone
 def test_flood_is_as_fast_as_asked(new_lab: NewLab) -> None:
     lab = new_lab(STOCK)
     target = (lab.b.host.address, 9)

@@ -15,6 +15,8 @@ from lab.field.outcome import CASES, Outcome
 from lab.field.pool import STOCK_AT_A_TIME, Play, Pool
 from lab.field.scenarios import SCENARIOS
 
+pytestmark = pytest.mark.alone  # it plays several scenarios at a time itself
+
 WORKERS = int(os.environ.get("QCD_FIELD_WORKERS", "5"))
 WITH_STOCK = os.environ.get("QCD_FIELD_STOCK", "") == "1"
 FULL = os.environ.get("QCD_FIELD_FULL", "") == "1"
