@@ -118,6 +118,22 @@ def test_hung(new_lab: NewLab, kinds: Kind) -> None:
     check_recovers(lab)
 
 
+def test_killed_while_hung(new_lab: NewLab) -> None:
+    """What waited for the disk when charon was killed is there at the next start."""
+    lab = new_lab(BASE.but(children=1), b=FAULTY.but(children=1))
+    lab.b.start()
+    lab.a.start()
+    faults = Faults(lab.b)
+    faults.begin(Kind.READ | Kind.WRITE | Kind.SYNC, how=How.HANG)
+    lab.a.initiate()
+    sa = lab.a.wait_established()
+    wait_until("a call that hangs", lambda: faults.waiting, 5, lab.b.tail)
+    lab.b.kill()
+    faults.end()
+    lab.b.start()
+    wait_until("the lost SA", lambda: esp.child_spi(sa, "out") in esp.dead(lab.b), 5, lab.b.tail)
+
+
 def test_hung_command(new_lab: NewLab) -> None:
     """A rotation waits for the disk; other commands do not, and it says so in time."""
     lab = new_lab(BASE, b=FAULTY)

@@ -12,12 +12,14 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <threading/mutex.h>
+
 #define PLACES (2 * QCD_CHANGES_MAX)
 
 /**
  * Tells our files, of this layout, from others
  */
-#define MAGIC "qcd changes 1"
+#define MAGIC "qcd changes 2"
 
 typedef struct place_t place_t;
 typedef union range_t range_t;
@@ -25,12 +27,30 @@ typedef struct shared_t shared_t;
 typedef struct private_qcd_changes_t private_qcd_changes_t;
 
 /**
- * A place for a change, with the checksum of the change
+ * What a place holds
+ */
+typedef enum {
+	PUT = 1,
+	REMOVE = 2,
+} kind_t;
+
+/**
+ * A place for a change. The row is encoded as in the SA map, with a checksum: the
+ * file is read as strictly as the map.
  */
 struct place_t {
-	qcd_change_t change;
-	uint32_t sum;
+	uint8_t row[QCD_SAMAP_SLOT_LEN];
+	uint32_t kind;
 };
+
+/**
+ * Tells the state folder of the daemon that writes the file. Daemons that share
+ * a socket's path by mistake must not take each other's changes.
+ */
+typedef struct {
+	uint64_t dev;
+	uint64_t ino;
+} owner_t;
 
 /**
  * The oldest change is in the place `first`; the others follow it, after the
@@ -53,6 +73,7 @@ struct shared_t {
 	uint32_t place_len;
 	uint32_t num_places;
 	range_t range;
+	owner_t owner;
 	place_t places[PLACES];
 };
 
@@ -74,18 +95,25 @@ struct private_qcd_changes_t {
 	int fd;
 
 	/**
+	 * Our state folder
+	 */
+	owner_t owner;
+
+	/**
+	 * Mutex for what follows
+	 */
+	mutex_t *mutex;
+
+	/**
 	 * Content of the file
 	 */
 	shared_t *shared;
-};
 
-/**
- * Get the checksum of a change
- */
-static uint32_t sum_of(const qcd_change_t *change)
-{
-	return chunk_hash_static(chunk_create((u_char*)change, sizeof(*change)));
-}
+	/**
+	 * Number of changes that the daemon before has left; they are the oldest
+	 */
+	uint32_t left;
+};
 
 /**
  * Set both numbers, after the places were written
@@ -101,55 +129,101 @@ static void set_range(private_qcd_changes_t *this, uint32_t first,
 	__atomic_store_n(&this->shared->range.both, range.both, __ATOMIC_RELEASE);
 }
 
+/**
+ * Write a change into its place
+ */
+static void write_place(place_t *place, const qcd_samap_row *row, bool removed)
+{
+	qcd_samap_row removal = {
+		.child_spi = row->child_spi,
+		.sa = { .role = QCD_INITIATOR },
+		.local = { .len = 4 },
+		.peer = { .len = 4 },
+	};
+
+	qcd_samap_encode(place->row, removed ? &removal : row);
+	place->kind = removed ? REMOVE : PUT;
+}
+
+/**
+ * Read a change from its place
+ */
+static bool read_place(const place_t *place, qcd_change_t *change)
+{
+	change->removed = place->kind == REMOVE;
+	return (place->kind == PUT || place->kind == REMOVE) &&
+		   qcd_samap_decode(&change->row, place->row);
+}
+
 METHOD(qcd_changes_t, add, bool,
 	private_qcd_changes_t *this, const qcd_samap_row *row, bool removed)
 {
-	shared_t *shared = this->shared;
-	place_t *place;
+	range_t range;
 	bool added;
 
-	added = shared->range.count < (removed ? PLACES : QCD_CHANGES_MAX);
+	this->mutex->lock(this->mutex);
+	range = this->shared->range;
+	added = range.count < (removed ? PLACES : QCD_CHANGES_MAX);
 	if (added)
 	{
-		place = &shared->places[(shared->range.first + shared->range.count) % PLACES];
-		memset(place, 0, sizeof(*place));
-		memcpy(&place->change.row, row, sizeof(*row));
-		place->change.removed = removed;
-		place->sum = sum_of(&place->change);
-		set_range(this, shared->range.first, shared->range.count + 1);
+		write_place(&this->shared->places[(range.first + range.count) % PLACES],
+					row, removed);
+		set_range(this, range.first, range.count + 1);
 	}
+	this->mutex->unlock(this->mutex);
 	return added;
+}
+
+/**
+ * Drop the oldest change, with the mutex held
+ */
+static void drop_first(private_qcd_changes_t *this)
+{
+	range_t range = this->shared->range;
+
+	range.count--;
+	this->left -= min(this->left, 1);
+	/* begin anew as often as possible: fewer pages are used */
+	set_range(this, range.count ? (range.first + 1) % PLACES : 0, range.count);
 }
 
 METHOD(qcd_changes_t, get, bool,
 	private_qcd_changes_t *this, qcd_change_t *change)
 {
 	shared_t *shared = this->shared;
-	bool found;
+	bool found = FALSE;
 
-	found = shared->range.count;
-	if (found)
+	this->mutex->lock(this->mutex);
+	while (!found && shared->range.count)
 	{
-		*change = shared->places[shared->range.first].change;
+		found = read_place(&shared->places[shared->range.first], change);
+		change->left = this->left > 0;
+		if (!found)
+		{	/* it was damaged */
+			drop_first(this);
+		}
 	}
+	this->mutex->unlock(this->mutex);
 	return found;
 }
 
 METHOD(qcd_changes_t, drop, void,
 	private_qcd_changes_t *this)
 {
-	shared_t *shared = this->shared;
-	uint32_t left;
-
-	left = shared->range.count - 1;
-	/* begin anew as often as possible: fewer pages are used */
-	set_range(this, left ? (shared->range.first + 1) % PLACES : 0, left);
+	this->mutex->lock(this->mutex);
+	drop_first(this);
+	this->mutex->unlock(this->mutex);
 }
 
 METHOD(qcd_changes_t, outlive, bool,
 	private_qcd_changes_t *this)
 {
-	return this->fd >= 0;
+	bool outlives;
+
+	this->mutex->lock(this->mutex);
+	outlives = this->fd >= 0;
+	this->mutex->unlock(this->mutex);
+	return outlives;
 }
 
 /**
@@ -177,7 +251,11 @@ static bool is_ours(int fd, const char **why)
 	}
 	else if (flock(fd, LOCK_EX | LOCK_NB) != 0)
 	{
-		*why = "another daemon uses it: give each its own socket";
+		*why = errno == EWOULDBLOCK
+			? "another daemon uses it: give each its own socket"
+			: errno == EACCES
+			? "it can't be locked. Check the rules of AppArmor or SELinux"
+			: strerror(errno);
 	}
 	else
 	{
@@ -187,73 +265,109 @@ static bool is_ours(int fd, const char **why)
 }
 
 /**
- * Open the file and map it into memory. All its pages are reserved, so that no
+ * Tell whether a file has the layout of ours
+ */
+static bool is_sound(const shared_t *shared)
+{
+	return memeq(shared->magic, MAGIC, sizeof(MAGIC)) &&
+		   shared->place_len == sizeof(place_t) && shared->num_places == PLACES &&
+		   shared->range.first < PLACES && shared->range.count <= PLACES;
+}
+
+/**
+ * Map an open file of ours into memory. All its pages are reserved, so that no
  * access fails later.
  */
-static shared_t *map_file(char *path, int *fd, const char **why)
+static shared_t *map_ours(private_qcd_changes_t *this, int fd, const char **why)
 {
-	void *shared = MAP_FAILED;
+	shared_t *shared = MAP_FAILED;
 
-	*fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK,
-			   S_IRUSR | S_IWUSR);
-	if (*fd < 0)
+	errno = posix_fallocate(fd, 0, sizeof(shared_t));
+	if (!errno && fchown(fd, lib->caps->get_uid(lib->caps),
+						 lib->caps->get_gid(lib->caps)) == 0)
 	{
-		*why = strerror(errno);
-		return MAP_FAILED;
+		shared = mmap(NULL, sizeof(shared_t), PROT_READ | PROT_WRITE,
+					  MAP_SHARED, fd, 0);
 	}
-	if (is_ours(*fd, why))
+	*why = strerror(errno);
+	if (shared != MAP_FAILED && is_sound(shared) && shared->range.count &&
+		!memeq(&shared->owner, &this->owner, sizeof(this->owner)))
 	{
-		errno = posix_fallocate(*fd, 0, sizeof(shared_t));
-		if (!errno && fchown(*fd, lib->caps->get_uid(lib->caps),
-							 lib->caps->get_gid(lib->caps)) == 0)
-		{
-			shared = mmap(NULL, sizeof(shared_t), PROT_READ | PROT_WRITE,
-						  MAP_SHARED, *fd, 0);
-		}
-		*why = strerror(errno);
-	}
-	if (shared == MAP_FAILED)
-	{
-		close(*fd);
-		*fd = -1;
+		*why = "it has changes of a gateway with another state_dir: give each "
+			   "its own socket, or remove the file if that gateway is gone";
+		munmap(shared, sizeof(*shared));
+		shared = MAP_FAILED;
 	}
 	return shared;
 }
 
 /**
- * Keep the changes that an earlier daemon has left, except for damaged ones
+ * Open the file and map it into memory
+ */
+static shared_t *map_file(private_qcd_changes_t *this, const char **why)
+{
+	shared_t *shared = MAP_FAILED;
+
+	this->fd = open(this->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC |
+					O_NONBLOCK, S_IRUSR | S_IWUSR);
+	if (this->fd < 0)
+	{
+		*why = strerror(errno);
+		return MAP_FAILED;
+	}
+	if (is_ours(this->fd, why))
+	{
+		shared = map_ours(this, this->fd, why);
+	}
+	if (shared == MAP_FAILED)
+	{
+		close(this->fd);
+		this->fd = -1;
+	}
+	return shared;
+}
+
+/**
+ * Begin with an empty file
+ */
+static void clear(private_qcd_changes_t *this)
+{
+	shared_t *shared = this->shared;
+
+	memset(shared, 0, offsetof(shared_t, places));
+	memcpy(shared->magic, MAGIC, sizeof(MAGIC));
+	shared->place_len = sizeof(place_t);
+	shared->num_places = PLACES;
+	shared->owner = this->owner;
+	this->left = 0;
+}
+
+/**
+ * Keep the changes that an earlier daemon has left. Damaged ones are never got.
  */
 static void take_over(private_qcd_changes_t *this)
 {
 	shared_t *shared = this->shared;
-	uint32_t i, first = shared->range.first, count = shared->range.count;
-	place_t *place;
-	u_int damaged = 0;
+	range_t range = shared->range;
+	qcd_change_t change;
+	u_int i, damaged = 0;
 
-	if (!memeq(shared->magic, MAGIC, sizeof(MAGIC)) ||
-		shared->place_len != sizeof(place_t) || shared->num_places != PLACES ||
-		first >= PLACES || count > PLACES)
+	if (!is_sound(shared) || !range.count)
 	{
-		memset(shared, 0, sizeof(*shared));
-		memcpy(shared->magic, MAGIC, sizeof(MAGIC));
-		shared->place_len = sizeof(place_t);
-		shared->num_places = PLACES;
+		clear(this);
 		return;
 	}
-	for (i = 0; i < count; i++)
+	this->left = range.count;
+	for (i = 0; i < range.count; i++)
 	{
-		place = &shared->places[(first + i) % PLACES];
-		if (place->sum != sum_of(&place->change))
-		{
-			damaged++;
-		}
-		else
-		{
-			memmove(&shared->places[(first + i - damaged) % PLACES], place,
-					sizeof(*place));
-		}
+		damaged += !read_place(&shared->places[(range.first + i) % PLACES],
+							   &change);
 	}
-	set_range(this, first, count - damaged);
+	if (damaged)
+	{
+		DBG1(DBG_CFG, "QCD: %u damaged changes of the SA map in %s are dropped: "
+			 "their CHILD_SAs may get no reply to ESP", damaged, this->path);
+	}
 }
 
 /**
@@ -274,34 +388,43 @@ static bool is_in_place(private_qcd_changes_t *this)
 	return ours.st_ino == named.st_ino && ours.st_dev == named.st_dev;
 }
 
-METHOD(qcd_changes_t, keep, bool,
-	private_qcd_changes_t *this, char *text, size_t len)
+/**
+ * Make the file again, with the mutex held
+ */
+static void make_again(private_qcd_changes_t *this, char *text, size_t len)
 {
 	shared_t *shared;
 	const char *why;
-	int fd;
 
-	if (this->fd < 0 || is_in_place(this))
-	{
-		return FALSE;
-	}
-	shared = map_file(this->path, &fd, &why);
 	close(this->fd);
-	this->fd = fd;
+	shared = map_file(this, &why);
 	if (shared == MAP_FAILED)
 	{	/* the old file is in our memory still */
 		snprintf(text, len, "%s was removed or replaced while it was in use, and "
 				 "can't be made again, so each change of the SA map is written "
 				 "to the disk at once: %s", this->path, why);
-		return TRUE;
+		return;
 	}
 	munmap(this->shared, sizeof(*this->shared));
 	this->shared = shared;
-	memset(shared->magic, 0, sizeof(shared->magic));
-	take_over(this);
+	clear(this);
 	snprintf(text, len, "%s was removed or replaced while it was in use: it is "
 			 "made again", this->path);
-	return TRUE;
+}
+
+METHOD(qcd_changes_t, keep, bool,
+	private_qcd_changes_t *this, char *text, size_t len)
+{
+	bool made;
+
+	this->mutex->lock(this->mutex);
+	made = this->fd >= 0 && !this->shared->range.count && !is_in_place(this);
+	if (made)
+	{
+		make_again(this, text, len);
+	}
+	this->mutex->unlock(this->mutex);
+	return made;
 }
 
 METHOD(qcd_changes_t, destroy, void,
@@ -316,34 +439,46 @@ METHOD(qcd_changes_t, destroy, void,
 		close(this->fd);
 	}
 	munmap(this->shared, sizeof(*this->shared));
+	this->mutex->destroy(this->mutex);
 	free(this->path);
 	free(this);
+}
+
+/**
+ * Map the file, or else memory of this process. The reason is logged.
+ */
+static shared_t *map_any(private_qcd_changes_t *this, char *folder)
+{
+	shared_t *shared = MAP_FAILED;
+	const char *why;
+	struct stat st;
+
+	if (stat(folder, &st) == 0)
+	{
+		this->owner.dev = st.st_dev;
+		this->owner.ino = st.st_ino;
+		shared = map_file(this, &why);
+	}
+	else
+	{
+		why = strerror(errno);
+	}
+	if (shared == MAP_FAILED)
+	{
+		DBG1(DBG_CFG, "QCD: %s can't be used, so each change of the SA map is "
+			 "written to the disk at once: %s", this->path, why);
+		shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+					  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	}
+	return shared;
 }
 
 /*
  * Described in header
  */
-qcd_changes_t *qcd_changes_create(char *path)
+qcd_changes_t *qcd_changes_create(char *path, char *folder)
 {
 	private_qcd_changes_t *this;
-	shared_t *shared;
-	const char *why;
-	int fd;
-
-	shared = map_file(path, &fd, &why);
-	if (shared == MAP_FAILED)
-	{
-		DBG1(DBG_CFG, "QCD: %s can't be used, so each change of the SA map is "
-			 "written to the disk at once: %s", path, why);
-		shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
-					  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	}
-	if (shared == MAP_FAILED)
-	{
-		DBG1(DBG_CFG, "QCD: no memory for changes of the SA map, ESP of lost "
-			 "CHILD_SAs gets no reply");
-		return NULL;
-	}
 
 	INIT(this,
 		.public = {
@@ -355,9 +490,18 @@ qcd_changes_t *qcd_changes_create(char *path)
 			.destroy = _destroy,
 		},
 		.path = strdup(path),
-		.fd = fd,
-		.shared = shared,
+		.fd = -1,
 	);
+	this->shared = map_any(this, folder);
+	if (this->shared == MAP_FAILED)
+	{
+		DBG1(DBG_CFG, "QCD: no memory for changes of the SA map, ESP of lost "
+			 "CHILD_SAs gets no reply");
+		free(this->path);
+		free(this);
+		return NULL;
+	}
+	this->mutex = mutex_create(MUTEX_TYPE_DEFAULT);
 	take_over(this);
 	return &this->public;
 }

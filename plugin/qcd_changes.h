@@ -13,21 +13,26 @@
 #include <qcd/store.h>
 
 /**
- * Maximum number of waiting changes that put a row. As many additional changes
- * may remove one, because rows of deleted SAs would count as lost after a crash.
+ * Maximum number of waiting changes that put a row: at 500 handshakes a second,
+ * the disk may hang for half a minute. As many additional changes may remove a
+ * row, because rows of deleted SAs would count as lost after a crash. The file
+ * takes 4.3 MB of memory.
  */
-#define QCD_CHANGES_MAX 4096
+#define QCD_CHANGES_MAX 16384
 
 typedef struct qcd_change_t qcd_change_t;
 typedef struct qcd_changes_t qcd_changes_t;
 
 /**
  * A change of the SA map: a row to put, or a row to remove. Of a row to remove,
- * only the child SPI is set.
+ * only the child SPI counts.
  */
 struct qcd_change_t {
 	qcd_samap_row row;
 	bool removed;
+
+	/** whether the daemon before has left it */
+	bool left;
 };
 
 /**
@@ -35,8 +40,9 @@ struct qcd_change_t {
  * memory (tmpfs): if the daemon dies, the next one finds them there. So the
  * disk needs no writing while a handshake is on its way.
  *
- * No method uses the disk or makes a system call, except for destroy(). Not
- * thread-safe.
+ * No method uses the disk or makes a system call, except for keep() and
+ * destroy(). All methods are thread-safe. Changes that the daemon before has left
+ * come first; lost gets and drops them, and nobody else does.
  */
 struct qcd_changes_t {
 
@@ -51,7 +57,8 @@ struct qcd_changes_t {
 	bool (*add)(qcd_changes_t *this, const qcd_samap_row *row, bool removed);
 
 	/**
-	 * Get the oldest change. It stays until it is dropped.
+	 * Get the oldest change. It stays until it is dropped. Damaged ones are
+	 * passed over.
 	 *
 	 * @param change		receives the change
 	 * @return				FALSE if there is none
@@ -70,8 +77,8 @@ struct qcd_changes_t {
 	bool (*outlive)(qcd_changes_t *this);
 
 	/**
-	 * Make the file again if it was removed or replaced while in use. This is
-	 * called when there are no changes.
+	 * Make the file again if it was removed or replaced while in use. Nothing
+	 * is done while there are changes.
 	 *
 	 * @param text			receives a sentence for the log
 	 * @param len			size of text
@@ -86,14 +93,15 @@ struct qcd_changes_t {
 };
 
 /**
- * Open the file, or make it. Damaged changes in it are dropped. If the file
- * can't be used, because it is not in memory, belongs to somebody else or is
- * used by another daemon, the reason is logged, and the changes don't outlive
- * the daemon.
+ * Open the file, or make it. Damaged changes in it are dropped, which is logged.
+ * If the file can't be used, because it is not in memory, belongs to somebody
+ * else, is used by another daemon or has the changes of one with another state
+ * folder, the reason is logged, and the changes don't outlive the daemon.
  *
  * @param path			path of the file
+ * @param folder		state folder
  * @return				instance
  */
-qcd_changes_t *qcd_changes_create(char *path);
+qcd_changes_t *qcd_changes_create(char *path, char *folder);
 
 #endif /** QCD_CHANGES_H_ @}*/

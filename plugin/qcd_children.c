@@ -13,6 +13,12 @@
  */
 #define WRITE_DELAY 100
 
+/**
+ * Seconds until the next look at changes behind those that the daemon before has
+ * left, which can't be written yet
+ */
+#define AGAIN_INTERVAL 1
+
 typedef struct private_qcd_children_t private_qcd_children_t;
 
 /**
@@ -49,6 +55,12 @@ struct private_qcd_children_t {
 	bool writing;
 
 	/**
+	 * Whether the job has begun to write: not while all of charon's threads are
+	 * busy, or have ended
+	 */
+	bool begun;
+
+	/**
 	 * Whether changes were lost since the queue was last empty
 	 */
 	bool full;
@@ -59,9 +71,10 @@ struct private_qcd_children_t {
  * writing. Somebody may have removed the file of the changes meanwhile.
  *
  * @param written		whether the change before was written
+ * @param wait			set if changes that were left have to be written before
  */
 static bool next(private_qcd_children_t *this, qcd_change_t *change,
-				 bool written)
+				 bool written, bool *wait)
 {
 	bool found, made = FALSE;
 	char text[512];
@@ -72,6 +85,8 @@ static bool next(private_qcd_children_t *this, qcd_change_t *change,
 		this->changes->drop(this->changes);
 	}
 	found = this->changes->get(this->changes, change);
+	*wait = found && change->left;
+	this->begun = found && !*wait;
 	if (!found)
 	{
 		this->writing = FALSE;
@@ -83,7 +98,7 @@ static bool next(private_qcd_children_t *this, qcd_change_t *change,
 	{
 		DBG1(DBG_CFG, "QCD: %s", text);
 	}
-	return found;
+	return found && !*wait;
 }
 
 /**
@@ -92,9 +107,9 @@ static bool next(private_qcd_children_t *this, qcd_change_t *change,
 static job_requeue_t write_all(private_qcd_children_t *this)
 {
 	qcd_change_t change;
-	bool written;
+	bool written, wait;
 
-	for (written = FALSE; next(this, &change, written); written = TRUE)
+	for (written = FALSE; next(this, &change, written, &wait); written = TRUE)
 	{
 		if (change.removed)
 		{
@@ -105,7 +120,21 @@ static job_requeue_t write_all(private_qcd_children_t *this)
 			this->lost->put(this->lost, &change.row);
 		}
 	}
+	if (wait)
+	{
+		return JOB_RESCHEDULE(AGAIN_INTERVAL);
+	}
 	return JOB_REQUEUE_NONE;
+}
+
+/**
+ * Log that a change was lost
+ */
+static void log_lost(bool begun)
+{
+	DBG1(DBG_CFG, "QCD: the SA map can't be written in time: after a crash, ESP "
+		 "of new CHILD_SAs gets no reply. %s", begun
+		 ? "Check the disk of state_dir" : "All threads of charon are busy");
 }
 
 /**
@@ -114,26 +143,27 @@ static job_requeue_t write_all(private_qcd_children_t *this)
 static void queue(private_qcd_children_t *this, const qcd_samap_row *row,
 				  bool removed)
 {
-	bool start = FALSE, lost = FALSE, outlives;
+	bool start = FALSE, lost = FALSE, outlives, begun;
 
 	this->mutex->lock(this->mutex);
 	outlives = this->changes->outlive(this->changes);
+	begun = this->begun;
 	if (this->changes->add(this->changes, row, removed))
 	{
 		start = !this->writing;
 		this->writing = TRUE;
 	}
-	else
+	else if (begun || !removed)
 	{
 		lost = !this->full;
 		this->full = TRUE;
 	}
+	/* else charon ends: it removes all CHILD_SAs when it has no more threads
+	 * for jobs, and the rows of this run are dropped as a whole */
 	this->mutex->unlock(this->mutex);
 	if (lost)
 	{
-		DBG1(DBG_CFG, "QCD: the SA map can't be written in time: after a "
-			 "crash, ESP of new CHILD_SAs gets no reply. Check the disk of "
-			 "state_dir");
+		log_lost(begun);
 	}
 	if (start)
 	{

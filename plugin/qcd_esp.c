@@ -160,7 +160,7 @@ qcd_esp_t *qcd_esp_create(qcd_config_t *config, qcd_events_t *events,
 	{
 		return NULL;
 	}
-	changes = qcd_changes_create(path);
+	changes = qcd_changes_create(path, config->state_dir);
 	free(path);
 	if (!changes)
 	{

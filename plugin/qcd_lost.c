@@ -49,9 +49,10 @@ struct private_qcd_lost_t {
 	qcd_promises_t *promises;
 
 	/**
-	 * SA map
+	 * SA map, and the changes of it that the daemon before has left
 	 */
 	qcd_map_t *map;
+	qcd_changes_t *changes;
 
 	/**
 	 * The IKE_SAs of lost CHILD_SAs
@@ -86,10 +87,10 @@ struct private_qcd_lost_t {
 	qcd_queue_t *returned;
 
 	/**
-	 * Whether the lost CHILD_SAs are not counted yet: the disk was full at
-	 * startup
+	 * Whether left changes are not written, or lost CHILD_SAs are not counted:
+	 * the disk was full at startup
 	 */
-	bool uncounted;
+	bool unfinished;
 };
 
 static job_requeue_t try_again(private_qcd_lost_t *this);
@@ -359,13 +360,49 @@ METHOD(qcd_lost_t, watch, void,
 }
 
 /**
- * Count the lost CHILD_SAs at startup
+ * Write a change that the daemon before has left. As it is gone, a row that it
+ * wanted to remove is not lost.
+ */
+static bool write_change(qcd_map_t *map, qcd_change_t *change)
+{
+	qcd_samap_row row;
+
+	if (!change->removed)
+	{
+		return map->put(map, &change->row);
+	}
+	return !map->find(map, &change->row.child_spi, &row) ||
+		   map->remove(map, &row);
+}
+
+/**
+ * Write the changes that the daemon before has left, until one can't be written
+ */
+static bool write_left(private_qcd_lost_t *this)
+{
+	qcd_change_t change;
+
+	while (this->changes->get(this->changes, &change) && change.left)
+	{
+		if (!write_change(this->map, &change))
+		{
+			return FALSE;
+		}
+		this->changes->drop(this->changes);
+	}
+	return TRUE;
+}
+
+/**
+ * Count the lost CHILD_SAs at startup, and again if changes that were left were
+ * written after that
  */
 static bool count_all(private_qcd_lost_t *this)
 {
 	qcd_census_t census;
 	bool counted;
 
+	this->index->clear(this->index);
 	counted = this->map->take_census(this->map, TRUE, &census);
 	if (counted)
 	{
@@ -373,12 +410,25 @@ static bool count_all(private_qcd_lost_t *this)
 		this->lost = census.lost.count;
 		this->mutex->unlock(this->mutex);
 	}
-	else
-	{
-		this->index->clear(this->index);
-	}
 	qcd_census_free(&census);
 	return counted;
+}
+
+/**
+ * Finish what failed at startup
+ */
+static bool finish(private_qcd_lost_t *this)
+{
+	bool finished;
+
+	this->jobs->lock(this->jobs);
+	if (this->unfinished && write_left(this))
+	{
+		this->unfinished = !count_all(this);
+	}
+	finished = !this->unfinished;
+	this->jobs->unlock(this->jobs);
+	return finished;
 }
 
 /**
@@ -386,11 +436,10 @@ static bool count_all(private_qcd_lost_t *this)
  */
 static job_requeue_t try_again(private_qcd_lost_t *this)
 {
-	if (this->uncounted && !count_all(this))
+	if (!finish(this))
 	{	/* the disk has no room yet */
 		return JOB_RESCHEDULE(AGAIN_INTERVAL);
 	}
-	this->uncounted = FALSE;
 	watch_lost(this);
 	return JOB_REQUEUE_NONE;
 }
@@ -424,29 +473,6 @@ void qcd_lost_from_row(qcd_lost *lost, const qcd_samap_row *row)
 	};
 }
 
-/**
- * Write the changes that the daemon before has left. As it is gone, a row that
- * it wanted to remove is not lost.
- */
-static void write_left(qcd_map_t *map, qcd_changes_t *changes)
-{
-	qcd_change_t change;
-	qcd_samap_row row;
-
-	while (changes->get(changes, &change))
-	{
-		if (!change.removed)
-		{
-			map->put(map, &change.row);
-		}
-		else if (map->find(map, &change.row.child_spi, &row))
-		{
-			map->remove(map, &row);
-		}
-		changes->drop(changes);
-	}
-}
-
 /*
  * Described in header
  */
@@ -461,7 +487,6 @@ qcd_lost_t *qcd_lost_create(qcd_config_t *config, qcd_promises_t *promises,
 	{
 		return NULL;
 	}
-	write_left(map, changes);
 
 	INIT(this,
 		.public = {
@@ -477,6 +502,7 @@ qcd_lost_t *qcd_lost_create(qcd_config_t *config, qcd_promises_t *promises,
 		},
 		.promises = promises,
 		.map = map,
+		.changes = changes,
 		.index = index,
 		.jobs = mutex_create(MUTEX_TYPE_DEFAULT),
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
@@ -484,8 +510,10 @@ qcd_lost_t *qcd_lost_create(qcd_config_t *config, qcd_promises_t *promises,
 	this->returned = qcd_queue_create(sizeof(return_t), RETURNED_MAX,
 									  (qcd_queue_handle_t)retire, this);
 
-	this->uncounted = !count_all(this);
-	if (this->uncounted)
+	/* lost CHILD_SAs that were written before get replies meanwhile */
+	this->unfinished = !write_left(this);
+	this->unfinished |= !count_all(this);
+	if (this->unfinished)
 	{
 		retry_in(this, AGAIN_INTERVAL);
 	}

@@ -109,7 +109,9 @@ struct qcd_lost_t {
  * @param promises		tokens that peers hold, must outlive the instance
  * @param index			receives the IKE_SAs of lost CHILD_SAs, must outlive the
  *						instance
- * @param changes		changes that were left; none is afterwards
+ * @param changes		changes that were left, must outlive the instance. What
+ *						can't be written stays there, and is tried again each
+ *						second
  * @return				NULL if the map can't be used (logged)
  */
 qcd_lost_t *qcd_lost_create(qcd_config_t *config, qcd_promises_t *promises,

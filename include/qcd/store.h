@@ -399,6 +399,19 @@ qcd_samap_walk(qcd_samap *map, qcd_store_report *report, qcd_samap_visit *visit,
 /* qcd_samap_count returns the number of rows. */
 QCD_API size_t qcd_samap_count(qcd_samap *map);
 
+#define QCD_SAMAP_SLOT_LEN 128
+
+/* qcd_samap_encode writes `row` as a slot of the file, with its checksum: for a
+ * daemon whose rows wait somewhere before they are put.  The lengths of both
+ * addresses are 4 or 16.  Only a machine of the same byte order reads it. */
+QCD_API void qcd_samap_encode(uint8_t out[QCD_SAMAP_SLOT_LEN],
+                              const qcd_samap_row *row);
+
+/* qcd_samap_decode reads a slot, which may be hostile.  It returns false, with
+ * `out` all zero, if the slot has no row that qcd_samap_encode writes. */
+QCD_API QCD_NODISCARD bool
+qcd_samap_decode(qcd_samap_row *out, const uint8_t in[QCD_SAMAP_SLOT_LEN]);
+
 #ifdef __cplusplus
 }
 #endif

@@ -281,7 +281,25 @@ void box_run_jobs()
 /*
  * Described in header
  */
-bool box_run_scheduled()
+void box_forget_jobs()
+{
+	scheduled_t *next;
+	job_t *job;
+
+	while (jobs->remove_first(jobs, (void**)&job) == SUCCESS)
+	{
+		job->destroy(job);
+	}
+	while (scheduled->remove_first(scheduled, (void**)&next) == SUCCESS)
+	{
+		scheduled_destroy(next);
+	}
+}
+
+/**
+ * Get the job that is scheduled next, NULL if there is none
+ */
+static scheduled_t *get_next(void)
 {
 	enumerator_t *enumerator;
 	scheduled_t *current, *next = NULL;
@@ -295,6 +313,16 @@ bool box_run_scheduled()
 		}
 	}
 	enumerator->destroy(enumerator);
+	return next;
+}
+
+/*
+ * Described in header
+ */
+bool box_run_scheduled()
+{
+	scheduled_t *next = get_next();
+
 	if (!next)
 	{
 		return FALSE;
@@ -306,6 +334,20 @@ bool box_run_scheduled()
 	scheduled_destroy(next);
 	box_run_jobs();
 	return TRUE;
+}
+
+/*
+ * Described in header
+ */
+void box_run_until(uint64_t then)
+{
+	scheduled_t *next;
+
+	while ((next = get_next()) && next->at <= then)
+	{
+		box_run_scheduled();
+	}
+	box_now = max(box_now, then);
 }
 
 /*

@@ -93,11 +93,23 @@ u_int box_count_jobs(void);
 void box_run_jobs(void);
 
 /**
+ * Drop all jobs, as charon does before it unloads its plugins.
+ */
+void box_forget_jobs(void);
+
+/**
  * Advance the clock to the next scheduled job, run it and the jobs that it queues.
  *
  * @return				FALSE if none is scheduled
  */
 bool box_run_scheduled(void);
+
+/**
+ * Advance the clock, and run the jobs that are scheduled until then.
+ *
+ * @param then			milliseconds of the monotonic clock
+ */
+void box_run_until(uint64_t then);
 
 /**
  * Fail unless so many log lines contain a text.

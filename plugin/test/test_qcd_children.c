@@ -5,6 +5,8 @@
 #include "box.h"
 #include "played.h"
 
+#include <sys/wait.h>
+
 #define RUN 7
 
 #define PUTS_MAX QCD_CHANGES_MAX
@@ -24,8 +26,11 @@ typedef struct {
 	/** SPI of the last one, and whether one was not above the one before */
 	uint32_t last;
 	bool unordered;
-	/** CHILD_SAs that are installed while a row is put */
+	/** CHILD_SAs that are installed while a row is put, one at a time */
 	u_int more;
+	/** changes that come at once while a row is put, and whether they remove */
+	u_int flood;
+	bool flood_removes;
 } keeper_t;
 
 /**
@@ -61,7 +66,11 @@ static void add(uint32_t number, bool removed);
 static void count(keeper_t *this, const qcd_child_spi *spi)
 {
 	uint32_t number = untoh32((void*)spi->octets);
+	qcd_change_t kept;
 
+	CHECK("kept until it is written",
+		  begun.changes->get(begun.changes, &kept) &&
+		  memeq(&kept.row.child_spi, spi, sizeof(*spi)));
 	this->count++;
 	this->unordered |= number <= this->last;
 	this->last = number;
@@ -77,6 +86,10 @@ METHOD(qcd_lost_t, put, void,
 	{
 		this->more--;
 		add(1000000 - this->more, FALSE);
+	}
+	for (; this->flood; this->flood--)
+	{
+		add(1000000 - this->flood, this->flood_removes);
 	}
 }
 
@@ -117,7 +130,7 @@ static int begin(void **state)
 	};
 	begun.promises = played_promises_create(&begun.config, RUN);
 	/* no file can be there, so changes are written at once */
-	begun.changes = qcd_changes_create("/proc/qcd-changes");
+	begun.changes = qcd_changes_create("/proc/qcd-changes", "/");
 	begun.children = qcd_children_create(&begun.config, begun.promises,
 										 &begun.keeper.public, begun.changes);
 	played_mint(&begun.sa, begun.promises, QCD_INITIATOR);
@@ -460,7 +473,7 @@ static void test_later(void **state)
 	snprintf(path, sizeof(path), "/dev/shm/qcd-children-%d", (int)getpid());
 	begun.children->destroy(begun.children);
 	begun.changes->destroy(begun.changes);
-	begun.changes = qcd_changes_create(path);
+	begun.changes = qcd_changes_create(path, "/");
 	CHECK("in memory", begun.changes->outlive(begun.changes));
 	begun.children = qcd_children_create(&begun.config, begun.promises,
 										 &begun.keeper.public, begun.changes);
@@ -480,6 +493,47 @@ static void test_later(void **state)
 }
 
 /**
+ * Changes of this daemon wait for those that the daemon before has left and that
+ * can't be written yet
+ */
+static void test_after_left(void **state)
+{
+	qcd_samap_row row = {
+		.sa = begun.sa,
+		.local = { .len = 4 },
+		.peer = { .len = 4 },
+	};
+	char path[64];
+	int status;
+	pid_t pid;
+
+	snprintf(path, sizeof(path), "/dev/shm/qcd-children-%d", (int)getpid());
+	begun.children->destroy(begun.children);
+	begun.changes->destroy(begun.changes);
+	pid = fork();
+	if (!pid)
+	{
+		begun.changes = qcd_changes_create(path, "/");
+		_exit(!begun.changes->add(begun.changes, &row, FALSE));
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	begun.changes = qcd_changes_create(path, "/");
+	begun.children = qcd_children_create(&begun.config, begun.promises,
+										 &begun.keeper.public, begun.changes);
+	add(1, FALSE);
+	CHECK("its job", box_run_scheduled());
+	CHECK_INT("not yet", begun.keeper.count, 0);
+	add(2, FALSE);
+	CHECK("the same job goes on", !box_run_scheduled());
+	begun.changes->drop(begun.changes);
+	begun.children->destroy(begun.children);
+	CHECK_INT("written", begun.keeper.count, 2);
+	begun.children = qcd_children_create(&begun.config, begun.promises,
+										 &begun.keeper.public, begun.changes);
+}
+
+/**
  * What is added while the job writes is written by the same job
  */
 static void test_while_writing(void **state)
@@ -496,18 +550,20 @@ static void test_full(void **state)
 	static const struct {
 		char *row;
 		u_int puts, removes, written, removed;
-		bool lost;
+		/** what the log says */
+		char *lost;
 	} table[] = {
-		{ "all places", PUTS_MAX, 0, PUTS_MAX, 0, FALSE },
-		{ "one put too many", PUTS_MAX + 1, 0, PUTS_MAX, 0, TRUE },
-		{ "full of puts, a removal", PUTS_MAX, 1, PUTS_MAX + 1, 1, FALSE },
-		{ "all of both", PUTS_MAX, PUTS_MAX, ALL_MAX, PUTS_MAX, FALSE },
+		{ "all places", PUTS_MAX, 0, PUTS_MAX, 0, NULL },
+		{ "one put too many", PUTS_MAX + 1, 0, PUTS_MAX, 0, "All threads of charon" },
+		{ "full of puts, a removal", PUTS_MAX, 1, PUTS_MAX + 1, 1, NULL },
+		{ "all of both", PUTS_MAX, PUTS_MAX, ALL_MAX, PUTS_MAX, NULL },
 		{ "one removal too many", PUTS_MAX, PUTS_MAX + 1, ALL_MAX, PUTS_MAX,
-		  TRUE },
-		{ "removals alone", 0, ALL_MAX, ALL_MAX, ALL_MAX, FALSE },
+		  NULL },
+		{ "removals alone", 0, ALL_MAX, ALL_MAX, ALL_MAX, NULL },
 		{ "removals alone, one too many", 0, ALL_MAX + 1, ALL_MAX, ALL_MAX,
-		  TRUE },
-		{ "many too many", PUTS_MAX + 100, 10, PUTS_MAX + 10, 10, TRUE },
+		  NULL },
+		{ "many too many", PUTS_MAX + 100, 10, PUTS_MAX + 10, 10,
+		  "All threads of charon" },
 	};
 	keeper_t *keeper = &begun.keeper;
 	uint32_t number;
@@ -527,12 +583,50 @@ static void test_full(void **state)
 			add(++number, TRUE);
 		}
 		CHECK_LOGGED(table[i].row, "QCD: the SA map can't be written in time",
-					 table[i].lost);
+					 table[i].lost != NULL);
+		CHECK(table[i].row, !table[i].lost ||
+			  strstr(box_last_line(), table[i].lost));
 		CHECK_INT(table[i].row, box_count_jobs(), 1);
 		box_run_jobs();
 		CHECK_INT(table[i].row, keeper->count, table[i].written);
 		CHECK_INT(table[i].row, keeper->removed, table[i].removed);
 		CHECK(table[i].row, !keeper->unordered);
+	}
+}
+
+/**
+ * What the log says if there is no room while a job writes, which the disk may
+ * hold up. A removal matters then, but not when charon ends: it removes its
+ * CHILD_SAs when it has no threads for jobs any more.
+ */
+static void test_full_while_writing(void **state)
+{
+	static const struct {
+		char *row;
+		u_int flood;
+		bool removes, lost;
+	} table[] = {
+		{ "all places", PUTS_MAX - 1, FALSE, FALSE },
+		{ "one put too many", PUTS_MAX, FALSE, TRUE },
+		{ "all places for removals", ALL_MAX - 1, TRUE, FALSE },
+		{ "one removal too many", ALL_MAX, TRUE, TRUE },
+	};
+	int i, j;
+
+	for (i = 0; i < countof(table); i++)
+	{
+		end(state);
+		begin(state);
+		begun.keeper.flood = table[i].flood;
+		begun.keeper.flood_removes = table[i].removes;
+		add(1, FALSE);
+		box_run_jobs();
+		CHECK_LOGGED(table[i].row, "Check the disk of state_dir", table[i].lost);
+		for (j = 1; j <= ALL_MAX + 1; j++)
+		{
+			add(1000000 + j, TRUE);
+		}
+		CHECK_LOGGED(table[i].row, "can't be written in time", table[i].lost);
 	}
 }
 
@@ -569,8 +663,10 @@ int main()
 		TEST(test_destroyed),
 		TEST(test_one_job),
 		TEST(test_later),
+		TEST(test_after_left),
 		TEST(test_while_writing),
 		TEST(test_full),
+		TEST(test_full_while_writing),
 		TEST(test_full_again),
 	};
 

@@ -16,6 +16,22 @@
 static enum qcd_watch_err result;
 static int fd;
 
+/**
+ * Packets that the kernel has, those that were read, and those that were passed
+ * on: each has its number as its length
+ */
+static struct {
+	u_int ready, read, passed;
+} packets;
+
+/**
+ * What charon's watcher calls if the descriptor is readable
+ */
+static struct {
+	watcher_cb_t cb;
+	void *data;
+} watched;
+
 static enum qcd_watch_err report_result(qcd_watch_report *report)
 {
 	snprintf(report->text, sizeof(report->text), "%s", result ? "refused" : "");
@@ -52,7 +68,25 @@ enum qcd_watch_err qcd_watch_remove(qcd_watch *watch, qcd_watch_report *report,
 
 bool qcd_watch_read(qcd_watch *watch, qcd_traffic *out)
 {
-	return FALSE;
+	if (packets.read == packets.ready)
+	{
+		return FALSE;
+	}
+	*out = (qcd_traffic){ .len = ++packets.read };
+	return TRUE;
+}
+
+METHOD(watcher_t, watch, void,
+	watcher_t *this, int fd, watcher_event_t events, watcher_cb_t cb, void *data)
+{
+	watched.cb = cb;
+	watched.data = data;
+}
+
+static void pass(void *user, const qcd_traffic *packet)
+{
+	packets.passed++;
+	CHECK_INT("in their order", packet->len, packets.passed);
 }
 
 METHOD(capabilities_t, keep, bool,
@@ -65,7 +99,7 @@ static qcd_watcher_t *create()
 {
 	lib->caps->keep = _keep;
 	fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	return qcd_watcher_create(100, NULL, NULL);
+	return qcd_watcher_create(100, pass, NULL);
 }
 
 /**
@@ -126,10 +160,56 @@ static void test_not_opened(void **state)
 	close(fd);
 }
 
+/**
+ * A job passes packets on, as that may wait for the disk. charon's thread reads
+ * only so many at a time, and so many wait.
+ */
+static void test_packets(void **state)
+{
+	static const struct {
+		char *row;
+		u_int ready, at_once, passed;
+	} table[] = {
+		{ "none", 0, 0, 0 },
+		{ "one", 1, 1, 1 },
+		{ "some", 10, 10, 10 },
+		{ "as many as are read at a time", 64, 64, 64 },
+		{ "one more", 65, 64, 65 },
+		{ "as many as wait", 1024, 64, 1024 },
+		{ "one too many", 1025, 64, 1024 },
+		{ "many too many", 5000, 64, 1024 },
+	};
+	qcd_watcher_t *watcher;
+	int i;
+
+	lib->watcher->add = _watch;
+	result = QCD_WATCH_OK;
+	watcher = create();
+	assert_non_null(watcher);
+	for (i = 0; i < countof(table); i++)
+	{
+		memset(&packets, 0, sizeof(packets));
+		packets.ready = table[i].ready;
+		watched.cb(watched.data, fd, WATCHER_READ);
+		CHECK_INT(table[i].row, packets.read, table[i].at_once);
+		while (packets.read < packets.ready)
+		{
+			CHECK(table[i].row, watched.cb(watched.data, fd, WATCHER_READ));
+		}
+		CHECK_INT(table[i].row, packets.passed, 0);
+		CHECK_INT(table[i].row, box_count_jobs(), table[i].ready != 0);
+		box_run_jobs();
+		CHECK_INT(table[i].row, packets.passed, table[i].passed);
+	}
+	watcher->destroy(watcher);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		BOX_TEST(test_log),
+		BOX_TEST(test_packets),
 		BOX_TEST(test_not_opened),
 	};
 

@@ -131,6 +131,16 @@ bool samap_row_decode(qcd_samap_row *out, const uint8_t in[SAMAP_SLOT_LEN])
     return true;
 }
 
+void qcd_samap_encode(uint8_t out[QCD_SAMAP_SLOT_LEN], const qcd_samap_row *row)
+{
+    samap_row_encode(out, row);
+}
+
+bool qcd_samap_decode(qcd_samap_row *out, const uint8_t in[QCD_SAMAP_SLOT_LEN])
+{
+    return samap_row_decode(out, in);
+}
+
 void samap_head_encode(uint8_t out[SAMAP_SLOT_LEN], uint16_t version)
 {
     wr w;

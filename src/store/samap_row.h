@@ -26,7 +26,7 @@
 
 #include <qcd/store.h>
 
-#define SAMAP_SLOT_LEN 128
+#define SAMAP_SLOT_LEN QCD_SAMAP_SLOT_LEN
 #define SAMAP_SUM_LEN 8
 #define SAMAP_VERSION 2
 
