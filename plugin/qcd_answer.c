@@ -142,7 +142,10 @@ static void send_reply(private_qcd_answer_t *this, qcd_reply_t *reply)
 	packet = packet_create_from_data(reply->dst->clone(reply->dst),
 									 reply->src->clone(reply->src), data);
 	charon->sender->send(charon->sender, packet);
-	this->index->note_told(this->index, &reply->spis);
+	if (reply->unasked || qcd_rank_is_home(reply->rank))
+	{	/* What a stranger makes us send elsewhere tells the peer nothing. */
+		this->index->note_told(this->index, &reply->spis);
+	}
 	if (reply->unasked)
 	{
 		ref_get(&this->announced);

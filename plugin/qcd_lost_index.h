@@ -88,7 +88,7 @@ struct qcd_lost_index_t {
 					 host_t *host);
 
 	/**
-	 * Note that the peer of a lost IKE_SA is being told.
+	 * Note that the peer of a lost IKE_SA is being told where it was.
 	 *
 	 * @param spis			both SPIs, ignored if not known
 	 */

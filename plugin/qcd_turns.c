@@ -142,7 +142,7 @@ static place_t *get_place(private_qcd_turns_t *this, host_t *peer)
  */
 static void count(private_qcd_turns_t *this, qcd_rank_t rank, int by)
 {
-	this->underway += rank == QCD_RANK_HOME || rank == QCD_RANK_AGAIN ? by : 0;
+	this->underway += qcd_rank_is_home(rank) ? by : 0;
 	this->again += rank == QCD_RANK_AGAIN ? by : 0;
 }
 

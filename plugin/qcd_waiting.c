@@ -132,14 +132,6 @@ static void release_same(private_qcd_waiting_t *this, same_t *same)
 }
 
 /**
- * Check if a reply goes to the last known address of its peer
- */
-static bool is_home(qcd_reply_t *reply)
-{
-	return reply->rank == QCD_RANK_HOME || reply->rank == QCD_RANK_AGAIN;
-}
-
-/**
  * Check if there is a place for a reply. An announcement uses none of the
  * places of its SA: there is only one, and the peer may ask meanwhile.
  */
@@ -149,7 +141,7 @@ static bool has_place(private_qcd_waiting_t *this, qcd_reply_t *reply,
 	return this->ranks[reply->rank].count < rank_max[reply->rank] &&
 		   (reply->unasked ||
 			(same->home + same->strangers < SAME_MAX &&
-			 (is_home(reply) || same->strangers < SAME_STRANGERS_MAX)));
+			 (qcd_rank_is_home(reply->rank) || same->strangers < SAME_STRANGERS_MAX)));
 }
 
 /**
@@ -163,7 +155,7 @@ static void count(private_qcd_waiting_t *this, qcd_reply_t *reply, same_t *same,
 	{
 		return;
 	}
-	if (is_home(reply))
+	if (qcd_rank_is_home(reply->rank))
 	{
 		same->home += by;
 	}
@@ -458,6 +450,14 @@ METHOD(qcd_waiting_t, destroy, void,
 	this->sas->destroy_function(this->sas, (void*)free);
 	this->mutex->destroy(this->mutex);
 	free(this);
+}
+
+/*
+ * Described in header
+ */
+bool qcd_rank_is_home(qcd_rank_t rank)
+{
+	return rank == QCD_RANK_HOME || rank == QCD_RANK_AGAIN;
 }
 
 /*

@@ -149,6 +149,14 @@ struct qcd_waiting_t {
 };
 
 /**
+ * Tell whether replies of a rank go to the last known address of their peer.
+ *
+ * @param rank			rank
+ * @return				TRUE if they do
+ */
+bool qcd_rank_is_home(qcd_rank_t rank);
+
+/**
  * Create a reply.
  *
  * @param spis			SPIs of its IKE_SA
