@@ -27,7 +27,11 @@ void step_pace(void)
         qcd_pace_failed(pace, world.now_ms - choice / 0xf0);
         break;
     default:
-        qcd_pace_absent(pace);
+        if (choice / 4 % 2) {
+            qcd_pace_late(pace);
+        } else {
+            qcd_pace_absent(pace);
+        }
     }
     uint32_t due = qcd_pace_due(pace, num_underway);
     DEMAND(due == 0 || num_underway + due <= pace->window_max);

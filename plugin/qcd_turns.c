@@ -9,8 +9,9 @@
 #include <threading/mutex.h>
 
 /**
- * Time after which a handshake has failed: the network or this machine has more
- * to do than it can, and the peer is about to repeat its message
+ * Time after which a handshake counts as failed: the network or this machine has
+ * more to do than it can, and the peer is about to repeat its message. It may
+ * still be completed: with EAP, for example, it just takes longer.
  */
 #define HANDSHAKE_MS 2000
 
@@ -100,12 +101,14 @@ typedef struct {
 } told_t;
 
 /**
- * A handshake: when the peer was told, its rank, and when it began
+ * A handshake: when the peer was told, its rank, when it began, and whether its
+ * turn is over because it took too long
  */
 typedef struct {
 	uint64_t told;
 	qcd_rank_t rank;
 	uint64_t since;
+	bool late;
 } handshake_t;
 
 /**
@@ -144,6 +147,17 @@ static void count(private_qcd_turns_t *this, qcd_rank_t rank, int by)
 {
 	this->underway += qcd_rank_is_home(rank) ? by : 0;
 	this->again += rank == QCD_RANK_AGAIN ? by : 0;
+}
+
+/**
+ * End the turn of a handshake, unless it is over
+ */
+static void end_turn(private_qcd_turns_t *this, handshake_t *handshake)
+{
+	if (!handshake->late)
+	{
+		count(this, handshake->rank, -1);
+	}
 }
 
 /**
@@ -298,7 +312,7 @@ METHOD(qcd_turns_t, came, void,
 										  handshake);
 		if (handshake)
 		{
-			count(this, handshake->rank, -1);
+			end_turn(this, handshake);
 			free(handshake);
 		}
 	}
@@ -333,10 +347,14 @@ METHOD(qcd_turns_t, ended, void,
 	{
 		if (established)
 		{
+			if (handshake->late && handshake->rank == QCD_RANK_HOME)
+			{
+				qcd_pace_late(&this->pace);
+			}
 			far = handshake->since - handshake->told >= FAR_MS;
 			qcd_pace_completed(&this->pace, this->underway, far && is_idle());
 		}
-		count(this, handshake->rank, -1);
+		end_turn(this, handshake);
 		free(handshake);
 	}
 	this->mutex->unlock(this->mutex);
@@ -402,15 +420,14 @@ METHOD(qcd_turns_t, expire, void,
 	enumerator = this->handshakes->create_enumerator(this->handshakes);
 	while (enumerator->enumerate(enumerator, NULL, &handshake))
 	{
-		if (now - handshake->since >= HANDSHAKE_MS)
-		{
-			this->handshakes->remove_at(this->handshakes, enumerator);
-			count(this, handshake->rank, -1);
+		if (!handshake->late && now - handshake->since >= HANDSHAKE_MS)
+		{	/* it is kept until its IKE_SA is established or destroyed */
+			end_turn(this, handshake);
+			handshake->late = TRUE;
 			if (handshake->rank == QCD_RANK_HOME)
 			{
 				qcd_pace_failed(&this->pace, now);
 			}
-			free(handshake);
 		}
 	}
 	enumerator->destroy(enumerator);

@@ -27,13 +27,18 @@ static uint32_t greater(uint32_t a, uint32_t b)
     return a > b ? a : b;
 }
 
+static uint32_t first_window(const qcd_pace *pace)
+{
+    return lesser(greater(pace->window_free, 1), pace->window_max);
+}
+
 void qcd_pace_init(qcd_pace *out, uint32_t window_free, uint32_t window_max)
 {
     memset(out, 0, sizeof(*out));
     out->window_free = window_free;
     out->window_max = window_max;
     out->threshold = window_max;
-    out->window = lesser(greater(window_free, 1), window_max);
+    out->window = first_window(out);
 }
 
 uint32_t qcd_pace_due(const qcd_pace *pace, uint32_t num_underway)
@@ -97,4 +102,10 @@ void qcd_pace_failed(qcd_pace *pace, uint64_t now_ms)
     pace->window -= pace->window / 2;
     pace->threshold = pace->window;
     pace->num_completed = 0;
+}
+
+void qcd_pace_late(qcd_pace *pace)
+{
+    pace->window = greater(pace->window, first_window(pace));
+    pace->threshold = greater(pace->threshold, pace->window);
 }

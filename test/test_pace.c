@@ -190,6 +190,42 @@ static void test_tolerates_few_in_a_row(void **state)
     }
 }
 
+/* What was slow, not lost, takes a small window back to what is free. */
+static void test_late(void **state)
+{
+    static const struct {
+        unsigned completed;
+        unsigned failed;
+        uint32_t window;
+    } rows[] = {{0, 0, 10}, {0, 1, 10},  {0, 9, 10},
+                {2, 0, 12}, {10, 1, 10}, {90, 1, 50}};
+
+    (void)state;
+    for (size_t i = 0; i < NUM_ROWS(rows); i++) {
+        qcd_pace pace;
+        uint64_t ms = START_MS;
+
+        qcd_pace_init(&pace, 10, 1000);
+        complete(&pace, rows[i].completed);
+        for (unsigned n = 0; n < rows[i].failed; n++, ms += 1000) {
+            fail_once(&pace, ms);
+        }
+        qcd_pace_late(&pace);
+        assert_int_equal(qcd_pace_due(&pace, 0), rows[i].window);
+        /* from there, it grows as it would have */
+        complete(&pace, 1);
+        assert_int_equal(qcd_pace_due(&pace, 0),
+                         rows[i].window + (rows[i].failed == 0));
+    }
+    for (uint32_t max = 0; max < 12; max++) {
+        qcd_pace pace;
+
+        qcd_pace_init(&pace, 10, max);
+        qcd_pace_late(&pace);
+        assert_int_equal(qcd_pace_due(&pace, 0), max < 10 ? max : 10);
+    }
+}
+
 /* The window grows only if this side is idle. */
 static void test_busy(void **state)
 {
@@ -318,6 +354,7 @@ int main(void)
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_tolerates_some),
         cmocka_unit_test(test_tolerates_few_in_a_row),
+        cmocka_unit_test(test_late),
         cmocka_unit_test(test_busy),
         cmocka_unit_test(test_clock),
         cmocka_unit_test(test_absent),

@@ -544,6 +544,12 @@ QCD_API void qcd_pace_completed(qcd_pace *pace, uint32_t num_underway,
  * network. */
 QCD_API void qcd_pace_failed(qcd_pace *pace, uint64_t now_ms);
 
+/* qcd_pace_late records that a handshake was completed after it was recorded as
+ * failed.  It was slow, not lost.  If failures have made the window smaller
+ * than `window_free`, it has that size again: handshakes that are slow even
+ * with so few under way are slow for another reason. */
+QCD_API void qcd_pace_late(qcd_pace *pace);
+
 /* ---- The QCD_TOKEN notify ---------------------------------------------- */
 
 #define QCD_NOTIFY_INVALID_IKE_SPI 4

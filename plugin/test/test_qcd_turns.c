@@ -414,6 +414,86 @@ static void test_late(void **state)
 }
 
 /**
+ * Handshakes that take longer than it takes to fail, with EAP for example, but
+ * are established: the window keeps its size
+ */
+static void test_slow_handshakes(void **state)
+{
+	static const struct {
+		char *row;
+		/* milliseconds that a handshake takes */
+		u_int takes;
+		bool established;
+		/* how many are told in the twelfth round */
+		u_int told;
+	} table[] = {
+		{ "in time", 1999, TRUE, 23 },
+		{ "at the bound", 2000, TRUE, 23 },
+		{ "late", 2500, TRUE, 23 },
+		{ "a minute", 60000, TRUE, 23 },
+		{ "late, and fail", 2500, FALSE, 1 },
+	};
+	u_int told, first, round, n;
+	qcd_turns_t *turns;
+	int i;
+
+	for (i = 0; i < countof(table); i++)
+	{
+		turns = begin(NULL, NULL, NULL);
+		for (told = first = round = 0; round < 12; round++)
+		{
+			first = told;
+			take_home(turns, &told);
+			for (n = first; n < told; n++)
+			{
+				came_home(turns, n);
+			}
+			box_now += min(table[i].takes, 2000);
+			turns->expire(turns);
+			box_now += table[i].takes - min(table[i].takes, 2000);
+			turns->expire(turns);
+			for (n = first; n < told; n++)
+			{
+				ended(turns, n + 1, table[i].established);
+				ended(turns, n + 1, FALSE);
+			}
+		}
+		CHECK_INT(table[i].row, told - first, table[i].told);
+		turns->destroy(turns);
+	}
+}
+
+/**
+ * A handshake that takes too long has no turn, and gives none back later
+ */
+static void test_late_turns(void **state)
+{
+	qcd_turns_t *turns = begin(NULL, NULL, NULL);
+	u_int told = 0, n;
+
+	CHECK_INT("first", take_home(turns, &told), 23);
+	for (n = 0; n < 23; n++)
+	{
+		came_home(turns, n);
+	}
+	box_now += 2000;
+	turns->expire(turns);
+	box_now += 1000;
+	turns->expire(turns);
+	CHECK_INT("half, after these failed once", take_home(turns, &told), 12);
+	ended(turns, 1, FALSE);
+	CHECK_INT("one ends", take_home(turns, &told), 0);
+	ended(turns, 2, TRUE);
+	CHECK_INT("one is established", take_home(turns, &told), 11);
+	for (n = 2; n < 23; n++)
+	{
+		ended(turns, n + 1, TRUE);
+	}
+	CHECK_INT("all are", take_home(turns, &told), 0);
+	turns->destroy(turns);
+}
+
+/**
  * Somebody who asks again and again for peers that are not there can't keep
  * others waiting
  */
@@ -467,6 +547,8 @@ int main()
 		BOX_TEST(test_pace),
 		BOX_TEST(test_pace_ends),
 		BOX_TEST(test_late),
+		BOX_TEST(test_slow_handshakes),
+		BOX_TEST(test_late_turns),
 		BOX_TEST(test_again),
 	};
 
