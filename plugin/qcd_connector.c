@@ -243,8 +243,8 @@ static host_t *get_address(private_qcd_connector_t *this, peer_cfg_t *peer_cfg,
 						   u_int *count)
 {
 	return qcd_try_get_peer(peer_cfg->get_ike_cfg(peer_cfg),
-							this->wanted->peer, this->wanted->mapped,
-							this->resolved, this->pace.num_tries, count);
+							this->wanted->peer, this->resolved,
+							this->pace.num_tries, count);
 }
 
 /**
@@ -332,12 +332,10 @@ static bool is_astray(private_qcd_connector_t *this, peer_cfg_t *peer_cfg,
 {
 	host_t *other, *me;
 	u_int count;
-	bool there, astray;
+	bool astray;
 
 	other = get_address(this, peer_cfg, &count);
-	there = this->wanted->mapped ? sa->other->equals(sa->other, other)
-								 : sa->other->ip_equals(sa->other, other);
-	astray = !there &&
+	astray = !sa->other->ip_equals(sa->other, other) &&
 			 (count == 1 || qcd_now() - sa->since >= OTHER_ADDRESS_MS);
 	other->destroy(other);
 	me = get_source(this, peer_cfg, sa->other);

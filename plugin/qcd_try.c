@@ -101,18 +101,14 @@ static void add_peer(host_t *peers[], u_int *count, host_t *host)
 /*
  * Described in header
  */
-host_t *qcd_try_get_peer(ike_cfg_t *ike_cfg, host_t *known, bool mapped,
-						 host_t *resolved, u_int turn, u_int *count)
+host_t *qcd_try_get_peer(ike_cfg_t *ike_cfg, host_t *known, host_t *resolved,
+						 u_int turn, u_int *count)
 {
 	addresses_t addresses;
 	host_t *peers[3] = {}, *host;
 
 	read_addresses(ike_cfg->get_other_addr(ike_cfg), known, &addresses);
 	*count = 0;
-	if (mapped)
-	{
-		add_peer(peers, count, known);
-	}
 	if (!addresses.has_host)
 	{	/* the configured address, even if the peer came from another one */
 		add_peer(peers, count, addresses.literal);
@@ -124,10 +120,7 @@ host_t *qcd_try_get_peer(ike_cfg_t *ike_cfg, host_t *known, bool mapped,
 	}
 	add_peer(peers, count, resolved);
 	host = peers[turn % *count]->clone(peers[turn % *count]);
-	if (!mapped || peers[turn % *count] != known)
-	{
-		host->set_port(host, ike_cfg->get_other_port(ike_cfg));
-	}
+	host->set_port(host, ike_cfg->get_other_port(ike_cfg));
 	DESTROY_IF(addresses.literal);
 	return host;
 }
@@ -138,7 +131,6 @@ host_t *qcd_try_get_peer(ike_cfg_t *ike_cfg, host_t *known, bool mapped,
 host_t *qcd_try_get_source(ike_cfg_t *ike_cfg, host_t *peer)
 {
 	addresses_t addresses;
-	uint16_t port = ike_cfg->get_my_port(ike_cfg);
 	host_t *me;
 
 	read_addresses(ike_cfg->get_my_addr(ike_cfg), NULL, &addresses);
@@ -152,13 +144,9 @@ host_t *qcd_try_get_source(ike_cfg_t *ike_cfg, host_t *peer)
 	{
 		me = charon->kernel->get_source_addr(charon->kernel, peer, NULL);
 	}
-	if (peer->get_port(peer) != ike_cfg->get_other_port(ike_cfg))
-	{	/* the mapping of a NAT is for the port of both IKE and ESP */
-		port = charon->socket->get_port(charon->socket, TRUE);
-	}
 	if (me)
 	{
-		me->set_port(me, port);
+		me->set_port(me, ike_cfg->get_my_port(ike_cfg));
 	}
 	return me;
 }

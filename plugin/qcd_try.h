@@ -27,15 +27,13 @@ bool qcd_try_is_named(ike_cfg_t *ike_cfg);
  *
  * @param ike_cfg		configuration
  * @param known			last known address of the peer
- * @param mapped		TRUE if that is the mapping of a NAT: it is tried first, at
- *						its port
  * @param resolved		address that its name resolved to, NULL if not known
  * @param turn			number of the try
  * @param count			receives the number of addresses to try
- * @return				address, with the configured port if it is no mapping
+ * @return				address, with the configured port
  */
-host_t *qcd_try_get_peer(ike_cfg_t *ike_cfg, host_t *known, bool mapped,
-						 host_t *resolved, u_int turn, u_int *count);
+host_t *qcd_try_get_peer(ike_cfg_t *ike_cfg, host_t *known, host_t *resolved,
+						 u_int turn, u_int *count);
 
 /**
  * Get the address from which to reach a peer: the configured one, or the one
@@ -43,9 +41,8 @@ host_t *qcd_try_get_peer(ike_cfg_t *ike_cfg, host_t *known, bool mapped,
  *
  * @param ike_cfg		configuration
  * @param peer			address of the peer
- * @return				address, with the configured port, or with charon's port for
- *						NAT if the peer has another port than configured; NULL if
- *						there is no route to the peer
+ * @return				address, with the configured port; NULL if there is no
+ *						route to the peer
  */
 host_t *qcd_try_get_source(ike_cfg_t *ike_cfg, host_t *peer);
 

@@ -227,7 +227,6 @@ METHOD(qcd_wanted_t, merge, void,
 	/* the other instance has the newer address */
 	this->public.peer->destroy(this->public.peer);
 	this->public.peer = public->peer->clone(public->peer);
-	this->public.mapped = public->mapped;
 	destroy(other);
 }
 
@@ -256,7 +255,6 @@ static private_qcd_wanted_t *create_empty(qcd_config_t *config,
 			.name = peer_cfg->get_name(peer_cfg),
 			.peer_id = other_id->clone(other_id),
 			.peer = peer->clone(peer),
-			.mapped = ike_sa->has_condition(ike_sa, COND_NAT_THERE),
 			.children = qcd_child_list_create(),
 		},
 		.recover = config->recover,

@@ -33,11 +33,6 @@ struct qcd_wanted_t {
 	host_t *peer;
 
 	/**
-	 * Whether the address is the mapping of a NAT that the peer is behind
-	 */
-	bool mapped;
-
-	/**
 	 * CHILD_SAs that have to be up
 	 */
 	qcd_child_list_t *children;

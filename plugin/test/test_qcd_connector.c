@@ -305,38 +305,6 @@ static void test_astray(void **state)
 }
 
 /**
- * What charon itself began goes to a port that the peer's NAT does not forward
- */
-static void test_astray_at_a_nat(void **state)
-{
-	static const struct {
-		char *row;
-		bool mapped;
-		u_int port, round_trip, begun;
-	} table[] = {
-		{ "no NAT", FALSE, 777, 0, 0 },
-		{ "to the mapping", TRUE, 4500, 0, 0 },
-		{ "elsewhere", TRUE, 500, 0, 1 },
-		{ "elsewhere, but answered", TRUE, 500, 5, 0 },
-	};
-	qcd_pending_sa_t *sa;
-	int i;
-
-	for (i = 0; i < countof(table); i++)
-	{
-		end_all();
-		begin_at("%any");
-		begun.wanted.public.mapped = table[i].mapped;
-		begun.wanted.public.peer->set_port(begun.wanted.public.peer, 4500);
-		sa = played_pending_add(&begun.pending, 99, "gw", "198.51.100.2");
-		sa->other->set_port(sa->other, table[i].port);
-		sa->round_trip = table[i].round_trip;
-		go_on(sa);
-		CHECK_INT(table[i].row, begun.begun, table[i].begun);
-	}
-}
-
-/**
  * Several addresses are tried by turns, a second each
  */
 static void test_turns(void **state)
@@ -469,7 +437,6 @@ int main()
 		TEST(test_waiting),
 		TEST(test_no_route),
 		TEST(test_astray),
-		TEST(test_astray_at_a_nat),
 		TEST(test_turns),
 		TEST(test_beside),
 		TEST(test_unknown),

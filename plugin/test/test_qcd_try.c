@@ -16,12 +16,6 @@ METHOD(kernel_interface_t, get_source_addr, host_t*,
 	return route ? host_create_from_string(route, 0) : NULL;
 }
 
-METHOD(socket_manager_t, get_port, uint16_t,
-	socket_manager_t *this, bool nat)
-{
-	return nat ? 4501 : 501;
-}
-
 /**
  * Create a configuration
  */
@@ -122,8 +116,7 @@ static void test_get_peer(void **state)
 		for (turn = 0; turn < 2 * n + 1; turn++)
 		{
 			snprintf(row, sizeof(row), "%s, turn %u", table[i].row, turn);
-			peer = qcd_try_get_peer(ike_cfg, known, FALSE, resolved, turn,
-									&count);
+			peer = qcd_try_get_peer(ike_cfg, known, resolved, turn, &count);
 			want = host_create_from_string(table[i].peers[turn % n], 4502);
 			CHECK(row, peer->equals(peer, want));
 			CHECK_INT(row, count, n);
@@ -136,67 +129,11 @@ static void test_get_peer(void **state)
 	known->destroy(known);
 }
 
-/**
- * Where a peer is tried that is behind a NAT and has the port 777 there
- */
-static void test_get_mapped(void **state)
-{
-	static const struct {
-		char *row, *other, *resolved;
-		struct {
-			char *address;
-			u_int port;
-		} peers[3];
-	} table[] = {
-		{ "where it is configured", "198.51.100.2", NULL,
-		  { { "198.51.100.2", 777 } } },
-		{ "any", "%any", NULL, { { "198.51.100.2", 777 } } },
-		{ "it came from elsewhere", "198.51.100.3", NULL,
-		  { { "198.51.100.2", 777 }, { "198.51.100.3", 4502 } } },
-		{ "address and any", "198.51.100.3,%any", NULL,
-		  { { "198.51.100.2", 777 }, { "198.51.100.3", 4502 } } },
-		{ "name, resolved", "gw.example", "198.51.100.5",
-		  { { "198.51.100.2", 777 }, { "198.51.100.5", 4502 } } },
-		{ "name, the same", "gw.example", "198.51.100.2",
-		  { { "198.51.100.2", 777 } } },
-	};
-	host_t *known, *resolved, *peer, *want;
-	ike_cfg_t *ike_cfg;
-	u_int count, n;
-	int i;
-
-	known = host_create_from_string("198.51.100.2", 777);
-	for (i = 0; i < countof(table); i++)
-	{
-		ike_cfg = config("%any", table[i].other);
-		resolved = table[i].resolved ?
-					host_create_from_string(table[i].resolved, 0) : NULL;
-		for (n = 0; n < 3 && table[i].peers[n].address; n++)
-		{
-			peer = qcd_try_get_peer(ike_cfg, known, TRUE, resolved, n, &count);
-			want = host_create_from_string(table[i].peers[n].address,
-										   table[i].peers[n].port);
-			CHECK(table[i].row, peer->equals(peer, want));
-			peer->destroy(peer);
-			want->destroy(want);
-		}
-		CHECK_INT(table[i].row, count, n);
-		DESTROY_IF(resolved);
-		ike_cfg->destroy(ike_cfg);
-	}
-	known->destroy(known);
-}
-
 static void test_get_source(void **state)
 {
 	static const struct {
 		char *row, *mine, *peer, *route, *source;
-		/* another port than the configured one */
-		u_int peer_port;
 	} table[] = {
-		{ "mapping", "192.0.2.1", "198.51.100.2", NULL, "192.0.2.1", 777 },
-		{ "mapping, any", "%any", "198.51.100.2", "192.0.2.7", "192.0.2.7",
-		  777 },
 		{ "configured", "192.0.2.1", "198.51.100.2", "192.0.2.7",
 		  "192.0.2.1" },
 		{ "the first of several", "192.0.2.1,192.0.2.2", "198.51.100.2",
@@ -214,19 +151,16 @@ static void test_get_source(void **state)
 	int i;
 
 	charon->kernel->get_source_addr = _get_source_addr;
-	charon->socket->get_port = _get_port;
 	for (i = 0; i < countof(table); i++)
 	{
 		route = table[i].route;
 		ike_cfg = config(table[i].mine, "%any");
-		peer = host_create_from_string(table[i].peer,
-									   table[i].peer_port ?: 4502);
+		peer = host_create_from_string(table[i].peer, 500);
 		source = qcd_try_get_source(ike_cfg, peer);
 		CHECK_INT(table[i].row, source != NULL, table[i].source != NULL);
 		if (source)
 		{
-			want = host_create_from_string(table[i].source,
-										   table[i].peer_port ? 4501 : 501);
+			want = host_create_from_string(table[i].source, 501);
 			CHECK(table[i].row, source->equals(source, want));
 			want->destroy(want);
 			source->destroy(source);
@@ -241,7 +175,6 @@ int main()
 	const struct CMUnitTest tests[] = {
 		BOX_TEST(test_is_named),
 		BOX_TEST(test_get_peer),
-		BOX_TEST(test_get_mapped),
 		BOX_TEST(test_get_source),
 	};
 
