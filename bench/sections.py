@@ -265,25 +265,36 @@ def storms(parts: Parts) -> str:
             f"{row['worst_s']:.1f} s",
             f"{row['retransmits']:,}",
             f"{row['refused']:,}",
+            f"{row['cookies']:,}",
         ]
         for row in part["rows"]
     ]
     head = ["way", "tunnels", "addresses", "time / floor", "time", "floor"]
-    head += ["worst tunnel", "retransmissions", "refused"]
+    head += ["worst tunnel", "retransmissions", "refused", "cookies"]
     planned = [
-        [f"{row['peers']:,}", f"{row['rate']:,.0f}", seconds(row["took_s"])]
+        [
+            row["case"],
+            f"{row['peers']:,}",
+            f"{row['rate']:,.0f}",
+            f"{row['ratio']:.2f}",
+            seconds(row["took_s"]),
+            f"{row['underway']:,}",
+        ]
         for row in part.get("simulation", [])
     ]
     plan = ""
+    plan_head = ["network", "peers", "handshakes a second", "time / floor"]
+    plan_head += ["all are back after", "most at a time"]
     if planned:
         plan = (
             "\nThe plan for more peers than a lab holds, simulated with the same code that paces the announcements. The rate "
             "is that of\nthe handshakes that the gateway completes.\n\n"
-            + table(["peers", "handshakes a second", "all are back after"], planned)
+            + table(plan_head, planned)
         )
     return f"""## Storms
 All tunnels of a gateway at once, after its crash, with charon's default limits for half-open IKE SAs. The floor is the time
-in which the same two daemons made as many cold handshakes.
+in which the same daemons made as many cold handshakes, just before. The gateway and the charons of its peers share the
+processors. A storm can be faster than its floor: the peers begin by themselves, and no program begins each of them.
 
 ![All tunnels at once, against the floor](performance-storms.svg)
 

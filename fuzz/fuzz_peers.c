@@ -71,7 +71,8 @@ static void start_world(void)
     start_maker();
     DEMAND(qcd_taker_init(&world.taker, next_u8(), world.state.random) ==
            QCD_OK);
-    DEMAND(qcd_pace_init(&world.pace, next_u8(), world.now_ms) == QCD_OK);
+    uint8_t window = next_u8();
+    qcd_pace_init(&world.pace, window % 32, window);
     qcd_retry_init(&world.retry, world.now_ms);
 }
 
@@ -250,7 +251,6 @@ static void step_invalid(void)
     const qcd_origin origin = {.run = 1, .counter = QCD_COUNTER_END};
     qcd_maker_settings settings = world.settings;
     qcd_maker_state state = world.state;
-    qcd_pace pace;
     qcd_spi spi;
     uint8_t choice = next_u8();
 
@@ -264,7 +264,6 @@ static void step_invalid(void)
     DEMAND(qcd_maker_mint(&maker, &spi) == QCD_ERR_EXHAUSTED);
     DEMAND(qcd_taker_init(&taker, QCD_RATE_MAX + 1, state.random) ==
            QCD_ERR_RANGE);
-    DEMAND(qcd_pace_init(&pace, QCD_RATE_MAX + 1, 0) == QCD_ERR_RANGE);
     DEMAND(spi_seal(&spi, &world.maker.seal, &origin) == QCD_ERR_RANGE);
     qcd_wipe(NULL, 0);
 }

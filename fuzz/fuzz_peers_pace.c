@@ -6,20 +6,38 @@
 enum {
     RETRY_MIN_MS = 187,    /* 250 ms, less a quarter */
     RETRY_MAX_MS = 300000, /* for a peer that has refused for long */
+    PATIENCE_MIN_MS = 300,
+    PATIENCE_MAX_MS = 2000
 };
 
 void step_pace(void)
 {
-    uint32_t half_open = next_u8() % 40;
-    uint32_t due =
-        qcd_pace_due(&world.pace, half_open, world.now_ms - next_u8() / 0xf0);
-    uint32_t delay =
-        qcd_taker_delay(&world.taker, next_u8() * 0x1010101u, world.now_ms);
+    qcd_pace *pace = &world.pace;
+    uint32_t num_underway = next_u8() * 5u;
+    uint8_t choice = next_u8();
 
-    DEMAND(due == 0 || half_open + due <= QCD_PACE_HALF_OPEN_MAX);
-    DEMAND(due == 0 || world.pace.rate_max > 0);
-    DEMAND(world.pace.rate <= world.pace.rate_max);
-    DEMAND(delay <= QCD_SPREAD_MAX_MS);
+    switch (choice % 4) {
+    case 0:
+        qcd_pace_began(pace, choice * 0x1010101u);
+        break;
+    case 1:
+        qcd_pace_completed(pace, num_underway, choice / 4 % 2);
+        break;
+    case 2:
+        qcd_pace_failed(pace, world.now_ms - choice / 0xf0);
+        break;
+    default:
+        if (choice / 4 % 2) {
+            qcd_pace_late(pace);
+        } else {
+            qcd_pace_absent(pace);
+        }
+    }
+    uint32_t due = qcd_pace_due(pace, num_underway);
+    DEMAND(due == 0 || num_underway + due <= pace->window_max);
+    DEMAND(pace->window_max == 0 || qcd_pace_due(pace, 0) > 0);
+    DEMAND(qcd_pace_patience(pace) >= PATIENCE_MIN_MS);
+    DEMAND(qcd_pace_patience(pace) <= PATIENCE_MAX_MS);
 }
 
 static void check_due(void)

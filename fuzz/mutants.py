@@ -106,16 +106,33 @@ PROPERTIES = (
         m("traffic", "src/traffic.c", "if (len > behind->total && !behind->has_more)",
           "if (len > behind->total)"),
     )),
+    Property("in simulated storms, the pace keeps the maker busy and its queue short", (
+        m("simulate", "src/pace.c", "return most - lesser(num_underway, most);",
+          "return most;"),
+        m("simulate", "src/pace.c", "        pace->window++;", ""),
+        m("simulate", "src/pace.c", "pace->window -= pace->window / 2;", ""),
+        m("simulate", "src/pace.c", "(pace->window >= pace->window_free && !is_idle)",
+          "false"),
+        m("simulate", "src/pace.c", "pace->num_good >= TOLERATED", "false"),
+        m("simulate", "src/pace.c", "now_ms - pace->cut_ms < CUT_MS", "false"),
+        m("simulate", "src/pace.c", "        pace->num_absent++;", ""),
+        m("simulate", "src/pace.c", "(pace->num_absent + ABSENT_SHARE)", "0"),
+        m("simulate", "src/pace.c", "pace->num_absent / ABSENT_SHARE < pace->window",
+          "true"),
+        m("simulate", "src/pace.c", "pace->usual_ms += took;", "(void)took;"),
+    )),
 )
 
 
 def judge(tree: Tree, target: str) -> bool | None:
-    """Tell whether the corpus of a target finds what is wrong."""
-    program = f"fuzz/replay_{target}"
+    """Tell whether the corpus of a target, or the simulation, finds what is wrong."""
+    program, arguments = f"fuzz/replay_{target}", [str(ROOT / "fuzz/corpus" / target)]
+    if target == "simulate":
+        program, arguments = "test/simulate", []
     if not tree.build(program):
         return None
     done = subprocess.run(
-        [f"{tree.path}/build/{program}", str(ROOT / "fuzz/corpus" / target)],
+        [f"{tree.path}/build/{program}", *arguments],
         env={"ASAN_OPTIONS": "check_printf=0:detect_leaks=0"},
         capture_output=True, text=True, errors="replace", timeout=120, check=False,
     )

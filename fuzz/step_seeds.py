@@ -254,6 +254,8 @@ def histories():
     yield "forged", start + mint + offer(0) + bytes([10, 0, 0, 16]) + bytes(
         range(16)) + b"\1" + bytes([0]) * 4
     yield "slow", start + (bytes([12, 35, 0, 0]) + b"\x0b\xe0") * 12
+    # Sixteen handshakes are completed: one that fails is tolerated.
+    yield "tolerated", start + bytes([12, 10, 1]) * 16 + bytes([12, 10, 2, 12, 10, 7])
     yield "refused-long", start + bytes([13, 5, 0, 13, 1, 0]) + \
         b"\x0b\xff" * 4 + bytes([13, 5, 0])
     yield "invalid", start + b"".join(bytes([14, i]) for i in range(8))

@@ -165,7 +165,6 @@ def test_all_ask_at_once(new_lab: NewLab) -> None:
     print(f"{2 * COUNT} packets in {passed:.1f} s, {len(answers)} answers, {watch}")
 
 
-RATE = 4000  # of replies; a quarter of it is for announcements
 ROUND_PAUSE = 2.0
 
 
@@ -179,13 +178,19 @@ def wait_told(lab: Lab, wire: Sniffer, count: int, watch: Watch, bound: float) -
     assert wire.lost() == 0
 
 
+# Peers that are told at a time: three quarters of charon's default for cookies. Those
+# that don't come make room for others after a while, for four times as many at most.
+WINDOW = 23
+PATIENCE = 0.3
+
+
 def test_all_are_told_once_a_round(new_lab: NewLab) -> None:
-    """At a pace that begins slowly; then, peers that did not return, once more."""
-    lab, lost = lost_lab(new_lab, announce="yes", reply_rate=str(RATE))
+    """So many at a time; then, as none of the peers returns, once more."""
+    lab, lost = lost_lab(new_lab, announce="yes")
     with Sniffer(lab.b.host, outgoing=True) as wire:
         lab.b.start()
         watch = Watch(lab.b)
-        wait_told(lab, wire, COUNT, watch, 30)
+        wait_told(lab, wire, COUNT, watch, 90)
         first = told(wire)[:COUNT]
         end = first[-1].time
         wait_told(lab, wire, COUNT + 100, watch, 15)
@@ -197,45 +202,27 @@ def test_all_are_told_once_a_round(new_lab: NewLab) -> None:
     assert all(packet.target[0] == peers[child_of(packet)] for packet in answers)
     # The other ones belong to the second round.
     assert answers[COUNT].time - end > ROUND_PAUSE * 0.9
-    most = most_within(answers, 1.0)
-    assert most <= RATE / 4 * SLACK, f"{most} in a second"
-    begun = [packet for packet in first if packet.time < first[0].time + 0.5]
-    assert len(begun) <= 150, f"{len(begun)} in the first half second"
+    most = most_within(answers, PATIENCE * 0.9)
+    assert most <= 4 * WINDOW * SLACK, f"{most} at a time"
+    begun = [packet for packet in first if packet.time < first[0].time + PATIENCE * 0.9]
+    assert len(begun) <= WINDOW, f"{len(begun)} at first"
     watch.assert_fine()
     seconds = end - first[0].time
     print(
-        f"{COUNT} told in {seconds:.1f} s, at most {most} in a second, {len(begun)} "
-        f"in the first half second; {watch}"
+        f"{COUNT} told in {seconds:.1f} s, at most {most} at a time, {len(begun)} "
+        f"at first; {watch}"
     )
 
 
-ENOUGH = 32  # half-open SAs at which announcements stop
-
-
-def test_half_open_sas_stop_it(new_lab: NewLab) -> None:
-    """While handshakes are begun but not completed, no other peer is told."""
+def test_half_open_sas_of_others_do_not_stop_it(new_lab: NewLab) -> None:
+    """While strangers have begun handshakes, which they don't complete."""
     lab, _ = lost_lab(new_lab, announce="yes")
     with Sniffer(lab.b.host, outgoing=True) as wire, Forger(lab.stranger) as forger:
         lab.b.start()
-        begin_handshakes(lab.b, forger, 2 * ENOUGH)
+        begin_handshakes(lab.b, forger, 4 * WINDOW)
         wait_until(
-            "half-open SAs", lambda: half_open(lab.b) >= 2 * ENOUGH, 5, lab.b.tail
+            "half-open SAs", lambda: half_open(lab.b) >= 4 * WINDOW, 5, lab.b.tail
         )
-        lab.b.wait_idle()  # what was due before has been sent
-        stopped = time.time()
-
-        def gone() -> float | None:
-            before = time.time()  # there were this many at least until then
-            return before if half_open(lab.b) < ENOUGH else None
-
-        until = wait_until("them to be gone", gone, 10, lab.b.tail)
-        wire.wait(
-            "announcements to go on",
-            lambda p: p.time > until and esp.tells(p),
-            10,
-        )
-        packets = told(wire)
-    count = sum(stopped < packet.time < until - 0.1 for packet in packets)
-    assert count == 0, f"{count} were told meanwhile"
-    assert until - stopped > 1, "they were gone at once"
-    print(f"silent for {until - stopped:.1f} s")
+        before = len(told(wire))
+        wait_until("more", lambda: len(told(wire)) >= before + 4 * WINDOW, 2, lab.b.tail)
+        assert half_open(lab.b) >= 4 * WINDOW

@@ -8,6 +8,8 @@ is told, the kernel's old SAs may still carry its traffic.
 import time
 from collections.abc import Callable, Iterable
 
+import pytest
+
 from lab import esp, ike
 from lab.admin import counters
 from lab.config import Config, child_name, connection
@@ -204,6 +206,58 @@ def test_strangers_take_no_peers_place(new_lab: NewLab) -> None:
         load(lab.b, "198.18.0.0/15", "peers")
         for item in lost[:: count // 128]:
             wire.wait("the peer's reply", lambda p, i=item: p.target[0] == i.peer)
+
+
+def test_peers_that_are_away_hold_up_nobody(new_lab: NewLab) -> None:
+    """Somebody asks again and again in the name of 300 peers that never come.
+
+    The others are told at once, before most of these are told again.
+    """
+    lab = new_lab(HUB)
+    lost = lose_many(lab.b, 310)
+    away, others = lost[:300], lost[300:]
+    lab.b.start(load=False)
+    load(lab.b, "%any", "anybody")
+    homes = {item.peer for item in others}
+    with Sniffer(lab.b.host, outgoing=True) as wire, Forger(lab.stranger) as forger:
+        for item in away:
+            ask(item, lab.b, forger)
+        wait_until(
+            "all to be told", lambda: len(replies(wire)) == len(away), 10, lab.b.tail
+        )
+        for item in away:
+            ask(item, lab.b, forger)
+        before = len(replies(wire))
+        for item in others:
+            ask(item, lab.b, forger)
+        for item in others:
+            wire.wait("the reply", lambda p, i=item: p.target[0] == i.peer)
+        told = [packet.target[0] for packet in replies(wire)[before:]]
+    last = max(told.index(home) for home in homes)
+    assert last < 100, f"{last - len(homes) + 1} were told again before the others"
+
+
+@pytest.mark.parametrize("asked_before", [False, True])
+def test_strangers_reply_does_not_count_as_the_peers(
+    new_lab: NewLab, asked_before: bool
+) -> None:
+    """A stranger was told of a peer's SA: that peer is still told without a rate."""
+    lab = new_lab(HUB.but(qcd_options={"reply_rate": 4, "reply_burst": 4}))
+    victim, *others = lose_many(lab.b, 100)
+    lab.b.start(load=False)
+    load(lab.b, "%any", "anybody")
+    lab.b.wait_idle()
+    with Sniffer(lab.b.host, outgoing=True) as wire, Forger(lab.stranger) as forger:
+        if asked_before:
+            ask(victim, lab.b, forger, "198.30.0.1")
+            wire.wait("the stranger's", lambda p: p.target[0] == "198.30.0.1")
+        # Others ask from elsewhere, and use up the rate for seconds.
+        for _ in range(3):
+            for number, item in enumerate(others):
+                ask(item, lab.b, forger, f"198.31.1.{number}")
+        ask(victim, lab.b, forger)
+        lab.b.wait_idle()
+        wire.wait("the peer's", lambda p: p.target[0] == victim.peer, 1)
 
 
 def test_loading_is_not_slowed_down(new_lab: NewLab) -> None:

@@ -16,6 +16,12 @@
 #define LOOKS_MAX 1000
 
 /**
+ * Number of replies that may wait while announcements are added: enough to tell
+ * peers at several addresses at the same time
+ */
+#define WAITING_MAX 512
+
+/**
  * CHILD_SAs whose peers seem to have been told recently, in reply to ESP. The
  * limit that says so shares its memory between SAs, so another peer may have
  * been told instead. These CHILD_SAs get another turn once the limit has
@@ -25,6 +31,12 @@
 #define PUT_OFF_MAX 1024
 #define PUT_OFF_MS 1100
 #define TRIES_MAX 4
+
+/**
+ * Maximum time for which the end of a round waits for its last announcements to
+ * be sent, in milliseconds
+ */
+#define DRAIN_MS 30000
 
 /**
  * Seconds after which peers that did not return are told again, because
@@ -52,11 +64,6 @@ struct private_qcd_announcer_t {
 	qcd_lost_t *lost;
 
 	/**
-	 * Pace of the announcements
-	 */
-	qcd_pace pace;
-
-	/**
 	 * Position in this round, and whether its end is reached
 	 */
 	u_int place;
@@ -69,9 +76,10 @@ struct private_qcd_announcer_t {
 	linked_list_t *put_off;
 
 	/**
-	 * Number of finished rounds
+	 * Number of finished rounds, and when the end of this one was reached
 	 */
 	u_int rounds;
+	uint64_t ended;
 };
 
 /**
@@ -188,7 +196,7 @@ static bool tell_next(private_qcd_announcer_t *this, bool *told)
 		return FALSE;
 	}
 	qcd_lost_from_row(&lost, &row);
-	switch (this->promises->judge_lost(this->promises, &lost, NULL))
+	switch (this->promises->judge_lost(this->promises, &lost, NULL, FALSE))
 	{
 		case QCD_ANSWER:
 			send_message(this, &lost, &row);
@@ -207,24 +215,22 @@ static bool tell_next(private_qcd_announcer_t *this, bool *told)
 }
 
 /**
- * Tell as many peers as the pace allows
+ * Add announcements to the replies that wait for a turn
  */
 static void step(private_qcd_announcer_t *this)
 {
-	ike_sa_manager_t *manager = charon->ike_sa_manager;
-	u_int due, looks;
+	u_int room, looks;
 	bool told;
 
-	due = qcd_pace_due(&this->pace,
-					   manager->get_half_open_count(manager, NULL, TRUE),
-					   qcd_now());
-	for (looks = 0; due && looks < LOOKS_MAX; looks++)
+	room = this->answer->get_waiting(this->answer);
+	room = WAITING_MAX - min(WAITING_MAX, room);
+	for (looks = 0; room && looks < LOOKS_MAX; looks++)
 	{
 		if (!tell_next(this, &told))
 		{
 			break;
 		}
-		due -= told;
+		room -= told;
 	}
 }
 
@@ -237,8 +243,17 @@ static job_requeue_t announce(private_qcd_announcer_t *this)
 	{
 		return JOB_RESCHEDULE_MS(STEP_MS * 2);
 	}
+	if (!this->at_end)
+	{
+		this->ended = qcd_now();
+	}
 	step(this);
 	if (!this->at_end || this->put_off->get_count(this->put_off))
+	{
+		return JOB_RESCHEDULE_MS(STEP_MS);
+	}
+	if (this->answer->get_waiting(this->answer) &&
+		qcd_now() - this->ended < DRAIN_MS)
 	{
 		return JOB_RESCHEDULE_MS(STEP_MS);
 	}
@@ -262,8 +277,8 @@ METHOD(qcd_announcer_t, destroy, void,
 /*
  * Described in header
  */
-qcd_announcer_t *qcd_announcer_create(qcd_config_t *config, qcd_promises_t *promises,
-							qcd_answer_t *answer, qcd_lost_t *lost)
+qcd_announcer_t *qcd_announcer_create(qcd_promises_t *promises,
+									  qcd_answer_t *answer, qcd_lost_t *lost)
 {
 	private_qcd_announcer_t *this;
 
@@ -277,10 +292,6 @@ qcd_announcer_t *qcd_announcer_create(qcd_config_t *config, qcd_promises_t *prom
 		.put_off = linked_list_create(),
 	);
 
-	/* Use at most half of what the reply limit leaves for repeated requests.
-	 * The other half is left to the peers that repeat them. */
-	ignore_result(qcd_pace_init(&this->pace, (config->reply_rate + 3) / 4,
-								qcd_now()));
 	if (lost->get_count(lost))
 	{
 		DBG1(DBG_IKE, "QCD: announcing %u lost CHILD_SAs to their peers",

@@ -10,7 +10,6 @@
 
 #include "qcd_answer.h"
 #include "qcd_lost.h"
-#include "qcd_config.h"
 #include "qcd_promises.h"
 
 typedef struct qcd_announcer_t qcd_announcer_t;
@@ -31,13 +30,13 @@ struct qcd_announcer_t {
  * Start the announcements. They wait until the daemon has loaded its
  * connections.
  *
- * @param config		settings; all objects must outlive the announcer
- * @param promises		tokens that peers hold
+ * @param promises		tokens that peers hold; all objects must outlive the
+ *						announcer
  * @param answer		sends the messages
  * @param lost			CHILD_SAs that were lost in a crash
  * @return				instance
  */
-qcd_announcer_t *qcd_announcer_create(qcd_config_t *config, qcd_promises_t *promises,
-							qcd_answer_t *answer, qcd_lost_t *lost);
+qcd_announcer_t *qcd_announcer_create(qcd_promises_t *promises,
+									  qcd_answer_t *answer, qcd_lost_t *lost);
 
 #endif /** QCD_ANNOUNCER_H_ @}*/

@@ -8,7 +8,6 @@
 #include "qcd_waiting.h"
 
 #include <daemon.h>
-#include <threading/mutex.h>
 
 /**
  * Milliseconds between two checks of the waiting replies
@@ -91,11 +90,10 @@ struct private_qcd_answer_t {
 	qcd_ticker_t *ticker;
 
 	/**
-	 * Whether a reply waits for a turn, and its mutex. Listeners take the mutex
-	 * while they hold the bus.
+	 * Whether a reply waits for a turn. Listeners read it without a mutex: if
+	 * they are wrong, the reply is found at the next check.
 	 */
 	bool crowded;
-	mutex_t *mutex;
 };
 
 /**
@@ -108,6 +106,8 @@ typedef enum {
 	FATE_SEND,
 	/** destroy it, nobody needs it any more */
 	FATE_DROP,
+	/** keep it waiting for a turn */
+	FATE_CROWDED,
 } fate_t;
 
 /**
@@ -142,7 +142,10 @@ static void send_reply(private_qcd_answer_t *this, qcd_reply_t *reply)
 	packet = packet_create_from_data(reply->dst->clone(reply->dst),
 									 reply->src->clone(reply->src), data);
 	charon->sender->send(charon->sender, packet);
-	this->index->note_told(this->index, &reply->spis);
+	if (reply->unasked || qcd_rank_is_home(reply->rank))
+	{	/* What a stranger makes us send elsewhere tells the peer nothing. */
+		this->index->note_told(this->index, &reply->spis);
+	}
 	if (reply->unasked)
 	{
 		ref_get(&this->announced);
@@ -212,13 +215,16 @@ static bool is_surplus(private_qcd_answer_t *this, qcd_reply_t *reply)
 /**
  * Decide what to do with a waiting reply
  */
-static fate_t decide(private_qcd_answer_t *this, qcd_reply_t *reply,
-					 bool *crowded)
+static fate_t decide(private_qcd_answer_t *this, qcd_reply_t *reply)
 {
 	qcd_lost_peer_t peer;
-	bool known;
 	char *name;
+	bool known;
 
+	if (!this->turns->available(this->turns, reply->src, reply->rank))
+	{	/* the usual case if there are many, found without asking anybody */
+		return FATE_CROWDED;
+	}
 	known = this->index->find(this->index, &reply->spis, &peer);
 	if (!known && reply->rank != QCD_RANK_UNKNOWN)
 	{	/* The peer has returned. It needs this reply if it still has the old
@@ -237,47 +243,33 @@ static fate_t decide(private_qcd_answer_t *this, qcd_reply_t *reply,
 	{
 		return FATE_WAIT;
 	}
-	if (!this->turns->take(this->turns, reply->src))
-	{
-		*crowded = TRUE;
-		return FATE_WAIT;
-	}
-	return FATE_SEND;
+	return this->turns->take(this->turns, reply->src, reply->rank) ? FATE_SEND :
+																 FATE_CROWDED;
 }
 
 /**
- * Check all waiting replies
+ * Look at a waiting reply. Of thousands, most wait for a turn: those to the same
+ * address, or all of the same rank, need not be looked at.
  */
-static void look_at_all(private_qcd_answer_t *this)
+static qcd_look_t look_at(private_qcd_answer_t *this, qcd_reply_t *reply)
 {
-	linked_list_t *all;
-	qcd_reply_t *reply;
-	bool crowded = FALSE;
-	fate_t fate;
-
-	this->turns->expire(this->turns);
-	all = this->waiting->get_all(this->waiting);
-	while (all->remove_first(all, (void**)&reply) == SUCCESS)
+	switch (decide(this, reply))
 	{
-		fate = decide(this, reply, &crowded);
-		if (fate == FATE_WAIT)
-		{
-			continue;
-		}
-		this->waiting->remove(this->waiting, reply);
-		if (fate == FATE_SEND)
-		{
+		case FATE_SEND:
+			this->waiting->remove(this->waiting, reply);
 			queue_sending(this, reply);
-		}
-		else
-		{
+			return QCD_LOOK_REMOVED;
+		case FATE_DROP:
+			this->waiting->remove(this->waiting, reply);
 			qcd_reply_destroy(reply);
-		}
+			return QCD_LOOK_REMOVED;
+		case FATE_CROWDED:
+			this->crowded = TRUE;
+			return this->turns->is_full(this->turns, reply->rank) ?
+				   QCD_LOOK_OTHER_RANK : QCD_LOOK_OTHER_ADDRESS;
+		default:
+			return QCD_LOOK_NEXT;
 	}
-	all->destroy(all);
-	this->mutex->lock(this->mutex);
-	this->crowded = crowded;
-	this->mutex->unlock(this->mutex);
 }
 
 /**
@@ -304,22 +296,10 @@ static u_int get_interval(private_qcd_answer_t *this)
 static u_int look(private_qcd_answer_t *this)
 {
 	this->ready->look(this->ready);
-	look_at_all(this);
+	this->turns->expire(this->turns);
+	this->crowded = FALSE;
+	this->waiting->visit(this->waiting, (qcd_waiting_look_t)look_at, this);
 	return get_interval(this);
-}
-
-/**
- * Check if a message comes from the last known address of the peer of its lost
- * IKE_SA
- */
-static bool is_home(private_qcd_answer_t *this, chunk_t message, host_t *src)
-{
-	qcd_lost_peer_t peer;
-	qcd_header header;
-
-	return qcd_header_decode(&header, message.ptr, message.len) == QCD_OK &&
-		   this->index->find(this->index, &header.spis, &peer) &&
-		   qcd_lost_peer_is_at(&peer, src);
 }
 
 /**
@@ -331,9 +311,8 @@ static void add_reply(private_qcd_answer_t *this, qcd_reply_t *reply)
 
 	if (this->index->find(this->index, &reply->spis, &peer))
 	{
-		reply->rank = qcd_lost_peer_is_at(&peer, reply->src) &&
-					  reply->src->get_port(reply->src) == peer.port ?
-					  QCD_RANK_HOME : QCD_RANK_ELSEWHERE;
+		reply->rank = !qcd_lost_peer_is_home(&peer, reply->src) ?
+					  QCD_RANK_ELSEWHERE : peer.told ? QCD_RANK_AGAIN : QCD_RANK_HOME;
 	}
 	if (this->waiting->add(this->waiting, reply))
 	{
@@ -362,11 +341,26 @@ METHOD(qcd_answer_t, handle, void,
 	private_qcd_answer_t *this, chunk_t message, host_t *src, host_t *dst,
 	bool unknown)
 {
+	qcd_lost_peer_t peer;
 	qcd_header request;
 	qcd_reply_t *reply;
+	bool home, first;
 
-	switch (this->promises->judge(this->promises, message, src, dst,
-							   is_home(this, message, src), &request))
+	if (qcd_header_decode(&request, message.ptr, message.len) != QCD_OK)
+	{
+		return;
+	}
+	/* Thousands of peers repeat their requests while they wait. That must not
+	 * use up the rate of replies for those that do not wait yet. */
+	if (this->waiting->touch(this->waiting, &request.spis, src, dst))
+	{
+		return;
+	}
+	home = this->index->find(this->index, &request.spis, &peer) &&
+		   qcd_lost_peer_is_at(&peer, src);
+	first = this->index->is_first(this->index, &request.spis, src);
+	switch (this->promises->judge(this->promises, message, src, dst, home, first,
+								  &request))
 	{
 		case QCD_ANSWER:
 			reply = qcd_reply_create(&request.spis, src, dst);
@@ -394,22 +388,19 @@ METHOD(listener_t, ike_state_change, bool,
 	private_qcd_answer_t *this, ike_sa_t *ike_sa, ike_sa_state_t state)
 {
 	ike_sa_id_t *id = ike_sa->get_id(ike_sa);
-	bool crowded;
 
 	switch (state)
 	{
 		case IKE_CONNECTING:
 			if (!id->is_initiator(id))
 			{
-				this->turns->came(this->turns, ike_sa->get_other_host(ike_sa));
+				this->turns->came(this->turns, ike_sa);
 			}
 			break;
 		case IKE_ESTABLISHED:
 		case IKE_DESTROYING:
-			this->mutex->lock(this->mutex);
-			crowded = this->crowded;
-			this->mutex->unlock(this->mutex);
-			if (crowded)
+			this->turns->ended(this->turns, ike_sa, state == IKE_ESTABLISHED);
+			if (this->crowded)
 			{
 				this->ticker->work(this->ticker, COUNTED_MS);
 			}
@@ -447,7 +438,6 @@ METHOD(qcd_answer_t, destroy, void,
 	this->waiting->destroy(this->waiting);
 	this->turns->destroy(this->turns);
 	this->ready->destroy(this->ready);
-	this->mutex->destroy(this->mutex);
 	free(this);
 }
 
@@ -480,7 +470,6 @@ qcd_answer_t *qcd_answer_create(qcd_promises_t *promises, qcd_events_t *events,
 		.turns = qcd_turns_create(),
 		.ready = qcd_ready_create(),
 		.hurry = qcd_hurry_create(pending),
-		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 	);
 	this->ticker = qcd_ticker_create((qcd_ticker_work_t)look, this);
 	charon->bus->add_listener(charon->bus, &this->public.listener);

@@ -26,6 +26,7 @@ struct private_qcd_esp_t {
 	qcd_events_t *events;
 	qcd_promises_t *promises;
 	qcd_answer_t *answer;
+	qcd_lost_index_t *index;
 
 	/**
 	 * CHILD_SAs that were lost in a crash, changes of the SA map that wait to
@@ -47,31 +48,26 @@ struct private_qcd_esp_t {
 };
 
 /**
- * Reply to a packet: to its source, from its destination. In UDP, this includes
- * the ports (RFC 7296 section 1.5). Otherwise the IKE ports are those that the
- * SA had.
+ * Get who sent a packet, and our address that it was sent to. In UDP, this
+ * includes the ports (RFC 7296 section 1.5). Otherwise the IKE ports are those
+ * that the SA had.
+ *
+ * @return				FALSE if an address is invalid
  */
-static void answer_packet(private_qcd_esp_t *this, const qcd_traffic *packet,
-						  const qcd_lost *lost, const qcd_samap_row *row)
+static bool get_hosts(const qcd_traffic *packet, const qcd_samap_row *row,
+					  host_t **peer, host_t **me)
 {
-	host_t *peer, *me;
-
-	if (packet->encap)
+	*peer = qcd_address_to_host(&packet->source, packet->encap ?
+								packet->source_port : row->peer_port);
+	*me = qcd_address_to_host(&packet->destination, packet->encap ?
+							  packet->destination_port : row->local_port);
+	if (*peer && *me)
 	{
-		peer = qcd_address_to_host(&packet->source, packet->source_port);
-		me = qcd_address_to_host(&packet->destination, packet->destination_port);
+		return TRUE;
 	}
-	else
-	{
-		peer = qcd_address_to_host(&packet->source, row->peer_port);
-		me = qcd_address_to_host(&packet->destination, row->local_port);
-	}
-	if (peer && me)
-	{
-		this->answer->tell(this->answer, lost, packet, peer, me);
-	}
-	DESTROY_IF(peer);
-	DESTROY_IF(me);
+	DESTROY_IF(*peer);
+	DESTROY_IF(*me);
+	return FALSE;
 }
 
 /**
@@ -81,16 +77,20 @@ static void handle(private_qcd_esp_t *this, const qcd_traffic *packet)
 {
 	qcd_samap_row row;
 	qcd_lost lost;
+	host_t *peer, *me;
+	bool first;
 
-	if (!this->lost->find(this->lost, &packet->child_spi, &row))
+	if (!this->lost->find(this->lost, &packet->child_spi, &row) ||
+		!get_hosts(packet, &row, &peer, &me))
 	{
 		return;
 	}
 	qcd_lost_from_row(&lost, &row);
-	switch (this->promises->judge_lost(this->promises, &lost, packet))
+	first = this->index->is_first(this->index, &lost.sa.spis, peer);
+	switch (this->promises->judge_lost(this->promises, &lost, packet, first))
 	{
 		case QCD_ANSWER:
-			answer_packet(this, packet, &lost, &row);
+			this->answer->tell(this->answer, &lost, packet, peer, me);
 			break;
 		case QCD_SILENT_TOLD:
 			/* for a flow, that is all its packets except one a second */
@@ -101,6 +101,8 @@ static void handle(private_qcd_esp_t *this, const qcd_traffic *packet)
 		default:
 			break;
 	}
+	peer->destroy(peer);
+	me->destroy(me);
 }
 
 /**
@@ -179,6 +181,7 @@ qcd_esp_t *qcd_esp_create(qcd_config_t *config, qcd_events_t *events,
 		.events = events,
 		.promises = promises,
 		.answer = answer,
+		.index = index,
 		.lost = lost,
 		.changes = changes,
 		.children = qcd_children_create(config, promises, lost, changes),
@@ -195,7 +198,7 @@ qcd_esp_t *qcd_esp_create(qcd_config_t *config, qcd_events_t *events,
 	}
 	if (config->announce)
 	{
-		this->announcer = qcd_announcer_create(config, promises, answer, lost);
+		this->announcer = qcd_announcer_create(promises, answer, lost);
 	}
 	return &this->public;
 }

@@ -60,8 +60,6 @@ typedef struct lost_t {
 	qcd_lost_peer_t peer;
 	/** its CHILD_SAs, as qcd_child_spi */
 	array_t *children;
-	/** when the peer was last told, 0 if never */
-	uint64_t told;
 	/** its position in the order */
 	u_int place;
 } lost_t;
@@ -255,6 +253,15 @@ METHOD(qcd_lost_index_t, find, bool,
 	return lost != NULL;
 }
 
+METHOD(qcd_lost_index_t, is_first, bool,
+	private_qcd_lost_index_t *this, const qcd_spis *spis, host_t *host)
+{
+	qcd_lost_peer_t peer;
+
+	return find(this, spis, &peer) && !peer.told &&
+		   qcd_lost_peer_is_home(&peer, host);
+}
+
 METHOD(qcd_lost_index_t, note_told, void,
 	private_qcd_lost_index_t *this, const qcd_spis *spis)
 {
@@ -264,7 +271,7 @@ METHOD(qcd_lost_index_t, note_told, void,
 	lost = this->lost->get(this->lost, spis);
 	if (lost)
 	{
-		lost->told = qcd_now();
+		lost->peer.told = qcd_now();
 	}
 	this->mutex->unlock(this->mutex);
 }
@@ -309,7 +316,7 @@ METHOD(qcd_lost_index_t, find_replaced, array_t*,
 		enumerator = had->sas->create_enumerator(had->sas);
 		while (enumerator->enumerate(enumerator, &lost))
 		{
-			silent = lost->told && now >= lost->told + silence;
+			silent = lost->peer.told && now >= lost->peer.told + silence;
 			*others |= several && !silent;
 			for (i = 0; (silent || !several) && i < array_count(lost->children);
 				 i++)
@@ -410,6 +417,15 @@ bool qcd_lost_peer_is_at(const qcd_lost_peer_t *peer, host_t *host)
 /*
  * Described in header
  */
+bool qcd_lost_peer_is_home(const qcd_lost_peer_t *peer, host_t *host)
+{
+	return qcd_lost_peer_is_at(peer, host) &&
+		   host->get_port(host) == peer->port;
+}
+
+/*
+ * Described in header
+ */
 qcd_lost_index_t *qcd_lost_index_create()
 {
 	private_qcd_lost_index_t *this;
@@ -419,6 +435,7 @@ qcd_lost_index_t *qcd_lost_index_create()
 			.add = _add,
 			.remove = _remove_,
 			.find = _find,
+			.is_first = _is_first,
 			.note_told = _note_told,
 			.next = _next,
 			.find_replaced = _find_replaced,

@@ -38,6 +38,8 @@ struct qcd_lost_peer_t {
 	/** its last address and port */
 	qcd_address address;
 	uint16_t port;
+	/** when it was last told, as qcd_now(), 0 if never */
+	uint64_t told;
 };
 
 /**
@@ -76,7 +78,17 @@ struct qcd_lost_index_t {
 				 qcd_lost_peer_t *peer);
 
 	/**
-	 * Note that the peer of a lost IKE_SA is being told.
+	 * Tell whether the peer of a lost IKE_SA was never told and a host is where
+	 * it was. The pace limits how many such peers are told, not a rate.
+	 *
+	 * @param spis			both SPIs
+	 * @param host			address and port
+	 */
+	bool (*is_first)(qcd_lost_index_t *this, const qcd_spis *spis,
+					 host_t *host);
+
+	/**
+	 * Note that the peer of a lost IKE_SA is being told where it was.
 	 *
 	 * @param spis			both SPIs, ignored if not known
 	 */
@@ -147,5 +159,15 @@ void qcd_peer_digest(char *name, identification_t *my_id,
  * @return				TRUE if it has
  */
 bool qcd_lost_peer_is_at(const qcd_lost_peer_t *peer, host_t *host);
+
+/**
+ * Check if a host has the last address and port of a peer. Other hosts behind
+ * the same NAT have other ports.
+ *
+ * @param peer			peer
+ * @param host			host
+ * @return				TRUE if it has
+ */
+bool qcd_lost_peer_is_home(const qcd_lost_peer_t *peer, host_t *host);
 
 #endif /** QCD_LOST_INDEX_H_ @}*/

@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_pending.h"
+#include "qcd_contacts.h"
 #include "qcd_packets.h"
 
 #include <daemon.h>
 #include <collections/hashtable.h>
 #include <sa/ikev2/tasks/ike_dpd.h>
 #include <threading/mutex.h>
-
-/**
- * Number of addresses whose last response is remembered
- */
-#define ANSWERS_KNOWN 16
 
 typedef struct private_qcd_pending_t private_qcd_pending_t;
 
@@ -43,18 +39,10 @@ struct private_qcd_pending_t {
 	hashtable_t *spis;
 
 	/**
-	 * Number of entries that are not established
+	 * Those that are not established; addresses that responded recently
 	 */
-	u_int connecting;
-
-	/**
-	 * Addresses that responded recently, and the next index to use
-	 */
-	struct {
-		qcd_address address;
-		uint64_t heard;
-	} answers[ANSWERS_KNOWN];
-	u_int next;
+	linked_list_t *open;
+	qcd_contacts_t *contacts;
 };
 
 /**
@@ -108,11 +96,14 @@ static entry_t *remove_entry(private_qcd_pending_t *this, uint32_t unique_id)
 	entry_t *entry;
 
 	entry = this->entries->remove(this->entries, (void*)(uintptr_t)unique_id);
+	if (entry && !entry->established)
+	{
+		this->open->remove(this->open, entry, NULL);
+	}
 	if (entry && entry->initiated)
 	{
 		this->spis->remove(this->spis, &entry->sa.spis.initiator);
 	}
-	this->connecting -= entry && !entry->established;
 	return entry;
 }
 
@@ -145,8 +136,8 @@ static void add_entry(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 	this->entries->put(this->entries, (void*)(uintptr_t)sa.unique_id, entry);
 	if (initiated)
 	{
+		this->open->insert_last(this->open, entry);
 		this->spis->put(this->spis, &entry->sa.spis.initiator, entry);
-		this->connecting++;
 	}
 	this->mutex->unlock(this->mutex);
 }
@@ -200,6 +191,7 @@ static void note_request(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 									   offsetof(packet_t, destroy));
 		entry->packets = qcd_packets_create(message);
 		entry->sa.since = qcd_now();
+		entry->sa.cookie = message->get_notify(message, COOKIE) != NULL;
 		DESTROY_IF(entry->sa.me);
 		DESTROY_IF(entry->sa.other);
 		entry->sa.me = me->clone(me);
@@ -209,39 +201,21 @@ static void note_request(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 }
 
 /**
- * Find an address among those that responded recently, with the mutex held
- *
- * @return				index, ANSWERS_KNOWN if not found
+ * Note that an IKE_SA with an address is established, with the mutex held
  */
-static u_int find_answer(private_qcd_pending_t *this, host_t *peer)
+static void note_completed(private_qcd_pending_t *this, host_t *peer)
 {
-	qcd_address address;
-	u_int i;
+	enumerator_t *enumerator;
+	entry_t *entry;
+	u_int underway = 0;
 
-	qcd_address_from_host(peer, &address);
-	for (i = 0; i < ANSWERS_KNOWN; i++)
+	enumerator = this->open->create_enumerator(this->open);
+	while (enumerator->enumerate(enumerator, &entry))
 	{
-		if (memeq(&this->answers[i].address, &address, sizeof(address)))
-		{
-			break;
-		}
+		underway += entry->sa.other && peer->ip_equals(peer, entry->sa.other);
 	}
-	return i;
-}
-
-/**
- * Note that an address has responded, with the mutex held
- */
-static void note_answer(private_qcd_pending_t *this, host_t *peer)
-{
-	u_int i = find_answer(this, peer);
-
-	if (i == ANSWERS_KNOWN)
-	{
-		i = this->next++ % ANSWERS_KNOWN;
-		qcd_address_from_host(peer, &this->answers[i].address);
-	}
-	this->answers[i].heard = qcd_now();
+	enumerator->destroy(enumerator);
+	this->contacts->completed(this->contacts, peer, underway);
 }
 
 /**
@@ -256,7 +230,7 @@ static void note_response(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 	entry = find_entry(this, ike_sa, message, TRUE);
 	if (entry)
 	{
-		note_answer(this, message->get_source(message));
+		this->contacts->heard(this->contacts, message->get_source(message));
 		entry->packets->destroy_offset(entry->packets,
 									   offsetof(packet_t, destroy));
 		entry->packets = linked_list_create();
@@ -293,9 +267,13 @@ static void note_established(private_qcd_pending_t *this, ike_sa_t *ike_sa)
 
 	this->mutex->lock(this->mutex);
 	entry = this->entries->get(this->entries, (void*)(uintptr_t)unique_id);
-	if (entry)
+	if (entry && !entry->established)
 	{
-		this->connecting -= !entry->established;
+		if (entry->sa.other)
+		{
+			note_completed(this, entry->sa.other);
+		}
+		this->open->remove(this->open, entry, NULL);
 		entry->established = TRUE;
 	}
 	this->mutex->unlock(this->mutex);
@@ -343,12 +321,11 @@ METHOD(listener_t, ike_state_change, bool,
 static qcd_pending_sa_t *clone_sa(private_qcd_pending_t *this, entry_t *entry)
 {
 	qcd_pending_sa_t *sa = malloc_thing(qcd_pending_sa_t);
-	u_int i = find_answer(this, entry->sa.other);
 
 	*sa = entry->sa;
 	sa->me = sa->me->clone(sa->me);
 	sa->other = sa->other->clone(sa->other);
-	sa->heard = i < ANSWERS_KNOWN ? this->answers[i].heard : 0;
+	sa->heard = this->contacts->get_heard(this->contacts, sa->other);
 	return sa;
 }
 
@@ -360,10 +337,10 @@ METHOD(qcd_pending_t, find, linked_list_t*,
 	entry_t *entry;
 
 	this->mutex->lock(this->mutex);
-	enumerator = this->entries->create_enumerator(this->entries);
-	while (enumerator->enumerate(enumerator, NULL, &entry))
+	enumerator = this->open->create_enumerator(this->open);
+	while (enumerator->enumerate(enumerator, &entry))
 	{
-		if (!entry->established && entry->sa.other &&
+		if (entry->sa.other &&
 			(!name || streq(entry->name, name)) &&
 			(!peer || peer->ip_equals(peer, entry->sa.other)))
 		{
@@ -381,9 +358,20 @@ METHOD(qcd_pending_t, has_any, bool,
 	bool any;
 
 	this->mutex->lock(this->mutex);
-	any = this->connecting;
+	any = this->open->get_count(this->open) > 0;
 	this->mutex->unlock(this->mutex);
 	return any;
+}
+
+METHOD(qcd_pending_t, get_due, u_int,
+	private_qcd_pending_t *this, host_t *peer, u_int underway)
+{
+	u_int due;
+
+	this->mutex->lock(this->mutex);
+	due = this->contacts->get_due(this->contacts, peer, underway);
+	this->mutex->unlock(this->mutex);
+	return due;
 }
 
 METHOD(qcd_pending_t, get_request, qcd_pending_sa_t*,
@@ -431,6 +419,10 @@ METHOD(qcd_pending_t, repeat, bool,
 	packets = !entry ? linked_list_create() :
 			  entry->packets->clone_offset(entry->packets,
 										   offsetof(packet_t, clone));
+	if (entry && !entry->established && entry->sa.other)
+	{
+		this->contacts->failed(this->contacts, entry->sa.other);
+	}
 	this->mutex->unlock(this->mutex);
 	return qcd_packets_send(packets);
 }
@@ -470,6 +462,8 @@ METHOD(qcd_pending_t, destroy, void,
 	charon->bus->remove_listener(charon->bus, &this->public.listener);
 	this->entries->destroy_function(this->entries, (void*)entry_destroy);
 	this->spis->destroy(this->spis);
+	this->open->destroy(this->open);
+	this->contacts->destroy(this->contacts);
 	this->mutex->destroy(this->mutex);
 	free(this);
 }
@@ -502,6 +496,7 @@ qcd_pending_t *qcd_pending_create()
 			},
 			.find = _find,
 			.has_any = _has_any,
+			.get_due = _get_due,
 			.get_request = _get_request,
 			.find_answered = _find_answered,
 			.repeat = _repeat,
@@ -513,6 +508,8 @@ qcd_pending_t *qcd_pending_create()
 		.entries = hashtable_create(qcd_number_hash, hashtable_equals_ptr,
 									8),
 		.spis = hashtable_create(spi_hash, spi_equals, 8),
+		.open = linked_list_create(),
+		.contacts = qcd_contacts_create(),
 	);
 	charon->bus->add_listener(charon->bus, &this->public.listener);
 	return &this->public;

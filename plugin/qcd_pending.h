@@ -37,6 +37,8 @@ struct qcd_pending_sa_t {
 	u_int round_trip;
 	/** when the peer's address last responded, on any IKE_SA; 0 if unknown */
 	uint64_t heard;
+	/** whether the request has a cookie */
+	bool cookie;
 };
 
 /**
@@ -75,6 +77,15 @@ struct qcd_pending_t {
 	 * @return				FALSE if find() finds none
 	 */
 	bool (*has_any)(qcd_pending_t *this);
+
+	/**
+	 * Get the number of IKE_SAs that may be begun with an address now. qcd_pace
+	 * decides, by what was completed there and what had to be repeated.
+	 *
+	 * @param peer			address of the peer, any port
+	 * @param underway		number of IKE_SAs that are being established there
+	 */
+	u_int (*get_due)(qcd_pending_t *this, host_t *peer, u_int underway);
 
 	/**
 	 * Get the unanswered request of an IKE_SA. We initiated the IKE_SA, and it

@@ -273,9 +273,22 @@ METHOD(qcd_promises_t, get_last, linked_list_t*,
 	return list;
 }
 
+/**
+ * Let a reply pass that is over the rates, if its caller limits it by the pace
+ * and the rates do not disable replies
+ */
+static enum qcd_judgement pass_paced(private_qcd_promises_t *this,
+									 enum qcd_judgement judgement, bool paced)
+{
+	qcd_maker_settings *settings = &this->maker->settings;
+
+	return judgement == QCD_SILENT_LIMIT && paced && settings->reply_rate &&
+		   settings->reply_burst && settings->source_rate ? QCD_ANSWER : judgement;
+}
+
 METHOD(qcd_promises_t, judge, enum qcd_judgement,
 	private_qcd_promises_t *this, chunk_t message, host_t *src, host_t *dst,
-	bool is_home, qcd_header *request)
+	bool is_home, bool paced, qcd_header *request)
 {
 	enum qcd_judgement judgement;
 	qcd_packet packet = {
@@ -289,6 +302,11 @@ METHOD(qcd_promises_t, judge, enum qcd_judgement,
 	this->mutex->lock(this->mutex);
 	judgement = qcd_maker_judge(this->maker, request, &packet, qcd_now());
 	this->mutex->unlock(this->mutex);
+	if (judgement == QCD_SILENT_LIMIT &&
+		qcd_header_decode(request, message.ptr, message.len) == QCD_OK)
+	{
+		judgement = pass_paced(this, judgement, paced);
+	}
 	return judgement;
 }
 
@@ -323,14 +341,15 @@ METHOD(qcd_promises_t, build_reply, bool,
 }
 
 METHOD(qcd_promises_t, judge_lost, enum qcd_judgement,
-	private_qcd_promises_t *this, const qcd_lost *lost, const qcd_traffic *packet)
+	private_qcd_promises_t *this, const qcd_lost *lost,
+	const qcd_traffic *packet, bool paced)
 {
 	enum qcd_judgement judgement;
 
 	this->mutex->lock(this->mutex);
 	judgement = qcd_maker_judge_lost(this->maker, lost, packet, qcd_now());
 	this->mutex->unlock(this->mutex);
-	return judgement;
+	return pass_paced(this, judgement, paced);
 }
 
 METHOD(qcd_promises_t, build_tell, bool,

@@ -153,12 +153,14 @@ struct qcd_promises_t {
 	 * @param dst			its destination
 	 * @param is_home		TRUE if the source is the known address of the
 	 *						IKE_SA's peer
+	 * @param paced			TRUE if the caller limits this reply by its pace:
+	 *						rates only disable it, if they are 0
 	 * @param request		receives what build_reply() needs
 	 * @return				decision
 	 */
 	enum qcd_judgement (*judge)(qcd_promises_t *this, chunk_t message,
 								host_t *src, host_t *dst, bool is_home,
-								qcd_header *request);
+								bool paced, qcd_header *request);
 
 	/**
 	 * Build the reply to a request for a lost IKE_SA.
@@ -177,10 +179,11 @@ struct qcd_promises_t {
 	 * @param lost			CHILD_SA
 	 * @param packet		packet with the SPI of the CHILD_SA, NULL for an
 	 *						announcement to the peer
+	 * @param paced			as for judge()
 	 * @return				decision
 	 */
 	enum qcd_judgement (*judge_lost)(qcd_promises_t *this, const qcd_lost *lost,
-									 const qcd_traffic *packet);
+									 const qcd_traffic *packet, bool paced);
 
 	/**
 	 * Build the message that tells that a CHILD_SA is lost.

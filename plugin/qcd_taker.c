@@ -182,8 +182,7 @@ static void queue_drop(private_qcd_taker_t *this, qcd_sa_t *sa, host_t *src)
 		.sa = *sa,
 		.src = src->clone(src),
 	);
-	qcd_job_queue(drop_job, drop, drop_destroy, JOB_PRIO_HIGH,
-				  this->tokens->get_delay(this->tokens));
+	qcd_job_queue(drop_job, drop, drop_destroy, JOB_PRIO_HIGH, 0);
 }
 
 /**

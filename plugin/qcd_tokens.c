@@ -383,20 +383,6 @@ METHOD(qcd_tokens_t, verify, qcd_event_t,
 	return outcome;
 }
 
-METHOD(qcd_tokens_t, get_delay, u_int,
-	private_qcd_tokens_t *this)
-{
-	uint32_t random = 0;
-	u_int delay;
-
-	/* without random numbers, the delays are just not spread */
-	ignore_result(qcd_random((uint8_t*)&random, sizeof(random)));
-	this->mutex->lock(this->mutex);
-	delay = qcd_taker_delay(this->taker, random, qcd_now());
-	this->mutex->unlock(this->mutex);
-	return delay;
-}
-
 METHOD(qcd_tokens_t, holds, bool,
 	private_qcd_tokens_t *this, qcd_sa_t *sa)
 {
@@ -460,7 +446,6 @@ qcd_tokens_t *qcd_tokens_create(qcd_config_t *config)
 				.ike_state_change = _ike_state_change,
 			},
 			.verify = _verify,
-			.get_delay = _get_delay,
 			.holds = _holds,
 			.destroy = _destroy,
 		},

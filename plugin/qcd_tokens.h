@@ -41,14 +41,6 @@ struct qcd_tokens_t {
 						  host_t *src, qcd_sa_t *sa);
 
 	/**
-	 * Get the delay for the recovery of an SA, so that many recoveries don't
-	 * begin at the same time.
-	 *
-	 * @return				milliseconds, 0 for a single recovery
-	 */
-	u_int (*get_delay)(qcd_tokens_t *this);
-
-	/**
 	 * Check if we hold a token of the peer of an IKE_SA.
 	 *
 	 * @param sa			IKE_SA

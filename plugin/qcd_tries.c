@@ -6,14 +6,7 @@
 #include <threading/mutex.h>
 
 /**
- * Maximum number of simultaneous tries with one address. charon's peers accept
- * five by default (block_threshold). They request cookies once three are half
- * open, and a cookie costs a round trip.
- */
-#define AT_ONCE_MAX 3
-
-/**
- * Milliseconds for which a try counts towards this maximum
+ * Milliseconds for which a try counts as being under way: some never end
  */
 #define ANSWERED_COUNTS_MS 2000
 #define UNANSWERED_COUNTS_MS 10000
@@ -35,6 +28,13 @@
  * likely has our request
  */
 #define REPEAT_BUSY_MS 2000
+
+/**
+ * The same for a request with a cookie. charon drops the response if it arrives
+ * while the request for the cookie, which has the same message ID, is still
+ * being processed.
+ */
+#define REPEAT_COOKIE_MS 100
 #define REPEAT_SHARE 8
 
 typedef struct private_qcd_tries_t private_qcd_tries_t;
@@ -203,22 +203,36 @@ METHOD(qcd_tries_t, get_youngest, qcd_pending_sa_t*,
 	return youngest;
 }
 
+/**
+ * Get the interval after which a request is to be repeated
+ */
+static uint64_t get_gap(private_qcd_tries_t *this, qcd_pending_sa_t *sa,
+						uint64_t now)
+{
+	uint64_t least = QCD_REPEAT_MIN_MS;
+
+	if (sa->heard > sa->since)
+	{
+		least = sa->cookie && this->repeated <= sa->since ? REPEAT_COOKIE_MS
+														  : REPEAT_BUSY_MS;
+	}
+	return max(least, min((now - min(now, sa->since)) / REPEAT_SHARE,
+						  REPEAT_MAX_MS));
+}
+
 METHOD(qcd_tries_t, repeat, uint64_t,
 	private_qcd_tries_t *this, qcd_pending_sa_t *sa, bool at_once)
 {
-	uint64_t gap, due, now = qcd_now();
+	uint64_t due, now = qcd_now();
 
-	gap = (now - min(now, sa->since)) / REPEAT_SHARE;
-	gap = max(sa->heard > sa->since ? REPEAT_BUSY_MS : QCD_REPEAT_MIN_MS,
-			  min(gap, REPEAT_MAX_MS));
-	due = max(this->repeated, sa->since) + gap;
+	due = max(this->repeated, sa->since) + get_gap(this, sa, now);
 	if (!at_once && now < due)
 	{
 		return due;
 	}
 	this->pending->repeat(this->pending, sa->unique_id);
 	this->repeated = now;
-	return now + gap;
+	return now + get_gap(this, sa, now);
 }
 
 METHOD(qcd_tries_t, are_enough, bool,
@@ -238,7 +252,7 @@ METHOD(qcd_tries_t, are_enough, bool,
 		qcd_pending_sa_destroy(sa);
 	}
 	list->destroy(list);
-	return count >= AT_ONCE_MAX;
+	return !this->pending->get_due(this->pending, peer, count);
 }
 
 METHOD(qcd_tries_t, repeat_request, void,

@@ -64,8 +64,8 @@ struct qcd_tries_t {
 	uint64_t (*repeat)(qcd_tries_t *this, qcd_pending_sa_t *sa, bool at_once);
 
 	/**
-	 * Tell whether an address has the maximum number of current tries, of all
-	 * recoveries. Tries that take long don't count: some never end.
+	 * Tell whether an address has as many current tries, of all recoveries, as
+	 * are good there. Tries that take long don't count: some never end.
 	 *
 	 * @param peer			address
 	 */

@@ -9,25 +9,30 @@
 #include <threading/mutex.h>
 
 /**
- * Time after which the turn of a peer ends that was told but has not begun a
- * handshake: it may not return, or may have more to do first. If peers at its
- * address usually take longer, this is a multiple of the usual time, up to a
- * bound.
+ * Time after which a handshake counts as failed: the network or this machine has
+ * more to do than it can, and the peer is about to repeat its message. It may
+ * still be completed: with EAP, for example, it just takes longer.
  */
-#define TURN_TIME_MS 300
-#define TURN_TIME_MAX_MS 2000
-#define TURN_SHARE 3
+#define HANDSHAKE_MS 2000
 
 /**
- * Weight of the last peer in the usual time, as a divisor
+ * Time for which a peer is remembered that was told and has not come
  */
-#define USUAL_SHARE 4
+#define LATE_MS 10000
+
+/**
+ * Time from which on a peer is far away, from being told to its handshake:
+ * handshakes with nearer ones are so short that there need not be more at a time
+ * than are free of cookies
+ */
+#define FAR_MS 30
 
 /**
  * charon's defaults
  */
 #define BLOCK_THRESHOLD 5
 #define COOKIE_THRESHOLD_IP 3
+#define COOKIE_THRESHOLD 30
 
 typedef struct private_qcd_turns_t private_qcd_turns_t;
 
@@ -48,7 +53,7 @@ struct private_qcd_turns_t {
 	u_int limit;
 
 	/**
-	 * Mutex for what follows
+	 * Mutex for what follows. Listeners take it while they hold the bus.
 	 */
 	mutex_t *mutex;
 
@@ -57,6 +62,19 @@ struct private_qcd_turns_t {
 	 * so the rate of replies limits their number.
 	 */
 	hashtable_t *places;
+
+	/**
+	 * Handshakes of peers that were told at their last known address, as
+	 * handshake_t by the unique IDs of their IKE_SAs
+	 */
+	hashtable_t *handshakes;
+
+	/**
+	 * Decides how many such peers have turns; how many have, and how many of
+	 * them were told before
+	 */
+	qcd_pace pace;
+	u_int underway, again;
 };
 
 /**
@@ -64,11 +82,34 @@ struct private_qcd_turns_t {
  */
 typedef struct {
 	host_t *address;
-	/** when each of them was told, oldest first, as uint64_t */
+	/** each of them as told_t, the one first told first */
 	array_t *told;
-	/** how long peers usually take to begin a handshake, in milliseconds */
-	u_int usual;
+	/** how many of them have a turn: their turns are not over */
+	u_int turns;
+	/** knows how long peers there usually take to begin a handshake */
+	qcd_pace pace;
 } place_t;
+
+/**
+ * A peer that was told: when, its rank, and whether its turn is over because it
+ * did not come
+ */
+typedef struct {
+	uint64_t at;
+	qcd_rank_t rank;
+	bool over;
+} told_t;
+
+/**
+ * A handshake: when the peer was told, its rank, when it began, and whether its
+ * turn is over because it took too long
+ */
+typedef struct {
+	uint64_t told;
+	qcd_rank_t rank;
+	uint64_t since;
+	bool late;
+} handshake_t;
 
 /**
  * Destroy a place
@@ -92,87 +133,301 @@ static place_t *get_place(private_qcd_turns_t *this, host_t *peer)
 	{
 		INIT(place,
 			.address = peer->clone(peer),
-			.told = array_create(sizeof(uint64_t), 0),
+			.told = array_create(sizeof(told_t), 0),
 		);
 		this->places->put(this->places, place->address, place);
 	}
 	return place;
 }
 
-METHOD(qcd_turns_t, take, bool,
-	private_qcd_turns_t *this, host_t *peer)
+/**
+ * Count a peer as having a turn of the pace, or one less
+ */
+static void count(private_qcd_turns_t *this, qcd_rank_t rank, int by)
+{
+	this->underway += qcd_rank_is_home(rank) ? by : 0;
+	this->again += rank == QCD_RANK_AGAIN ? by : 0;
+}
+
+/**
+ * End the turn of a handshake, unless it is over
+ */
+static void end_turn(private_qcd_turns_t *this, handshake_t *handshake)
+{
+	if (!handshake->late)
+	{
+		count(this, handshake->rank, -1);
+	}
+}
+
+/**
+ * Tell whether the pace allows no peer of a rank, with the mutex held. Those
+ * that were told before have half of the turns at most: somebody who asks again
+ * and again for peers that are not there must not keep others waiting.
+ */
+static bool is_rank_full(private_qcd_turns_t *this, qcd_rank_t rank)
+{
+	switch (rank)
+	{
+		case QCD_RANK_AGAIN:
+			if (this->again >= max(1, qcd_pace_due(&this->pace, 0) / 2))
+			{
+				return TRUE;
+			}
+			/* fall-through */
+		case QCD_RANK_HOME:
+			return !qcd_pace_due(&this->pace, this->underway);
+		default:
+			return FALSE;
+	}
+}
+
+/**
+ * Tell whether a turn is available, with the mutex held
+ *
+ * @param half_open		number of handshakes that the address has
+ */
+static bool is_available(private_qcd_turns_t *this, host_t *peer,
+						 qcd_rank_t rank, u_int half_open)
+{
+	place_t *place = this->places->get(this->places, peer);
+
+	return !is_rank_full(this, rank) &&
+		   (!this->limit ||
+			half_open + (place ? place->turns : 0) < this->limit);
+}
+
+/**
+ * Get the number of handshakes that an address has, before the mutex is taken
+ */
+static u_int get_half_open(private_qcd_turns_t *this, host_t *peer)
 {
 	ike_sa_manager_t *manager = charon->ike_sa_manager;
-	uint64_t now = qcd_now();
-	place_t *place;
-	u_int busy;
 
-	if (!this->limit)
-	{
-		return TRUE;
-	}
-	busy = manager->get_half_open_count(manager, peer, TRUE);
+	return this->limit ? manager->get_half_open_count(manager, peer, TRUE) : 0;
+}
+
+METHOD(qcd_turns_t, available, bool,
+	private_qcd_turns_t *this, host_t *peer, qcd_rank_t rank)
+{
+	u_int half_open = get_half_open(this, peer);
+	bool available;
+
 	this->mutex->lock(this->mutex);
-	place = this->places->get(this->places, peer);
-	busy += place ? array_count(place->told) : 0;
-	if (busy < this->limit)
+	available = is_available(this, peer, rank, half_open);
+	this->mutex->unlock(this->mutex);
+	return available;
+}
+
+METHOD(qcd_turns_t, is_full, bool,
+	private_qcd_turns_t *this, qcd_rank_t rank)
+{
+	bool full;
+
+	this->mutex->lock(this->mutex);
+	full = is_rank_full(this, rank);
+	this->mutex->unlock(this->mutex);
+	return full;
+}
+
+METHOD(qcd_turns_t, take, bool,
+	private_qcd_turns_t *this, host_t *peer, qcd_rank_t rank)
+{
+	u_int half_open = get_half_open(this, peer);
+	told_t told = {
+		.at = qcd_now(),
+		.rank = rank,
+	};
+	place_t *place;
+	bool taken;
+
+	this->mutex->lock(this->mutex);
+	taken = is_available(this, peer, rank, half_open);
+	if (taken)
 	{
-		array_insert(get_place(this, peer)->told, ARRAY_TAIL, &now);
+		place = get_place(this, peer);
+		array_insert(place->told, ARRAY_TAIL, &told);
+		place->turns++;
+		count(this, rank, 1);
 	}
 	this->mutex->unlock(this->mutex);
-	return busy < this->limit;
+	return taken;
+}
+
+/**
+ * Find out which of the peers at a place has come: the first one that has a
+ * turn, else the last one whose turn is over
+ */
+static bool remove_told(place_t *place, told_t *told)
+{
+	int i, found = -1;
+
+	for (i = 0; i < array_count(place->told); i++)
+	{
+		array_get(place->told, i, told);
+		found = i;
+		if (!told->over)
+		{
+			break;
+		}
+	}
+	return array_remove(place->told, found, told);
 }
 
 METHOD(qcd_turns_t, came, void,
-	private_qcd_turns_t *this, host_t *peer)
+	private_qcd_turns_t *this, ike_sa_t *ike_sa)
 {
+	host_t *peer = ike_sa->get_other_host(ike_sa);
+	uintptr_t id = ike_sa->get_unique_id(ike_sa);
+	uint64_t now = qcd_now();
+	handshake_t *handshake;
 	place_t *place;
-	uint64_t told;
+	told_t told;
 
 	this->mutex->lock(this->mutex);
 	place = this->places->get(this->places, peer);
-	if (place)
+	if (place && remove_told(place, &told))
 	{
-		array_remove(place->told, ARRAY_HEAD, &told);
-		place->usual += ((int)(qcd_now() - told) - (int)place->usual) /
-						USUAL_SHARE;
+		qcd_pace_began(&place->pace, now - told.at);
+		qcd_pace_began(&this->pace, now - told.at);
+		if (told.over)
+		{
+			count(this, told.rank, 1);
+		}
+		else
+		{
+			place->turns--;
+		}
 		if (!array_count(place->told))
 		{
-			this->places->remove(this->places, peer);
+			this->places->remove(this->places, place->address);
 			place_destroy(place);
+		}
+		INIT(handshake,
+			.told = told.at,
+			.rank = told.rank,
+			.since = now,
+		);
+		handshake = this->handshakes->put(this->handshakes, (void*)id,
+										  handshake);
+		if (handshake)
+		{
+			end_turn(this, handshake);
+			free(handshake);
 		}
 	}
 	this->mutex->unlock(this->mutex);
 }
 
 /**
- * Get the time after which a turn at a place ends
+ * Tell whether this daemon has nothing to do but wait for its peers
  */
-static u_int turn_time(place_t *place)
+static bool is_idle()
 {
-	return max(TURN_TIME_MS, min(TURN_SHARE * place->usual, TURN_TIME_MAX_MS));
+	u_int jobs = 0;
+	int i;
+
+	for (i = 0; i < JOB_PRIO_MAX; i++)
+	{
+		jobs += lib->processor->get_job_load(lib->processor, i);
+	}
+	return !jobs;
+}
+
+METHOD(qcd_turns_t, ended, void,
+	private_qcd_turns_t *this, ike_sa_t *ike_sa, bool established)
+{
+	uintptr_t id = ike_sa->get_unique_id(ike_sa);
+	handshake_t *handshake;
+	bool far;
+
+	this->mutex->lock(this->mutex);
+	handshake = this->handshakes->remove(this->handshakes, (void*)id);
+	if (handshake)
+	{
+		if (established)
+		{
+			if (handshake->late && handshake->rank == QCD_RANK_HOME)
+			{
+				qcd_pace_late(&this->pace);
+			}
+			far = handshake->since - handshake->told >= FAR_MS;
+			qcd_pace_completed(&this->pace, this->underway, far && is_idle());
+		}
+		end_turn(this, handshake);
+		free(handshake);
+	}
+	this->mutex->unlock(this->mutex);
+}
+
+/**
+ * End the turns of peers at a place that have not come. For a while, those that
+ * were told at home are remembered, since they may come late: then their
+ * handshakes count, and patience grows.
+ */
+static void expire_told(private_qcd_turns_t *this, place_t *place, uint64_t now)
+{
+	told_t told;
+	u_int patience;
+	int i = 0;
+
+	patience = max(qcd_pace_patience(&place->pace),
+				   qcd_pace_patience(&this->pace));
+	while (array_get(place->told, ARRAY_HEAD, &told) && told.over &&
+		   now - told.at >= LATE_MS)
+	{
+		array_remove(place->told, ARRAY_HEAD, NULL);
+	}
+	while (array_get(place->told, i, &told) && now - told.at >= patience)
+	{
+		if (told.over)
+		{
+			i++;
+			continue;
+		}
+		place->turns--;
+		count(this, told.rank, -1);
+		array_remove(place->told, i, NULL);
+		if (told.rank == QCD_RANK_HOME)
+		{
+			qcd_pace_absent(&this->pace);
+			told.over = TRUE;
+			array_insert(place->told, i++, &told);
+		}
+	}
 }
 
 METHOD(qcd_turns_t, expire, void,
 	private_qcd_turns_t *this)
 {
 	enumerator_t *enumerator;
+	handshake_t *handshake;
 	place_t *place;
-	uint64_t now = qcd_now(), told;
+	uint64_t now = qcd_now();
 
 	this->mutex->lock(this->mutex);
 	enumerator = this->places->create_enumerator(this->places);
 	while (enumerator->enumerate(enumerator, NULL, &place))
 	{
-		while (array_get(place->told, ARRAY_HEAD, &told) &&
-			   now - told >= turn_time(place))
-		{
-			array_remove(place->told, ARRAY_HEAD, NULL);
-		}
+		expire_told(this, place, now);
 		if (!array_count(place->told))
 		{
 			this->places->remove_at(this->places, enumerator);
 			place_destroy(place);
+		}
+	}
+	enumerator->destroy(enumerator);
+	enumerator = this->handshakes->create_enumerator(this->handshakes);
+	while (enumerator->enumerate(enumerator, NULL, &handshake))
+	{
+		if (!handshake->late && now - handshake->since >= HANDSHAKE_MS)
+		{	/* it is kept until its IKE_SA is established or destroyed */
+			end_turn(this, handshake);
+			handshake->late = TRUE;
+			if (handshake->rank == QCD_RANK_HOME)
+			{
+				qcd_pace_failed(&this->pace, now);
+			}
 		}
 	}
 	enumerator->destroy(enumerator);
@@ -183,8 +438,26 @@ METHOD(qcd_turns_t, destroy, void,
 	private_qcd_turns_t *this)
 {
 	this->places->destroy_function(this->places, (void*)place_destroy);
+	this->handshakes->destroy_function(this->handshakes, (void*)free);
 	this->mutex->destroy(this->mutex);
 	free(this);
+}
+
+/**
+ * Get a limit of charon's
+ */
+static int get_int(char *key, int standard)
+{
+	return lib->settings->get_int(lib->settings, key, standard, lib->ns);
+}
+
+/**
+ * Tell whether charon limits half-open IKE_SAs at all
+ */
+static bool is_limited()
+{
+	return lib->settings->get_bool(lib->settings, "%s.dos_protection", TRUE,
+								   lib->ns);
 }
 
 /**
@@ -196,19 +469,34 @@ static u_int get_limit()
 {
 	int block, cookie;
 
-	if (!lib->settings->get_bool(lib->settings, "%s.dos_protection", TRUE,
-								 lib->ns))
+	if (!is_limited())
 	{
 		return 0;
 	}
-	block = lib->settings->get_int(lib->settings, "%s.block_threshold",
-								   BLOCK_THRESHOLD, lib->ns);
-	cookie = lib->settings->get_int(lib->settings, "%s.cookie_threshold_ip",
-									COOKIE_THRESHOLD_IP, lib->ns);
-	block = max(block, cookie + 1);
+	cookie = get_int("%s.cookie_threshold_ip", COOKIE_THRESHOLD_IP);
+	block = max(get_int("%s.block_threshold", BLOCK_THRESHOLD), cookie + 1);
 	/* a cookie costs a round trip, and then charon requests one for each
 	 * handshake for ten seconds */
 	return max(1, min(block - 1, cookie ?: block));
+}
+
+/**
+ * Start the pace. charon accepts so many handshakes without cookies, of which a
+ * quarter is left to others, and, if it has another limit, so many at all.
+ * Without cookies, it begins with as many as by default.
+ */
+static void init_pace(private_qcd_turns_t *this)
+{
+	int cookie = 0, most = 0;
+
+	if (is_limited())
+	{
+		cookie = get_int("%s.cookie_threshold", COOKIE_THRESHOLD);
+		most = get_int("%s.init_limit_half_open", 0);
+	}
+	cookie = cookie > 0 ? cookie : COOKIE_THRESHOLD;
+	qcd_pace_init(&this->pace, cookie - cookie / 4,
+				  most > 0 ? min(most, QCD_PACE_MAX) : QCD_PACE_MAX);
 }
 
 /*
@@ -220,14 +508,20 @@ qcd_turns_t *qcd_turns_create()
 
 	INIT(this,
 		.public = {
+			.available = _available,
+			.is_full = _is_full,
 			.take = _take,
 			.came = _came,
+			.ended = _ended,
 			.expire = _expire,
 			.destroy = _destroy,
 		},
 		.limit = get_limit(),
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 		.places = hashtable_create(qcd_host_hash, qcd_host_equals, 8),
+		.handshakes = hashtable_create(hashtable_hash_ptr, hashtable_equals_ptr,
+									   8),
 	);
+	init_pace(this);
 	return &this->public;
 }

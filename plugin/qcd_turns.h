@@ -8,42 +8,74 @@
 #ifndef QCD_TURNS_H_
 #define QCD_TURNS_H_
 
+#include "qcd_waiting.h"
+
 #include <networking/host.h>
+#include <sa/ike_sa.h>
 
 typedef struct qcd_turns_t qcd_turns_t;
 
 /**
- * Limits how many peers at one address are told at the same time, to as many as
- * may have a handshake with us.
+ * Limits how many peers are told at the same time, to as many as may have a
+ * handshake with us.
  *
  * charon drops an IKE_SA_INIT if its source has block_threshold half-open
  * IKE_SAs, and the peer repeats it after four seconds. From cookie_threshold_ip
- * on, charon requests cookies. Peers behind one NAT that all reconnected at the
- * same time would exceed these limits. Therefore a peer that is told takes a
- * turn. The turn ends when its handshake begins, since charon counts it from
- * then on, or after a few round trips.
+ * on, or cookie_threshold for all sources, charon requests cookies. Peers that
+ * all reconnected at the same time would exceed these limits. Therefore a peer
+ * that is told takes a turn.
  *
- * Each address is counted separately. A stranger thus delays only peers at the
- * address that it pretends to have. At that address, peers come first that are
- * told at their last known address. Thread-safe.
+ * At its address, the turn ends when its handshake begins, since charon counts
+ * it from then on, or after a few round trips. Each address is counted
+ * separately. A stranger thus delays only peers at the address that it pretends
+ * to have.
+ *
+ * Of all peers that are told at their last known address, qcd_pace decides how
+ * many have turns. Such a turn ends with the handshake. What a stranger makes us
+ * tell elsewhere takes none of these turns. Peers that were told before and have
+ * not come take half of them at most. Thread-safe.
  */
 struct qcd_turns_t {
 
 	/**
-	 * Take a turn for a peer that is to be told now.
+	 * Tell whether a turn is available.
 	 *
 	 * @param peer			peer, its port is ignored
+	 * @param rank			its rank
+	 */
+	bool (*available)(qcd_turns_t *this, host_t *peer, qcd_rank_t rank);
+
+	/**
+	 * Tell whether no peer of a rank may be told now, whatever its address.
+	 *
+	 * @param rank			rank
+	 */
+	bool (*is_full)(qcd_turns_t *this, qcd_rank_t rank);
+
+	/**
+	 * Take a turn for a peer that is to be told now, if one is available.
+	 *
+	 * @param peer			peer, its port is ignored
+	 * @param rank			its rank
 	 * @return				FALSE if no turn is available now
 	 */
-	bool (*take)(qcd_turns_t *this, host_t *peer);
+	bool (*take)(qcd_turns_t *this, host_t *peer, qcd_rank_t rank);
 
 	/**
 	 * Note that a peer has begun a handshake. It only accesses memory, so it
 	 * may be called in a listener.
 	 *
-	 * @param peer			peer, its port is ignored
+	 * @param ike_sa		IKE_SA that the peer initiates
 	 */
-	void (*came)(qcd_turns_t *this, host_t *peer);
+	void (*came)(qcd_turns_t *this, ike_sa_t *ike_sa);
+
+	/**
+	 * Note that a handshake has ended. May be called in a listener.
+	 *
+	 * @param ike_sa		IKE_SA
+	 * @param established	TRUE if the IKE_SA is established
+	 */
+	void (*ended)(qcd_turns_t *this, ike_sa_t *ike_sa, bool established);
 
 	/**
 	 * Release expired turns.

@@ -21,7 +21,7 @@
 /**
  * Maximum number of replies of each rank
  */
-static const u_int rank_max[QCD_RANKS] = { 4096, 1024, 256 };
+static const u_int rank_max[QCD_RANKS] = { 16384, 4096, 1024, 256 };
 
 typedef struct private_qcd_waiting_t private_qcd_waiting_t;
 
@@ -41,7 +41,7 @@ struct private_qcd_waiting_t {
 	mutex_t *mutex;
 
 	/**
-	 * The replies, by themselves, in order of arrival
+	 * The replies, by themselves
 	 */
 	hashtable_t *replies;
 
@@ -51,10 +51,26 @@ struct private_qcd_waiting_t {
 	hashtable_t *sas;
 
 	/**
-	 * Number of replies of each rank
+	 * The same replies by rank and address
 	 */
-	u_int ranks[QCD_RANKS];
+	struct {
+		/** number of replies */
+		u_int count;
+		/** their addresses, as crowd_t by address */
+		hashtable_t *crowds;
+		/** the same in the order in which they have turns */
+		linked_list_t *order;
+	} ranks[QCD_RANKS];
 };
+
+/**
+ * Replies to one address
+ */
+typedef struct {
+	host_t *address;
+	/** as qcd_reply_t, in order of arrival */
+	linked_list_t *replies;
+} crowd_t;
 
 /**
  * Number of replies about one SA
@@ -122,11 +138,10 @@ static void release_same(private_qcd_waiting_t *this, same_t *same)
 static bool has_place(private_qcd_waiting_t *this, qcd_reply_t *reply,
 					  same_t *same)
 {
-	return this->ranks[reply->rank] < rank_max[reply->rank] &&
+	return this->ranks[reply->rank].count < rank_max[reply->rank] &&
 		   (reply->unasked ||
 			(same->home + same->strangers < SAME_MAX &&
-			 (reply->rank == QCD_RANK_HOME ||
-			  same->strangers < SAME_STRANGERS_MAX)));
+			 (qcd_rank_is_home(reply->rank) || same->strangers < SAME_STRANGERS_MAX)));
 }
 
 /**
@@ -135,12 +150,12 @@ static bool has_place(private_qcd_waiting_t *this, qcd_reply_t *reply,
 static void count(private_qcd_waiting_t *this, qcd_reply_t *reply, same_t *same,
 				  int by)
 {
-	this->ranks[reply->rank] += by;
+	this->ranks[reply->rank].count += by;
 	if (reply->unasked)
 	{
 		return;
 	}
-	if (reply->rank == QCD_RANK_HOME)
+	if (qcd_rank_is_home(reply->rank))
 	{
 		same->home += by;
 	}
@@ -148,6 +163,38 @@ static void count(private_qcd_waiting_t *this, qcd_reply_t *reply, same_t *same,
 	{
 		same->strangers += by;
 	}
+}
+
+/**
+ * Add a reply to those to the same address
+ */
+static void join_crowd(private_qcd_waiting_t *this, qcd_reply_t *reply)
+{
+	hashtable_t *crowds = this->ranks[reply->rank].crowds;
+	linked_list_t *order = this->ranks[reply->rank].order;
+	crowd_t *crowd;
+
+	crowd = crowds->get(crowds, reply->src);
+	if (!crowd)
+	{
+		INIT(crowd,
+			.address = reply->src->clone(reply->src),
+			.replies = linked_list_create(),
+		);
+		crowds->put(crowds, crowd->address, crowd);
+		order->insert_last(order, crowd);
+	}
+	crowd->replies->insert_last(crowd->replies, reply);
+}
+
+/**
+ * Destroy a crowd_t, but no replies
+ */
+static void crowd_destroy(crowd_t *crowd)
+{
+	crowd->replies->destroy(crowd->replies);
+	crowd->address->destroy(crowd->address);
+	free(crowd);
 }
 
 /**
@@ -163,6 +210,7 @@ static bool add_new(private_qcd_waiting_t *this, qcd_reply_t *reply)
 	{
 		count(this, reply, same, 1);
 		this->replies->put(this->replies, reply, reply);
+		join_crowd(this, reply);
 	}
 	release_same(this, same);
 	return added;
@@ -202,8 +250,27 @@ METHOD(qcd_waiting_t, add, bool,
 	return added || same;
 }
 
+METHOD(qcd_waiting_t, touch, bool,
+	private_qcd_waiting_t *this, const qcd_spis *spis, host_t *src, host_t *dst)
+{
+	qcd_reply_t *same, key = {
+		.spis = *spis,
+		.src = src,
+		.dst = dst,
+	};
+
+	this->mutex->lock(this->mutex);
+	same = this->replies->get(this->replies, &key);
+	if (same)
+	{
+		same->asked = qcd_now();
+	}
+	this->mutex->unlock(this->mutex);
+	return same != NULL;
+}
+
 /**
- * Remove a reply from all tables and counts
+ * Remove a reply that is being looked at, which is in no crowd
  */
 static void take_out(private_qcd_waiting_t *this, qcd_reply_t *reply)
 {
@@ -214,43 +281,6 @@ static void take_out(private_qcd_waiting_t *this, qcd_reply_t *reply)
 	release_same(this, same);
 }
 
-METHOD(qcd_waiting_t, get_all, linked_list_t*,
-	private_qcd_waiting_t *this)
-{
-	linked_list_t *all = linked_list_create();
-	linked_list_t *others = linked_list_create();
-	linked_list_t *late = linked_list_create();
-	enumerator_t *enumerator;
-	qcd_reply_t *reply;
-	uint64_t now = qcd_now();
-
-	this->mutex->lock(this->mutex);
-	enumerator = this->replies->create_enumerator(this->replies);
-	while (enumerator->enumerate(enumerator, NULL, &reply))
-	{
-		linked_list_t *list = now >= reply->asked + WAITING_TIME_MS ? late :
-							  reply->rank == QCD_RANK_HOME ? all : others;
-
-		list->insert_last(list, reply);
-	}
-	enumerator->destroy(enumerator);
-	enumerator = late->create_enumerator(late);
-	while (enumerator->enumerate(enumerator, &reply))
-	{
-		take_out(this, reply);
-	}
-	enumerator->destroy(enumerator);
-	this->mutex->unlock(this->mutex);
-
-	late->destroy_function(late, (void*)qcd_reply_destroy);
-	while (others->remove_first(others, (void**)&reply) == SUCCESS)
-	{
-		all->insert_last(all, reply);
-	}
-	others->destroy(others);
-	return all;
-}
-
 METHOD(qcd_waiting_t, remove_, void,
 	private_qcd_waiting_t *this, qcd_reply_t *reply)
 {
@@ -259,13 +289,137 @@ METHOD(qcd_waiting_t, remove_, void,
 	this->mutex->unlock(this->mutex);
 }
 
+/**
+ * Get the next item of a list that others extend
+ */
+static void *next(private_qcd_waiting_t *this, linked_list_t *list)
+{
+	void *item = NULL;
+
+	this->mutex->lock(this->mutex);
+	list->remove_first(list, &item);
+	this->mutex->unlock(this->mutex);
+	return item;
+}
+
+/**
+ * Put items back before the others in a list
+ */
+static void put_back(private_qcd_waiting_t *this, linked_list_t *list,
+					 linked_list_t *items)
+{
+	void *item;
+
+	this->mutex->lock(this->mutex);
+	while (items->remove_last(items, &item) == SUCCESS)
+	{
+		list->insert_first(list, item);
+	}
+	this->mutex->unlock(this->mutex);
+}
+
+/**
+ * Look at a reply, or remove it if it is late
+ */
+static qcd_look_t look_at(private_qcd_waiting_t *this, qcd_reply_t *reply,
+						  qcd_waiting_look_t look, void *user)
+{
+	if (qcd_now() < reply->asked + WAITING_TIME_MS)
+	{
+		return look(user, reply);
+	}
+	remove_(this, reply);
+	qcd_reply_destroy(reply);
+	return QCD_LOOK_REMOVED;
+}
+
+/**
+ * Look at the replies to an address
+ *
+ * @return				what was done with the last one
+ */
+static qcd_look_t visit_crowd(private_qcd_waiting_t *this, crowd_t *crowd,
+							  qcd_waiting_look_t look, void *user)
+{
+	linked_list_t *kept = linked_list_create();
+	qcd_look_t done = QCD_LOOK_NEXT;
+	qcd_reply_t *reply;
+
+	while ((done == QCD_LOOK_NEXT || done == QCD_LOOK_REMOVED) &&
+		   (reply = next(this, crowd->replies)))
+	{
+		done = look_at(this, reply, look, user);
+		if (done != QCD_LOOK_REMOVED)
+		{
+			kept->insert_last(kept, reply);
+		}
+	}
+	put_back(this, crowd->replies, kept);
+	kept->destroy(kept);
+	return done;
+}
+
+/**
+ * Look at the replies of a rank
+ */
+static void visit_rank(private_qcd_waiting_t *this, qcd_rank_t rank,
+					   qcd_waiting_look_t look, void *user)
+{
+	hashtable_t *crowds = this->ranks[rank].crowds;
+	linked_list_t *order = this->ranks[rank].order;
+	linked_list_t *seen = linked_list_create();
+	qcd_look_t done = QCD_LOOK_NEXT;
+	crowd_t *crowd;
+	u_int before, count;
+
+	while (done != QCD_LOOK_OTHER_RANK && (crowd = next(this, order)))
+	{
+		before = crowd->replies->get_count(crowd->replies);
+		done = visit_crowd(this, crowd, look, user);
+		this->mutex->lock(this->mutex);
+		count = crowd->replies->get_count(crowd->replies);
+		if (count >= before && done == QCD_LOOK_OTHER_RANK)
+		{	/* it has not had its turn yet */
+			order->insert_first(order, crowd);
+		}
+		else if (count)
+		{
+			seen->insert_last(seen, crowd);
+		}
+		else
+		{
+			crowds->remove(crowds, crowd->address);
+			crowd_destroy(crowd);
+		}
+		this->mutex->unlock(this->mutex);
+	}
+	this->mutex->lock(this->mutex);
+	while (seen->remove_first(seen, (void**)&crowd) == SUCCESS)
+	{
+		order->insert_last(order, crowd);
+	}
+	this->mutex->unlock(this->mutex);
+	seen->destroy(seen);
+}
+
+METHOD(qcd_waiting_t, visit, void,
+	private_qcd_waiting_t *this, qcd_waiting_look_t look, void *user)
+{
+	qcd_rank_t rank;
+
+	for (rank = 0; rank < QCD_RANKS; rank++)
+	{
+		visit_rank(this, rank, look, user);
+	}
+}
+
 METHOD(qcd_waiting_t, is_crowded, bool,
 	private_qcd_waiting_t *this, qcd_rank_t rank)
 {
 	bool crowded;
 
 	this->mutex->lock(this->mutex);
-	crowded = this->ranks[rank] > rank_max[rank] / 2;
+	crowded = this->ranks[rank].count > rank_max[rank] / 2;
 	this->mutex->unlock(this->mutex);
 	return crowded;
 }
@@ -284,10 +438,26 @@ METHOD(qcd_waiting_t, get_count, u_int,
 METHOD(qcd_waiting_t, destroy, void,
 	private_qcd_waiting_t *this)
 {
+	qcd_rank_t rank;
+
+	for (rank = 0; rank < QCD_RANKS; rank++)
+	{
+		this->ranks[rank].crowds->destroy(this->ranks[rank].crowds);
+		this->ranks[rank].order->destroy_function(this->ranks[rank].order,
+												  (void*)crowd_destroy);
+	}
 	this->replies->destroy_function(this->replies, (void*)qcd_reply_destroy);
 	this->sas->destroy_function(this->sas, (void*)free);
 	this->mutex->destroy(this->mutex);
 	free(this);
+}
+
+/*
+ * Described in header
+ */
+bool qcd_rank_is_home(qcd_rank_t rank)
+{
+	return rank == QCD_RANK_HOME || rank == QCD_RANK_AGAIN;
 }
 
 /*
@@ -322,11 +492,13 @@ void qcd_reply_destroy(qcd_reply_t *reply)
 qcd_waiting_t *qcd_waiting_create()
 {
 	private_qcd_waiting_t *this;
+	qcd_rank_t rank;
 
 	INIT(this,
 		.public = {
 			.add = _add,
-			.get_all = _get_all,
+			.touch = _touch,
+			.visit = _visit,
 			.remove = _remove_,
 			.is_crowded = _is_crowded,
 			.get_count = _get_count,
@@ -337,5 +509,11 @@ qcd_waiting_t *qcd_waiting_create()
 		.sas = hashtable_create((hashtable_hash_t)qcd_spis_hash,
 								(hashtable_equals_t)qcd_spis_equals, 32),
 	);
+	for (rank = 0; rank < QCD_RANKS; rank++)
+	{
+		this->ranks[rank].crowds = hashtable_create(qcd_host_hash,
+													qcd_host_equals, 8);
+		this->ranks[rank].order = linked_list_create();
+	}
 	return &this->public;
 }

@@ -13,6 +13,7 @@
 #include <collections/linked_list.h>
 
 typedef enum qcd_rank_t qcd_rank_t;
+typedef enum qcd_look_t qcd_look_t;
 typedef struct qcd_reply_t qcd_reply_t;
 typedef struct qcd_waiting_t qcd_waiting_t;
 
@@ -23,6 +24,9 @@ typedef struct qcd_waiting_t qcd_waiting_t;
 enum qcd_rank_t {
 	/** last known address of the peer: it is told, whoever asked */
 	QCD_RANK_HOME,
+	/** the same, but the peer was told before and has not returned: the message
+	 * was lost, or the peer is not there, or somebody else asks */
+	QCD_RANK_AGAIN,
 	/** another address, about an SA in the map: the peer has moved, or somebody
 	 * has seen its SPIs */
 	QCD_RANK_ELSEWHERE,
@@ -31,6 +35,28 @@ enum qcd_rank_t {
 };
 
 #define QCD_RANKS (QCD_RANK_UNKNOWN + 1)
+
+/**
+ * What was done with a reply, and where to look next.
+ */
+enum qcd_look_t {
+	/** it was removed */
+	QCD_LOOK_REMOVED,
+	/** it waits, the next one may not */
+	QCD_LOOK_NEXT,
+	/** it waits, as all others to its address do */
+	QCD_LOOK_OTHER_ADDRESS,
+	/** it waits, as all others of its rank do */
+	QCD_LOOK_OTHER_RANK,
+};
+
+/**
+ * Looks at a reply.
+ *
+ * @param user			what was passed to visit()
+ * @param reply			reply
+ */
+typedef qcd_look_t (*qcd_waiting_look_t)(void *user, qcd_reply_t *reply);
 
 /**
  * A reply, or an announcement.
@@ -58,8 +84,8 @@ struct qcd_reply_t {
 /**
  * The waiting replies, in bounded memory.
  *
- * Whoever asks adds a reply, or repeats one that waits. One job looks at all of
- * them and removes them. A reply is identified by its SA and its destination.
+ * Whoever asks adds a reply, or repeats one that waits. One job visits and
+ * removes them. Of each rank, addresses take turns. A reply is identified by its SA and its destination.
  * At most four wait for one SA, of which one is reserved for the peer's address
  * in the map. Somebody who has seen its SPIs can take no more places, and not
  * that one. Thread-safe.
@@ -77,13 +103,24 @@ struct qcd_waiting_t {
 	bool (*add)(qcd_waiting_t *this, qcd_reply_t *reply);
 
 	/**
-	 * Get all replies: first those to last known addresses of peers, then the
-	 * others in order of arrival. Expired replies are removed.
+	 * Keep a reply to a request waiting for longer, if it is waiting already.
 	 *
-	 * @return				list of qcd_reply_t. Until it removes a reply, the
-	 *						caller may only read its addresses, SPIs and rank
+	 * @param spis			SPIs of its IKE_SA
+	 * @param src			who is told
+	 * @param dst			our address that it asked
+	 * @return				FALSE if it is not waiting
 	 */
-	linked_list_t *(*get_all)(qcd_waiting_t *this);
+	bool (*touch)(qcd_waiting_t *this, const qcd_spis *spis, host_t *src,
+				  host_t *dst);
+
+	/**
+	 * Look at the replies, the most trusted rank first, those to one address in
+	 * order of arrival. Expired ones are removed. Only one thread may do this.
+	 *
+	 * @param look			looks at a reply, and may remove it
+	 * @param user			passed to look
+	 */
+	void (*visit)(qcd_waiting_t *this, qcd_waiting_look_t look, void *user);
 
 	/**
 	 * Remove a reply, without destroying it.
@@ -110,6 +147,14 @@ struct qcd_waiting_t {
 	 */
 	void (*destroy)(qcd_waiting_t *this);
 };
+
+/**
+ * Tell whether replies of a rank go to the last known address of their peer.
+ *
+ * @param rank			rank
+ * @return				TRUE if they do
+ */
+bool qcd_rank_is_home(qcd_rank_t rank);
 
 /**
  * Create a reply.

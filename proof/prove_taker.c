@@ -27,7 +27,7 @@ static void take(uint64_t now_ms, uint8_t len)
     unknown(&spis, sizeof(spis));
     source.len = len;
     any_token(&token);
-    switch (Frama_C_interval(0, 4)) {
+    switch (Frama_C_interval(0, 3)) {
     case 0:
         (void)!qcd_taker_init(&taker, any_u32(), random);
         break;
@@ -36,9 +36,6 @@ static void take(uint64_t now_ms, uint8_t len)
         break;
     case 2:
         (void)!qcd_taker_may_check(&taker, &source, &spis, now_ms);
-        break;
-    case 3:
-        (void)qcd_taker_delay(&taker, any_u32(), now_ms);
         break;
     default:
         qcd_taker_wipe(&taker);
@@ -58,25 +55,45 @@ static void check(void)
     //@ assert verdict <= QCD_MATCHED;
 }
 
-static void wait(uint64_t now_ms)
+static void set_pace(uint64_t now_ms)
 {
     switch (Frama_C_interval(0, 6)) {
     case 0:
-        (void)!qcd_pace_init(&pace, any_u32(), now_ms);
+        qcd_pace_init(&pace, any_u32(), any_u32());
         break;
     case 1:
-        (void)!qcd_pace_due(&pace, any_u32(), now_ms);
+        (void)!qcd_pace_due(&pace, any_u32());
         break;
     case 2:
-        qcd_retry_init(&retry, now_ms);
+        qcd_pace_began(&pace, any_u32());
         break;
     case 3:
-        qcd_retry_try(&retry, now_ms);
+        (void)!qcd_pace_patience(&pace);
         break;
     case 4:
-        qcd_retry_fail(&retry, (enum qcd_failure)any_u32(), now_ms);
+        qcd_pace_completed(&pace, any_u32(), any_bool());
         break;
     case 5:
+        qcd_pace_absent(&pace);
+        break;
+    default:
+        qcd_pace_failed(&pace, now_ms);
+    }
+}
+
+static void wait(uint64_t now_ms)
+{
+    switch (Frama_C_interval(0, 4)) {
+    case 0:
+        qcd_retry_init(&retry, now_ms);
+        break;
+    case 1:
+        qcd_retry_try(&retry, now_ms);
+        break;
+    case 2:
+        qcd_retry_fail(&retry, (enum qcd_failure)any_u32(), now_ms);
+        break;
+    case 3:
         qcd_retry_hasten(&retry, now_ms);
         break;
     default:
@@ -90,7 +107,7 @@ int main(void)
     //@ loop widen_hints "all", 4, 6;
     while (any_bool()) {
         uint64_t now_ms = any_u64();
-        switch (Frama_C_interval(0, 3)) {
+        switch (Frama_C_interval(0, 4)) {
         case 0:
             take(now_ms, 4);
             break;
@@ -99,6 +116,9 @@ int main(void)
             break;
         case 2:
             check();
+            break;
+        case 3:
+            set_pace(now_ms);
             break;
         default:
             wait(now_ms);

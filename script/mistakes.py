@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-COPIED = ("src", "include", "tool", "plugin", "test", "fuzz", "examples", "script",
-          "debian", "meson.build", "meson_options.txt")
+COPIED = ("src", "include", "tool", "plugin", "test", "fuzz", "bench", "examples",
+          "script", "debian", "meson.build", "meson_options.txt")
 
 
 @dataclass(frozen=True)

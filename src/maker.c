@@ -250,9 +250,8 @@ static enum qcd_judgement judge_known(qcd_maker *maker, const qcd_lost *lost,
     }
     if (packet == NULL) {
         /* The peer may have left this address: do not charge its SA. */
-        return reply_limit_pass_unasked(&maker->replies, now_ms)
-                   ? QCD_ANSWER
-                   : QCD_SILENT_LIMIT;
+        return reply_limit_pass_unasked(&maker->replies) ? QCD_ANSWER
+                                                         : QCD_SILENT_LIMIT;
     }
     bool is_home = address_equals(&packet->source, &lost->peer);
     if (!reply_limit_pass(&maker->replies, &packet->source, local, is_home,

@@ -1,94 +1,111 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pace.c: how fast a maker announces lost SAs to the peers, and how a taker
- * spreads the recovery of many SAs (RFC 6290 section 8.2; section 3 lets the
- * taker choose when it makes new SAs). */
+/* pace.c: how many peers re-establish their SAs at the same time after a crash.
+ * It is a window that completed handshakes open and failures close, as TCP has
+ * (RFC 5681): what was completed makes room for what is next, so the pace is
+ * that of the slowest part on the way, whichever that is. */
 #include <qcd/qcd.h>
 
 #include <string.h>
 
 enum {
-    MS_PER_S = 1000,
-    /* Fine enough for the lowest rate to grow in a millisecond. */
-    RATE_UNIT = 1000000,            /* of a rate, in a message a second */
-    CREDIT_UNIT = 1000 * RATE_UNIT, /* of credit, in a message */
-    RATE_FIRST = 100,               /* a second */
-    GROWTH_MS = 500, /* rate doubles, or grows by e if asked often */
-    CUT_MS = 100,    /* between two halvings: an effect takes time */
-    BURST_MS = 20    /* burst after a pause */
+    CUT_MS = 1000,         /* between two cuts: an effect takes time */
+    TOLERATED = 16,        /* one failure in so many is a bad network */
+    USUAL_SHARE = 4,       /* weight of the last peer in the usual time */
+    ABSENT_SHARE = 3,      /* most of them, in windows */
+    PATIENCE_SHARE = 3,    /* patience, in usual times */
+    PATIENCE_MIN_MS = 300, /* a peer may have more to do first */
+    PATIENCE_MAX_MS = 2000
 };
 
-static uint64_t lesser(uint64_t a, uint64_t b)
+static uint32_t lesser(uint32_t a, uint32_t b)
 {
     return a < b ? a : b;
 }
 
-enum qcd_err qcd_pace_init(qcd_pace *out, uint32_t rate_max, uint64_t now_ms)
+static uint32_t greater(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+static uint32_t first_window(const qcd_pace *pace)
+{
+    return lesser(greater(pace->window_free, 1), pace->window_max);
+}
+
+void qcd_pace_init(qcd_pace *out, uint32_t window_free, uint32_t window_max)
 {
     memset(out, 0, sizeof(*out));
-    if (rate_max > QCD_RATE_MAX) {
-        return QCD_ERR_RANGE;
-    }
-    out->rate_max = (uint64_t)rate_max * RATE_UNIT;
-    out->rate = lesser((uint64_t)RATE_FIRST * RATE_UNIT, out->rate_max);
-    out->credit = rate_max > 0 ? CREDIT_UNIT : 0;
-    out->last_ms = now_ms;
-    out->cut_ms = now_ms;
-    return QCD_OK;
+    out->window_free = window_free;
+    out->window_max = window_max;
+    out->threshold = window_max;
+    out->window = first_window(out);
 }
 
-static void slow_down(qcd_pace *pace, uint64_t now_ms)
+uint32_t qcd_pace_due(const qcd_pace *pace, uint32_t num_underway)
 {
-    pace->credit = 0;
-    if (now_ms - pace->cut_ms >= CUT_MS) {
-        pace->cut_ms = now_ms;
-        pace->rate /= 2;
-        if (pace->rate < RATE_UNIT) {
-            pace->rate = RATE_UNIT;
-        }
+    uint32_t most = lesser(pace->window + pace->num_absent, pace->window_max);
+
+    return most - lesser(num_underway, most);
+}
+
+void qcd_pace_began(qcd_pace *pace, uint32_t took_ms)
+{
+    uint32_t took = lesser(took_ms, USUAL_SHARE * PATIENCE_MAX_MS);
+
+    pace->usual_ms -= pace->usual_ms / USUAL_SHARE;
+    pace->usual_ms += took; /* in 1/USUAL_SHARE */
+    pace->num_absent -= (pace->num_absent + ABSENT_SHARE) / (ABSENT_SHARE + 1);
+}
+
+void qcd_pace_absent(qcd_pace *pace)
+{
+    if (pace->num_absent / ABSENT_SHARE < pace->window) {
+        pace->num_absent++;
     }
 }
 
-static void go_on(qcd_pace *pace, uint32_t num_half_open, uint64_t passed_ms)
+uint32_t qcd_pace_patience(const qcd_pace *pace)
 {
-    if (num_half_open <= QCD_PACE_HALF_OPEN_MAX / 4) {
-        uint64_t grown = pace->rate + pace->rate * passed_ms / GROWTH_MS;
-        pace->rate = lesser(grown, pace->rate_max);
-    }
-    /* Plus one, or the fraction of a message would be lost each time. */
-    uint64_t burst = pace->rate * BURST_MS + CREDIT_UNIT;
-    pace->credit = lesser(pace->credit + pace->rate * passed_ms, burst);
+    uint32_t patience = pace->usual_ms / USUAL_SHARE * PATIENCE_SHARE;
+
+    return lesser(greater(patience, PATIENCE_MIN_MS), PATIENCE_MAX_MS);
 }
 
-uint32_t qcd_pace_due(qcd_pace *pace, uint32_t num_half_open, uint64_t now_ms)
+void qcd_pace_completed(qcd_pace *pace, uint32_t num_underway, bool is_idle)
 {
-    if (now_ms < pace->last_ms) { /* threads that waited for each other */
-        now_ms = pace->last_ms;
+    pace->num_good += pace->num_good < greater(pace->window, TOLERATED);
+    /* If it was half empty, something else is what limits the pace. */
+    if (num_underway <= pace->window / 2 || pace->window >= pace->window_max ||
+        (pace->window >= pace->window_free && !is_idle)) {
+        return;
     }
-    uint64_t passed_ms = now_ms - pace->last_ms;
-
-    pace->last_ms = now_ms;
-    if (pace->rate_max == 0) {
-        return 0;
+    pace->num_completed++;
+    if (pace->window < pace->threshold || pace->num_completed >= pace->window) {
+        pace->window++;
+        pace->num_completed = 0;
     }
-    if (num_half_open >= QCD_PACE_HALF_OPEN_MAX) {
-        slow_down(pace, now_ms);
-        return 0;
-    }
-    go_on(pace, num_half_open, lesser(passed_ms, MS_PER_S));
-    uint64_t due = lesser(pace->credit / CREDIT_UNIT,
-                          QCD_PACE_HALF_OPEN_MAX - num_half_open);
-    pace->credit -= due * CREDIT_UNIT;
-    return (uint32_t)due;
 }
 
-uint32_t qcd_taker_delay(qcd_taker *taker, uint32_t random, uint64_t now_ms)
+void qcd_pace_failed(qcd_pace *pace, uint64_t now_ms)
 {
-    uint64_t busy = taker->busy_until_ms;
-    uint64_t window = busy > now_ms ? busy - now_ms : 0;
+    bool is_later = now_ms >= pace->cut_ms;
 
-    if (window < QCD_SPREAD_MAX_MS) {
-        taker->busy_until_ms = now_ms + window + QCD_SPREAD_MS;
+    if (pace->num_good >= TOLERATED) {
+        pace->num_good -= TOLERATED;
+        return;
     }
-    window = lesser(window, QCD_SPREAD_MAX_MS);
-    return (uint32_t)((uint64_t)random * (window + 1) >> 32);
+    if (pace->is_cut && (!is_later || now_ms - pace->cut_ms < CUT_MS)) {
+        return;
+    }
+    pace->is_cut = true;
+    pace->cut_ms = now_ms;
+    pace->window -= pace->window / 2;
+    pace->threshold = pace->window;
+    pace->num_completed = 0;
+}
+
+void qcd_pace_late(qcd_pace *pace)
+{
+    pace->window = greater(pace->window, first_window(pace));
+    pace->threshold = greater(pace->threshold, pace->window);
 }

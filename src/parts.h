@@ -97,8 +97,8 @@ QCD_NODISCARD bool reply_limit_pass(qcd_reply_limit *limit,
                                     const qcd_spi *local, bool is_home,
                                     uint64_t now_ms);
 
-/* reply_limit_pass_unasked counts an announcement. */
-bool reply_limit_pass_unasked(qcd_reply_limit *limit, uint64_t now_ms);
+/* reply_limit_pass_unasked tells whether announcements are enabled. */
+bool reply_limit_pass_unasked(const qcd_reply_limit *limit);
 
 /* lost_limit_conforms tells whether a reply for the SA whose SPI `local` is
  * ours may be sent.  lost_limit_charge counts one.  `is_known` says that the

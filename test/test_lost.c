@@ -280,17 +280,21 @@ static void test_many_at_once(void **state)
     assert_in_range(num_told, NUM_SAS * 98 / 100, NUM_SAS);
 }
 
-/* For announcements, a source has no limit: thousands of peers may be behind
- * one.  They get half of what is left for repeated requests. */
+/* Announcements have a pace and no rate, also if thousands of peers are behind
+ * one address; but without a rate of replies there are none. */
 static void test_unasked(void **state)
 {
-    (void)state;
-    set_limits(1000, 100, 1);
-    for (uint32_t n = 0; n < 200; n++) {
-        const qcd_lost lost = lost_numbered(n);
+    static const uint32_t rates[] = {0, 1, 1000};
 
-        assert_int_equal(judge(&lost, &lost.peer, 0),
-                         n < 50 ? QCD_ANSWER : QCD_SILENT_LIMIT);
+    (void)state;
+    for (size_t i = 0; i < NUM_ROWS(rates); i++) {
+        set_limits(rates[i], 1, 1);
+        for (uint32_t n = 0; n < 200; n++) {
+            const qcd_lost lost = lost_numbered(n);
+
+            assert_int_equal(judge(&lost, &lost.peer, 0),
+                             rates[i] > 0 ? QCD_ANSWER : QCD_SILENT_LIMIT);
+        }
     }
 }
 

@@ -256,16 +256,6 @@ static void test_may_check(void **state)
     assert_int_equal(passed, 10 + QCD_VERIFY_RATE_COMMON);
 }
 
-static void test_delay(void **state)
-{
-    qcd_taker *taker = make_taker(0);
-
-    (void)state;
-    assert_int_equal(qcd_taker_delay(taker, UINT32_MAX, 1000), 0);
-    assert_in_range(qcd_taker_delay(taker, UINT32_MAX, 1000), 1,
-                    2 * QCD_SPREAD_MS);
-}
-
 static void test_init_and_wipe(void **state)
 {
     static const uint32_t rates[] = {0, 1, QCD_RATE_MAX, QCD_RATE_MAX + 1};
@@ -297,7 +287,6 @@ int main(void)
         cmocka_unit_test(test_ninth_token_is_skipped),
         cmocka_unit_test(test_shown_again),
         cmocka_unit_test(test_may_check),
-        cmocka_unit_test(test_delay),
         cmocka_unit_test(test_init_and_wipe),
     };
 

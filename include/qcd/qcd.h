@@ -452,8 +452,8 @@ QCD_API QCD_NODISCARD bool qcd_maker_is_lost(const qcd_maker *maker,
  *                           seconds after the last one.  So a host that repeats
  *                           the peer's packets from elsewhere can't hold back
  *                           the reply to the peer
- *   QCD_SILENT_LIMIT        over the rate limits.  An announcement is limited
- *                           by the common rate, the one for repeated requests
+ *   QCD_SILENT_LIMIT        over the rate limits.  An announcement is over them
+ *                           only if they are zero: qcd_pace limits it
  *   QCD_ANSWER              send it.  Only this result counts against the
  *                           limits.  An announcement does not count against the
  *                           SA's one reply a second: the peer may have left the
@@ -475,38 +475,80 @@ QCD_API QCD_NODISCARD enum qcd_err
 qcd_maker_tell(const qcd_maker *maker, qcd_datagram *out, const qcd_lost *lost,
                const qcd_traffic *packet, uint64_t now_ms);
 
-/* ---- How fast to announce lost SAs ------------------------------------- */
+/* ---- How many peers re-establish at a time ------------------------------ */
 
-/* With this many handshakes in progress, announcements wait. */
-#define QCD_PACE_HALF_OPEN_MAX 32
+#define QCD_PACE_FIRST 3 /* charon requests cookies from the fourth on */
+#define QCD_PACE_MAX 1024
 
-/* qcd_pace tells a maker that has lost many SAs how fast to announce them to
- * the peers (RFC 6290 section 8.2).  The handshakes that follow must never
- * outrun the maker.  So the rate grows faster while few handshakes are in
- * progress, and is halved when there are many.  Opaque. */
+/* qcd_pace tells how many handshakes may be under way at the same time after a
+ * crash.  A maker that has lost many SAs tells only so many peers (RFC 6290
+ * section 8.2).  A taker whose peer has lost many SAs re-establishes only so
+ * many with that peer.  There is no rate: each completed handshake makes room
+ * for the next one.  So the handshakes never outrun the slowest part on the
+ * way, whichever that is, and never wait for a timer.
+ *
+ * Each completed handshake makes the window larger by one, until the first
+ * failure.  A failure halves it, and from then
+ * on it grows by one for each window that was completed.  Opaque. */
 typedef struct qcd_pace {
-    uint64_t rate_max;
-    uint64_t rate;
-    uint64_t credit;
-    uint64_t last_ms;
+    uint32_t window_free;
+    uint32_t window_max;
+    uint32_t threshold;
+    uint32_t window;
+    uint32_t num_completed;
+    uint32_t num_good;
+    uint32_t num_absent;
+    uint32_t usual_ms;
+    bool is_cut;
     uint64_t cut_ms;
 } qcd_pace;
 
-/* qcd_pace_init starts at `now_ms`.  One message is due immediately, and at
- * most `rate_max` a second after that.
- *
- *   QCD_ERR_RANGE  `rate_max` is above QCD_RATE_MAX */
-QCD_API QCD_NODISCARD enum qcd_err
-qcd_pace_init(qcd_pace *out, uint32_t rate_max, uint64_t now_ms);
+/* qcd_pace_init starts with a window of `window_free`.  With that many
+ * handshakes under way, each is as cheap for the maker as it can be, since it
+ * requests no cookies yet.  A taker does not know that number: QCD_PACE_FIRST.
+ * With more than `window_max`, the maker refuses some; if it never does, this
+ * is QCD_PACE_MAX. */
+QCD_API void qcd_pace_init(qcd_pace *out, uint32_t window_free,
+                           uint32_t window_max);
 
-/* qcd_pace_due returns how many messages may be sent now, while `num_half_open`
- * handshakes are in progress.  They count as sent.  At most the messages of 20
- * ms are due, so a caller that asks less often sends more slowly.  Call this
- * only while there are peers to tell: the rate grows with the time in which few
- * handshakes are in progress. */
-QCD_API QCD_NODISCARD uint32_t qcd_pace_due(qcd_pace *pace,
-                                            uint32_t num_half_open,
-                                            uint64_t now_ms);
+/* qcd_pace_due returns how many more peers may begin now, while `num_underway`
+ * have begun and have neither completed nor failed. */
+QCD_API QCD_NODISCARD uint32_t qcd_pace_due(const qcd_pace *pace,
+                                            uint32_t num_underway);
+
+/* qcd_pace_began records that a peer began its handshake `took_ms` after it was
+ * told. */
+QCD_API void qcd_pace_began(qcd_pace *pace, uint32_t took_ms);
+
+/* qcd_pace_patience returns for how many milliseconds a peer that was told
+ * counts as being under way if it does not begin a handshake: three times what
+ * is usual, 300 at least and 2000 at most.  After that, it is probably not
+ * there, which is no failure. */
+QCD_API QCD_NODISCARD uint32_t qcd_pace_patience(const qcd_pace *pace);
+
+/* qcd_pace_absent records that a peer did not begin a handshake in that time.
+ * Where many do not, up to four times as many are due at a time.  Each that
+ * begins takes back a quarter of that. */
+QCD_API void qcd_pace_absent(qcd_pace *pace);
+
+/* qcd_pace_completed records that a handshake was completed.  `num_underway`
+ * includes it.  The window only grows if more than half of it was used, and
+ * beyond `window_free` only if `is_idle`: this side could have done more at the
+ * same time, and the peer is so far away that more at a time are worth it. */
+QCD_API void qcd_pace_completed(qcd_pace *pace, uint32_t num_underway,
+                                bool is_idle);
+
+/* qcd_pace_failed records at `now_ms` that a message had to be repeated, that a
+ * peer refused, or that a handshake took too long.  It halves the window, at
+ * most once a second, and not for one in sixteen: that many are lost in a bad
+ * network. */
+QCD_API void qcd_pace_failed(qcd_pace *pace, uint64_t now_ms);
+
+/* qcd_pace_late records that a handshake was completed after it was recorded as
+ * failed.  It was slow, not lost.  If failures have made the window smaller
+ * than `window_free`, it has that size again: handshakes that are slow even
+ * with so few under way are slow for another reason. */
+QCD_API void qcd_pace_late(qcd_pace *pace);
 
 /* ---- The QCD_TOKEN notify ---------------------------------------------- */
 
@@ -583,9 +625,8 @@ qcd_message_encode(qcd_datagram *out, const qcd_message *message,
 /* qcd_taker is a token taker.  It has some 132,000 octets. */
 typedef struct qcd_taker {
     qcd_hmac digests;
-    qcd_source_limit sas;   /* messages about each SA from each source */
-    qcd_pool common;        /* and those over that rate */
-    uint64_t busy_until_ms; /* with the recoveries so far */
+    qcd_source_limit sas; /* messages about each SA from each source */
+    qcd_pool common;      /* and those over that rate */
 } qcd_taker;
 
 /* qcd_taker_init starts a taker with QCD_RANDOM_KEY_LEN fresh random octets.
@@ -645,17 +686,6 @@ QCD_API QCD_NODISCARD bool qcd_taker_may_check(qcd_taker *taker,
 QCD_API QCD_NODISCARD enum qcd_verdict
 qcd_taker_check(const qcd_taker *taker, qcd_held *held,
                 const qcd_message *message);
-
-#define QCD_SPREAD_MS 5         /* average gap between many recoveries */
-#define QCD_SPREAD_MAX_MS 10000 /* longest delay of a recovery */
-
-/* qcd_taker_delay returns by how many milliseconds to delay the recovery of one
- * more SA.  A taker that has lost thousands of SAs at once must not recover all
- * of them in the same millisecond.  The delay is 0 for the first SA.  For each
- * later one it is a random part of the time that all of them take.  `random` is
- * 32 random bits. */
-QCD_API uint32_t qcd_taker_delay(qcd_taker *taker, uint32_t random,
-                                 uint64_t now_ms);
 
 /* ---- When a taker tries again ------------------------------------------ */
 

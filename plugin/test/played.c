@@ -540,10 +540,13 @@ qcd_promises_t *played_promises_create(qcd_config_t *config, uint16_t run)
 		.run = run,
 	};
 
-	config->token_length = QCD_TOKEN_MADE_MAX;
-	config->reply_rate = 1000;
-	config->reply_burst = 2000;
-	config->reply_rate_source = 10;
+	if (!config->token_length)
+	{
+		config->token_length = QCD_TOKEN_MADE_MAX;
+		config->reply_rate = 1000;
+		config->reply_burst = 2000;
+		config->reply_rate_source = 10;
+	}
 	count_up(state.seal_key, 1, sizeof(state.seal_key));
 	count_up(state.secrets, 2, sizeof(state.secrets[0]));
 	count_up(state.random, 3, sizeof(state.random));
@@ -580,6 +583,12 @@ peer_cfg_t *played_config_create(char *mine, char *other)
 	};
 
 	return peer_cfg_create("gw", ike_cfg_create(&ike), &peer);
+}
+
+METHOD(qcd_pending_t, pending_get_due, u_int,
+	played_pending_t *this, host_t *peer, u_int underway)
+{
+	return QCD_PACE_FIRST - min(underway, QCD_PACE_FIRST);
 }
 
 METHOD(qcd_pending_t, pending_find, linked_list_t*,
@@ -665,6 +674,7 @@ void played_pending_init(played_pending_t *this)
 	*this = (played_pending_t){
 		.public = {
 			.find = _pending_find,
+			.get_due = _pending_get_due,
 			.get_request = _get_request,
 			.repeat = _repeat,
 			.claim = _claim,

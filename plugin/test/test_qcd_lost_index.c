@@ -109,6 +109,19 @@ static void note_told(qcd_lost_index_t *index, uint8_t sa)
 	index->note_told(index, &ike.spis);
 }
 
+static bool is_first(qcd_lost_index_t *index, uint8_t sa, char *address,
+					 uint16_t port)
+{
+	host_t *host = host_create_from_string(address, port);
+	qcd_ike_sa ike;
+	bool first;
+
+	played_spis(&ike, QCD_RESPONDER, sa);
+	first = index->is_first(index, &ike.spis, host);
+	host->destroy(host);
+	return first;
+}
+
 static void test_find(void **state)
 {
 	qcd_lost_index_t *index = qcd_lost_index_create();
@@ -127,6 +140,13 @@ static void test_find(void **state)
 	CHECK_INT("peer", peer.address.octets[3], 2);
 	CHECK_INT("peer", peer.id.name[0], 2);
 	CHECK_INT("peer", peer.id.ids[0], 2);
+	CHECK("first", is_first(index, 2, "198.0.0.2", 4502));
+	CHECK("other port", !is_first(index, 2, "198.0.0.2", 4501));
+	CHECK("other address", !is_first(index, 2, "198.0.0.1", 4502));
+	CHECK("not lost", !is_first(index, 3, "198.0.0.3", 4503));
+	note_told(index, 2);
+	CHECK("told", !is_first(index, 2, "198.0.0.2", 4502));
+	CHECK("other one", is_first(index, 1, "198.0.0.1", 4501));
 	/* the SPIs in the other order are those of another IKE_SA */
 	ike.spis = (qcd_spis){ ike.spis.responder, ike.spis.initiator };
 	CHECK("swapped", !index->find(index, &ike.spis, &peer));
@@ -371,12 +391,12 @@ static void test_is_at(void **state)
 	static const struct {
 		char *address;
 		uint16_t port;
-		bool at;
+		bool at, home;
 	} table[] = {
-		{ "198.51.100.2", 500, TRUE },
-		{ "198.51.100.2", 4500, TRUE },
-		{ "198.51.100.3", 500, FALSE },
-		{ "2001:db8::2", 500, FALSE },
+		{ "198.51.100.2", 500, TRUE, TRUE },
+		{ "198.51.100.2", 4500, TRUE, FALSE },
+		{ "198.51.100.3", 500, FALSE, FALSE },
+		{ "2001:db8::2", 500, FALSE, FALSE },
 	};
 	qcd_lost_peer_t peer = { .port = 500 };
 	host_t *host;
@@ -390,6 +410,8 @@ static void test_is_at(void **state)
 		host = host_create_from_string(table[i].address, table[i].port);
 		CHECK_INT(table[i].address, qcd_lost_peer_is_at(&peer, host),
 				  table[i].at);
+		CHECK_INT(table[i].address, qcd_lost_peer_is_home(&peer, host),
+				  table[i].home);
 		host->destroy(host);
 	}
 }

@@ -81,7 +81,7 @@ static bool is_given(begun_t *this, u_int *age)
 /**
  * Judge a request that a peer protected, for an IKE_SA
  */
-static enum qcd_judgement judge(begun_t *this, qcd_ike_sa *sa,
+static enum qcd_judgement judge(begun_t *this, qcd_ike_sa *sa, bool paced,
 								qcd_header *request)
 {
 	host_t *me = host_create_from_string("192.0.2.1", 500);
@@ -97,7 +97,8 @@ static enum qcd_judgement judge(begun_t *this, qcd_ike_sa *sa,
 	htoun32(octets + 24, sizeof(octets));
 	htoun16(octets + QCD_HEADER_LEN + 2, sizeof(octets) - QCD_HEADER_LEN);
 	judgement = this->promises->judge(this->promises, chunk_from_thing(octets),
-									  this->taker, me, FALSE, request);
+									  this->taker, me, FALSE, paced,
+									  request);
 	me->destroy(me);
 	return judgement;
 }
@@ -106,7 +107,7 @@ static enum qcd_judgement judge_sa(begun_t *this)
 {
 	qcd_header request;
 
-	return judge(this, &this->sa.ike, &request);
+	return judge(this, &this->sa.ike, FALSE, &request);
 }
 
 static void test_create(void **state)
@@ -492,7 +493,7 @@ static void test_reply(void **state)
 	begin(&begun);
 	CHECK("offered", offer(&begun, -1, &token));
 	begun.promises->bury(begun.promises, 1);
-	CHECK_INT("judged", judge(&begun, &begun.sa.ike, &request), QCD_ANSWER);
+	CHECK_INT("judged", judge(&begun, &begun.sa.ike, FALSE, &request), QCD_ANSWER);
 	CHECK("built", begun.promises->build_reply(begun.promises, &request,
 											   begun.taker, &reply));
 	CHECK_INT("decoded", qcd_message_decode(&message, reply.ptr, reply.len),
@@ -528,17 +529,17 @@ static void test_tell(void **state)
 	packet.child_spi = lost.child_spi;
 	lost.sa = begun.sa.ike;
 	CHECK_INT("of this run", begun.promises->judge_lost(begun.promises, &lost,
-												&packet), QCD_SILENT_NO_EVIDENCE);
+												&packet, FALSE), QCD_SILENT_NO_EVIDENCE);
 	minter = played_promises_create(&config, RUN - 1);
 	played_mint(&lost.sa, minter, QCD_RESPONDER);
 	minter->destroy(minter);
-	CHECK_INT("lost", begun.promises->judge_lost(begun.promises, &lost, &packet),
+	CHECK_INT("lost", begun.promises->judge_lost(begun.promises, &lost, &packet, FALSE),
 			  QCD_ANSWER);
-	CHECK_INT("told", begun.promises->judge_lost(begun.promises, &lost, &packet),
+	CHECK_INT("told", begun.promises->judge_lost(begun.promises, &lost, &packet, FALSE),
 			  QCD_SILENT_TOLD);
 	box_now += 2001;
 	CHECK_INT("later", begun.promises->judge_lost(begun.promises, &lost,
-												  &packet), QCD_ANSWER);
+												  &packet, FALSE), QCD_ANSWER);
 	CHECK("built", begun.promises->build_tell(begun.promises, &lost, &packet,
 											  &octets));
 	CHECK_INT("built", qcd_message_decode(&message, octets.ptr, octets.len),
@@ -549,13 +550,68 @@ static void test_tell(void **state)
 	chunk_free(&octets);
 	packet.len = 1;
 	CHECK_INT("no room", begun.promises->judge_lost(begun.promises, &lost,
-											&packet), QCD_SILENT_NO_REQUEST);
+											&packet, FALSE), QCD_SILENT_NO_REQUEST);
 	CHECK("no room", !begun.promises->build_tell(begun.promises, &lost, &packet,
 												 &octets));
 	CHECK("not asked", begun.promises->build_tell(begun.promises, &lost, NULL,
 												  &octets));
 	chunk_free(&octets);
 	end(&begun);
+}
+
+/**
+ * Rates do not limit what the pace limits, but 0 disables it
+ */
+static void test_paced(void **state)
+{
+	static const struct {
+		char *row;
+		uint32_t rate, burst, source;
+		enum qcd_judgement paced;
+	} table[] = {
+		{ "a low rate", 1, 1, 1, QCD_ANSWER },
+		{ "no rate", 0, 1, 1, QCD_SILENT_LIMIT },
+		{ "no burst", 1, 0, 1, QCD_SILENT_LIMIT },
+		{ "no rate of a source", 1, 1, 0, QCD_SILENT_LIMIT },
+	};
+	qcd_config_t config = {};
+	qcd_traffic packet = { .len = 500 };
+	qcd_lost lost = { .peer_port = 500 };
+	qcd_promises_t *minter;
+	qcd_header request;
+	begun_t begun;
+	int i, n;
+
+	minter = played_promises_create(&config, RUN - 1);
+	played_mint(&lost.sa, minter, QCD_RESPONDER);
+	minter->destroy(minter);
+	for (i = 0; i < countof(table); i++)
+	{
+		begin(&begun);
+		begun.promises->destroy(begun.promises);
+		begun.config.reply_rate = table[i].rate;
+		begun.config.reply_burst = table[i].burst;
+		begun.config.reply_rate_source = table[i].source;
+		begun.promises = played_promises_create(&begun.config, RUN);
+		qcd_address_from_host(begun.taker, &lost.peer);
+		packet.source = lost.peer;
+		for (n = 0; n < 3; n++)
+		{
+			judge(&begun, &lost.sa, FALSE, &request);
+		}
+		CHECK_INT(table[i].row, judge(&begun, &lost.sa, FALSE, &request),
+				  QCD_SILENT_LIMIT);
+		CHECK_INT(table[i].row, begun.promises->judge_lost(begun.promises, &lost,
+										&packet, FALSE), QCD_SILENT_LIMIT);
+		memset(&request, 0, sizeof(request));
+		CHECK_INT(table[i].row, judge(&begun, &lost.sa, TRUE, &request),
+				  table[i].paced);
+		CHECK("request", table[i].paced != QCD_ANSWER ||
+			  qcd_spis_equals(&request.spis, &lost.sa.spis));
+		CHECK_INT(table[i].row, begun.promises->judge_lost(begun.promises, &lost,
+										&packet, TRUE), table[i].paced);
+		end(&begun);
+	}
 }
 
 int main()
@@ -573,6 +629,7 @@ int main()
 		BOX_TEST(test_bound),
 		BOX_TEST(test_reply),
 		BOX_TEST(test_tell),
+		BOX_TEST(test_paced),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -641,19 +641,6 @@ static void test_rekeyed(void **state)
 	}
 }
 
-static void test_delay(void **state)
-{
-	u_int delay;
-
-	CHECK_INT("first", begun.tokens->get_delay(begun.tokens), 0);
-	delay = begun.tokens->get_delay(begun.tokens);
-	CHECK("second", delay <= QCD_SPREAD_MAX_MS);
-	box_no_random = TRUE;
-	CHECK_INT("no random", begun.tokens->get_delay(begun.tokens), 0);
-	box_now += 60000;
-	CHECK_INT("later", begun.tokens->get_delay(begun.tokens), 0);
-}
-
 static void test_create(void **state)
 {
 	static const struct {
@@ -699,7 +686,6 @@ int main()
 		TEST(test_same_child_spi),
 		TEST(test_forgotten),
 		TEST(test_rekeyed),
-		TEST(test_delay),
 		TEST(test_create),
 	};
 

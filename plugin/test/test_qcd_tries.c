@@ -169,23 +169,26 @@ static void test_repeat(void **state)
 		char *row;
 		/* milliseconds since the request was sent */
 		uint64_t age;
-		bool heard;
+		bool heard, cookie;
 		/* milliseconds after it when it is due; before that nothing is done */
 		uint64_t due;
 		/* the gap that follows */
 		uint64_t gap;
 	} table[] = {
-		{ "just sent", 0, FALSE, 500, 500 },
-		{ "not due", 499, FALSE, 500, 500 },
-		{ "due", 500, FALSE, 500, 500 },
-		{ "an eighth is the least gap", 4000, FALSE, 500, 500 },
-		{ "an eighth is more", 4008, FALSE, 501, 501 },
-		{ "an eighth", 80000, FALSE, 10000, 10000 },
-		{ "the longest gap", 240000, FALSE, 30000, 30000 },
-		{ "no longer gap", 999999, FALSE, 30000, 30000 },
-		{ "busy, not due", 1999, TRUE, 2000, 2000 },
-		{ "busy, due", 2000, TRUE, 2000, 2000 },
-		{ "busy, an eighth", 80000, TRUE, 10000, 10000 },
+		{ "just sent", 0, FALSE, FALSE, 500, 500 },
+		{ "not due", 499, FALSE, FALSE, 500, 500 },
+		{ "due", 500, FALSE, FALSE, 500, 500 },
+		{ "an eighth is the least gap", 4000, FALSE, FALSE, 500, 500 },
+		{ "an eighth is more", 4008, FALSE, FALSE, 501, 501 },
+		{ "an eighth", 80000, FALSE, FALSE, 10000, 10000 },
+		{ "the longest gap", 240000, FALSE, FALSE, 30000, 30000 },
+		{ "no longer gap", 999999, FALSE, FALSE, 30000, 30000 },
+		{ "busy, not due", 1999, TRUE, FALSE, 2000, 2000 },
+		{ "busy, due", 2000, TRUE, FALSE, 2000, 2000 },
+		{ "busy, an eighth", 80000, TRUE, FALSE, 10000, 10000 },
+		{ "cookie, not due", 99, TRUE, TRUE, 100, 2000 },
+		{ "cookie, due", 100, TRUE, TRUE, 100, 2000 },
+		{ "cookie, nobody heard", 100, FALSE, TRUE, 500, 500 },
 	};
 	qcd_pending_sa_t *sa;
 	uint64_t now;
@@ -200,6 +203,7 @@ static void test_repeat(void **state)
 		sa = played_pending_add(&pending, 1, "gw", "198.51.100.2");
 		sa->since = box_now - table[i].age;
 		sa->heard = table[i].heard ? sa->since + 1 : sa->since;
+		sa->cookie = table[i].cookie;
 		due = table[i].age >= table[i].due;
 		CHECK_INT(table[i].row, tries->repeat(tries, sa, FALSE),
 				  due ? box_now + table[i].gap : sa->since + table[i].due);

@@ -3,6 +3,7 @@
 #include "qcd_turns.h"
 
 #include "box.h"
+#include "played.h"
 
 /**
  * Handshakes that charon says are at work
@@ -19,6 +20,18 @@ METHOD(ike_sa_manager_t, get_half_open_count, u_int,
 
 static ike_sa_manager_t manager;
 
+METHOD(ike_sa_t, get_other_host, host_t*,
+	played_ike_t *this)
+{
+	return this->other;
+}
+
+METHOD(ike_sa_t, get_unique_id, uint32_t,
+	played_ike_t *this)
+{
+	return this->unique_id;
+}
+
 /**
  * Begin with settings of charon's, NULL for the default
  */
@@ -30,6 +43,8 @@ static qcd_turns_t *begin(char *dos, char *block, char *cookie)
 	box_set("dos_protection", dos);
 	box_set("block_threshold", block);
 	box_set("cookie_threshold_ip", cookie);
+	box_set("cookie_threshold", NULL);
+	box_set("init_limit_half_open", NULL);
 	return qcd_turns_create();
 }
 
@@ -40,11 +55,43 @@ static u_int take_all(qcd_turns_t *turns, host_t *peer)
 {
 	u_int taken = 0;
 
-	while (taken < 100 && turns->take(turns, peer))
+	while (taken < 100 && turns->take(turns, peer, QCD_RANK_UNKNOWN))
 	{
 		taken++;
 	}
 	return taken;
+}
+
+/**
+ * Let a peer begin a handshake
+ */
+static void came(qcd_turns_t *turns, host_t *peer, uint32_t unique_id)
+{
+	played_ike_t ike = {
+		.public = {
+			.get_other_host = _get_other_host,
+			.get_unique_id = _get_unique_id,
+		},
+		.other = peer,
+		.unique_id = unique_id,
+	};
+
+	turns->came(turns, &ike.public);
+}
+
+/**
+ * Let it end
+ */
+static void ended(qcd_turns_t *turns, uint32_t unique_id, bool established)
+{
+	played_ike_t ike = {
+		.public = {
+			.get_unique_id = _get_unique_id,
+		},
+		.unique_id = unique_id,
+	};
+
+	turns->ended(turns, &ike.public, established);
 }
 
 static void test_limit(void **state)
@@ -119,19 +166,19 @@ static void test_came(void **state)
 	host_t *other = host_create_from_string("198.51.100.3", 500);
 	qcd_turns_t *turns = begin(NULL, NULL, NULL);
 
-	turns->came(turns, peer);
+	came(turns, peer, 0);
 	CHECK_INT("was not told", take_all(turns, peer), 3);
-	turns->came(turns, other);
+	came(turns, other, 0);
 	CHECK_INT("another address", take_all(turns, peer), 0);
-	turns->came(turns, natted);
+	came(turns, natted, 0);
 	CHECK_INT("one came", take_all(turns, peer), 1);
-	turns->came(turns, peer);
+	came(turns, peer, 0);
 	half_open = 1;
 	CHECK_INT("charon counts it now", take_all(turns, peer), 0);
 	half_open = 0;
-	turns->came(turns, peer);
-	turns->came(turns, peer);
-	turns->came(turns, peer);
+	came(turns, peer, 0);
+	came(turns, peer, 0);
+	came(turns, peer, 0);
 	CHECK_INT("all came", take_all(turns, peer), 3);
 	turns->destroy(turns);
 	peer->destroy(peer);
@@ -168,10 +215,10 @@ static void test_expire(void **state)
 		turns = begin(NULL, NULL, NULL);
 		if (table[i].came)
 		{	/* a second one keeps the place */
-			CHECK(table[i].row, turns->take(turns, peer));
+			CHECK(table[i].row, turns->take(turns, peer, QCD_RANK_UNKNOWN));
 			box_now += table[i].came;
-			CHECK(table[i].row, turns->take(turns, peer));
-			turns->came(turns, peer);
+			CHECK(table[i].row, turns->take(turns, peer, QCD_RANK_UNKNOWN));
+			came(turns, peer, 0);
 		}
 		CHECK_INT(table[i].row, take_all(turns, peer), table[i].came ? 2 : 3);
 		box_now += table[i].lasts - 1;
@@ -191,10 +238,10 @@ static void test_expire_oldest(void **state)
 	host_t *other = host_create_from_string("198.51.100.3", 500);
 	qcd_turns_t *turns = begin(NULL, NULL, NULL);
 
-	CHECK("first", turns->take(turns, peer));
+	CHECK("first", turns->take(turns, peer, QCD_RANK_UNKNOWN));
 	box_now += 100;
-	CHECK("second", turns->take(turns, peer));
-	CHECK("other", turns->take(turns, other));
+	CHECK("second", turns->take(turns, peer, QCD_RANK_UNKNOWN));
+	CHECK("other", turns->take(turns, other, QCD_RANK_UNKNOWN));
 	box_now += 200;
 	turns->expire(turns);
 	CHECK_INT("first is over", take_all(turns, peer), 2);
@@ -202,6 +249,291 @@ static void test_expire_oldest(void **state)
 	turns->destroy(turns);
 	peer->destroy(peer);
 	other->destroy(other);
+}
+
+/**
+ * Tell peers at home, each at its own address, until there are no more turns
+ */
+static u_int take_rank(qcd_turns_t *turns, qcd_rank_t rank, u_int *number)
+{
+	u_int taken = 0;
+	char address[24];
+	host_t *peer;
+	bool more = TRUE;
+
+	while (more && taken < 2000)
+	{
+		snprintf(address, sizeof(address), "10.0.%u.%u", *number >> 8,
+				 *number & 255);
+		peer = host_create_from_string(address, 500);
+		more = turns->take(turns, peer, rank);
+		CHECK_INT("or full", turns->is_full(turns, rank), !more ||
+				  !turns->available(turns, peer, rank));
+		CHECK("as it says", more || !turns->available(turns, peer, rank));
+		peer->destroy(peer);
+		taken += more;
+		*number += more;
+	}
+	return taken;
+}
+
+static u_int take_home(qcd_turns_t *turns, u_int *number)
+{
+	return take_rank(turns, QCD_RANK_HOME, number);
+}
+
+/**
+ * Let the peer with a number begin a handshake
+ */
+static void came_home(qcd_turns_t *turns, u_int number)
+{
+	char address[24];
+	host_t *peer;
+
+	snprintf(address, sizeof(address), "10.0.%u.%u", number >> 8, number & 255);
+	peer = host_create_from_string(address, 500);
+	came(turns, peer, number + 1);
+	peer->destroy(peer);
+}
+
+/**
+ * What was completed makes room for more, up to charon's limit
+ */
+static void test_pace(void **state)
+{
+	static const struct {
+		char *row, *dos, *cookie, *init;
+		u_int first, most;
+	} table[] = {
+		/* the jobs of this charon are never run: it is busy */
+		{ "defaults", NULL, NULL, NULL, 23, 23 },
+		{ "few", NULL, "7", NULL, 6, 6 },
+		{ "no cookies", NULL, "0", NULL, 23, 23 },
+		{ "an initial limit", NULL, NULL, "20", 20, 20 },
+		{ "no protection", "no", "7", "7", 23, 23 },
+	};
+	u_int told, done, i, n, most, first;
+	qcd_turns_t *turns;
+
+	for (i = 0; i < countof(table); i++)
+	{
+		turns = begin(table[i].dos, NULL, NULL);
+		turns->destroy(turns);
+		box_set("dos_protection", table[i].dos);
+		box_set("cookie_threshold", table[i].cookie);
+		box_set("init_limit_half_open", table[i].init);
+		turns = qcd_turns_create();
+		told = done = most = 0;
+		first = take_home(turns, &told);
+		CHECK_INT(table[i].row, first, table[i].first);
+		for (n = 0; n < 2000; n++)
+		{
+			came_home(turns, done);
+			CHECK_INT("a handshake has a turn", take_home(turns, &told), 0);
+			ended(turns, done + 1, TRUE);
+			done++;
+			take_home(turns, &told);
+			most = max(most, told - done);
+		}
+		CHECK_INT(table[i].row, most, table[i].most);
+		turns->destroy(turns);
+	}
+}
+
+/**
+ * Turns of the pace end with a failed handshake as well, and if nobody comes
+ */
+static void test_pace_ends(void **state)
+{
+	host_t *peer = host_create_from_string("198.51.100.2", 500);
+	qcd_turns_t *turns = begin(NULL, NULL, NULL);
+	u_int told = 0;
+
+	turns->destroy(turns);
+	box_set("cookie_threshold", "3");
+	turns = qcd_turns_create();
+	CHECK_INT("first", take_home(turns, &told), 3);
+	CHECK_INT("not at home", take_all(turns, peer), 3);
+	came_home(turns, 0);
+	ended(turns, 1, FALSE);
+	CHECK_INT("failed, no growth", take_home(turns, &told), 1);
+	ended(turns, 1, FALSE);
+	CHECK_INT("ended twice", take_home(turns, &told), 0);
+	box_now += 300;
+	turns->expire(turns);
+	/* 3, and one more for each that did not come */
+	CHECK_INT("nobody came", take_home(turns, &told), 6);
+	for (; told; told--)
+	{
+		came_home(turns, told - 1);
+	}
+	told = 1000;
+	CHECK_INT("all have a handshake", take_home(turns, &told), 0);
+	box_now += 2000;
+	turns->expire(turns);
+	CHECK_INT("these take too long", take_home(turns, &told), 2);
+	turns->destroy(turns);
+	peer->destroy(peer);
+}
+
+/**
+ * Peers that come after their turns are over count, and the next ones are given
+ * more time
+ */
+static void test_late(void **state)
+{
+	qcd_turns_t *turns = begin(NULL, NULL, NULL);
+	u_int told = 0, done;
+
+	turns->destroy(turns);
+	box_set("cookie_threshold", "5");
+	turns = qcd_turns_create();
+	CHECK_INT("first", take_home(turns, &told), 4);
+	box_now += 400;
+	turns->expire(turns);
+	for (done = 0; done < 4; done++)
+	{
+		came_home(turns, done);
+	}
+	CHECK_INT("all have a handshake", take_home(turns, &told), 0);
+	for (done = 0; done < 4; done++)
+	{
+		ended(turns, done + 1, TRUE);
+	}
+	CHECK_INT("all are back", take_home(turns, &told), 4);
+	box_now += 400;
+	turns->expire(turns);
+	CHECK_INT("patient", take_home(turns, &told), 0);
+	box_now += 10000;
+	turns->expire(turns);
+	box_now += 10000;
+	turns->expire(turns);
+	came_home(turns, 4);
+	CHECK_INT("too late to count", take_home(turns, &told), 8);
+	turns->destroy(turns);
+}
+
+/**
+ * Handshakes that take longer than it takes to fail, with EAP for example, but
+ * are established: the window keeps its size
+ */
+static void test_slow_handshakes(void **state)
+{
+	static const struct {
+		char *row;
+		/* milliseconds that a handshake takes */
+		u_int takes;
+		bool established;
+		/* how many are told in the twelfth round */
+		u_int told;
+	} table[] = {
+		{ "in time", 1999, TRUE, 23 },
+		{ "at the bound", 2000, TRUE, 23 },
+		{ "late", 2500, TRUE, 23 },
+		{ "a minute", 60000, TRUE, 23 },
+		{ "late, and fail", 2500, FALSE, 1 },
+	};
+	u_int told, first, round, n;
+	qcd_turns_t *turns;
+	int i;
+
+	for (i = 0; i < countof(table); i++)
+	{
+		turns = begin(NULL, NULL, NULL);
+		for (told = first = round = 0; round < 12; round++)
+		{
+			first = told;
+			take_home(turns, &told);
+			for (n = first; n < told; n++)
+			{
+				came_home(turns, n);
+			}
+			box_now += min(table[i].takes, 2000);
+			turns->expire(turns);
+			box_now += table[i].takes - min(table[i].takes, 2000);
+			turns->expire(turns);
+			for (n = first; n < told; n++)
+			{
+				ended(turns, n + 1, table[i].established);
+				ended(turns, n + 1, FALSE);
+			}
+		}
+		CHECK_INT(table[i].row, told - first, table[i].told);
+		turns->destroy(turns);
+	}
+}
+
+/**
+ * A handshake that takes too long has no turn, and gives none back later
+ */
+static void test_late_turns(void **state)
+{
+	qcd_turns_t *turns = begin(NULL, NULL, NULL);
+	u_int told = 0, n;
+
+	CHECK_INT("first", take_home(turns, &told), 23);
+	for (n = 0; n < 23; n++)
+	{
+		came_home(turns, n);
+	}
+	box_now += 2000;
+	turns->expire(turns);
+	box_now += 1000;
+	turns->expire(turns);
+	CHECK_INT("half, after these failed once", take_home(turns, &told), 12);
+	ended(turns, 1, FALSE);
+	CHECK_INT("one ends", take_home(turns, &told), 0);
+	ended(turns, 2, TRUE);
+	CHECK_INT("one is established", take_home(turns, &told), 11);
+	for (n = 2; n < 23; n++)
+	{
+		ended(turns, n + 1, TRUE);
+	}
+	CHECK_INT("all are", take_home(turns, &told), 0);
+	turns->destroy(turns);
+}
+
+/**
+ * Somebody who asks again and again for peers that are not there can't keep
+ * others waiting
+ */
+static void test_again(void **state)
+{
+	qcd_turns_t *turns = begin(NULL, NULL, NULL);
+	u_int number = 0, n;
+
+	CHECK_INT("half", take_rank(turns, QCD_RANK_AGAIN, &number), 11);
+	CHECK("full", turns->is_full(turns, QCD_RANK_AGAIN));
+	CHECK_INT("the others", take_home(turns, &number), 12);
+	for (n = 0; n < 100; n++)
+	{
+		box_now += 300;
+		turns->expire(turns);
+		take_rank(turns, QCD_RANK_AGAIN, &number);
+		CHECK("there is always one", take_home(turns, &number) >= 12);
+	}
+	/* a handshake of theirs counts as theirs */
+	turns->destroy(turns);
+	turns = begin(NULL, NULL, NULL);
+	number = 0;
+	CHECK_INT("half", take_rank(turns, QCD_RANK_AGAIN, &number), 11);
+	for (n = 0; n < 11; n++)
+	{
+		came_home(turns, n);
+	}
+	CHECK_INT("at work", take_rank(turns, QCD_RANK_AGAIN, &number), 0);
+	ended(turns, 1, FALSE);
+	CHECK_INT("failed", take_rank(turns, QCD_RANK_AGAIN, &number), 1);
+	box_now += 2000;
+	turns->expire(turns);
+	CHECK_INT("stuck, which does not make the window smaller",
+			  take_home(turns, &number), 23);
+	turns->destroy(turns);
+	/* even of one turn */
+	box_set("cookie_threshold", "1");
+	turns = qcd_turns_create();
+	CHECK_INT("one", take_rank(turns, QCD_RANK_AGAIN, &number), 1);
+	turns->destroy(turns);
 }
 
 int main()
@@ -212,6 +544,12 @@ int main()
 		BOX_TEST(test_came),
 		BOX_TEST(test_expire),
 		BOX_TEST(test_expire_oldest),
+		BOX_TEST(test_pace),
+		BOX_TEST(test_pace_ends),
+		BOX_TEST(test_late),
+		BOX_TEST(test_slow_handshakes),
+		BOX_TEST(test_late_turns),
+		BOX_TEST(test_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

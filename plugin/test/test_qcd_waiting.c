@@ -7,7 +7,8 @@
 /**
  * Places of each rank
  */
-#define HOME_MAX 4096
+#define HOME_MAX 16384
+#define AGAIN_MAX 4096
 #define ELSEWHERE_MAX 1024
 #define UNKNOWN_MAX 256
 
@@ -41,40 +42,80 @@ static bool add(qcd_waiting_t *waiting, uint32_t sa, uint16_t port,
 }
 
 /**
- * Check the ports of the replies that wait, in their order, 0 at the end
+ * What was seen of a visit, and what it does
  */
-static void check_ports(const char *row, qcd_waiting_t *waiting,
-						const uint16_t *ports)
-{
-	linked_list_t *all = waiting->get_all(waiting);
-	enumerator_t *enumerator = all->create_enumerator(all);
-	qcd_reply_t *reply;
+typedef struct {
+	qcd_waiting_t *waiting;
+	uint16_t ports[16];
+	u_int count;
+	/** number of replies to take out, and what to do then */
+	u_int take;
+	qcd_look_t then;
+	qcd_reply_t *taken;
+} visit_t;
 
-	while (enumerator->enumerate(enumerator, &reply))
+static qcd_look_t look_at(visit_t *this, qcd_reply_t *reply)
+{
+	this->ports[this->count++ % 16] = reply->src->get_port(reply->src);
+	if (!this->take)
 	{
-		CHECK_INT(row, reply->src->get_port(reply->src), *ports);
-		ports++;
+		return this->then;
 	}
-	enumerator->destroy(enumerator);
-	CHECK_INT(row, *ports, 0);
-	all->destroy(all);
+	this->take--;
+	this->waiting->remove(this->waiting, reply);
+	if (this->taken)
+	{
+		qcd_reply_destroy(this->taken);
+	}
+	this->taken = reply;
+	return QCD_LOOK_REMOVED;
 }
 
+static visit_t visit(qcd_waiting_t *waiting, u_int take, qcd_look_t then)
+{
+	visit_t done = {
+		.waiting = waiting,
+		.take = take,
+		.then = then,
+	};
+
+	waiting->visit(waiting, (qcd_waiting_look_t)look_at, &done);
+	return done;
+}
+
+/**
+ * Check the ports of replies that were visited, in their order, 0 at the end
+ */
+static void check_visit(const char *row, visit_t done, const uint16_t *ports)
+{
+	u_int i;
+
+	for (i = 0; i < done.count; i++)
+	{
+		CHECK_INT(row, done.ports[i], ports[i]);
+	}
+	CHECK_INT(row, ports[i], 0);
+	if (done.taken)
+	{
+		qcd_reply_destroy(done.taken);
+	}
+}
+
+#define CHECK_VISIT(row, done, ...) \
+	check_visit((row), (done), (const uint16_t[]){ __VA_ARGS__ })
+
 #define CHECK_PORTS(row, waiting, ...) \
-	check_ports((row), (waiting), (const uint16_t[]){ __VA_ARGS__ })
+	CHECK_VISIT(row, visit(waiting, 0, QCD_LOOK_NEXT), __VA_ARGS__)
 
 /**
  * Get and take out the first reply
  */
 static qcd_reply_t *remove_first(qcd_waiting_t *waiting)
 {
-	linked_list_t *all = waiting->get_all(waiting);
-	qcd_reply_t *reply;
+	visit_t done = visit(waiting, 1, QCD_LOOK_OTHER_RANK);
 
-	assert_int_equal(all->get_first(all, (void**)&reply), SUCCESS);
-	all->destroy(all);
-	waiting->remove(waiting, reply);
-	return reply;
+	assert_non_null(done.taken);
+	return done.taken;
 }
 
 /**
@@ -150,6 +191,30 @@ static void test_repeated(void **state)
 	CHECK_INT("held", reply->held, 5);
 	qcd_reply_destroy(reply);
 	CHECK_INT("count", waiting->get_count(waiting), 1);
+	waiting->destroy(waiting);
+}
+
+static void test_touch(void **state)
+{
+	qcd_waiting_t *waiting = qcd_waiting_create();
+	qcd_reply_t *reply = create(1, 500, QCD_RANK_HOME);
+	qcd_reply_t *other = create(2, 500, QCD_RANK_HOME);
+	qcd_reply_t *unasked = create(2, 500, QCD_RANK_HOME);
+
+	unasked->unasked = TRUE;
+	CHECK("add", waiting->add(waiting, unasked));
+	CHECK("add", waiting->add(waiting, reply));
+	box_now += 10;
+	CHECK("waits", waiting->touch(waiting, &reply->spis, reply->src, reply->dst));
+	CHECK_INT("asked", reply->asked, box_now);
+	CHECK("only an announcement", !waiting->touch(waiting, &other->spis,
+												  other->src, other->dst));
+	qcd_reply_destroy(remove_first(waiting));
+	reply = remove_first(waiting);
+	CHECK("waits no more", !waiting->touch(waiting, &reply->spis, reply->src,
+										   reply->dst));
+	qcd_reply_destroy(reply);
+	qcd_reply_destroy(other);
 	waiting->destroy(waiting);
 }
 
@@ -246,6 +311,7 @@ static void test_ranks(void **state)
 	} table[] = {
 		{ "unknown", QCD_RANK_UNKNOWN, UNKNOWN_MAX },
 		{ "elsewhere", QCD_RANK_ELSEWHERE, ELSEWHERE_MAX },
+		{ "again", QCD_RANK_AGAIN, AGAIN_MAX },
 		{ "home", QCD_RANK_HOME, HOME_MAX },
 	};
 	qcd_waiting_t *waiting = qcd_waiting_create();
@@ -273,6 +339,7 @@ static void test_ranks(void **state)
 	qcd_reply_destroy(remove_first(waiting));
 	CHECK("unknown", !add(waiting, ++sa, 500, QCD_RANK_UNKNOWN));
 	CHECK("elsewhere", !add(waiting, ++sa, 500, QCD_RANK_ELSEWHERE));
+	CHECK("again", !add(waiting, ++sa, 500, QCD_RANK_AGAIN));
 	CHECK("home", add(waiting, ++sa, 500, QCD_RANK_HOME));
 	CHECK("home", !add(waiting, ++sa, 500, QCD_RANK_HOME));
 	waiting->destroy(waiting);
@@ -288,9 +355,54 @@ static void test_order(void **state)
 	CHECK("add", add(waiting, 3, 503, QCD_RANK_ELSEWHERE));
 	CHECK("add", add(waiting, 4, 504, QCD_RANK_HOME));
 	CHECK("add", add(waiting, 5, 505, QCD_RANK_UNKNOWN));
-	CHECK_PORTS("all", waiting, 502, 504, 501, 503, 505, 0);
+	CHECK("add", add(waiting, 6, 506, QCD_RANK_AGAIN));
+	CHECK_PORTS("all", waiting, 502, 504, 506, 503, 501, 505, 0);
 	CHECK("again", add(waiting, 2, 502, QCD_RANK_HOME));
-	CHECK_PORTS("again", waiting, 502, 504, 501, 503, 505, 0);
+	CHECK_PORTS("again", waiting, 502, 504, 506, 503, 501, 505, 0);
+	waiting->destroy(waiting);
+}
+
+/**
+ * Add a reply to an address, whose port is its SA
+ */
+static void add_at(qcd_waiting_t *waiting, char *address, uint32_t sa,
+				   qcd_rank_t rank)
+{
+	qcd_reply_t *reply = create(sa, sa, rank);
+
+	reply->src->destroy(reply->src);
+	reply->src = host_create_from_string(address, sa);
+	CHECK("add", waiting->add(waiting, reply));
+}
+
+/**
+ * Addresses take turns, and nobody is looked at in vain
+ */
+static void test_addresses(void **state)
+{
+	qcd_waiting_t *waiting = qcd_waiting_create();
+
+	add_at(waiting, "198.51.100.1", 11, QCD_RANK_HOME);
+	add_at(waiting, "198.51.100.1", 12, QCD_RANK_HOME);
+	add_at(waiting, "198.51.100.1", 13, QCD_RANK_HOME);
+	add_at(waiting, "198.51.100.2", 21, QCD_RANK_HOME);
+	add_at(waiting, "198.51.100.2", 22, QCD_RANK_HOME);
+	add_at(waiting, "198.51.100.3", 31, QCD_RANK_AGAIN);
+	add_at(waiting, "198.51.100.3", 32, QCD_RANK_AGAIN);
+	CHECK_VISIT("one of each address",
+				visit(waiting, 0, QCD_LOOK_OTHER_ADDRESS), 11, 21, 31, 0);
+	CHECK_VISIT("one of each rank", visit(waiting, 0, QCD_LOOK_OTHER_RANK),
+				11, 31, 0);
+	CHECK_VISIT("it keeps its turn", visit(waiting, 0, QCD_LOOK_OTHER_RANK),
+				11, 31, 0);
+	CHECK_VISIT("it has its turn", visit(waiting, 1, QCD_LOOK_OTHER_RANK),
+				11, 12, 31, 0);
+	CHECK_VISIT("the other one's turn", visit(waiting, 1, QCD_LOOK_OTHER_RANK),
+				21, 22, 31, 0);
+	add_at(waiting, "198.51.100.4", 41, QCD_RANK_HOME);
+	CHECK_VISIT("then the first one's", visit(waiting, 2, QCD_LOOK_OTHER_RANK),
+				12, 13, 22, 31, 0);
+	CHECK_INT("rest", waiting->get_count(waiting), 4);
 	waiting->destroy(waiting);
 }
 
@@ -323,10 +435,12 @@ int main()
 	const struct CMUnitTest tests[] = {
 		BOX_TEST(test_same),
 		BOX_TEST(test_repeated),
+		BOX_TEST(test_touch),
 		BOX_TEST(test_same_sa),
 		BOX_TEST(test_place_again),
 		BOX_TEST(test_ranks),
 		BOX_TEST(test_order),
+		BOX_TEST(test_addresses),
 		BOX_TEST(test_late),
 	};
 
