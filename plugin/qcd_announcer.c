@@ -16,10 +16,11 @@
 #define LOOKS_MAX 1000
 
 /**
- * Number of replies that may wait while announcements are added: enough to tell
- * peers at several addresses at the same time
+ * Maximum number of announcements that wait: enough to tell peers at several
+ * addresses at the same time. Replies don't count, so nobody who asks can stop
+ * the announcements.
  */
-#define WAITING_MAX 512
+#define UNSENT_MAX 512
 
 /**
  * CHILD_SAs whose peers seem to have been told recently, in reply to ESP. The
@@ -222,8 +223,8 @@ static void step(private_qcd_announcer_t *this)
 	u_int room, looks;
 	bool told;
 
-	room = this->answer->get_waiting(this->answer);
-	room = WAITING_MAX - min(WAITING_MAX, room);
+	room = this->answer->get_unsent(this->answer);
+	room = UNSENT_MAX - min(UNSENT_MAX, room);
 	for (looks = 0; room && looks < LOOKS_MAX; looks++)
 	{
 		if (!tell_next(this, &told))
@@ -252,7 +253,7 @@ static job_requeue_t announce(private_qcd_announcer_t *this)
 	{
 		return JOB_RESCHEDULE_MS(STEP_MS);
 	}
-	if (this->answer->get_waiting(this->answer) &&
+	if (this->answer->get_unsent(this->answer) &&
 		qcd_now() - this->ended < DRAIN_MS)
 	{
 		return JOB_RESCHEDULE_MS(STEP_MS);

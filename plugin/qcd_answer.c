@@ -199,17 +199,16 @@ static void queue_sending(private_qcd_answer_t *this, qcd_reply_t *reply)
 }
 
 /**
- * Check if a reply should be dropped that would only be sent after another
- * connection is loaded. Requests about SAs that are not in the map cost a
- * stranger nothing once it has seen one of our SPIs. Such replies therefore use
- * at most half of their places. The oldest are dropped first, so a peer that
- * would be accepted always finds a place.
+ * Check if a reply that can't be sent now should be dropped. Requests from
+ * elsewhere cost a stranger nothing once it has seen one of our SPIs, and it can
+ * keep a forged address from having turns. If such replies are too many, the
+ * oldest are dropped first, so a peer that would be accepted always finds a
+ * place.
  */
 static bool is_surplus(private_qcd_answer_t *this, qcd_reply_t *reply)
 {
-	return reply->rank == QCD_RANK_UNKNOWN &&
-		   this->ready->is_settled(this->ready) &&
-		   this->waiting->is_crowded(this->waiting, reply->rank);
+	return this->ready->is_settled(this->ready) &&
+		   this->waiting->is_surplus(this->waiting, reply);
 }
 
 /**
@@ -221,16 +220,20 @@ static fate_t decide(private_qcd_answer_t *this, qcd_reply_t *reply)
 	char *name;
 	bool known;
 
-	if (!this->turns->available(this->turns, reply->src, reply->rank))
+	if (this->turns->is_full(this->turns, reply->rank))
 	{	/* the usual case if there are many, found without asking anybody */
 		return FATE_CROWDED;
+	}
+	if (!this->turns->available(this->turns, reply->src, reply->rank))
+	{
+		return is_surplus(this, reply) ? FATE_DROP : FATE_CROWDED;
 	}
 	known = this->index->find(this->index, &reply->spis, &peer);
 	if (!known && reply->rank != QCD_RANK_UNKNOWN)
 	{	/* The peer has returned. It needs this reply if it still has the old
 		 * SA as well, with unique = never for example. Its request may have
 		 * arrived before the end of the handshake that it followed. */
-		return !reply->is_lost && qcd_now() - reply->asked < CROSSED_MS ?
+		return this->waiting->is_recent(this->waiting, reply, CROSSED_MS) ?
 			   FATE_SEND : FATE_DROP;
 	}
 	if (!this->ready->judge(this->ready, reply->src, known ? &peer.id : NULL,
@@ -326,7 +329,7 @@ METHOD(qcd_answer_t, tell, void,
 {
 	qcd_reply_t *reply;
 
-	reply = qcd_reply_create(&lost->sa.spis, peer, me);
+	reply = qcd_reply_create(&lost->sa, peer, me);
 	reply->is_lost = TRUE;
 	reply->lost = *lost;
 	if (packet)
@@ -343,6 +346,7 @@ METHOD(qcd_answer_t, handle, void,
 {
 	qcd_lost_peer_t peer;
 	qcd_header request;
+	qcd_ike_sa sa;
 	qcd_reply_t *reply;
 	bool home, first;
 
@@ -352,7 +356,7 @@ METHOD(qcd_answer_t, handle, void,
 	}
 	/* Thousands of peers repeat their requests while they wait. That must not
 	 * use up the rate of replies for those that do not wait yet. */
-	if (this->waiting->touch(this->waiting, &request.spis, src, dst))
+	if (this->waiting->touch(this->waiting, &request, src, dst))
 	{
 		return;
 	}
@@ -363,7 +367,8 @@ METHOD(qcd_answer_t, handle, void,
 								  &request))
 	{
 		case QCD_ANSWER:
-			reply = qcd_reply_create(&request.spis, src, dst);
+			sa = (qcd_ike_sa){ request.spis, qcd_header_local_role(&request) };
+			reply = qcd_reply_create(&sa, src, dst);
 			reply->request = request;
 			add_reply(this, reply);
 			break;
@@ -423,6 +428,12 @@ METHOD(qcd_answer_t, get_waiting, u_int,
 	return this->waiting->get_count(this->waiting);
 }
 
+METHOD(qcd_answer_t, get_unsent, u_int,
+	private_qcd_answer_t *this)
+{
+	return this->waiting->get_unasked(this->waiting);
+}
+
 METHOD(qcd_answer_t, get_announced, u_int,
 	private_qcd_answer_t *this)
 {
@@ -459,6 +470,7 @@ qcd_answer_t *qcd_answer_create(qcd_promises_t *promises, qcd_events_t *events,
 			.tell = _tell,
 			.is_settled = _is_settled,
 			.get_waiting = _get_waiting,
+			.get_unsent = _get_unsent,
 			.get_announced = _get_announced,
 			.destroy = _destroy,
 		},

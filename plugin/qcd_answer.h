@@ -76,6 +76,11 @@ struct qcd_answer_t {
 	u_int (*get_waiting)(qcd_answer_t *this);
 
 	/**
+	 * Get the number of announcements that wait.
+	 */
+	u_int (*get_unsent)(qcd_answer_t *this);
+
+	/**
 	 * Get the number of announcements sent.
 	 */
 	u_int (*get_announced)(qcd_answer_t *this);

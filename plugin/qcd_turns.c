@@ -64,17 +64,17 @@ struct private_qcd_turns_t {
 	hashtable_t *places;
 
 	/**
-	 * Handshakes of peers that were told at their last known address, as
-	 * handshake_t by the unique IDs of their IKE_SAs
+	 * Handshakes of peers that were told, as handshake_t by the unique IDs of
+	 * their IKE_SAs
 	 */
 	hashtable_t *handshakes;
 
 	/**
-	 * Decides how many such peers have turns; how many have, and how many of
-	 * them were told before
+	 * By rank: the pace, which decides how many peers have turns, and how many
+	 * have. Peers that were told before share the pace of those that were not.
 	 */
-	qcd_pace pace;
-	u_int underway, again;
+	qcd_pace paces[QCD_RANKS];
+	u_int underway[QCD_RANKS];
 };
 
 /**
@@ -141,12 +141,21 @@ static place_t *get_place(private_qcd_turns_t *this, host_t *peer)
 }
 
 /**
- * Count a peer as having a turn of the pace, or one less
+ * Get the pace of a rank
  */
-static void count(private_qcd_turns_t *this, qcd_rank_t rank, int by)
+static qcd_pace *get_pace(private_qcd_turns_t *this, qcd_rank_t rank)
 {
-	this->underway += qcd_rank_is_home(rank) ? by : 0;
-	this->again += rank == QCD_RANK_AGAIN ? by : 0;
+	return &this->paces[rank == QCD_RANK_AGAIN ? QCD_RANK_HOME : rank];
+}
+
+/**
+ * Get the number of peers that have turns of the pace of a rank
+ */
+static u_int get_underway(private_qcd_turns_t *this, qcd_rank_t rank)
+{
+	return qcd_rank_is_home(rank) ?
+		   this->underway[QCD_RANK_HOME] + this->underway[QCD_RANK_AGAIN] :
+		   this->underway[rank];
 }
 
 /**
@@ -156,7 +165,7 @@ static void end_turn(private_qcd_turns_t *this, handshake_t *handshake)
 {
 	if (!handshake->late)
 	{
-		count(this, handshake->rank, -1);
+		this->underway[handshake->rank]--;
 	}
 }
 
@@ -167,19 +176,11 @@ static void end_turn(private_qcd_turns_t *this, handshake_t *handshake)
  */
 static bool is_rank_full(private_qcd_turns_t *this, qcd_rank_t rank)
 {
-	switch (rank)
-	{
-		case QCD_RANK_AGAIN:
-			if (this->again >= max(1, qcd_pace_due(&this->pace, 0) / 2))
-			{
-				return TRUE;
-			}
-			/* fall-through */
-		case QCD_RANK_HOME:
-			return !qcd_pace_due(&this->pace, this->underway);
-		default:
-			return FALSE;
-	}
+	qcd_pace *pace = get_pace(this, rank);
+
+	return (rank == QCD_RANK_AGAIN &&
+			this->underway[rank] >= max(1, qcd_pace_due(pace, 0) / 2)) ||
+		   !qcd_pace_due(pace, get_underway(this, rank));
 }
 
 /**
@@ -248,7 +249,7 @@ METHOD(qcd_turns_t, take, bool,
 		place = get_place(this, peer);
 		array_insert(place->told, ARRAY_TAIL, &told);
 		place->turns++;
-		count(this, rank, 1);
+		this->underway[rank]++;
 	}
 	this->mutex->unlock(this->mutex);
 	return taken;
@@ -289,10 +290,10 @@ METHOD(qcd_turns_t, came, void,
 	if (place && remove_told(place, &told))
 	{
 		qcd_pace_began(&place->pace, now - told.at);
-		qcd_pace_began(&this->pace, now - told.at);
+		qcd_pace_began(get_pace(this, told.rank), now - told.at);
 		if (told.over)
 		{
-			count(this, told.rank, 1);
+			this->underway[told.rank]++;
 		}
 		else
 		{
@@ -339,6 +340,7 @@ METHOD(qcd_turns_t, ended, void,
 {
 	uintptr_t id = ike_sa->get_unique_id(ike_sa);
 	handshake_t *handshake;
+	qcd_pace *pace;
 	bool far;
 
 	this->mutex->lock(this->mutex);
@@ -347,12 +349,14 @@ METHOD(qcd_turns_t, ended, void,
 	{
 		if (established)
 		{
-			if (handshake->late && handshake->rank == QCD_RANK_HOME)
+			pace = get_pace(this, handshake->rank);
+			if (handshake->late)
 			{
-				qcd_pace_late(&this->pace);
+				qcd_pace_late(pace);
 			}
 			far = handshake->since - handshake->told >= FAR_MS;
-			qcd_pace_completed(&this->pace, this->underway, far && is_idle());
+			qcd_pace_completed(pace, get_underway(this, handshake->rank),
+							   far && is_idle());
 		}
 		end_turn(this, handshake);
 		free(handshake);
@@ -361,39 +365,58 @@ METHOD(qcd_turns_t, ended, void,
 }
 
 /**
- * End the turns of peers at a place that have not come. For a while, those that
- * were told at home are remembered, since they may come late: then their
- * handshakes count, and patience grows.
+ * End the turns of peers at a place that have not come. For a while they are
+ * remembered, since they may come late: then their handshakes count, and
+ * patience grows. Those that were told before are not: they may be away, and
+ * somebody else may ask.
  */
 static void expire_told(private_qcd_turns_t *this, place_t *place, uint64_t now)
 {
 	told_t told;
+	qcd_pace *pace;
 	u_int patience;
 	int i = 0;
 
-	patience = max(qcd_pace_patience(&place->pace),
-				   qcd_pace_patience(&this->pace));
-	while (array_get(place->told, ARRAY_HEAD, &told) && told.over &&
-		   now - told.at >= LATE_MS)
+	while (array_get(place->told, i, &told))
 	{
-		array_remove(place->told, ARRAY_HEAD, NULL);
-	}
-	while (array_get(place->told, i, &told) && now - told.at >= patience)
-	{
-		if (told.over)
+		pace = get_pace(this, told.rank);
+		patience = max(qcd_pace_patience(&place->pace), qcd_pace_patience(pace));
+		if (now - told.at < (told.over ? LATE_MS : patience))
 		{
 			i++;
 			continue;
 		}
-		place->turns--;
-		count(this, told.rank, -1);
 		array_remove(place->told, i, NULL);
-		if (told.rank == QCD_RANK_HOME)
+		if (told.over)
 		{
-			qcd_pace_absent(&this->pace);
+			continue;
+		}
+		place->turns--;
+		this->underway[told.rank]--;
+		if (told.rank != QCD_RANK_AGAIN)
+		{
+			qcd_pace_absent(pace);
 			told.over = TRUE;
 			array_insert(place->told, i++, &told);
 		}
+	}
+}
+
+/**
+ * Note that a handshake takes too long
+ */
+static void note_failed(private_qcd_turns_t *this, qcd_rank_t rank, uint64_t now)
+{
+	qcd_pace *pace = get_pace(this, rank);
+
+	if (rank != QCD_RANK_AGAIN)
+	{
+		qcd_pace_failed(pace, now);
+	}
+	if (!qcd_rank_is_home(rank))
+	{	/* A stranger who has seen an SPI can let handshakes fail. So the window
+		 * never gets smaller than it was at first. */
+		qcd_pace_late(pace);
 	}
 }
 
@@ -424,10 +447,7 @@ METHOD(qcd_turns_t, expire, void,
 		{	/* it is kept until its IKE_SA is established or destroyed */
 			end_turn(this, handshake);
 			handshake->late = TRUE;
-			if (handshake->rank == QCD_RANK_HOME)
-			{
-				qcd_pace_failed(&this->pace, now);
-			}
+			note_failed(this, handshake->rank, now);
 		}
 	}
 	enumerator->destroy(enumerator);
@@ -481,13 +501,13 @@ static u_int get_limit()
 }
 
 /**
- * Start the pace. charon accepts so many handshakes without cookies, of which a
+ * Start the paces. charon accepts so many handshakes without cookies, of which a
  * quarter is left to others, and, if it has another limit, so many at all.
  * Without cookies, it begins with as many as by default.
  */
-static void init_pace(private_qcd_turns_t *this)
+static void init_paces(private_qcd_turns_t *this)
 {
-	int cookie = 0, most = 0;
+	int cookie = 0, most = 0, i;
 
 	if (is_limited())
 	{
@@ -495,8 +515,11 @@ static void init_pace(private_qcd_turns_t *this)
 		most = get_int("%s.init_limit_half_open", 0);
 	}
 	cookie = cookie > 0 ? cookie : COOKIE_THRESHOLD;
-	qcd_pace_init(&this->pace, cookie - cookie / 4,
-				  most > 0 ? min(most, QCD_PACE_MAX) : QCD_PACE_MAX);
+	for (i = 0; i < QCD_RANKS; i++)
+	{
+		qcd_pace_init(&this->paces[i], cookie - cookie / 4,
+					  most > 0 ? min(most, QCD_PACE_MAX) : QCD_PACE_MAX);
+	}
 }
 
 /*
@@ -522,6 +545,6 @@ qcd_turns_t *qcd_turns_create()
 		.handshakes = hashtable_create(hashtable_hash_ptr, hashtable_equals_ptr,
 									   8),
 	);
-	init_pace(this);
+	init_paces(this);
 	return &this->public;
 }

@@ -12,16 +12,18 @@
 #define WAITING_TIME_MS 165000
 
 /**
- * Maximum number of replies about one SA, and of those not to its peer's last
- * known address
+ * Maximum number of replies that name the same SPI of ours, and of those not to
+ * the last known address of their peer
  */
 #define SAME_MAX 4
 #define SAME_STRANGERS_MAX 3
 
 /**
- * Maximum number of replies of each rank
+ * Maximum number of replies of each rank, and the share of one source, unless
+ * its peers are known to be there
  */
-static const u_int rank_max[QCD_RANKS] = { 16384, 4096, 1024, 256 };
+static const u_int rank_max[QCD_RANKS] = { 16384, 4096, 1024, 1024 };
+#define SOURCE_SHARE 8
 
 typedef struct private_qcd_waiting_t private_qcd_waiting_t;
 
@@ -46,9 +48,10 @@ struct private_qcd_waiting_t {
 	hashtable_t *replies;
 
 	/**
-	 * Number of replies about each SA, as same_t by its SPIs
+	 * Numbers of replies, by key_of(), and the number of announcements
 	 */
-	hashtable_t *sas;
+	hashtable_t *counts;
+	u_int unasked;
 
 	/**
 	 * The same replies by rank and address
@@ -73,12 +76,16 @@ typedef struct {
 } crowd_t;
 
 /**
- * Number of replies about one SA
+ * Replies that are counted together
  */
-typedef struct {
-	qcd_spis spis;
-	u_int home, strangers;
-} same_t;
+typedef enum {
+	/** those that name an SPI of ours, to the last known address of the peer */
+	COUNT_HOME,
+	/** the same, to other addresses */
+	COUNT_STRANGERS,
+	/** those of a rank to a source */
+	COUNT_SOURCE,
+} count_t;
 
 /**
  * Two replies are the same if they tell the same peer of the same SA. Others
@@ -102,66 +109,68 @@ static bool reply_equals(const void *key, const void *other)
 }
 
 /**
- * Get the numbers of an SA, creating them if necessary
+ * Get the key of a number of replies. Nobody else knows the key of the hash, so
+ * nobody can choose SPIs or addresses that collide.
  */
-static same_t *get_same(private_qcd_waiting_t *this, qcd_reply_t *reply)
+static uintptr_t key_of(qcd_reply_t *reply, count_t kind)
 {
-	same_t *same;
+	chunk_t octets = chunk_from_thing(reply->ours);
 
-	same = this->sas->get(this->sas, &reply->spis);
-	if (!same)
-	{
-		INIT(same,
-			.spis = reply->spis,
-		);
-		this->sas->put(this->sas, &same->spis, same);
+	if (kind == COUNT_SOURCE)
+	{	/* a host that has one address of an IPv6 /64 has them all */
+		octets = reply->src->get_address(reply->src);
+		octets.len = min(octets.len, 8);
+		kind += reply->rank;
 	}
-	return same;
+	return chunk_hash_inc(octets, kind);
 }
 
 /**
- * Free the numbers of an SA that has no replies
+ * Change a number of replies, or look it up
  */
-static void release_same(private_qcd_waiting_t *this, same_t *same)
+static u_int count_one(private_qcd_waiting_t *this, qcd_reply_t *reply,
+					   count_t kind, int by)
 {
-	if (!same->home && !same->strangers)
-	{
-		this->sas->remove(this->sas, &same->spis);
-		free(same);
-	}
+	return qcd_count_change(this->counts, key_of(reply, kind), by);
 }
 
 /**
  * Check if there is a place for a reply. An announcement uses none of the
  * places of its SA: there is only one, and the peer may ask meanwhile.
  */
-static bool has_place(private_qcd_waiting_t *this, qcd_reply_t *reply,
-					  same_t *same)
+static bool has_place(private_qcd_waiting_t *this, qcd_reply_t *reply)
 {
-	return this->ranks[reply->rank].count < rank_max[reply->rank] &&
-		   (reply->unasked ||
-			(same->home + same->strangers < SAME_MAX &&
-			 (qcd_rank_is_home(reply->rank) || same->strangers < SAME_STRANGERS_MAX)));
+	u_int most = rank_max[reply->rank], strangers;
+
+	if (this->ranks[reply->rank].count >= most || reply->unasked)
+	{
+		return this->ranks[reply->rank].count < most;
+	}
+	strangers = count_one(this, reply, COUNT_STRANGERS, 0);
+	return strangers + count_one(this, reply, COUNT_HOME, 0) < SAME_MAX &&
+		   (qcd_rank_is_home(reply->rank) ||
+			(strangers < SAME_STRANGERS_MAX &&
+			 count_one(this, reply, COUNT_SOURCE, 0) < most / SOURCE_SHARE));
 }
 
 /**
  * Count a reply, by 1 or -1
  */
-static void count(private_qcd_waiting_t *this, qcd_reply_t *reply, same_t *same,
-				  int by)
+static void count(private_qcd_waiting_t *this, qcd_reply_t *reply, int by)
 {
 	this->ranks[reply->rank].count += by;
 	if (reply->unasked)
 	{
-		return;
+		this->unasked += by;
 	}
-	if (qcd_rank_is_home(reply->rank))
+	else if (qcd_rank_is_home(reply->rank))
 	{
-		same->home += by;
+		count_one(this, reply, COUNT_HOME, by);
 	}
 	else
 	{
-		same->strangers += by;
+		count_one(this, reply, COUNT_STRANGERS, by);
+		count_one(this, reply, COUNT_SOURCE, by);
 	}
 }
 
@@ -202,30 +211,30 @@ static void crowd_destroy(crowd_t *crowd)
  */
 static bool add_new(private_qcd_waiting_t *this, qcd_reply_t *reply)
 {
-	same_t *same = get_same(this, reply);
-	bool added;
-
-	added = has_place(this, reply, same);
-	if (added)
+	if (!has_place(this, reply))
 	{
-		count(this, reply, same, 1);
-		this->replies->put(this->replies, reply, reply);
-		join_crowd(this, reply);
+		return FALSE;
 	}
-	release_same(this, same);
-	return added;
+	count(this, reply, 1);
+	this->replies->put(this->replies, reply, reply);
+	join_crowd(this, reply);
+	return TRUE;
 }
 
 /**
- * Update a reply from a repeated request
+ * Update a reply from a repeated one. ESP may arrive all the time, but a peer
+ * that waits for the response to its request needs that one.
  */
 static void renew(qcd_reply_t *reply, qcd_reply_t *again)
 {
 	reply->asked = again->asked;
-	reply->request = again->request;
-	reply->is_lost = again->is_lost;
-	reply->lost = again->lost;
-	reply->packet = again->packet;
+	if (reply->is_lost || !again->is_lost)
+	{
+		reply->request = again->request;
+		reply->is_lost = again->is_lost;
+		reply->lost = again->lost;
+		reply->packet = again->packet;
+	}
 }
 
 METHOD(qcd_waiting_t, add, bool,
@@ -251,19 +260,30 @@ METHOD(qcd_waiting_t, add, bool,
 }
 
 METHOD(qcd_waiting_t, touch, bool,
-	private_qcd_waiting_t *this, const qcd_spis *spis, host_t *src, host_t *dst)
+	private_qcd_waiting_t *this, const qcd_header *request, host_t *src,
+	host_t *dst)
 {
 	qcd_reply_t *same, key = {
-		.spis = *spis,
+		.spis = request->spis,
 		.src = src,
 		.dst = dst,
 	};
 
 	this->mutex->lock(this->mutex);
 	same = this->replies->get(this->replies, &key);
+	if (same && same->is_lost)
+	{	/* it was not an IKE request yet */
+		same = NULL;
+	}
 	if (same)
 	{
 		same->asked = qcd_now();
+		if (request->flags == same->request.flags &&
+			request->exchange_type == same->request.exchange_type &&
+			request->length >= same->request.length)
+		{
+			same->request = *request;
+		}
 	}
 	this->mutex->unlock(this->mutex);
 	return same != NULL;
@@ -274,11 +294,8 @@ METHOD(qcd_waiting_t, touch, bool,
  */
 static void take_out(private_qcd_waiting_t *this, qcd_reply_t *reply)
 {
-	same_t *same = get_same(this, reply);
-
 	this->replies->remove(this->replies, reply);
-	count(this, reply, same, -1);
-	release_same(this, same);
+	count(this, reply, -1);
 }
 
 METHOD(qcd_waiting_t, remove_, void,
@@ -319,16 +336,24 @@ static void put_back(private_qcd_waiting_t *this, linked_list_t *list,
 }
 
 /**
- * Look at a reply, or remove it if it is late
+ * Look at a reply, or remove it if it is late. Others may touch it meanwhile.
  */
 static qcd_look_t look_at(private_qcd_waiting_t *this, qcd_reply_t *reply,
 						  qcd_waiting_look_t look, void *user)
 {
-	if (qcd_now() < reply->asked + WAITING_TIME_MS)
+	bool late;
+
+	this->mutex->lock(this->mutex);
+	late = qcd_now() >= reply->asked + WAITING_TIME_MS;
+	if (late)
+	{
+		take_out(this, reply);
+	}
+	this->mutex->unlock(this->mutex);
+	if (!late)
 	{
 		return look(user, reply);
 	}
-	remove_(this, reply);
 	qcd_reply_destroy(reply);
 	return QCD_LOOK_REMOVED;
 }
@@ -413,15 +438,42 @@ METHOD(qcd_waiting_t, visit, void,
 	}
 }
 
-METHOD(qcd_waiting_t, is_crowded, bool,
-	private_qcd_waiting_t *this, qcd_rank_t rank)
+METHOD(qcd_waiting_t, is_surplus, bool,
+	private_qcd_waiting_t *this, qcd_reply_t *reply)
 {
-	bool crowded;
+	bool surplus;
+
+	if (qcd_rank_is_home(reply->rank))
+	{
+		return FALSE;
+	}
+	this->mutex->lock(this->mutex);
+	surplus = this->ranks[reply->rank].count > rank_max[reply->rank] / 2 ||
+			  count_one(this, reply, COUNT_STRANGERS, 0) >= SAME_STRANGERS_MAX;
+	this->mutex->unlock(this->mutex);
+	return surplus;
+}
+
+METHOD(qcd_waiting_t, is_recent, bool,
+	private_qcd_waiting_t *this, qcd_reply_t *reply, uint64_t age)
+{
+	bool recent;
 
 	this->mutex->lock(this->mutex);
-	crowded = this->ranks[rank].count > rank_max[rank] / 2;
+	recent = !reply->is_lost && qcd_now() - reply->asked < age;
 	this->mutex->unlock(this->mutex);
-	return crowded;
+	return recent;
+}
+
+METHOD(qcd_waiting_t, get_unasked, u_int,
+	private_qcd_waiting_t *this)
+{
+	u_int unasked;
+
+	this->mutex->lock(this->mutex);
+	unasked = this->unasked;
+	this->mutex->unlock(this->mutex);
+	return unasked;
 }
 
 METHOD(qcd_waiting_t, get_count, u_int,
@@ -447,7 +499,7 @@ METHOD(qcd_waiting_t, destroy, void,
 												  (void*)crowd_destroy);
 	}
 	this->replies->destroy_function(this->replies, (void*)qcd_reply_destroy);
-	this->sas->destroy_function(this->sas, (void*)free);
+	this->counts->destroy(this->counts);
 	this->mutex->destroy(this->mutex);
 	free(this);
 }
@@ -463,12 +515,13 @@ bool qcd_rank_is_home(qcd_rank_t rank)
 /*
  * Described in header
  */
-qcd_reply_t *qcd_reply_create(const qcd_spis *spis, host_t *src, host_t *dst)
+qcd_reply_t *qcd_reply_create(const qcd_ike_sa *sa, host_t *src, host_t *dst)
 {
 	qcd_reply_t *reply;
 
 	INIT(reply,
-		.spis = *spis,
+		.spis = sa->spis,
+		.ours = *qcd_ike_sa_local(sa),
 		.src = src->clone(src),
 		.dst = dst->clone(dst),
 		.rank = QCD_RANK_UNKNOWN,
@@ -500,14 +553,15 @@ qcd_waiting_t *qcd_waiting_create()
 			.touch = _touch,
 			.visit = _visit,
 			.remove = _remove_,
-			.is_crowded = _is_crowded,
+			.is_surplus = _is_surplus,
+			.is_recent = _is_recent,
 			.get_count = _get_count,
+			.get_unasked = _get_unasked,
 			.destroy = _destroy,
 		},
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 		.replies = hashtable_create(reply_hash, reply_equals, 32),
-		.sas = hashtable_create((hashtable_hash_t)qcd_spis_hash,
-								(hashtable_equals_t)qcd_spis_equals, 32),
+		.counts = hashtable_create(qcd_number_hash, hashtable_equals_ptr, 32),
 	);
 	for (rank = 0; rank < QCD_RANKS; rank++)
 	{

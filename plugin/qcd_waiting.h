@@ -63,6 +63,8 @@ typedef qcd_look_t (*qcd_waiting_look_t)(void *user, qcd_reply_t *reply);
  */
 struct qcd_reply_t {
 	qcd_spis spis;
+	/** which of the SPIs is ours */
+	qcd_spi ours;
 	/** who is told, and our address that it asked */
 	host_t *src;
 	host_t *dst;
@@ -85,16 +87,22 @@ struct qcd_reply_t {
  * The waiting replies, in bounded memory.
  *
  * Whoever asks adds a reply, or repeats one that waits. One job visits and
- * removes them. Of each rank, addresses take turns. A reply is identified by its SA and its destination.
- * At most four wait for one SA, of which one is reserved for the peer's address
- * in the map. Somebody who has seen its SPIs can take no more places, and not
- * that one. Thread-safe.
+ * removes them. Of each rank, addresses take turns. A reply is identified by its
+ * SA and its destination.
+ *
+ * At most four wait that name the same SPI of ours, of which one is reserved for
+ * the peer's address in the map: somebody who has seen that SPI can take no more
+ * places, and not that one, whatever addresses and SPIs of the peer are forged.
+ * Replies to one source, an IPv4 address or an IPv6 /64, use at most an eighth of
+ * the places of a rank that is not home: somebody who has seen many SPIs, and
+ * forges no address, can take no more. Thread-safe.
  */
 struct qcd_waiting_t {
 
 	/**
 	 * Keep a reply waiting for as long as a peer repeats its request. If the
-	 * same reply is waiting already, it is updated from this one.
+	 * same reply is waiting already, it is updated from this one, but stays a
+	 * reply to an IKE request once it is one.
 	 *
 	 * @param reply			reply, adopted
 	 * @return				FALSE if there was no place and the reply was
@@ -103,14 +111,16 @@ struct qcd_waiting_t {
 	bool (*add)(qcd_waiting_t *this, qcd_reply_t *reply);
 
 	/**
-	 * Keep a reply to a request waiting for longer, if it is waiting already.
+	 * Keep a reply to an IKE request waiting for longer, if it is waiting
+	 * already. It replies to this request then, unless this one is shorter and
+	 * leaves less room for tokens.
 	 *
-	 * @param spis			SPIs of its IKE_SA
+	 * @param request		header of the request
 	 * @param src			who is told
 	 * @param dst			our address that it asked
 	 * @return				FALSE if it is not waiting
 	 */
-	bool (*touch)(qcd_waiting_t *this, const qcd_spis *spis, host_t *src,
+	bool (*touch)(qcd_waiting_t *this, const qcd_header *request, host_t *src,
 				  host_t *dst);
 
 	/**
@@ -130,17 +140,33 @@ struct qcd_waiting_t {
 	void (*remove)(qcd_waiting_t *this, qcd_reply_t *reply);
 
 	/**
-	 * Tell whether the replies of a rank use more than half of its places.
+	 * Tell whether a reply should leave its place to a newer one if it can't be
+	 * sent now: those of its rank use more than half of their places, or those
+	 * that name its SPI of ours use all that are not reserved. Never true at
+	 * home.
 	 *
-	 * @param rank			rank
-	 * @return				TRUE if they do
+	 * @param reply			waiting reply
 	 */
-	bool (*is_crowded)(qcd_waiting_t *this, qcd_rank_t rank);
+	bool (*is_surplus)(qcd_waiting_t *this, qcd_reply_t *reply);
 
 	/**
-	 * Get the number of replies.
+	 * Tell whether a reply is to an IKE request that arrived lately.
+	 *
+	 * @param reply			waiting reply
+	 * @param age			milliseconds
+	 * @return				TRUE if it arrived less than that ago
+	 */
+	bool (*is_recent)(qcd_waiting_t *this, qcd_reply_t *reply, uint64_t age);
+
+	/**
+	 * Get the number of replies, including announcements.
 	 */
 	u_int (*get_count)(qcd_waiting_t *this);
+
+	/**
+	 * Get the number of announcements.
+	 */
+	u_int (*get_unasked)(qcd_waiting_t *this);
 
 	/**
 	 * Destroy a qcd_waiting_t.
@@ -159,12 +185,12 @@ bool qcd_rank_is_home(qcd_rank_t rank);
 /**
  * Create a reply.
  *
- * @param spis			SPIs of its IKE_SA
+ * @param sa			its IKE_SA
  * @param src			destination of the reply, cloned
  * @param dst			source of the reply, cloned
  * @return				reply
  */
-qcd_reply_t *qcd_reply_create(const qcd_spis *spis, host_t *src, host_t *dst);
+qcd_reply_t *qcd_reply_create(const qcd_ike_sa *sa, host_t *src, host_t *dst);
 
 /**
  * Destroy a reply.

@@ -101,8 +101,9 @@ static void test_limit(void **state)
 		u_int half_open, taken;
 	} table[] = {
 		{ "defaults", NULL, NULL, NULL, 0, 3 },
-		{ "no protection", "no", NULL, NULL, 0, 100 },
-		{ "no protection, busy", "no", NULL, NULL, 1000, 100 },
+		/* as many as the pace allows */
+		{ "no protection", "no", NULL, NULL, 0, 23 },
+		{ "no protection, busy", "no", NULL, NULL, 1000, 23 },
 		{ "block below cookie, raised to 4", NULL, "2", "3", 0, 3 },
 		{ "no block", NULL, "0", "3", 0, 3 },
 		{ "cookies alone, block raised to 11", NULL, "5", "10", 0, 10 },
@@ -166,19 +167,19 @@ static void test_came(void **state)
 	host_t *other = host_create_from_string("198.51.100.3", 500);
 	qcd_turns_t *turns = begin(NULL, NULL, NULL);
 
-	came(turns, peer, 0);
+	came(turns, peer, 1);
 	CHECK_INT("was not told", take_all(turns, peer), 3);
-	came(turns, other, 0);
+	came(turns, other, 2);
 	CHECK_INT("another address", take_all(turns, peer), 0);
-	came(turns, natted, 0);
+	came(turns, natted, 3);
 	CHECK_INT("one came", take_all(turns, peer), 1);
-	came(turns, peer, 0);
+	came(turns, peer, 1);
 	half_open = 1;
 	CHECK_INT("charon counts it now", take_all(turns, peer), 0);
 	half_open = 0;
-	came(turns, peer, 0);
-	came(turns, peer, 0);
-	came(turns, peer, 0);
+	came(turns, peer, 1);
+	came(turns, peer, 1);
+	came(turns, peer, 1);
 	CHECK_INT("all came", take_all(turns, peer), 3);
 	turns->destroy(turns);
 	peer->destroy(peer);
@@ -218,7 +219,7 @@ static void test_expire(void **state)
 			CHECK(table[i].row, turns->take(turns, peer, QCD_RANK_UNKNOWN));
 			box_now += table[i].came;
 			CHECK(table[i].row, turns->take(turns, peer, QCD_RANK_UNKNOWN));
-			came(turns, peer, 0);
+			came(turns, peer, 1);
 		}
 		CHECK_INT(table[i].row, take_all(turns, peer), table[i].came ? 2 : 3);
 		box_now += table[i].lasts - 1;
@@ -536,6 +537,82 @@ static void test_again(void **state)
 	turns->destroy(turns);
 }
 
+/**
+ * Peers elsewhere, and those that are not in the map, have paces of their own:
+ * one that nobody else uses up, and no failures make smaller than at first
+ */
+static void test_strangers(void **state)
+{
+	static const qcd_rank_t ranks[] = { QCD_RANK_ELSEWHERE, QCD_RANK_UNKNOWN };
+	qcd_turns_t *turns = begin(NULL, NULL, NULL);
+	u_int number = 0, first, round, n;
+	int i;
+
+	for (i = 0; i < countof(ranks); i++)
+	{
+		CHECK_INT("first", take_rank(turns, ranks[i], &number), 23);
+		CHECK("full", turns->is_full(turns, ranks[i]));
+	}
+	CHECK_INT("at home", take_home(turns, &number), 23);
+	turns->destroy(turns);
+
+	for (i = 0; i < countof(ranks); i++)
+	{
+		turns = begin(NULL, NULL, NULL);
+		for (number = round = 0; round < 12; round++)
+		{	/* all begin handshakes, which take too long */
+			first = number;
+			CHECK_INT("failed", take_rank(turns, ranks[i], &number), 23);
+			for (n = first; n < number; n++)
+			{
+				came_home(turns, n);
+			}
+			CHECK("at work", turns->is_full(turns, ranks[i]));
+			box_now += 2000;
+			turns->expire(turns);
+		}
+		CHECK_INT("home keeps its pace", take_home(turns, &number), 23);
+		turns->destroy(turns);
+
+		turns = begin(NULL, NULL, NULL);
+		number = 0;
+		CHECK_INT("told", take_rank(turns, ranks[i], &number), 23);
+		box_now += 300;
+		turns->expire(turns);
+		CHECK_INT("nobody came", take_rank(turns, ranks[i], &number), 46);
+		CHECK_INT("home keeps its pace", take_home(turns, &number), 23);
+		box_now += 10000;
+		turns->expire(turns);
+		turns->destroy(turns);
+	}
+}
+
+/**
+ * Somebody begins handshakes, one a second, in the name of peers that were told
+ */
+static void test_forged(void **state)
+{
+	qcd_turns_t *turns = begin(NULL, NULL, NULL);
+	u_int told = 0, first, round, n;
+
+	for (round = 0; round < 20; round++)
+	{
+		first = told;
+		CHECK("at pace", take_home(turns, &told) >= 20);
+		for (n = first; n < told; n++)
+		{
+			came_home(turns, n);
+			if (n > first)
+			{
+				ended(turns, n + 1, TRUE);
+			}
+		}
+		box_now += 1000;
+		turns->expire(turns);
+	}
+	turns->destroy(turns);
+}
+
 int main()
 {
 	const struct CMUnitTest tests[] = {
@@ -550,6 +627,8 @@ int main()
 		BOX_TEST(test_slow_handshakes),
 		BOX_TEST(test_late_turns),
 		BOX_TEST(test_again),
+		BOX_TEST(test_strangers),
+		BOX_TEST(test_forged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
