@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What somebody who has seen SPIs can't do: keep peers from being told."""
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from lab import esp, ike
+from lab.lost import Lost, half_open, lose_many
+from lab.peer import Peer, Sa
+from lab.scenario import Lab
+from lab.test_waiting import HUB, ask, load, replies, wait_waiting, waiting
+from lab.wait import wait_until
+from lab.wire import Forger, Sniffer
+
+NewLab = Callable[..., Lab]
+ANNOUNCING = HUB.but(esp=True, qcd_options={"announce": "yes"})
+# Below charon's threshold for cookies, and as many as have a turn at an address.
+FORGED, AT_ONCE = 8, 3
+
+
+@pytest.mark.parametrize("silent", [0, 520])
+def test_requests_hold_up_no_announcements(new_lab: NewLab, silent: int) -> None:
+    """520 peers ask whose connections are not loaded; ten others are announced to."""
+    lab = new_lab(ANNOUNCING)
+    lost = lose_many(lab.b, silent + 10)
+    waiters, others = lost[:silent], lost[silent:]
+    lab.b.start(load=False)
+    with Sniffer(lab.b.host, outgoing=True) as wire, Forger(lab.stranger) as forger:
+        for item in waiters:
+            ask(item, lab.b, forger)
+        wait_waiting(lab.b, silent)
+        for number, item in enumerate(others):
+            load(lab.b, item.peer, f"known{number}")
+        for item in others:
+            wire.wait(
+                "the announcement",
+                lambda p, i=item: esp.tells(p) and p.target[0] == i.peer,
+                10,
+            )
+        assert waiting(lab.b) == silent
+
+
+def begin_handshakes(lab: Lab, forger: Forger, sources: list[str]) -> None:
+    """Forge so many IKE_SA_INITs that no address of these has a turn."""
+    sa = Sa(os.urandom(8))
+    empty = ike.Message(*sa.spis, ike.IKE_SA_INIT, ike.FLAG_I)
+    octets = Peer.init_message(sa, X25519PrivateKey.generate(), empty)
+    first = ike.Message.parse(octets)
+    for source in sources:
+        for _ in range(AT_ONCE):
+            forger.send(
+                first.but(spi_i=os.urandom(8)),
+                (lab.b.host.address, 500),
+                (source, 500),
+            )
+    count = len(sources) * AT_ONCE
+    wait_until("half open", lambda: half_open(lab.b) >= count, 5, lab.b.tail)
+
+
+def with_any_spi(item: Lost) -> Lost:
+    """Return an SA that is not in the map: it names an SPI of ours all the same."""
+    return replace(item, spi_i=os.urandom(8))
+
+
+@pytest.mark.parametrize("num_seen", [0, 1, 600])
+def test_seen_spis_take_no_peers_place(new_lab: NewLab, num_seen: int) -> None:
+    """Somebody forges addresses that have no turn, and asks about SPIs of ours.
+
+    With a standby pair, all peers that are taken over are asked about like that.
+    """
+    rates = {"reply_rate": 99999, "reply_burst": 99999, "reply_rate_source": 99999}
+    lab = new_lab(HUB.but(qcd_options=rates))
+    first, victim, *seen = lose_many(lab.b, 2 + num_seen)
+    sources = [f"198.30.0.{number + 1}" for number in range(FORGED)]
+    home, other = "198.18.77.7", "198.18.77.8"
+    lab.b.start(load=False)
+    load(lab.b, "%any", "anybody")
+    with Sniffer(lab.b.host, outgoing=True) as wire, Forger(lab.stranger) as forger:
+        ask(with_any_spi(first), lab.b, forger, other)
+        wire.wait("the first reply: loading has settled", lambda p: p.target[0] == other)
+        if num_seen:
+            begin_handshakes(lab, forger, sources)
+        # It takes as many places as it can, and then goes on.
+        for number in range(1200 if num_seen else 0):
+            source = sources[number % FORGED]
+            ask(with_any_spi(seen[number % num_seen]), lab.b, forger, source)
+        most = min(3 * num_seen, 1024 // 2)
+        wait_until(
+            f"at most {most} to wait", lambda: waiting(lab.b) <= most, 5, lab.b.tail
+        )
+        ask(with_any_spi(victim), lab.b, forger, home)
+        wire.wait("the peer's reply", lambda p: p.target[0] == home, 2)
+        assert {packet.target[0] for packet in replies(wire)} == {home, other}
