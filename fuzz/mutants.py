@@ -120,6 +120,8 @@ PROPERTIES = (
         m("simulate", "src/pace.c", "pace->num_absent / ABSENT_SHARE < pace->window",
           "true"),
         m("simulate", "src/pace.c", "pace->usual_ms += took;", "(void)took;"),
+        m("simulate", "src/pace.c",
+          "    pace->window = greater(pace->window, first_window(pace));\n", ""),
     )),
 )
 
