@@ -37,7 +37,7 @@ typedef struct setup {
     unsigned near_ms;  /* round trips, from and */
     unsigned far_ms;   /* to */
     unsigned lost;     /* messages in a thousand */
-    unsigned auth_ms;  /* that a handshake takes besides, with EAP for example */
+    unsigned auth_ms;  /* a handshake takes so much longer, as with EAP */
     unsigned away;     /* peers in a thousand, which never come */
     unsigned first;    /* and so many thousand at first, or 0 */
     unsigned limit;    /* of handshakes at a time, or 0 */

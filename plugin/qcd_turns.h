@@ -8,7 +8,7 @@
 #ifndef QCD_TURNS_H_
 #define QCD_TURNS_H_
 
-#include "qcd_waiting.h"
+#include "qcd_reply.h"
 
 #include <networking/host.h>
 #include <sa/ike_sa.h>

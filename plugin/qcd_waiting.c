@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_waiting.h"
+#include "qcd_places.h"
 
 #include <collections/hashtable.h>
+#include <collections/linked_list.h>
 #include <threading/mutex.h>
 
 /**
@@ -10,20 +12,6 @@
  * after that, nobody waits for a reply
  */
 #define WAITING_TIME_MS 165000
-
-/**
- * Maximum number of replies that name the same SPI of ours, and of those not to
- * the last known address of their peer
- */
-#define SAME_MAX 4
-#define SAME_STRANGERS_MAX 3
-
-/**
- * Maximum number of replies of each rank, and the share of one source, unless
- * its peers are known to be there
- */
-static const u_int rank_max[QCD_RANKS] = { 16384, 4096, 1024, 1024 };
-#define SOURCE_SHARE 8
 
 typedef struct private_qcd_waiting_t private_qcd_waiting_t;
 
@@ -48,17 +36,14 @@ struct private_qcd_waiting_t {
 	hashtable_t *replies;
 
 	/**
-	 * Numbers of replies, by key_of(), and the number of announcements
+	 * Their places
 	 */
-	hashtable_t *counts;
-	u_int unasked;
+	qcd_places_t *places;
 
 	/**
 	 * The same replies by rank and address
 	 */
 	struct {
-		/** number of replies */
-		u_int count;
 		/** their addresses, as crowd_t by address */
 		hashtable_t *crowds;
 		/** the same in the order in which they have turns */
@@ -74,18 +59,6 @@ typedef struct {
 	/** as qcd_reply_t, in order of arrival */
 	linked_list_t *replies;
 } crowd_t;
-
-/**
- * Replies that are counted together
- */
-typedef enum {
-	/** those that name an SPI of ours, to the last known address of the peer */
-	COUNT_HOME,
-	/** the same, to other addresses */
-	COUNT_STRANGERS,
-	/** those of a rank to a source */
-	COUNT_SOURCE,
-} count_t;
 
 /**
  * Two replies are the same if they tell the same peer of the same SA. Others
@@ -106,72 +79,6 @@ static bool reply_equals(const void *key, const void *other)
 
 	return a->unasked == b->unasked && qcd_spis_equals(&a->spis, &b->spis) &&
 		   a->src->equals(a->src, b->src) && a->dst->equals(a->dst, b->dst);
-}
-
-/**
- * Get the key of a number of replies. Nobody else knows the key of the hash, so
- * nobody can choose SPIs or addresses that collide.
- */
-static uintptr_t key_of(qcd_reply_t *reply, count_t kind)
-{
-	chunk_t octets = chunk_from_thing(reply->ours);
-
-	if (kind == COUNT_SOURCE)
-	{	/* a host that has one address of an IPv6 /64 has them all */
-		octets = reply->src->get_address(reply->src);
-		octets.len = min(octets.len, 8);
-		kind += reply->rank;
-	}
-	return chunk_hash_inc(octets, kind);
-}
-
-/**
- * Change a number of replies, or look it up
- */
-static u_int count_one(private_qcd_waiting_t *this, qcd_reply_t *reply,
-					   count_t kind, int by)
-{
-	return qcd_count_change(this->counts, key_of(reply, kind), by);
-}
-
-/**
- * Check if there is a place for a reply. An announcement uses none of the
- * places of its SA: there is only one, and the peer may ask meanwhile.
- */
-static bool has_place(private_qcd_waiting_t *this, qcd_reply_t *reply)
-{
-	u_int most = rank_max[reply->rank], strangers;
-
-	if (this->ranks[reply->rank].count >= most || reply->unasked)
-	{
-		return this->ranks[reply->rank].count < most;
-	}
-	strangers = count_one(this, reply, COUNT_STRANGERS, 0);
-	return strangers + count_one(this, reply, COUNT_HOME, 0) < SAME_MAX &&
-		   (qcd_rank_is_home(reply->rank) ||
-			(strangers < SAME_STRANGERS_MAX &&
-			 count_one(this, reply, COUNT_SOURCE, 0) < most / SOURCE_SHARE));
-}
-
-/**
- * Count a reply, by 1 or -1
- */
-static void count(private_qcd_waiting_t *this, qcd_reply_t *reply, int by)
-{
-	this->ranks[reply->rank].count += by;
-	if (reply->unasked)
-	{
-		this->unasked += by;
-	}
-	else if (qcd_rank_is_home(reply->rank))
-	{
-		count_one(this, reply, COUNT_HOME, by);
-	}
-	else
-	{
-		count_one(this, reply, COUNT_STRANGERS, by);
-		count_one(this, reply, COUNT_SOURCE, by);
-	}
 }
 
 /**
@@ -211,11 +118,10 @@ static void crowd_destroy(crowd_t *crowd)
  */
 static bool add_new(private_qcd_waiting_t *this, qcd_reply_t *reply)
 {
-	if (!has_place(this, reply))
+	if (!this->places->take(this->places, reply))
 	{
 		return FALSE;
 	}
-	count(this, reply, 1);
 	this->replies->put(this->replies, reply, reply);
 	join_crowd(this, reply);
 	return TRUE;
@@ -295,7 +201,7 @@ METHOD(qcd_waiting_t, touch, bool,
 static void take_out(private_qcd_waiting_t *this, qcd_reply_t *reply)
 {
 	this->replies->remove(this->replies, reply);
-	count(this, reply, -1);
+	this->places->release(this->places, reply);
 }
 
 METHOD(qcd_waiting_t, remove_, void,
@@ -443,13 +349,8 @@ METHOD(qcd_waiting_t, is_surplus, bool,
 {
 	bool surplus;
 
-	if (qcd_rank_is_home(reply->rank))
-	{
-		return FALSE;
-	}
 	this->mutex->lock(this->mutex);
-	surplus = this->ranks[reply->rank].count > rank_max[reply->rank] / 2 ||
-			  count_one(this, reply, COUNT_STRANGERS, 0) >= SAME_STRANGERS_MAX;
+	surplus = this->places->is_surplus(this->places, reply);
 	this->mutex->unlock(this->mutex);
 	return surplus;
 }
@@ -471,7 +372,7 @@ METHOD(qcd_waiting_t, get_unasked, u_int,
 	u_int unasked;
 
 	this->mutex->lock(this->mutex);
-	unasked = this->unasked;
+	unasked = this->places->get_unasked(this->places);
 	this->mutex->unlock(this->mutex);
 	return unasked;
 }
@@ -499,44 +400,9 @@ METHOD(qcd_waiting_t, destroy, void,
 												  (void*)crowd_destroy);
 	}
 	this->replies->destroy_function(this->replies, (void*)qcd_reply_destroy);
-	this->counts->destroy(this->counts);
+	this->places->destroy(this->places);
 	this->mutex->destroy(this->mutex);
 	free(this);
-}
-
-/*
- * Described in header
- */
-bool qcd_rank_is_home(qcd_rank_t rank)
-{
-	return rank == QCD_RANK_HOME || rank == QCD_RANK_AGAIN;
-}
-
-/*
- * Described in header
- */
-qcd_reply_t *qcd_reply_create(const qcd_ike_sa *sa, host_t *src, host_t *dst)
-{
-	qcd_reply_t *reply;
-
-	INIT(reply,
-		.spis = sa->spis,
-		.ours = *qcd_ike_sa_local(sa),
-		.src = src->clone(src),
-		.dst = dst->clone(dst),
-		.rank = QCD_RANK_UNKNOWN,
-	);
-	return reply;
-}
-
-/*
- * Described in header
- */
-void qcd_reply_destroy(qcd_reply_t *reply)
-{
-	reply->src->destroy(reply->src);
-	reply->dst->destroy(reply->dst);
-	free(reply);
 }
 
 /*
@@ -561,7 +427,7 @@ qcd_waiting_t *qcd_waiting_create()
 		},
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 		.replies = hashtable_create(reply_hash, reply_equals, 32),
-		.counts = hashtable_create(qcd_number_hash, hashtable_equals_ptr, 32),
+		.places = qcd_places_create(),
 	);
 	for (rank = 0; rank < QCD_RANKS; rank++)
 	{
