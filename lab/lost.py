@@ -70,16 +70,22 @@ def most_within(packets: Iterable[Packet], seconds: float) -> int:
     return most
 
 
-def begin_handshakes(gateway: Gateway, forger: Forger, count: int) -> None:
-    """Make half-open SAs: IKE_SA_INIT from this many addresses, nothing after it."""
+def begin_handshakes(
+    gateway: Gateway, forger: Forger, count: int, each: int = 1
+) -> list[str]:
+    """Make half-open SAs: IKE_SA_INIT from this many addresses, nothing after it.
+
+    Return these addresses.
+    """
     sa = PeerSa(os.urandom(8))
     begin = ike.Message(*sa.spis, ike.IKE_SA_INIT, ike.FLAG_I)
     octets = Peer.init_message(sa, X25519PrivateKey.generate(), begin)
     request = ike.Message.parse(octets)
-    for number in range(count):
-        source = (f"198.19.{number >> 8 & 255}.{number & 255}", 500)
+    sources = [f"198.19.{number >> 8 & 255}.{number & 255}" for number in range(count)]
+    for source in sources * each:
         another = request.but(spi_i=os.urandom(8))
-        forger.send(another, (gateway.host.address, 500), source)
+        forger.send(another, (gateway.host.address, 500), (source, 500))
+    return sources
 
 
 def half_open(gateway: Gateway) -> int:

@@ -6,11 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from lab import esp, ike
-from lab.lost import Lost, half_open, lose_many
-from lab.peer import Peer, Sa
+from lab import esp
+from lab.lost import Lost, begin_handshakes, half_open, lose_many
 from lab.scenario import Lab
 from lab.test_waiting import HUB, ask, load, replies, wait_waiting, waiting
 from lab.wait import wait_until
@@ -44,23 +42,6 @@ def test_requests_hold_up_no_announcements(new_lab: NewLab, silent: int) -> None
         assert waiting(lab.b) == silent
 
 
-def begin_handshakes(lab: Lab, forger: Forger, sources: list[str]) -> None:
-    """Forge so many IKE_SA_INITs that no address of these has a turn."""
-    sa = Sa(os.urandom(8))
-    empty = ike.Message(*sa.spis, ike.IKE_SA_INIT, ike.FLAG_I)
-    octets = Peer.init_message(sa, X25519PrivateKey.generate(), empty)
-    first = ike.Message.parse(octets)
-    for source in sources:
-        for _ in range(AT_ONCE):
-            forger.send(
-                first.but(spi_i=os.urandom(8)),
-                (lab.b.host.address, 500),
-                (source, 500),
-            )
-    count = len(sources) * AT_ONCE
-    wait_until("half open", lambda: half_open(lab.b) >= count, 5, lab.b.tail)
-
-
 def with_any_spi(item: Lost) -> Lost:
     """Return an SA that is not in the map: it names an SPI of ours all the same."""
     return replace(item, spi_i=os.urandom(8))
@@ -75,15 +56,19 @@ def test_seen_spis_take_no_peers_place(new_lab: NewLab, num_seen: int) -> None:
     rates = {"reply_rate": 99999, "reply_burst": 99999, "reply_rate_source": 99999}
     lab = new_lab(HUB.but(qcd_options=rates))
     first, victim, *seen = lose_many(lab.b, 2 + num_seen)
-    sources = [f"198.30.0.{number + 1}" for number in range(FORGED)]
     home, other = "198.18.77.7", "198.18.77.8"
     lab.b.start(load=False)
     load(lab.b, "%any", "anybody")
     with Sniffer(lab.b.host, outgoing=True) as wire, Forger(lab.stranger) as forger:
         ask(with_any_spi(first), lab.b, forger, other)
         wire.wait("the first reply: loading has settled", lambda p: p.target[0] == other)
-        if num_seen:
-            begin_handshakes(lab, forger, sources)
+        sources = begin_handshakes(lab.b, forger, FORGED, AT_ONCE)
+        wait_until(
+            "all to be half open",
+            lambda: half_open(lab.b) == FORGED * AT_ONCE,
+            5,
+            lab.b.tail,
+        )
         # It takes as many places as it can, and then goes on.
         for number in range(1200 if num_seen else 0):
             source = sources[number % FORGED]
