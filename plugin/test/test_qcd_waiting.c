@@ -3,14 +3,7 @@
 #include "qcd_waiting.h"
 
 #include "box.h"
-
-/**
- * Places of each rank
- */
-#define HOME_MAX 16384
-#define AGAIN_MAX 4096
-#define ELSEWHERE_MAX 1024
-#define UNKNOWN_MAX 1024
+#include "reply_box.h"
 
 /**
  * How long a reply waits, in milliseconds
@@ -18,34 +11,11 @@
 #define WAITING_TIME 165000
 
 /**
- * Create a reply about an SA, in which a number is our SPI and another one is
- * the peer's, to an address and port
- */
-static qcd_reply_t *create_at(char *address, uint16_t port, uint32_t ours,
-							  uint32_t theirs, qcd_rank_t rank)
-{
-	qcd_ike_sa sa = {
-		.role = QCD_INITIATOR,
-	};
-	host_t *src = host_create_from_string(address, port);
-	host_t *dst = host_create_from_string("192.0.2.1", 500);
-	qcd_reply_t *reply;
-
-	memcpy(sa.spis.initiator.octets, &ours, sizeof(ours));
-	memcpy(sa.spis.responder.octets, &theirs, sizeof(theirs));
-	reply = qcd_reply_create(&sa, src, dst);
-	reply->rank = rank;
-	src->destroy(src);
-	dst->destroy(dst);
-	return reply;
-}
-
-/**
  * Create a reply about an SA to a port of a peer
  */
 static qcd_reply_t *create(uint32_t sa, uint16_t port, qcd_rank_t rank)
 {
-	return create_at("198.51.100.2", port, sa, 0, rank);
+	return reply_box_create("198.51.100.2", port, sa, 0, rank);
 }
 
 static bool add(qcd_waiting_t *waiting, uint32_t sa, uint16_t port,
@@ -314,181 +284,6 @@ static void test_touch(void **state)
 }
 
 /**
- * Of one SA four wait, of which one is kept for where its peer was
- */
-static void test_same_sa(void **state)
-{
-	static const struct {
-		char *row;
-		qcd_rank_t ranks[6];
-		bool unasked[6];
-		bool added[6];
-		u_int count;
-	} table[] = {
-		{ "home", { QCD_RANK_HOME, QCD_RANK_HOME, QCD_RANK_HOME, QCD_RANK_HOME,
-					QCD_RANK_HOME, QCD_RANK_HOME },
-		  {}, { TRUE, TRUE, TRUE, TRUE, FALSE, FALSE }, 4 },
-		{ "elsewhere", { QCD_RANK_ELSEWHERE, QCD_RANK_ELSEWHERE,
-						 QCD_RANK_ELSEWHERE, QCD_RANK_ELSEWHERE, QCD_RANK_HOME,
-						 QCD_RANK_HOME },
-		  {}, { TRUE, TRUE, TRUE, FALSE, TRUE, FALSE }, 4 },
-		{ "unknown", { QCD_RANK_UNKNOWN, QCD_RANK_UNKNOWN, QCD_RANK_UNKNOWN,
-					   QCD_RANK_UNKNOWN, QCD_RANK_HOME, QCD_RANK_UNKNOWN },
-		  {}, { TRUE, TRUE, TRUE, FALSE, TRUE, FALSE }, 4 },
-		{ "strangers of both ranks", { QCD_RANK_UNKNOWN, QCD_RANK_ELSEWHERE,
-					   QCD_RANK_UNKNOWN, QCD_RANK_ELSEWHERE, QCD_RANK_UNKNOWN,
-					   QCD_RANK_HOME },
-		  {}, { TRUE, TRUE, TRUE, FALSE, FALSE, TRUE }, 4 },
-		{ "home first", { QCD_RANK_HOME, QCD_RANK_UNKNOWN, QCD_RANK_UNKNOWN,
-						  QCD_RANK_UNKNOWN, QCD_RANK_UNKNOWN, QCD_RANK_HOME },
-		  {}, { TRUE, TRUE, TRUE, TRUE, FALSE, FALSE }, 4 },
-		{ "an announcement takes none", { QCD_RANK_HOME, QCD_RANK_HOME,
-						  QCD_RANK_HOME, QCD_RANK_HOME, QCD_RANK_HOME,
-						  QCD_RANK_HOME },
-		  { TRUE }, { TRUE, TRUE, TRUE, TRUE, TRUE, FALSE }, 5 },
-		{ "nor is it kept out", { QCD_RANK_HOME, QCD_RANK_HOME, QCD_RANK_HOME,
-						  QCD_RANK_HOME, QCD_RANK_HOME, QCD_RANK_HOME },
-		  { FALSE, FALSE, FALSE, FALSE, TRUE },
-		  { TRUE, TRUE, TRUE, TRUE, TRUE, FALSE }, 5 },
-	};
-	qcd_waiting_t *waiting;
-	qcd_reply_t *reply;
-	char row[64];
-	int i, j;
-
-	for (i = 0; i < countof(table); i++)
-	{
-		waiting = qcd_waiting_create();
-		for (j = 0; j < 6; j++)
-		{
-			snprintf(row, sizeof(row), "%s, %d", table[i].row, j);
-			reply = create(1, 500 + j, table[i].ranks[j]);
-			reply->unasked = table[i].unasked[j];
-			CHECK_INT(row, waiting->add(waiting, reply), table[i].added[j]);
-			CHECK(row, add(waiting, 100 + j, 500, table[i].ranks[j]));
-		}
-		CHECK_INT(table[i].row, waiting->get_count(waiting),
-				  table[i].count + 6);
-		waiting->destroy(waiting);
-	}
-}
-
-/**
- * Whoever has seen an SPI of ours takes the same three places with any address
- * and any SPI of the peer; the oldest reply should make room for the next one
- */
-static void test_same_spi(void **state)
-{
-	static const qcd_rank_t ranks[] = { QCD_RANK_UNKNOWN, QCD_RANK_ELSEWHERE };
-	qcd_waiting_t *waiting;
-	qcd_reply_t *reply[4];
-	char address[24];
-	int i, j;
-
-	for (i = 0; i < countof(ranks); i++)
-	{
-		waiting = qcd_waiting_create();
-		for (j = 0; j < countof(reply); j++)
-		{
-			snprintf(address, sizeof(address), "198.51.100.%d", j + 1);
-			reply[j] = create_at(address, 500, 1, j, ranks[i]);
-			CHECK_INT("three", waiting->add(waiting, reply[j]), j < 3);
-			CHECK_INT("surplus", waiting->is_surplus(waiting, reply[0]), j >= 2);
-		}
-		CHECK("another SPI of ours",
-			  waiting->add(waiting, create_at("198.51.100.9", 500, 2, 3, ranks[i])));
-		reply[3] = create_at("198.51.100.4", 500, 1, 3, QCD_RANK_HOME);
-		CHECK("at home", waiting->add(waiting, reply[3]));
-		CHECK("not surplus", !waiting->is_surplus(waiting, reply[3]));
-		qcd_reply_destroy(remove_first(waiting));
-		qcd_reply_destroy(remove_first(waiting));
-		CHECK("there is room", !waiting->is_surplus(waiting, reply[1]));
-		CHECK("again", waiting->add(waiting, create_at("198.51.100.7", 500, 1, 7,
-													   ranks[i])));
-		waiting->destroy(waiting);
-	}
-}
-
-/**
- * One source takes an eighth of the places of a rank at most, unless its peers
- * are known to be there
- */
-static void test_source(void **state)
-{
-	static const struct {
-		char *row, *address, *same, *other;
-		qcd_rank_t rank;
-		u_int most;
-	} table[] = {
-		{ "IPv4", "198.51.100.1", "198.51.100.1", "198.51.100.2",
-		  QCD_RANK_UNKNOWN, UNKNOWN_MAX / 8 },
-		{ "IPv6", "2001:db8::1", "2001:db8::1:0:0:2", "2001:db8:0:1::1",
-		  QCD_RANK_UNKNOWN, UNKNOWN_MAX / 8 },
-		{ "elsewhere", "198.51.100.1", "198.51.100.1", "198.51.100.2",
-		  QCD_RANK_ELSEWHERE, ELSEWHERE_MAX / 8 },
-		{ "at home", "198.51.100.1", NULL, NULL, QCD_RANK_HOME, HOME_MAX },
-		{ "told before", "198.51.100.1", NULL, NULL, QCD_RANK_AGAIN, AGAIN_MAX },
-	};
-	qcd_waiting_t *waiting;
-	u_int n, most;
-	int i;
-
-	for (i = 0; i < countof(table); i++)
-	{
-		waiting = qcd_waiting_create();
-		most = table[i].most;
-		for (n = 0; n < most + 1; n++)
-		{
-			CHECK_INT(table[i].row, waiting->add(waiting,
-						create_at(table[i].address, 500, n, 0, table[i].rank)),
-					  n < most);
-		}
-		if (table[i].same)
-		{
-			CHECK(table[i].row, !waiting->add(waiting,
-						create_at(table[i].same, 501, n, 0, table[i].rank)));
-			CHECK(table[i].row, waiting->add(waiting,
-						create_at(table[i].other, 500, n, 0, table[i].rank)));
-			CHECK("in another rank", waiting->add(waiting,
-						create_at(table[i].address, 500, n + 1, 0,
-								  QCD_RANK_ELSEWHERE + QCD_RANK_UNKNOWN -
-								  table[i].rank)));
-			CHECK("at home", waiting->add(waiting,
-						create_at(table[i].address, 500, n + 2, 0,
-								  QCD_RANK_HOME)));
-			/* a place that is given back is one again */
-			qcd_reply_destroy(remove_first(waiting));
-		}
-		waiting->destroy(waiting);
-	}
-}
-
-/**
- * Announcements are counted by themselves, too
- */
-static void test_unasked(void **state)
-{
-	qcd_waiting_t *waiting = qcd_waiting_create();
-	qcd_reply_t *reply;
-	int i;
-
-	for (i = 0; i < 6; i++)
-	{
-		reply = create(i, 500, i < 4 ? QCD_RANK_HOME : QCD_RANK_UNKNOWN);
-		reply->unasked = i % 2;
-		CHECK("add", waiting->add(waiting, reply));
-		CHECK_INT("count", waiting->get_count(waiting), i + 1);
-		CHECK_INT("unasked", waiting->get_unasked(waiting), (i + 1) / 2);
-	}
-	for (i = 0; i < 6; i++)
-	{
-		qcd_reply_destroy(remove_first(waiting));
-		CHECK_INT("unasked", waiting->get_unasked(waiting), 3 - (i + 1) / 2);
-	}
-	waiting->destroy(waiting);
-}
-
-/**
  * A place of an SA that was given back is one again
  */
 static void test_place_again(void **state)
@@ -506,70 +301,6 @@ static void test_place_again(void **state)
 	CHECK("too many again", !add(waiting, 1, 602, QCD_RANK_UNKNOWN));
 	CHECK("for its peer", add(waiting, 1, 603, QCD_RANK_HOME));
 	CHECK_PORTS("order", waiting, 603, 501, 502, 601, 0);
-	waiting->destroy(waiting);
-}
-
-/**
- * Create a reply about an SA to an address of its own
- */
-static qcd_reply_t *create_numbered(uint32_t sa, qcd_rank_t rank)
-{
-	char address[24];
-
-	snprintf(address, sizeof(address), "10.0.%u.%u", sa >> 8, sa & 255);
-	return create_at(address, 500, sa, 0, rank);
-}
-
-static bool add_numbered(qcd_waiting_t *waiting, uint32_t sa, qcd_rank_t rank)
-{
-	return waiting->add(waiting, create_numbered(sa, rank));
-}
-
-/**
- * Each rank has places of its own
- */
-static void test_ranks(void **state)
-{
-	static const struct {
-		char *row;
-		qcd_rank_t rank;
-		u_int max;
-	} table[] = {
-		{ "unknown", QCD_RANK_UNKNOWN, UNKNOWN_MAX },
-		{ "elsewhere", QCD_RANK_ELSEWHERE, ELSEWHERE_MAX },
-		{ "again", QCD_RANK_AGAIN, AGAIN_MAX },
-		{ "home", QCD_RANK_HOME, HOME_MAX },
-	};
-	qcd_waiting_t *waiting = qcd_waiting_create();
-	qcd_reply_t *reply;
-	uint32_t sa = 0;
-	u_int count = 0, n;
-	int i;
-
-	for (i = 0; i < countof(table); i++)
-	{
-		for (n = 1; n <= table[i].max; n++)
-		{
-			reply = create_numbered(++sa, table[i].rank);
-			CHECK(table[i].row, waiting->add(waiting, reply));
-			CHECK_INT(table[i].row, waiting->is_surplus(waiting, reply),
-					  table[i].rank >= QCD_RANK_ELSEWHERE &&
-					  n > table[i].max / 2);
-		}
-		CHECK(table[i].row, !add_numbered(waiting, ++sa, table[i].rank));
-		count += table[i].max;
-		CHECK_INT(table[i].row, waiting->get_count(waiting), count);
-		/* a repeated one needs no place */
-		CHECK(table[i].row, add_numbered(waiting, sa - 1, table[i].rank));
-		CHECK_INT(table[i].row, waiting->get_count(waiting), count);
-	}
-	/* the first one is of the rank of peers */
-	qcd_reply_destroy(remove_first(waiting));
-	CHECK("unknown", !add_numbered(waiting, ++sa, QCD_RANK_UNKNOWN));
-	CHECK("elsewhere", !add_numbered(waiting, ++sa, QCD_RANK_ELSEWHERE));
-	CHECK("again", !add_numbered(waiting, ++sa, QCD_RANK_AGAIN));
-	CHECK("home", add_numbered(waiting, ++sa, QCD_RANK_HOME));
-	CHECK("home", !add_numbered(waiting, ++sa, QCD_RANK_HOME));
 	waiting->destroy(waiting);
 }
 
@@ -596,7 +327,7 @@ static void test_order(void **state)
 static void add_at(qcd_waiting_t *waiting, char *address, uint32_t sa,
 				   qcd_rank_t rank)
 {
-	CHECK("add", waiting->add(waiting, create_at(address, sa, sa, 0, rank)));
+	CHECK("add", waiting->add(waiting, reply_box_create(address, sa, sa, 0, rank)));
 }
 
 /**
@@ -661,12 +392,7 @@ int main()
 		BOX_TEST(test_repeated),
 		BOX_TEST(test_both),
 		BOX_TEST(test_touch),
-		BOX_TEST(test_same_sa),
-		BOX_TEST(test_same_spi),
-		BOX_TEST(test_source),
-		BOX_TEST(test_unasked),
 		BOX_TEST(test_place_again),
-		BOX_TEST(test_ranks),
 		BOX_TEST(test_order),
 		BOX_TEST(test_addresses),
 		BOX_TEST(test_late),
