@@ -184,38 +184,28 @@ static bool is_rank_full(private_qcd_turns_t *this, qcd_rank_t rank)
 }
 
 /**
- * Tell whether a turn is available, with the mutex held
- *
- * @param half_open		number of handshakes that the address has
+ * Tell whether a turn is available, with the mutex held. charon counts a
+ * handshake before came() is called, so it is not missed in between.
  */
 static bool is_available(private_qcd_turns_t *this, host_t *peer,
-						 qcd_rank_t rank, u_int half_open)
+						 qcd_rank_t rank)
 {
+	ike_sa_manager_t *manager = charon->ike_sa_manager;
 	place_t *place = this->places->get(this->places, peer);
 
 	return !is_rank_full(this, rank) &&
 		   (!this->limit ||
-			half_open + (place ? place->turns : 0) < this->limit);
-}
-
-/**
- * Get the number of handshakes that an address has, before the mutex is taken
- */
-static u_int get_half_open(private_qcd_turns_t *this, host_t *peer)
-{
-	ike_sa_manager_t *manager = charon->ike_sa_manager;
-
-	return this->limit ? manager->get_half_open_count(manager, peer, TRUE) : 0;
+			manager->get_half_open_count(manager, peer, TRUE) +
+			(place ? place->turns : 0) < this->limit);
 }
 
 METHOD(qcd_turns_t, available, bool,
 	private_qcd_turns_t *this, host_t *peer, qcd_rank_t rank)
 {
-	u_int half_open = get_half_open(this, peer);
 	bool available;
 
 	this->mutex->lock(this->mutex);
-	available = is_available(this, peer, rank, half_open);
+	available = is_available(this, peer, rank);
 	this->mutex->unlock(this->mutex);
 	return available;
 }
@@ -234,7 +224,6 @@ METHOD(qcd_turns_t, is_full, bool,
 METHOD(qcd_turns_t, take, bool,
 	private_qcd_turns_t *this, host_t *peer, qcd_rank_t rank)
 {
-	u_int half_open = get_half_open(this, peer);
 	told_t told = {
 		.at = qcd_now(),
 		.rank = rank,
@@ -243,7 +232,7 @@ METHOD(qcd_turns_t, take, bool,
 	bool taken;
 
 	this->mutex->lock(this->mutex);
-	taken = is_available(this, peer, rank, half_open);
+	taken = is_available(this, peer, rank);
 	if (taken)
 	{
 		place = get_place(this, peer);
