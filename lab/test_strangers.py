@@ -80,3 +80,22 @@ def test_seen_spis_take_no_peers_place(new_lab: NewLab, num_seen: int) -> None:
         ask(with_any_spi(victim), lab.b, forger, home)
         wire.wait("the peer's reply", lambda p: p.target[0] == home, 2)
         assert {packet.target[0] for packet in replies(wire)} == {home, other}
+
+
+def test_peers_that_are_not_in_the_map_are_told_at_a_pace(new_lab: NewLab) -> None:
+    """As those that a standby takes over: a window of them at a time, not all."""
+    count, window, patience = 100, 23, 0.3
+    lab = new_lab(HUB)
+    lost = [with_any_spi(item) for item in lose_many(lab.b, count)]
+    lab.b.start(load=False)
+    with Sniffer(lab.b.host, outgoing=True) as wire, Forger(lab.stranger) as forger:
+        for item in lost:
+            ask(item, lab.b, forger)
+        wait_waiting(lab.b, count)
+        load(lab.b, "%any", "anybody")
+        wait_until(
+            "all to be told", lambda: len(replies(wire)) == count, 5, lab.b.tail
+        )
+        times = [packet.time for packet in replies(wire)]
+    begun = [when for when in times if when < times[0] + patience / 2]
+    assert len(begun) <= window, f"{len(begun)} at first"

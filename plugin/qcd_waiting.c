@@ -305,7 +305,9 @@ static void visit_rank(private_qcd_waiting_t *this, qcd_rank_t rank,
 
 	while (done != QCD_LOOK_OTHER_RANK && (crowd = next(this, order)))
 	{
+		this->mutex->lock(this->mutex);
 		before = crowd->replies->get_count(crowd->replies);
+		this->mutex->unlock(this->mutex);
 		done = visit_crowd(this, crowd, look, user);
 		this->mutex->lock(this->mutex);
 		count = crowd->replies->get_count(crowd->replies);
