@@ -488,8 +488,8 @@ qcd_maker_tell(const qcd_maker *maker, qcd_datagram *out, const qcd_lost *lost,
  * way, whichever that is, and never wait for a timer.
  *
  * Each completed handshake makes the window larger by one, until the first
- * failure.  A failure halves it, and from then
- * on it grows by one for each window that was completed.  Opaque. */
+ * failure.  A failure halves it, and from then on it grows by one for each
+ * window that was completed.  Opaque. */
 typedef struct qcd_pace {
     uint32_t window_free;
     uint32_t window_max;
