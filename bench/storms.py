@@ -32,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.results import save  # noqa: E402
 from lab import esp, ike  # noqa: E402
+from lab.admin import counters  # noqa: E402
 from lab.config import ESP_PROPOSAL, PROPOSAL, SECRET, Config  # noqa: E402
 from lab.control import REPO, Control, Section  # noqa: E402
 from lab.flood import before_others  # noqa: E402
@@ -225,9 +226,21 @@ class Storm:
             return int(sas["total"]) >= self.count and sas["half-open"] == "0"
 
         try:
-            wait_until("all tunnels", all_back, LIMIT, poll=POLL)
+            wait_until("all tunnels", all_back, LIMIT, self._missing, poll=POLL)
         finally:
             self.stats = a.command("stats")["ikesas"]
+
+    def _missing(self) -> str:
+        """Tell who has no tunnel, and what the gateway and these peers are doing."""
+        a = self.lab.a
+        have = {number_of(sa.peer) for gateway in self.peers for sa in gateway.established()}
+        missing = sorted(set(range(self.count)) - have)
+        lines = [f"{len(missing)} are missing: {missing[:20]}"]
+        for gateway in [a, *{self.at(number) for number in missing[:20]}]:
+            sas = gateway.command("stats")["ikesas"]
+            known = {name: n for name, n in counters(gateway).items() if n}
+            lines.append(f"{gateway.name}: {sas}, {known}")
+        return "\n".join(lines)
 
     # --- the floor --------------------------------------------------------
 
@@ -257,10 +270,11 @@ class Storm:
         self.wait()
         return self._duration(self.wire.packets[seen:])
 
-    @staticmethod
-    def _duration(packets: list[Packet]) -> float:
+    def _duration(self, packets: list[Packet]) -> float:
         times = [p.time for p in packets if p.message.exchange == ike.IKE_AUTH]
-        return times[-1] - packets[0].time
+        assert len(times) >= 2 * self.count, f"only {len(times)} of IKE_AUTH were seen"
+        assert max(times) > packets[0].time, "the clock was set meanwhile"
+        return max(times) - packets[0].time
 
     # --- a storm ----------------------------------------------------------
 
