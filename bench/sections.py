@@ -301,7 +301,8 @@ def storms(parts: Parts) -> str:
 All tunnels of a gateway at once, after its crash, with charon's default limits for half-open IKE SAs. The floor is the time
 in which the same daemons made as many cold handshakes, just before. The gateway and the charons of its peers share the
 processors. A storm can be faster than its floor: the peers begin by themselves, and no program begins each of them. Of five
-storms of 1,000 tunnels the one with the median ratio is shown, with the lowest and the highest ratio.
+storms of 1,000 tunnels the one with the median ratio is shown, with the lowest and the highest ratio. At the end the average
+load of the machine over 15 minutes was {part["load"]}; what else runs there changes between a floor and its storms.
 
 ![All tunnels at once, against the floor](performance-storms.svg)
 

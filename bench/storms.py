@@ -433,7 +433,9 @@ def main() -> None:
             )
     if not sys.argv[1:]:
         measured = [asdict(row) for row in rows]
-        save("storms", __doc__.splitlines()[0], measured, simulation=simulate())
+        load = round(os.getloadavg()[2])
+        title = __doc__.splitlines()[0]
+        save("storms", title, measured, load=load, simulation=simulate())
 
 
 if __name__ == "__main__":
