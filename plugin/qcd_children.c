@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_children.h"
+#include "qcd_listeners.h"
 
 #include <time.h>
 
@@ -327,7 +328,7 @@ METHOD(listener_t, ike_update, bool,
 METHOD(qcd_children_t, destroy, void,
 	private_qcd_children_t *this)
 {
-	charon->bus->remove_listener(charon->bus, &this->public.listener);
+	qcd_listeners_remove(&this->public.listener);
 	write_all(this);
 	this->mutex->destroy(this->mutex);
 	free(this);
@@ -357,6 +358,6 @@ qcd_children_t *qcd_children_create(qcd_config_t *config, qcd_promises_t *promis
 		.changes = changes,
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 	);
-	charon->bus->add_listener(charon->bus, &this->public.listener);
+	qcd_listeners_add(&this->public.listener);
 	return &this->public;
 }

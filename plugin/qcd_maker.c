@@ -4,6 +4,7 @@
 #include "qcd_answer.h"
 #include "qcd_compat.h"
 #include "qcd_esp.h"
+#include "qcd_listeners.h"
 #include "qcd_renewals.h"
 #include "qcd_spi_source.h"
 
@@ -408,8 +409,8 @@ METHOD(qcd_maker_t, destroy, void,
 {
 	if (this->answer)
 	{
-		charon->bus->remove_listener(charon->bus, &this->public.listener);
-		charon->bus->remove_listener(charon->bus, &this->renewals->listener);
+		qcd_listeners_remove(&this->public.listener);
+		qcd_listeners_remove(&this->renewals->listener);
 	}
 	DESTROY_IF(this->spis);
 	DESTROY_IF(this->esp);
@@ -453,8 +454,8 @@ static void start(private_qcd_maker_t *this, qcd_receiver_t *receiver,
 	this->esp = qcd_esp_create(this->config, this->events, this->promises,
 							   this->answer, this->index);
 	this->spis = qcd_spi_source_create(this->promises, this->secrets);
-	charon->bus->add_listener(charon->bus, &this->renewals->listener);
-	charon->bus->add_listener(charon->bus, &this->public.listener);
+	qcd_listeners_add(&this->renewals->listener);
+	qcd_listeners_add(&this->public.listener);
 #ifdef ME
 	receiver->add(receiver, answer_fragment, this);
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_peers.h"
+#include "qcd_listeners.h"
 
 #include <daemon.h>
 #include <collections/hashtable.h>
@@ -234,7 +235,7 @@ METHOD(qcd_peers_t, has_several, bool,
 METHOD(qcd_peers_t, destroy, void,
 	private_qcd_peers_t *this)
 {
-	charon->bus->remove_listener(charon->bus, &this->public.listener);
+	qcd_listeners_remove(&this->public.listener);
 	this->connections->destroy_function(this->connections,
 										(void*)qcd_named_destroy);
 	this->entries->destroy_function(this->entries, (void*)free);
@@ -269,6 +270,6 @@ qcd_peers_t *qcd_peers_create()
 		.counts = hashtable_create(qcd_number_hash, hashtable_equals_ptr,
 								   32),
 	);
-	charon->bus->add_listener(charon->bus, &this->public.listener);
+	qcd_listeners_add(&this->public.listener);
 	return &this->public;
 }

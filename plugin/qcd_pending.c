@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_pending.h"
+#include "qcd_listeners.h"
 #include "qcd_packets.h"
 
 #include <daemon.h>
@@ -467,7 +468,7 @@ METHOD(qcd_pending_t, ask, status_t,
 METHOD(qcd_pending_t, destroy, void,
 	private_qcd_pending_t *this)
 {
-	charon->bus->remove_listener(charon->bus, &this->public.listener);
+	qcd_listeners_remove(&this->public.listener);
 	this->entries->destroy_function(this->entries, (void*)entry_destroy);
 	this->spis->destroy(this->spis);
 	this->mutex->destroy(this->mutex);
@@ -514,6 +515,6 @@ qcd_pending_t *qcd_pending_create()
 									8),
 		.spis = hashtable_create(spi_hash, spi_equals, 8),
 	);
-	charon->bus->add_listener(charon->bus, &this->public.listener);
+	qcd_listeners_add(&this->public.listener);
 	return &this->public;
 }
