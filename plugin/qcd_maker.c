@@ -106,18 +106,18 @@ static void add_token(private_qcd_maker_t *this, ike_sa_t *ike_sa, qcd_sa_t *sa,
 	{
 		return;
 	}
-	if (!this->promises->owns(this->promises, &sa->ike))
-	{	/* without evidence, its token could not be shown */
-		DBG1(DBG_IKE, "QCD: %H gets no token: our SPI of its IKE_SA is not one "
-			 "that we minted. It gets a token once the IKE_SA is rekeyed",
-			 taker);
-	}
-	else if (this->promises->offer(this->promises, sa, taker, request, &token))
+	if (this->promises->offer(this->promises, sa, taker, request, &token))
 	{
 		message->add_notify(message, FALSE, QUICK_CRASH_DETECTION,
 							chunk_create(token.octets, token.len));
 		DBG2(DBG_IKE, "QCD: giving token to %H", taker);
 		qcd_wipe(&token, sizeof(token));
+	}
+	else if (!this->promises->owns(this->promises, &sa->ike))
+	{	/* without evidence, its token could not be shown */
+		DBG1(DBG_IKE, "QCD: %H gets no token: our SPI of its IKE_SA is not one "
+			 "that we minted. It gets a token once the IKE_SA is rekeyed",
+			 taker);
 	}
 }
 

@@ -125,7 +125,7 @@ static job_requeue_t return_job(return_t *returned)
 static bool is_concerned(private_qcd_returns_t *this, ike_sa_t *ike_sa)
 {
 	return this->peers->has_several(this->peers,
-									ike_sa->get_other_eap_id(ike_sa)) ||
+									ike_sa->get_unique_id(ike_sa)) ||
 		   this->pending->has_any(this->pending);
 }
 
