@@ -11,7 +11,7 @@ static void check(const uint8_t in[SAMAP_SLOT_LEN])
     uint8_t again[SAMAP_SLOT_LEN];
     qcd_samap_row row;
     uint16_t version = samap_head_decode(in);
-    bool is_row = samap_row_decode(&row, in);
+    bool is_row = qcd_samap_decode(&row, in);
 
     DEMAND(version == 0 || !is_row);
     if (version != 0) {
@@ -19,7 +19,7 @@ static void check(const uint8_t in[SAMAP_SLOT_LEN])
         DEMAND(memcmp(again, in, SAMAP_SLOT_LEN) == 0);
     }
     if (is_row) {
-        samap_row_encode(again, &row);
+        qcd_samap_encode(again, &row);
         DEMAND(memcmp(again, in, SAMAP_SLOT_LEN) == 0);
     } else {
         DEMAND(fuzz_is_zero(&row, sizeof(row)));

@@ -3,6 +3,7 @@
 
 import os
 import re
+import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -165,3 +166,22 @@ def test_folder_with_other_files(new_lab: NewLab) -> None:
     assert "has other files in it, such as precious" in lab.b.log()
     assert counters(lab.b)["maker"] is False
     assert state.stat().st_uid == 0
+
+
+def test_secrets_that_others_know(new_lab: NewLab) -> None:
+    """As the guide says: stop, remove the folder, start. Nothing of them is left."""
+    lab = new_lab(Config())
+    sa = lab.up()
+    state = lab.b.places.state
+    known = (state / "secrets").read_bytes()
+    lab.b.stop()
+    shutil.rmtree(state)
+    lab.b.start()
+    assert "made new secrets in" in lab.b.log()
+    lab.a.initiate()
+    lab.a.wait_established(other_than=(sa,))
+    assert {one.spis for one in lab.b.sas()}.isdisjoint({sa.spis})
+    fresh = (state / "secrets").read_bytes()
+    secrets = known[-64:]  # the only one, and a checksum, end the file
+    windows = {secrets[at : at + 8] for at in range(len(secrets) - 7)}
+    assert not [octets for octets in windows if octets in fresh]

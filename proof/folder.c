@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* folder.c: what the proof assumes of src/store/folder.c. */
+/* folder.c: what the harness of the store assumes of src/store/folder.c, and
+ * prove_folder.c shows. */
 #include "store/folder.h"
 
 #include <string.h>

@@ -6,9 +6,14 @@
 #include "rd.h"
 #include "wr.h"
 
-/* Octets left.  Nothing in rd.h and wr.h depends on their number otherwise than
- * by comparison, so more are not looked at one by one. */
-#define LEFT_MAX 40
+/* Octets left: each number up to ALL_MAX, then those at the edges of what an
+ * octet and a datagram can count.  Nothing in rd.h and wr.h depends on their
+ * number otherwise than by comparison. */
+#define LEFT_MAX 65536
+#define ALL_MAX 40
+static const size_t edges[] = {
+    0,   1,   8,   ALL_MAX, 127,   128,   254,   255,   256,   257,   511,
+    512, 513, 767, 32767,   32768, 65279, 65280, 65281, 65534, 65535, LEFT_MAX};
 
 static uint8_t octets[LEFT_MAX];
 
@@ -19,7 +24,7 @@ void proof_lent(const uint8_t *p, size_t n);
 /* Reads `n` of the `left` last octets. */
 static void read_on(size_t left, size_t n)
 {
-    uint8_t copy[LEFT_MAX];
+    static uint8_t copy[LEFT_MAX];
     rd whole;
     rd r;
 
@@ -49,7 +54,7 @@ static void read_on(size_t left, size_t n)
 static void write_on(size_t left, size_t n)
 {
     static uint8_t in[LEFT_MAX];
-    uint8_t out[LEFT_MAX];
+    static uint8_t out[LEFT_MAX];
     wr w;
 
     wr_init(&w, out + (LEFT_MAX - left), left);
@@ -66,14 +71,22 @@ static void write_on(size_t left, size_t n)
 
 int main(void)
 {
+    const size_t count = sizeof(edges) / sizeof(edges[0]);
     rd none;
 
     unknown(octets, sizeof(octets));
-    for (size_t left = 0; left <= LEFT_MAX; left++) {
-        for (size_t n = 0; n <= LEFT_MAX; n++) {
+    for (size_t left = 0; left <= ALL_MAX; left++) {
+        for (size_t n = 0; n <= ALL_MAX; n++) {
             read_on(left, n);
             write_on(left, n);
         }
+    }
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < count; k++) {
+            read_on(edges[i], edges[k]);
+            write_on(edges[i], edges[k]);
+        }
+        read_on(edges[i], SIZE_MAX);
     }
     rd_init(&none, NULL, any_size(1, SIZE_MAX));
     //@ assert none.bad;

@@ -4,8 +4,10 @@
  * value, or failure with any error. */
 #include "sys.h"
 
+#include <dirent.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/fsuid.h>
 #include <sys/random.h>
 #include <sys/vfs.h>
 
@@ -166,6 +168,116 @@ int renameat(int old_fd, const char *old_path, int new_fd, const char *new_path)
     return 0;
 }
 
+/* ---- Folders ----------------------------------------------------------- */
+
+static int see(const char *path, struct stat *out)
+{
+    proof_string(path);
+    if (any_bool()) {
+        return fail();
+    }
+    unknown(out, sizeof(*out));
+    return 0;
+}
+
+int stat(const char *path, struct stat *out)
+{
+    return see(path, out);
+}
+
+int lstat(const char *path, struct stat *out)
+{
+    return see(path, out);
+}
+
+static int change(const char *path)
+{
+    proof_string(path);
+    return any_bool() ? fail() : 0;
+}
+
+int mkdir(const char *path, mode_t mode)
+{
+    (void)mode;
+    return change(path);
+}
+
+int chmod(const char *path, mode_t mode)
+{
+    (void)mode;
+    return change(path);
+}
+
+int fchownat(int fd, const char *path, uid_t owner, gid_t group, int flags)
+{
+    (void)fd;
+    (void)owner;
+    (void)group;
+    (void)flags;
+    return change(path);
+}
+
+int fchown(int fd, uid_t owner, gid_t group)
+{
+    (void)fd;
+    (void)owner;
+    (void)group;
+    return any_bool() ? fail() : 0;
+}
+
+/* The stream of the folder that is read: folder.c has one at a time. */
+static DIR *const stream_of_names = &__fc_opendir[0];
+
+DIR *fdopendir(int fd)
+{
+    /*@ assert fd >= 0; */
+    (void)fd;
+    if (any_bool()) {
+        (void)fail();
+        return NULL;
+    }
+    return stream_of_names;
+}
+
+void rewinddir(DIR *stream)
+{
+    /*@ assert stream == stream_of_names; */
+    (void)stream;
+}
+
+struct dirent *readdir(DIR *stream)
+{
+    static struct dirent entry;
+
+    /*@ assert stream == stream_of_names; */
+    (void)stream;
+    if (any_bool()) {
+        return NULL;
+    }
+    unknown(&entry, sizeof(entry));
+    entry.d_name[sizeof(entry.d_name) - 1] = '\0';
+    return &entry;
+}
+
+int closedir(DIR *stream)
+{
+    /*@ assert stream == stream_of_names; */
+    stream->__fc_dir_inode = NULL;
+    return any_bool() ? fail() : 0;
+}
+
+int setfsuid(uid_t uid)
+{
+    (void)uid;
+    return Frama_C_interval(INT32_MIN, INT32_MAX);
+}
+
+int setfsgid(gid_t gid)
+{
+    (void)gid;
+    return Frama_C_interval(INT32_MIN, INT32_MAX);
+}
+
 /* ---- The process ------------------------------------------------------- */
 
 uid_t geteuid(void)
@@ -221,6 +333,19 @@ static size_t signed_len(long number)
 {
     return number < 0 ? 1 + num_digits(-(unsigned long)number, 10)
                       : num_digits((unsigned long)number, 10);
+}
+
+char *strrchr(const char *text, int c)
+{
+    const char *found = NULL;
+
+    proof_string(text);
+    for (; *text != '\0'; text++) {
+        if (*text == (char)c) {
+            found = text;
+        }
+    }
+    return (char *)found;
 }
 
 static size_t string_len(const char *text, bool is_cut, size_t most)

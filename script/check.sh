@@ -151,6 +151,7 @@ check_quick() {
 check_deep() {
     step 'release build' one 'ninja -C build-bench' build_release
     step 'sanitizer build' one 'ninja -C build-asan' build_sanitized
+    step 'constant time' one './dev constant-time' cmd_constant_time
     step 'thread sanitizer' one 'ninja -C build-tsan' build_threaded
     step 'sanitized tests' count_sanitized 'meson test -C build-asan' \
         unit_tests build-asan

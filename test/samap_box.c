@@ -49,8 +49,8 @@ void samap_box_row(qcd_samap_row *out, uint32_t n, uint32_t v)
 bool samap_box_is(const qcd_samap_row *a, const qcd_samap_row *b)
 {
     uint8_t octets[2][SAMAP_SLOT_LEN];
-    samap_row_encode(octets[0], a);
-    samap_row_encode(octets[1], b);
+    qcd_samap_encode(octets[0], a);
+    qcd_samap_encode(octets[1], b);
     return memcmp(octets[0], octets[1], SAMAP_SLOT_LEN) == 0;
 }
 

@@ -12,9 +12,9 @@ static void test_there_and_back(void **state)
         qcd_samap_row row;
         qcd_samap_row again;
         samap_box_row(&row, n, n);
-        samap_row_encode(octets, &row);
+        qcd_samap_encode(octets, &row);
         dirty(&again, sizeof(again));
-        assert_true(samap_row_decode(&again, octets));
+        assert_true(qcd_samap_decode(&again, octets));
         assert_memory_equal(&again.child_spi, &row.child_spi,
                             sizeof(row.child_spi));
         assert_int_equal(again.encap, row.encap);
@@ -39,9 +39,9 @@ static void test_behind_an_address(void **state)
     qcd_samap_row row;
     samap_box_row(&row, 2, 0);
     assert_int_equal(row.local.len, 4);
-    samap_row_encode(octets[0], &row);
+    qcd_samap_encode(octets[0], &row);
     memset(row.local.octets + 4, 0xa5, 12);
-    samap_row_encode(octets[1], &row);
+    qcd_samap_encode(octets[1], &row);
     assert_memory_equal(octets[0], octets[1], SAMAP_SLOT_LEN);
 }
 
@@ -95,14 +95,14 @@ static void test_rows(void **state)
         uint8_t again[SAMAP_SLOT_LEN];
         qcd_samap_row row;
         samap_box_row(&row, 2, 0);
-        samap_row_encode(octets, &row);
+        qcd_samap_encode(octets, &row);
         octets[rows[i].offset] = rows[i].value;
         sign(octets);
         dirty(&row, sizeof(row));
-        CHECK_INT(rows[i].name, samap_row_decode(&row, octets),
+        CHECK_INT(rows[i].name, qcd_samap_decode(&row, octets),
                   rows[i].is_good);
         if (rows[i].is_good) {
-            samap_row_encode(again, &row);
+            qcd_samap_encode(again, &row);
             CHECK_OCTETS(rows[i].name, again, octets, SAMAP_SLOT_LEN);
         } else {
             CHECK_ZERO(rows[i].name, row);
@@ -116,14 +116,14 @@ static void test_every_bit(void **state)
     uint8_t octets[SAMAP_SLOT_LEN];
     qcd_samap_row row;
     samap_box_row(&row, 7, 1);
-    samap_row_encode(octets, &row);
+    qcd_samap_encode(octets, &row);
     for (size_t bit = 0; bit < (size_t)8 * SAMAP_SLOT_LEN; bit++) {
         octets[bit / 8] ^= (uint8_t)(1u << bit % 8);
-        assert_false(samap_row_decode(&row, octets));
+        assert_false(qcd_samap_decode(&row, octets));
         assert_true(is_zero(&row, sizeof(row)));
         octets[bit / 8] ^= (uint8_t)(1u << bit % 8);
     }
-    assert_true(samap_row_decode(&row, octets));
+    assert_true(qcd_samap_decode(&row, octets));
     assert_int_equal(samap_head_decode(octets), 0);
 }
 
@@ -137,7 +137,7 @@ static void test_head(void **state)
     for (size_t i = 0; i < NUM_ROWS(versions); i++) {
         samap_head_encode(octets, versions[i]);
         assert_int_equal(samap_head_decode(octets), versions[i]);
-        assert_false(samap_row_decode(&row, octets));
+        assert_false(qcd_samap_decode(&row, octets));
         for (size_t bit = 0; bit < (size_t)8 * SAMAP_SLOT_LEN; bit++) {
             octets[bit / 8] ^= (uint8_t)(1u << bit % 8);
             assert_int_equal(samap_head_decode(octets), 0);

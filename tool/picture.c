@@ -6,13 +6,10 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum {
-    WIDTH = 960,
-    LEFT = 150,
-    RIGHT = 930,
-    LANE_HEIGHT = 28,
-    LABEL_STEP = 15
-};
+enum { WIDTH = 960, LABEL_STEP = 15 };
+static const double LEFT = 150;
+static const double RIGHT = 930;
+static const double LANE_HEIGHT = 28;
 
 /* Plain colours, no CSS variables: many viewers don't support those. */
 static const char style[] =
@@ -87,7 +84,7 @@ static void put_bar(FILE *out, double begin, double end, double y,
 {
     double width = end - begin < 0.8 ? 0.8 : end - begin;
     (void)fprintf(out,
-                  "<rect x=\"%.2f\" y=\"%.1f\" width=\"%.2f\" height=\"%d\" "
+                  "<rect x=\"%.2f\" y=\"%.1f\" width=\"%.2f\" height=\"%.0f\" "
                   "class=\"%s\"/>\n",
                   begin, y, width, LANE_HEIGHT, kind);
 }

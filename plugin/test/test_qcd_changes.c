@@ -179,7 +179,7 @@ static void check_file(const uint8_t *file)
 	for (i = 0; i < range[1]; i++)
 	{
 		place = file + AT_PLACES + (range[0] + i) % PLACES * place_len;
-		CHECK("whole, with its checksum", samap_row_decode(&row, place));
+		CHECK("whole, with its checksum", qcd_samap_decode(&row, place));
 		number = untoh32((void*)row.child_spi.octets);
 		CHECK("a row or a removal", number && place[KIND_AT] == (row.run ? 1 : 2));
 		CHECK("in order", !i || number == before + 1);

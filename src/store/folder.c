@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/fsuid.h>
 #include <sys/stat.h>
@@ -66,7 +65,7 @@ static enum qcd_store_err clean_path(char out[PATH_MAX],
 /* parent_path writes the path of the parent folder of `path`. */
 static void parent_path(char out[PATH_MAX], const char *path)
 {
-    (void)snprintf(out, PATH_MAX, "%s", path);
+    memcpy(out, path, strlen(path) + 1);
     char *last = strrchr(out, '/');
     last[last == out ? 1 : 0] = '\0';
 }

@@ -36,7 +36,7 @@ static bool read_row(const qcd_samap *map, qcd_samap_row *out, uint32_t slot,
     uint8_t octets[SAMAP_SLOT_LEN];
     size_t len;
     if (io_read(map->fd, octets, &len, sizeof(octets), place_of(slot)) == 0 &&
-        len == sizeof(octets) && samap_row_decode(out, octets) &&
+        len == sizeof(octets) && qcd_samap_decode(out, octets) &&
         memcmp(&out->child_spi, spi, sizeof(*spi)) == 0) {
         return true;
     }
@@ -54,7 +54,7 @@ int samap_write(qcd_samap *map, uint32_t slot, const qcd_samap_row *row)
         return why;
     }
     if (row != NULL) {
-        samap_row_encode(octets, row);
+        qcd_samap_encode(octets, row);
     }
     map->is_dirty = true;
     why = io_write(map->fd, octets, sizeof(octets), place_of(slot));
@@ -295,7 +295,7 @@ static int visit_slot(qcd_samap *map, uint32_t slot, const uint8_t *octets,
 {
     const walk *w = user;
     qcd_samap_row row;
-    if (slot == 0 || len < SAMAP_SLOT_LEN || !samap_row_decode(&row, octets) ||
+    if (slot == 0 || len < SAMAP_SLOT_LEN || !qcd_samap_decode(&row, octets) ||
         samap_index_find(&map->index, &row.child_spi) != slot) {
         return 0;
     }

@@ -101,7 +101,7 @@ static int see_slot(qcd_samap *map, uint32_t slot, const uint8_t *octets,
         return ENOMEM;
     }
     index->end = slot;
-    bool is_row = len == SAMAP_SLOT_LEN && samap_row_decode(&row, octets) &&
+    bool is_row = len == SAMAP_SLOT_LEN && qcd_samap_decode(&row, octets) &&
                   index->num < QCD_SAMAP_ROWS_MAX;
     if (is_row && samap_index_find(index, &row.child_spi) == 0) {
         samap_index_add(index, &row.child_spi, slot);
@@ -174,7 +174,7 @@ static int repair_slot(qcd_samap *map, uint32_t slot, const uint8_t *octets,
         }
         return 0;
     }
-    bool is_row = is_whole && samap_row_decode(&row, octets) &&
+    bool is_row = is_whole && qcd_samap_decode(&row, octets) &&
                   samap_index_find(&map->index, &row.child_spi) == slot;
     if (!is_row && !is_zero(octets, len)) {
         (void)!samap_write(map, slot, NULL);

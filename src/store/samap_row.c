@@ -49,7 +49,7 @@ static void finish(wr *w, uint8_t out[SAMAP_SLOT_LEN])
     assert(!w->bad && w->len == SAMAP_SLOT_LEN);
 }
 
-void samap_row_encode(uint8_t out[SAMAP_SLOT_LEN], const qcd_samap_row *row)
+void qcd_samap_encode(uint8_t out[QCD_SAMAP_SLOT_LEN], const qcd_samap_row *row)
 {
     wr w;
     wr_init(&w, out, SAMAP_SLOT_LEN);
@@ -117,7 +117,7 @@ static bool is_finished(rd *r, const uint8_t in[SAMAP_SLOT_LEN])
            sum == samap_sum(in, SUMMED_LEN);
 }
 
-bool samap_row_decode(qcd_samap_row *out, const uint8_t in[SAMAP_SLOT_LEN])
+bool qcd_samap_decode(qcd_samap_row *out, const uint8_t in[QCD_SAMAP_SLOT_LEN])
 {
     rd r;
     memset(out, 0, sizeof(*out));
@@ -129,16 +129,6 @@ bool samap_row_decode(qcd_samap_row *out, const uint8_t in[SAMAP_SLOT_LEN])
         return false;
     }
     return true;
-}
-
-void qcd_samap_encode(uint8_t out[QCD_SAMAP_SLOT_LEN], const qcd_samap_row *row)
-{
-    samap_row_encode(out, row);
-}
-
-bool qcd_samap_decode(qcd_samap_row *out, const uint8_t in[QCD_SAMAP_SLOT_LEN])
-{
-    return samap_row_decode(out, in);
 }
 
 void samap_head_encode(uint8_t out[SAMAP_SLOT_LEN], uint16_t version)

@@ -20,7 +20,8 @@
  *   31      zero
  *   8       checksum
  *
- * Numbers are big-endian.  A slot of zero has no row. */
+ * Numbers are big-endian.  A slot of zero has no row.  Rows are read and
+ * written by the public qcd_samap_decode and qcd_samap_encode. */
 #ifndef QCD_STORE_SAMAP_ROW_H
 #define QCD_STORE_SAMAP_ROW_H
 
@@ -36,15 +37,6 @@
  * looks at a million rows.  It takes octets as words of the machine: the map is
  * read where it was written. */
 uint64_t samap_sum(const uint8_t *in, size_t in_len);
-
-/* samap_row_encode writes `row`.  Octets after the end of an address are
- * written as zero. */
-void samap_row_encode(uint8_t out[SAMAP_SLOT_LEN], const qcd_samap_row *row);
-
-/* samap_row_decode reads a slot.  It returns false, with `out` all zero, if the
- * slot has no row. */
-QCD_NODISCARD bool samap_row_decode(qcd_samap_row *out,
-                                    const uint8_t in[SAMAP_SLOT_LEN]);
 
 /* samap_head_encode writes the head of a map of `version`. */
 void samap_head_encode(uint8_t out[SAMAP_SLOT_LEN], uint16_t version);
