@@ -144,6 +144,21 @@ def test_clients_that_say_nothing_are_closed(new_lab: NewLab) -> None:
             sock.close()
 
 
+def test_listeners_come_and_go(new_lab: NewLab) -> None:
+    """Each gets what happens while it listens, whether others did before or not."""
+    lab = new_lab(Config())
+    lab.b.start()
+    for rotations in (0, 1):  # five in all, as many events as are told in a second
+        for _ in range(rotations):
+            assert ask(lab.b, "rotate")[0]["ok"]
+        begin = int(time.time() * 1000)
+        with events(lab.b) as first, events(lab.b) as second:
+            for _ in range(2):
+                assert ask(lab.b, "rotate")[0]["ok"]
+                for row in (next(first), next(second)):
+                    assert row["event"] == "rotated" and row["time_ms"] >= begin
+
+
 def test_listener_that_does_not_read(new_lab: NewLab) -> None:
     """Events queue up for it, and it is disconnected; charon continues."""
     lab = new_lab(Config())

@@ -110,7 +110,7 @@ def test_apparmor_of_the_guide() -> None:
     assert len(rules) > 3 and block == rules
 
 
-HELPERS = {"sa", "compat", "json", "config", "setting", "notify"}
+HELPERS = {"sa", "compat", "json", "config", "setting", "notify", "listeners"}
 USED_BY_MOST = {"events", "pending"}
 
 

@@ -2,6 +2,7 @@
 
 #include "qcd_answer.h"
 #include "qcd_hurry.h"
+#include "qcd_listeners.h"
 #include "qcd_ready.h"
 #include "qcd_ticker.h"
 #include "qcd_turns.h"
@@ -443,7 +444,7 @@ METHOD(qcd_answer_t, get_announced, u_int,
 METHOD(qcd_answer_t, destroy, void,
 	private_qcd_answer_t *this)
 {
-	charon->bus->remove_listener(charon->bus, &this->public.listener);
+	qcd_listeners_remove(&this->public.listener);
 	this->ticker->destroy(this->ticker);
 	this->hurry->destroy(this->hurry);
 	this->waiting->destroy(this->waiting);
@@ -484,7 +485,7 @@ qcd_answer_t *qcd_answer_create(qcd_promises_t *promises, qcd_events_t *events,
 		.hurry = qcd_hurry_create(pending),
 	);
 	this->ticker = qcd_ticker_create((qcd_ticker_work_t)look, this);
-	charon->bus->add_listener(charon->bus, &this->public.listener);
+	qcd_listeners_add(&this->public.listener);
 	this->ticker->work(this->ticker, IDLE_MIN_MS);
 	return &this->public;
 }

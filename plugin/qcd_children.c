@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_children.h"
+#include "qcd_listeners.h"
 
 #include <time.h>
 
@@ -11,7 +12,7 @@
  * Milliseconds until a change is written that outlives the daemon. Then the
  * handshake is over, and its thread need not share a processor with ours.
  */
-#define WRITE_DELAY 100
+#define WRITE_DELAY 500
 
 /**
  * Seconds until the next look at changes behind those that the daemon before has
@@ -327,7 +328,7 @@ METHOD(listener_t, ike_update, bool,
 METHOD(qcd_children_t, destroy, void,
 	private_qcd_children_t *this)
 {
-	charon->bus->remove_listener(charon->bus, &this->public.listener);
+	qcd_listeners_remove(&this->public.listener);
 	write_all(this);
 	this->mutex->destroy(this->mutex);
 	free(this);
@@ -357,6 +358,6 @@ qcd_children_t *qcd_children_create(qcd_config_t *config, qcd_promises_t *promis
 		.changes = changes,
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 	);
-	charon->bus->add_listener(charon->bus, &this->public.listener);
+	qcd_listeners_add(&this->public.listener);
 	return &this->public;
 }

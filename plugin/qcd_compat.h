@@ -14,14 +14,17 @@
 #include <sa/ikev2/tasks/child_create.h>
 
 /**
- * Arguments of listener_t.ike_keys() before the rekeyed IKE_SA.
+ * Arguments of listener_t.ike_keys() before the rekeyed IKE_SA, declared and
+ * passed on.
  */
 #ifdef QCD_HAVE_MULTI_KE
 #define QCD_IKE_KEYS_ARGS array_t *kes, chunk_t ke_other, \
 	chunk_t nonce_i, chunk_t nonce_r
+#define QCD_IKE_KEYS_PASSED kes, ke_other, nonce_i, nonce_r
 #else
 #define QCD_IKE_KEYS_ARGS key_exchange_t *ke, chunk_t ke_other, \
 	chunk_t nonce_i, chunk_t nonce_r
+#define QCD_IKE_KEYS_PASSED ke, ke_other, nonce_i, nonce_r
 #endif
 
 /**

@@ -2,6 +2,7 @@
 
 #include "qcd_events.h"
 #include "qcd_json.h"
+#include "qcd_listeners.h"
 #include "qcd_sa.h"
 
 #include <inttypes.h>
@@ -445,7 +446,7 @@ METHOD(qcd_events_t, set_receiver, void,
 METHOD(qcd_events_t, destroy, void,
 	private_qcd_events_t *this)
 {
-	charon->bus->remove_listener(charon->bus, &this->public.listener);
+	qcd_listeners_remove(&this->public.listener);
 	this->connections->destroy_function(this->connections,
 										(void*)qcd_named_destroy);
 	this->expected->destroy_function(this->expected, (void*)qcd_named_destroy);
@@ -479,7 +480,7 @@ qcd_events_t *qcd_events_create()
 										hashtable_equals_str, 8),
 		.expected = hashtable_create(hashtable_hash_str, hashtable_equals_str, 8),
 	);
-	charon->bus->add_listener(charon->bus, &this->public.listener);
+	qcd_listeners_add(&this->public.listener);
 
 	return &this->public;
 }

@@ -4,6 +4,7 @@
 #include "qcd_answer.h"
 #include "qcd_compat.h"
 #include "qcd_esp.h"
+#include "qcd_listeners.h"
 #include "qcd_renewals.h"
 #include "qcd_spi_source.h"
 
@@ -105,18 +106,18 @@ static void add_token(private_qcd_maker_t *this, ike_sa_t *ike_sa, qcd_sa_t *sa,
 	{
 		return;
 	}
-	if (!this->promises->owns(this->promises, &sa->ike))
-	{	/* without evidence, its token could not be shown */
-		DBG1(DBG_IKE, "QCD: %H gets no token: our SPI of its IKE_SA is not one "
-			 "that we minted. It gets a token once the IKE_SA is rekeyed",
-			 taker);
-	}
-	else if (this->promises->offer(this->promises, sa, taker, request, &token))
+	if (this->promises->offer(this->promises, sa, taker, request, &token))
 	{
 		message->add_notify(message, FALSE, QUICK_CRASH_DETECTION,
 							chunk_create(token.octets, token.len));
 		DBG2(DBG_IKE, "QCD: giving token to %H", taker);
 		qcd_wipe(&token, sizeof(token));
+	}
+	else if (!this->promises->owns(this->promises, &sa->ike))
+	{	/* without evidence, its token could not be shown */
+		DBG1(DBG_IKE, "QCD: %H gets no token: our SPI of its IKE_SA is not one "
+			 "that we minted. It gets a token once the IKE_SA is rekeyed",
+			 taker);
 	}
 }
 
@@ -408,8 +409,8 @@ METHOD(qcd_maker_t, destroy, void,
 {
 	if (this->answer)
 	{
-		charon->bus->remove_listener(charon->bus, &this->public.listener);
-		charon->bus->remove_listener(charon->bus, &this->renewals->listener);
+		qcd_listeners_remove(&this->public.listener);
+		qcd_listeners_remove(&this->renewals->listener);
 	}
 	DESTROY_IF(this->spis);
 	DESTROY_IF(this->esp);
@@ -453,8 +454,8 @@ static void start(private_qcd_maker_t *this, qcd_receiver_t *receiver,
 	this->esp = qcd_esp_create(this->config, this->events, this->promises,
 							   this->answer, this->index);
 	this->spis = qcd_spi_source_create(this->promises, this->secrets);
-	charon->bus->add_listener(charon->bus, &this->renewals->listener);
-	charon->bus->add_listener(charon->bus, &this->public.listener);
+	qcd_listeners_add(&this->renewals->listener);
+	qcd_listeners_add(&this->public.listener);
 #ifdef ME
 	receiver->add(receiver, answer_fragment, this);
 #endif

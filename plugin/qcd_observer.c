@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_observer.h"
+#include "qcd_listeners.h"
 #include "qcd_notify.h"
 
 #include <daemon.h>
@@ -219,7 +220,7 @@ METHOD(qcd_observer_t, destroy, void,
 	private_qcd_observer_t *this)
 {
 	charon->kernel->remove_listener(charon->kernel, &this->roaming.listener);
-	charon->bus->remove_listener(charon->bus, &this->public.listener);
+	qcd_listeners_remove(&this->public.listener);
 	this->causes->destroy(this->causes);
 	free(this);
 }
@@ -251,7 +252,7 @@ qcd_observer_t *qcd_observer_create(qcd_recoveries_t *recoveries)
 		.recoveries = recoveries,
 		.causes = thread_value_create(free),
 	);
-	charon->bus->add_listener(charon->bus, &this->public.listener);
+	qcd_listeners_add(&this->public.listener);
 	charon->kernel->add_listener(charon->kernel, &this->roaming.listener);
 	return &this->public;
 }

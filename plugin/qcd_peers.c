@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_peers.h"
+#include "qcd_listeners.h"
 
 #include <daemon.h>
 #include <collections/hashtable.h>
@@ -97,28 +98,32 @@ static void remove_entry(private_qcd_peers_t *this, uint32_t unique_id)
 
 /**
  * Tell whether an IKE_SA has an entry that is still correct, with the mutex held
+ *
+ * @param id			identity of its peer, NULL if that has not changed
  */
-static bool is_noted(private_qcd_peers_t *this, qcd_sa_t *sa, u_int id,
-					 char *name)
+static bool is_noted(private_qcd_peers_t *this, qcd_sa_t *sa, char *name,
+					 identification_t *id)
 {
 	entry_t *entry;
 
 	entry = this->entries->get(this->entries, (void*)(uintptr_t)sa->unique_id);
-	return entry && entry->id == id && streq(entry->connection->name, name) &&
+	return entry && streq(entry->connection->name, name) &&
+		   (!id || entry->id == id->hash(id, 0)) &&
 		   entry->sa.ike.role == sa->ike.role &&
 		   qcd_spis_equals(&entry->sa.ike.spis, &sa->ike.spis);
 }
 
 /**
- * Add an IKE_SA, replacing its entry if there is one. Usually nothing has changed
- * since it was established, when it is up.
+ * Add an IKE_SA, replacing its entry if there is one
+ *
+ * @param id			identity of its peer, NULL if that is the same as in the
+ *						entry
  */
-static void note(private_qcd_peers_t *this, ike_sa_t *ike_sa)
+static void note(private_qcd_peers_t *this, ike_sa_t *ike_sa,
+				 identification_t *id)
 {
-	identification_t *id = ike_sa->get_other_eap_id(ike_sa);
 	char *name = ike_sa->get_name(ike_sa);
 	connection_t *connection;
-	u_int hash = id->hash(id, 0);
 	entry_t *entry;
 	qcd_sa_t sa;
 
@@ -127,14 +132,15 @@ static void note(private_qcd_peers_t *this, ike_sa_t *ike_sa)
 		return;
 	}
 	this->mutex->lock(this->mutex);
-	if (is_noted(this, &sa, hash, name))
+	if (is_noted(this, &sa, name, id))
 	{
 		this->mutex->unlock(this->mutex);
 		return;
 	}
+	id = id ?: ike_sa->get_other_eap_id(ike_sa);
 	INIT(entry,
 		.sa = sa,
-		.id = hash,
+		.id = id->hash(id, 0),
 	);
 	remove_entry(this, sa.unique_id);
 	connection = qcd_named_get(this->connections, name, sizeof(*connection));
@@ -156,7 +162,7 @@ METHOD(listener_t, ike_state_change, bool,
 	switch (state)
 	{
 		case IKE_ESTABLISHED:
-			note(this, ike_sa);
+			note(this, ike_sa, ike_sa->get_other_eap_id(ike_sa));
 			break;
 		case IKE_DELETING:
 			if (ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING))
@@ -180,8 +186,9 @@ METHOD(listener_t, ike_updown, bool,
 	private_qcd_peers_t *this, ike_sa_t *ike_sa, bool up)
 {
 	if (up)
-	{	/* by now a responder knows its connection */
-		note(this, ike_sa);
+	{	/* by now a responder knows its connection, as it usually did when it
+		 * was established; to find its identity takes charon some time */
+		note(this, ike_sa, NULL);
 	}
 	return TRUE;
 }
@@ -190,7 +197,7 @@ METHOD(listener_t, ike_rekey, bool,
 	private_qcd_peers_t *this, ike_sa_t *old, ike_sa_t *new)
 {
 	/* by now the new IKE_SA has its identities */
-	note(this, new);
+	note(this, new, new->get_other_eap_id(new));
 	return TRUE;
 }
 
@@ -221,20 +228,22 @@ METHOD(qcd_peers_t, find, linked_list_t*,
 }
 
 METHOD(qcd_peers_t, has_several, bool,
-	private_qcd_peers_t *this, identification_t *id)
+	private_qcd_peers_t *this, uint32_t unique_id)
 {
-	u_int count;
+	entry_t *entry;
+	bool several;
 
 	this->mutex->lock(this->mutex);
-	count = qcd_count_change(this->counts, id->hash(id, 0), 0);
+	entry = this->entries->get(this->entries, (void*)(uintptr_t)unique_id);
+	several = entry && qcd_count_change(this->counts, entry->id, 0) > 1;
 	this->mutex->unlock(this->mutex);
-	return count > 1;
+	return several;
 }
 
 METHOD(qcd_peers_t, destroy, void,
 	private_qcd_peers_t *this)
 {
-	charon->bus->remove_listener(charon->bus, &this->public.listener);
+	qcd_listeners_remove(&this->public.listener);
 	this->connections->destroy_function(this->connections,
 										(void*)qcd_named_destroy);
 	this->entries->destroy_function(this->entries, (void*)free);
@@ -269,6 +278,6 @@ qcd_peers_t *qcd_peers_create()
 		.counts = hashtable_create(qcd_number_hash, hashtable_equals_ptr,
 								   32),
 	);
-	charon->bus->add_listener(charon->bus, &this->public.listener);
+	qcd_listeners_add(&this->public.listener);
 	return &this->public;
 }

@@ -55,12 +55,13 @@ struct qcd_peers_t {
 						   qcd_peers_pick_t pick, void *data);
 
 	/**
-	 * Tell whether there may be several IKE_SAs with a peer, on any connection.
+	 * Tell whether there may be several IKE_SAs with the peer of an IKE_SA, on any
+	 * connection.
 	 *
-	 * @param id			identity of the peer
-	 * @return				FALSE if there is one at most
+	 * @param unique_id		unique ID of an established IKE_SA
+	 * @return				FALSE if it is the only one
 	 */
-	bool (*has_several)(qcd_peers_t *this, identification_t *id);
+	bool (*has_several)(qcd_peers_t *this, uint32_t unique_id);
 
 	/**
 	 * Destroy a qcd_peers_t.

@@ -2,6 +2,7 @@
 
 #include "qcd_pending.h"
 #include "qcd_contacts.h"
+#include "qcd_listeners.h"
 #include "qcd_packets.h"
 
 #include <daemon.h>
@@ -459,7 +460,7 @@ METHOD(qcd_pending_t, ask, status_t,
 METHOD(qcd_pending_t, destroy, void,
 	private_qcd_pending_t *this)
 {
-	charon->bus->remove_listener(charon->bus, &this->public.listener);
+	qcd_listeners_remove(&this->public.listener);
 	this->entries->destroy_function(this->entries, (void*)entry_destroy);
 	this->spis->destroy(this->spis);
 	this->open->destroy(this->open);
@@ -511,6 +512,6 @@ qcd_pending_t *qcd_pending_create()
 		.open = linked_list_create(),
 		.contacts = qcd_contacts_create(),
 	);
-	charon->bus->add_listener(charon->bus, &this->public.listener);
+	qcd_listeners_add(&this->public.listener);
 	return &this->public;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_returns.h"
+#include "qcd_listeners.h"
 
 #include <daemon.h>
 
@@ -124,7 +125,7 @@ static job_requeue_t return_job(return_t *returned)
 static bool is_concerned(private_qcd_returns_t *this, ike_sa_t *ike_sa)
 {
 	return this->peers->has_several(this->peers,
-									ike_sa->get_other_eap_id(ike_sa)) ||
+									ike_sa->get_unique_id(ike_sa)) ||
 		   this->pending->has_any(this->pending);
 }
 
@@ -173,7 +174,7 @@ METHOD(listener_t, ike_updown, bool,
 METHOD(qcd_returns_t, destroy, void,
 	private_qcd_returns_t *this)
 {
-	charon->bus->remove_listener(charon->bus, &this->public.listener);
+	qcd_listeners_remove(&this->public.listener);
 	free(this);
 }
 
@@ -199,6 +200,6 @@ qcd_returns_t *qcd_returns_create(qcd_config_t *config, qcd_pending_t *pending,
 		.tokens = tokens,
 		.recoveries = recoveries,
 	);
-	charon->bus->add_listener(charon->bus, &this->public.listener);
+	qcd_listeners_add(&this->public.listener);
 	return &this->public;
 }

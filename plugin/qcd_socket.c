@@ -209,6 +209,8 @@ static void execute(private_qcd_socket_t *this, client_t *client)
 {
 	if (streq(client->command, "events"))
 	{
+		this->control.events->set_receiver(this->control.events,
+										   (void*)take_event, this);
 		client->phase = LISTENING;
 		client->out = chunk_clone(chunk_from_str("{\"ok\":true}\n"));
 	}
@@ -313,11 +315,12 @@ static void accept_client(private_qcd_socket_t *this)
 
 /**
  * Pass pending events to the clients that listen, and a response to the client
- * that waits for it
+ * that waits for it. Without a client that listens, no further event wakes us.
  */
 static void distribute(private_qcd_socket_t *this)
 {
 	chunk_t pending, response;
+	bool listening = FALSE;
 	uint64_t count;
 	int i;
 
@@ -347,8 +350,13 @@ static void distribute(private_qcd_socket_t *this)
 			close_client(client);
 			continue;
 		}
+		listening = TRUE;
 		client->out = chunk_cat("mc", client->out, pending);
 		write_client(client);
+	}
+	if (pending.len && !listening)
+	{
+		this->control.events->set_receiver(this->control.events, NULL, NULL);
 	}
 	chunk_free(&pending);
 }
@@ -488,7 +496,6 @@ METHOD(qcd_socket_t, destroy, void,
 	qcd_events_t *events = this->control.events;
 	int i;
 
-	events->set_receiver(events, NULL, NULL);
 	if (this->thread)
 	{
 		this->mutex->lock(this->mutex);
@@ -498,6 +505,7 @@ METHOD(qcd_socket_t, destroy, void,
 		this->thread->join(this->thread);
 		unlink(this->path);
 	}
+	events->set_receiver(events, NULL, NULL);
 	for (i = 0; i < CLIENTS_MAX; i++)
 	{
 		if (this->clients[i].phase != FREE)
@@ -562,6 +570,5 @@ qcd_socket_t *qcd_socket_create(char *path, const qcd_control_t *control)
 		destroy(this);
 		return NULL;
 	}
-	control->events->set_receiver(control->events, (void*)take_event, this);
 	return &this->public;
 }

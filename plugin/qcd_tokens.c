@@ -2,6 +2,7 @@
 
 #include "qcd_tokens.h"
 #include "qcd_compat.h"
+#include "qcd_listeners.h"
 #include "qcd_outbound.h"
 
 #include <daemon.h>
@@ -399,8 +400,8 @@ METHOD(qcd_tokens_t, holds, bool,
 METHOD(qcd_tokens_t, destroy, void,
 	private_qcd_tokens_t *this)
 {
-	charon->bus->remove_listener(charon->bus, &this->outbound->listener);
-	charon->bus->remove_listener(charon->bus, &this->public.listener);
+	qcd_listeners_remove(&this->outbound->listener);
+	qcd_listeners_remove(&this->public.listener);
 	this->outbound->destroy(this->outbound);
 	this->held->destroy_function(this->held, (void*)entry_destroy);
 	qcd_taker_wipe(this->taker);
@@ -460,7 +461,7 @@ qcd_tokens_t *qcd_tokens_create(qcd_config_t *config)
 		destroy(this);
 		return NULL;
 	}
-	charon->bus->add_listener(charon->bus, &this->public.listener);
-	charon->bus->add_listener(charon->bus, &this->outbound->listener);
+	qcd_listeners_add(&this->public.listener);
+	qcd_listeners_add(&this->outbound->listener);
 	return &this->public;
 }

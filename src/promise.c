@@ -23,23 +23,17 @@ bool qcd_maker_is_due(const qcd_maker *maker, const qcd_promise *promise,
 {
     const qcd_address bound = bound_to(maker, taker);
 
-    if (promise->is_sent || !qcd_maker_owns(maker, sa)) {
-        return false;
-    }
-    /* RFC 6290 sections 4.2 and 4.3: a new SA, or a resumed one. */
-    if (!promise->is_given) {
-        return true;
-    }
-    /* RFC 6290 section 4.4: the old token became invalid. */
-    if (!address_equals(&promise->given.taker, &bound)) {
-        return true;
-    }
-    /* A token of the last generation is replaced while it can still be made.  A
-     * crash at any time then finds a token that we can show.  This also means
-     * that after a crash only the newest three generations are needed.  They
-     * fit into the reply to an empty request with an ICV of 16 octets; all four
-     * would not. */
-    return age_of(maker, &promise->given) >= QCD_GENERATIONS_MAX - 1;
+    /* RFC 6290 sections 4.2 and 4.3: a new SA, or a resumed one.  Section 4.4:
+     * the old token became invalid, or is of the last generation.  Such a token
+     * is replaced while it can still be made.  A crash at any time then finds a
+     * token that we can show.  This also means that after a crash only the
+     * newest three generations are needed.  They fit into the reply to an empty
+     * request with an ICV of 16 octets; all four would not. */
+    return !promise->is_sent &&
+           (!promise->is_given ||
+            !address_equals(&promise->given.taker, &bound) ||
+            age_of(maker, &promise->given) >= QCD_GENERATIONS_MAX - 1) &&
+           qcd_maker_owns(maker, sa);
 }
 
 bool qcd_maker_offer(const qcd_maker *maker, qcd_promise *promise,
