@@ -142,26 +142,16 @@ static void drop_sa(private_qcd_taker_t *this, ike_sa_t *ike_sa, qcd_spis *spis,
 }
 
 /**
- * Job that drops an IKE_SA, unless the taker is off for its connection
+ * Job that drops an IKE_SA
  */
 static job_requeue_t drop_job(drop_t *drop)
 {
-	private_qcd_taker_t *this = drop->this;
 	ike_sa_t *ike_sa;
 
 	ike_sa = qcd_sa_checkout(&drop->sa);
-	if (!ike_sa)
+	if (ike_sa)
 	{
-		return JOB_REQUEUE_NONE;
-	}
-	if (this->config->role_enabled(this->config, ike_sa->get_name(ike_sa),
-								   "taker"))
-	{
-		drop_sa(this, ike_sa, &drop->sa.ike.spis, drop->src);
-	}
-	else
-	{
-		charon->ike_sa_manager->checkin(charon->ike_sa_manager, ike_sa);
+		drop_sa(drop->this, ike_sa, &drop->sa.ike.spis, drop->src);
 	}
 	return JOB_REQUEUE_NONE;
 }

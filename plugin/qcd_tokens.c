@@ -29,6 +29,11 @@ struct private_qcd_tokens_t {
 	qcd_tokens_t public;
 
 	/**
+	 * As passed to qcd_tokens_create()
+	 */
+	qcd_config_t *config;
+
+	/**
 	 * Mutex for what follows. Listeners take it while they hold the bus, so
 	 * nothing that needs the bus is called while it is held.
 	 */
@@ -55,6 +60,8 @@ struct private_qcd_tokens_t {
  */
 typedef struct {
 	qcd_sa_t sa;
+	/** connection; a responder knows it once the IKE_SA is established */
+	char *name;
 	qcd_held held;
 	/** tokens for the SA that replaces this one, until the SPIs of that are
 	 * known */
@@ -62,9 +69,28 @@ typedef struct {
 } entry_t;
 
 /**
+ * Check if the taker is on for a connection
+ */
+static bool is_on(private_qcd_tokens_t *this, char *name)
+{
+	return this->config->role_enabled(this->config, name, "taker");
+}
+
+/**
+ * Find the entry of an IKE_SA, unless the taker is off for its connection
+ */
+static entry_t *find_entry(private_qcd_tokens_t *this, const qcd_spis *spis)
+{
+	entry_t *entry = this->held->get(this->held, spis);
+
+	return entry && is_on(this, entry->name) ? entry : NULL;
+}
+
+/**
  * Get the entry of an IKE_SA, creating it if necessary
  */
-static entry_t *get_entry(private_qcd_tokens_t *this, qcd_sa_t *sa)
+static entry_t *get_entry(private_qcd_tokens_t *this, ike_sa_t *ike_sa,
+						  qcd_sa_t *sa)
 {
 	entry_t *entry;
 
@@ -73,6 +99,7 @@ static entry_t *get_entry(private_qcd_tokens_t *this, qcd_sa_t *sa)
 	{
 		INIT(entry,
 			.sa = *sa,
+			.name = strdup(ike_sa->get_name(ike_sa)),
 		);
 		this->held->put(this->held, &entry->sa.ike.spis, entry);
 	}
@@ -86,6 +113,7 @@ static void entry_destroy(entry_t *entry)
 {
 	if (entry)
 	{
+		free(entry->name);
 		qcd_wipe(entry, sizeof(*entry));
 		free(entry);
 	}
@@ -94,13 +122,13 @@ static void entry_destroy(entry_t *entry)
 /**
  * Store a token with its IKE_SA, or with the one that is about to replace it
  */
-static void store(private_qcd_tokens_t *this, qcd_sa_t *sa, qcd_token *token,
-				  bool next)
+static void store(private_qcd_tokens_t *this, ike_sa_t *ike_sa, qcd_sa_t *sa,
+				  qcd_token *token, bool next)
 {
 	entry_t *entry;
 
 	this->mutex->lock(this->mutex);
-	entry = get_entry(this, sa);
+	entry = get_entry(this, ike_sa, sa);
 	qcd_taker_store(this->taker, next ? &entry->next : &entry->held, token);
 	this->mutex->unlock(this->mutex);
 }
@@ -133,6 +161,11 @@ static void store_all(private_qcd_tokens_t *this, ike_sa_t *ike_sa, qcd_sa_t *sa
 	chunk_t data;
 	int left = QCD_TOKENS_READ_MAX;
 
+	/* RFC 6290 section 3: who is no taker ignores tokens */
+	if (!is_on(this, ike_sa->get_name(ike_sa)))
+	{
+		return;
+	}
 	enumerator = message->create_payload_enumerator(message);
 	while (left && enumerator->enumerate(enumerator, &payload))
 	{
@@ -154,7 +187,7 @@ static void store_all(private_qcd_tokens_t *this, ike_sa_t *ike_sa, qcd_sa_t *sa
 		}
 		else if (qcd_token_read(&token, data.ptr, data.len) == QCD_OK)
 		{
-			store(this, sa, &token, next);
+			store(this, ike_sa, sa, &token, next);
 			DBG2(DBG_IKE, "QCD: got token of %H",
 				 ike_sa->get_other_host(ike_sa));
 		}
@@ -254,7 +287,7 @@ METHOD(listener_t, ike_keys, bool,
 	entry = this->held->get(this->held, &old.ike.spis);
 	if (entry && entry->next.num)
 	{
-		next = get_entry(this, &new);
+		next = get_entry(this, ike_sa, &new);
 		next->held = entry->next;
 		qcd_wipe(&entry->next, sizeof(entry->next));
 	}
@@ -284,6 +317,29 @@ static void remove_all(private_qcd_tokens_t *this, uint32_t unique_id)
 	this->mutex->unlock(this->mutex);
 }
 
+/**
+ * Note the connection of an IKE_SA that has become established. If the taker is
+ * off for it, forget the tokens that came before a responder knew that.
+ */
+static void note_name(private_qcd_tokens_t *this, ike_sa_t *ike_sa, qcd_sa_t *sa)
+{
+	entry_t *entry, *ignored = NULL;
+
+	this->mutex->lock(this->mutex);
+	entry = this->held->get(this->held, &sa->ike.spis);
+	if (entry)
+	{
+		free(entry->name);
+		entry->name = strdup(ike_sa->get_name(ike_sa));
+		if (!is_on(this, entry->name))
+		{
+			ignored = this->held->remove(this->held, &sa->ike.spis);
+		}
+	}
+	this->mutex->unlock(this->mutex);
+	entry_destroy(ignored);
+}
+
 METHOD(listener_t, ike_state_change, bool,
 	private_qcd_tokens_t *this, ike_sa_t *ike_sa, ike_sa_state_t state)
 {
@@ -293,6 +349,10 @@ METHOD(listener_t, ike_state_change, bool,
 	if (state == IKE_CREATED)
 	{	/* reset for another try; that is rare, so search all entries */
 		remove_all(this, ike_sa->get_unique_id(ike_sa));
+	}
+	else if (state == IKE_ESTABLISHED && qcd_sa_identify(ike_sa, &sa))
+	{
+		note_name(this, ike_sa, &sa);
 	}
 	/* RFC 6290 section 5.3: the token is deleted with its SA */
 	else if (state == IKE_DESTROYING && qcd_sa_identify(ike_sa, &sa))
@@ -316,7 +376,7 @@ static u_int find_entries(private_qcd_tokens_t *this, qcd_message *message,
 	qcd_spis spis[QCD_OUTBOUND_MAX];
 	u_int i, found, count = 0;
 
-	entries[0] = this->held->get(this->held, &message->header.spis);
+	entries[0] = find_entry(this, &message->header.spis);
 	if (entries[0])
 	{
 		return 1;
@@ -328,7 +388,7 @@ static u_int find_entries(private_qcd_tokens_t *this, qcd_message *message,
 	found = this->outbound->find(this->outbound, &message->child_spi, spis);
 	for (i = 0; i < found; i++)
 	{
-		entries[count] = this->held->get(this->held, &spis[i]);
+		entries[count] = find_entry(this, &spis[i]);
 		count += entries[count] != NULL;
 	}
 	return count;
@@ -391,7 +451,7 @@ METHOD(qcd_tokens_t, holds, bool,
 	bool holds;
 
 	this->mutex->lock(this->mutex);
-	entry = this->held->get(this->held, &sa->ike.spis);
+	entry = find_entry(this, &sa->ike.spis);
 	holds = entry && entry->held.num;
 	this->mutex->unlock(this->mutex);
 	return holds;
@@ -450,6 +510,7 @@ qcd_tokens_t *qcd_tokens_create(qcd_config_t *config)
 			.holds = _holds,
 			.destroy = _destroy,
 		},
+		.config = config,
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 		.held = hashtable_create(qcd_spis_hash, qcd_spis_equals, 32),
 		.taker = calloc(1, sizeof(*this->taker)),

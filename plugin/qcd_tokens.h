@@ -17,7 +17,9 @@
 typedef struct qcd_tokens_t qcd_tokens_t;
 
 /**
- * Tokens of peers, kept as digests together with their IKE_SAs.
+ * Tokens of peers, kept as digests together with their IKE_SAs. Where the taker
+ * is off for a connection, none is stored. Those from before it was switched off
+ * count once it is on again.
  */
 struct qcd_tokens_t {
 
@@ -28,7 +30,7 @@ struct qcd_tokens_t {
 
 	/**
 	 * Verify the tokens of an unprotected message against those that we hold
-	 * for its SA. Thread-safe.
+	 * for its SA, if the taker is on for its connection. Thread-safe.
 	 *
 	 * @param message		message
 	 * @param src			its source
@@ -41,7 +43,8 @@ struct qcd_tokens_t {
 						  host_t *src, qcd_sa_t *sa);
 
 	/**
-	 * Check if we hold a token of the peer of an IKE_SA.
+	 * Check if we hold a token of the peer of an IKE_SA, and the taker is on for
+	 * its connection.
 	 *
 	 * @param sa			IKE_SA
 	 * @return				TRUE if we do

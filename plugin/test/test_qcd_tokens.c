@@ -22,9 +22,17 @@ typedef struct {
 	played_ike_t *ike;
 	qcd_sa_t sa;
 	host_t *src;
+	/** connection whose taker is off, or NULL */
+	char *off;
 } begun_t;
 
 static begun_t begun;
+
+METHOD(qcd_config_t, role_enabled, bool,
+	qcd_config_t *this, char *name, char *role)
+{
+	return !streq(role, "taker") || !begun.off || !streq(name, begun.off);
+}
 
 static int begin(void **state)
 {
@@ -34,6 +42,7 @@ static int begin(void **state)
 	}
 	memset(&begun, 0, sizeof(begun));
 	begun.config.verify_rate_source = 100;
+	begun.config.role_enabled = _role_enabled;
 	begun.tokens = qcd_tokens_create(&begun.config);
 	played_spis(&begun.sa.ike, QCD_INITIATOR, 1);
 	begun.sa.unique_id = 1;
@@ -509,6 +518,72 @@ static void test_same_child_spi(void **state)
 }
 
 /**
+ * The taker is off for a connection, at some of: when the token comes, when the
+ * IKE_SA is established, and when the token is shown. A responder knows the
+ * connection from the second on.
+ */
+static void test_role(void **state)
+{
+	static const struct {
+		char *row, *name, *given, *established, *shown;
+		bool held, stored;
+	} table[] = {
+		{ "on", "gw", NULL, NULL, NULL, TRUE, TRUE },
+		{ "another one is off", "gw", "gw2", "gw2", "gw2", TRUE, TRUE },
+		{ "off", "gw", "gw", "gw", "gw", FALSE, FALSE },
+		{ "switched on", "gw", "gw", NULL, NULL, FALSE, FALSE },
+		{ "switched off", "gw", NULL, NULL, "gw", FALSE, TRUE },
+		{ "responder", "(unnamed)", NULL, NULL, NULL, TRUE, TRUE },
+		{ "responder, off", "(unnamed)", "gw", "gw", "gw", FALSE, FALSE },
+		{ "responder, switched on", "(unnamed)", "gw", "gw", NULL, FALSE, FALSE },
+		{ "responder, switched off", "(unnamed)", NULL, NULL, "gw", FALSE, TRUE },
+	};
+	played_child_t *child = played_child_create(1, 0xc0de);
+	qcd_message message = {
+		.cause = QCD_CAUSE_INVALID_SPI,
+		.num_tokens = 1,
+	};
+	qcd_sa_t sa;
+	int i;
+
+	htoun32(message.child_spi.octets, 0xc0df);
+	make(&message.tokens[0], 1);
+	for (i = 0; i < countof(table); i++)
+	{
+		begun.tokens->destroy(begun.tokens);
+		begun.tokens = qcd_tokens_create(&begun.config);
+		begun.ike->name = table[i].name;
+		begun.off = table[i].given;
+		give(begun.ike, 1);
+		begun.ike->name = "gw";
+		begun.off = table[i].established;
+		charon->bus->ike_state_change(charon->bus, &begun.ike->public,
+									  IKE_ESTABLISHED);
+		charon->bus->child_state_change(charon->bus, &child->public,
+										CHILD_INSTALLED);
+		begun.off = table[i].shown;
+		CHECK_INT(table[i].row, holds(&begun.sa), table[i].held);
+		if (!table[i].held)
+		{	/* it is not noted as shown, either */
+			CHECK_INT(table[i].row, verify(&begun.sa.ike, 1, &sa),
+					  QCD_EVENT_UNKNOWN);
+			CHECK_INT(table[i].row, begun.tokens->verify(begun.tokens,
+								&message, begun.src, &sa), QCD_EVENT_UNKNOWN);
+		}
+		begun.off = NULL;
+		CHECK_INT(table[i].row, holds(&begun.sa), table[i].stored);
+		CHECK_INT(table[i].row, verify(&begun.sa.ike, 1, &sa),
+				  table[i].stored ? QCD_EVENT_VERIFIED : QCD_EVENT_UNKNOWN);
+		/* a token that is given later counts */
+		give(begun.ike, 2);
+		CHECK(table[i].row, holds(&begun.sa));
+		CHECK_INT(table[i].row, verify(&begun.sa.ike, 2, &sa),
+				  table[i].stored ? QCD_EVENT_MAX : QCD_EVENT_VERIFIED);
+	}
+	played_child_destroy(child);
+}
+
+/**
  * Tokens go with their SA, or with its SPIs
  */
 static void test_forgotten(void **state)
@@ -519,6 +594,7 @@ static void test_forgotten(void **state)
 		uint32_t unique_id;
 		bool other_spis, held;
 	} table[] = {
+		{ "established", IKE_ESTABLISHED, 1, FALSE, TRUE },
 		{ "deleting", IKE_DELETING, 1, FALSE, TRUE },
 		{ "rekeyed", IKE_REKEYED, 1, FALSE, TRUE },
 		{ "destroying", IKE_DESTROYING, 1, FALSE, FALSE },
@@ -684,6 +760,7 @@ int main()
 		TEST(test_rate),
 		TEST(test_child_spi),
 		TEST(test_same_child_spi),
+		TEST(test_role),
 		TEST(test_forgotten),
 		TEST(test_rekeyed),
 		TEST(test_create),
