@@ -14,6 +14,7 @@ from lab.config import PLUGINS, Config, strongswan_conf
 from lab.gateway import Gateway
 from lab.scenario import Lab
 from lab.test_readme import built_in
+from lab.wait import wait_until
 
 NewLab = Callable[..., Lab]
 
@@ -43,6 +44,10 @@ GOOD = [
     {"takes_over": "1, 2 3", "takes_over_address": "10.0.1.200", "rotate": "0"},
     {"maker": "yes", "taker": "true", "reply_rate": "1000000"},
 ]
+
+
+def held(gateway: Gateway) -> list[bool]:
+    return [row["token_held"] for row in rows(gateway, "sa")]
 
 
 def on_and_off(maker: bool, taker: bool) -> str:
@@ -85,6 +90,35 @@ def test_misspelt_key(new_lab: NewLab) -> None:
     log = lab.b.log()
     assert "plugins.qcd.token_lenght is not a key that this version knows" in log
     assert on_and_off(True, True) in lab.b.log()
+
+
+MISSPELT: list[tuple[dict[str, Any], str]] = [
+    ({"conections": {"b": {"taker": "no"}}}, "conections is not a section that this"),
+    ({"connections": {"taker": "no"}}, "connections.taker is not a key that this"),
+    ({"connections": {"b": {"takr": "no"}}}, "connections.b.takr is not a key that this"),
+    (
+        {"connections": {"b": {"taker": "maybe"}}},
+        "connections.b.taker = maybe is not yes or no: the token taker is off for this",
+    ),
+    (
+        {"connections": {"b": {"maker": "maybe"}}},
+        "connections.b.maker = maybe is not yes or no: the token maker is off for this",
+    ),
+]
+
+
+@pytest.mark.parametrize(("options", "text"), MISSPELT, ids=lambda o: str(o)[:40])
+def test_misspelt_role(new_lab: NewLab, options: dict[str, Any], text: str) -> None:
+    """It is logged at the start and at a reload, and not for each handshake."""
+    lab = new_lab(Config(), a=Config(qcd_options=options))
+    lab.up()
+    assert lab.a.log().count(text) == 1
+    assert on_and_off(True, True) in lab.a.log()
+    row = rows(lab.a, "sa")[0]
+    assert row["token_sent"] is ("maker is off" not in text)
+    assert row["token_held"] is ("taker is off" not in text)
+    assert text in reload(lab.a, options)
+    assert lab.a.log().count(text) == 2
 
 
 @pytest.mark.parametrize("key", ["spi_mask", "spi_label"])
@@ -140,6 +174,7 @@ def test_role_off_for_one_connection(new_lab: NewLab, role: str) -> None:
     lab.up()
     sent = rows(lab.b, "sa")[0]["token_sent"]
     assert sent is (role != "maker")
+    assert rows(lab.b, "sa")[0]["token_held"] is (role != "taker")
     assert rows(lab.a, "sa")[0]["token_held"] is (role != "maker")
     assert rows(lab.a, "sa")[0]["token_sent"] is True
 
@@ -243,6 +278,41 @@ def test_reload_of_one_connection(new_lab: NewLab) -> None:
     lab.up()
     assert rows(lab.b, "sa")[0]["token_sent"] is False
     assert reload(lab.b, {}).endswith(NOW + "connections.a.maker")
+
+
+@pytest.mark.parametrize("initiator", ["a", "b"])
+def test_taker_of_one_connection_off_and_on(new_lab: NewLab, initiator: str) -> None:
+    """A responder learns which connection it is after it got the first token."""
+    off = {"connections": {"b": {"taker": "no"}}}
+    on: dict[str, Any] = {"connections": {}}
+    lab = new_lab(Config(), a=Config(qcd_options=off))
+    lab.a.start()
+    lab.b.start()
+    lab[initiator].initiate()
+    old = lab.a.wait_established()
+    assert held(lab.a) == [False]
+
+    # switched on: the next token counts
+    assert reload(lab.a, on).endswith(NOW + "connections.b.taker")
+    assert held(lab.a) == [False]
+    lab.b.command("rekey", {"ike-id": lab.b.established()[0].unique_id})
+    wait_until("the token of a new SA", lambda: held(lab.a) == [True], 5.0, lab.a.tail)
+
+    # switched off: the crash goes unnoticed
+    old = lab.a.wait_established(other_than=(old,))
+    assert reload(lab.a, off).endswith(NOW + "connections.b.taker")
+    assert held(lab.a) == [False]
+    lab.b.restart()
+    lab.a.nudge(old)
+    lab.a.wait_log("QCD: unknown")
+    assert [sa.spis for sa in lab.a.sas()] == [old.spis]
+    assert counters(lab.a)["verified"] == 0
+
+    # switched on again: the next reply to the same request counts
+    assert reload(lab.a, on).endswith(NOW + "connections.b.taker")
+    assert held(lab.a) == [True]
+    lab.a.wait_established(other_than=(old,))
+    assert counters(lab.a)["verified"] == 1
 
 
 @pytest.mark.parametrize(("key", "value", "text"), [row[:3] for row in BAD])

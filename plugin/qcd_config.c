@@ -119,9 +119,42 @@ static char *load(qcd_config_t *this, const qcd_setting_t *setting, qcd_role_t *
 }
 
 /**
- * Warn about unknown keys, which are most likely typing errors
+ * Warn about an unknown key or section, which is most likely a typing error
+ *
+ * @param what			"key" or "section"
+ * @param path			where it is, below the section of the plugin
  */
-static void warn_unknown()
+static void warn_unknown(char *what, char *path, char *name)
+{
+	DBG1(DBG_CFG, "QCD: %s.plugins.qcd.%s%s is not a %s that this version "
+		 "knows: ignored. Check its spelling", lib->ns, path, name, what);
+}
+
+/**
+ * Warn about all keys or sections but one
+ *
+ * @param enumerator	keys with values, or sections; destroyed
+ * @param known			name of that one, NULL for none
+ */
+static void warn_others(enumerator_t *enumerator, char *what, char *path,
+						char *known)
+{
+	char *name, *value;
+
+	while (enumerator->enumerate(enumerator, &name, &value))
+	{
+		if (!known || !streq(name, known))
+		{
+			warn_unknown(what, path, name);
+		}
+	}
+	enumerator->destroy(enumerator);
+}
+
+/**
+ * Warn about unknown keys and sections, except for those of connections
+ */
+static void check_names()
 {
 	enumerator_t *enumerator;
 	char *key, *value;
@@ -139,11 +172,12 @@ static void warn_unknown()
 		}
 		if (!known)
 		{
-			DBG1(DBG_CFG, "QCD: %s.plugins.qcd.%s is not a key that this "
-				 "version knows: ignored. Check its spelling", lib->ns, key);
+			warn_unknown("key", "", key);
 		}
 	}
 	enumerator->destroy(enumerator);
+	warn_others(lib->settings->create_section_enumerator(lib->settings,
+					"%s.plugins.qcd", lib->ns), "section", "", "connections");
 }
 
 /**
@@ -169,7 +203,7 @@ METHOD(qcd_config_t, role_enabled, bool,
 	private_qcd_config_t *this, char *name, char *role)
 {
 	char key[256], *value;
-	bool set, valid = TRUE, enabled = TRUE;
+	bool set, enabled = TRUE;
 
 	/* RFC 6290 section 8.1: users can turn it off, also for one connection.
 	 * Each handshake asks: the settings themselves take longer. */
@@ -178,19 +212,12 @@ METHOD(qcd_config_t, role_enabled, bool,
 		  snprintf(key, sizeof(key), "connections.%s.%s", name,
 				   role) < sizeof(key);
 	value = set ? this->connections->get(this->connections, key) : NULL;
-	if (value)
+	if (value && !qcd_setting_parse_bool(value, &enabled))
 	{
-		valid = qcd_setting_parse_bool(value, &enabled);
-		value = strdupnull(value);
+		enabled = FALSE;
 	}
 	this->lock->unlock(this->lock);
-	if (!valid)
-	{
-		DBG1(DBG_CFG, "QCD: %s.plugins.qcd.%s = %s is not yes or no: the token "
-			 "%s is off for this connection", lib->ns, key, value, role);
-	}
-	free(value);
-	return valid && enabled;
+	return enabled;
 }
 
 /**
@@ -221,34 +248,63 @@ METHOD(qcd_config_t, makes_for, bool,
 }
 
 /**
- * Read the settings of connections
+ * Read the settings of a connection
+ */
+static void read_connection(hashtable_t *found, char *name)
+{
+	enumerator_t *enumerator;
+	char path[256], *role, *value, *key;
+	bool enabled;
+
+	snprintf(path, sizeof(path), "connections.%s.", name);
+	enumerator = lib->settings->create_key_value_enumerator(lib->settings,
+							"%s.plugins.qcd.connections.%s", lib->ns, name);
+	while (enumerator->enumerate(enumerator, &role, &value))
+	{
+		if (!streq(role, "maker") && !streq(role, "taker"))
+		{
+			warn_unknown("key", path, role);
+			continue;
+		}
+		if (!qcd_setting_parse_bool(value, &enabled))
+		{
+			DBG1(DBG_CFG, "QCD: %s.plugins.qcd.%s%s = %s is not yes or no: the "
+				 "token %s is off for this connection", lib->ns, path, role,
+				 value, role);
+		}
+		if (asprintf(&key, "%s%s", path, role) > 0)
+		{
+			found->put(found, key, strdup(value));
+		}
+	}
+	enumerator->destroy(enumerator);
+	warn_others(lib->settings->create_section_enumerator(lib->settings,
+							"%s.plugins.qcd.connections.%s", lib->ns, name),
+				"section", path, NULL);
+}
+
+/**
+ * Read the settings of connections, and log those that are wrong. A connection
+ * that does not exist may be loaded later.
  */
 static hashtable_t *read_connections()
 {
-	static char *roles[] = { "maker", "taker" };
 	enumerator_t *enumerator;
 	hashtable_t *found;
-	char *name, *value, *key;
-	int i;
+	char *name;
 
 	found = hashtable_create(hashtable_hash_str, hashtable_equals_str, 8);
 	enumerator = lib->settings->create_section_enumerator(lib->settings,
 									"%s.plugins.qcd.connections", lib->ns);
 	while (enumerator->enumerate(enumerator, &name))
 	{
-		for (i = 0; i < countof(roles); i++)
-		{
-			value = lib->settings->get_str(lib->settings,
-									"%s.plugins.qcd.connections.%s.%s", NULL,
-									lib->ns, name, roles[i]);
-			if (value && asprintf(&key, "connections.%s.%s", name,
-								  roles[i]) > 0)
-			{
-				free(found->put(found, key, strdup(value)));
-			}
-		}
+		read_connection(found, name);
 	}
 	enumerator->destroy(enumerator);
+
+	warn_others(lib->settings->create_key_value_enumerator(lib->settings,
+									"%s.plugins.qcd.connections", lib->ns),
+				"key", "connections.", NULL);
 	return found;
 }
 
@@ -397,7 +453,7 @@ METHOD(qcd_config_t, reload, void,
 	reload_connections(this, &applied);
 	log_changes(&applied, "changed settings that now apply");
 	log_changes(&waiting, "changed settings that need a restart of the daemon");
-	warn_unknown();
+	check_names();
 	this->mutex->unlock(this->mutex);
 }
 
@@ -451,7 +507,7 @@ qcd_config_t *qcd_config_create()
 											  !takeover_is_whole(public));
 	public->maker = public->maker && !public->maker_refused;
 	public->taker = public->taker && !(off & QCD_TAKER);
-	warn_unknown();
+	check_names();
 
 	return public;
 }

@@ -35,6 +35,8 @@ enum qcd_recover_t {
  * except for those that reload() applies.
  *
  * An invalid value is logged with its key and turns off the roles that need it.
+ * An unknown key or section is logged. Both are logged when the settings are read
+ * and at each reload.
  */
 struct qcd_config_t {
 
@@ -133,8 +135,8 @@ struct qcd_config_t {
 	/**
 	 * Apply changes in strongswan.conf that can be applied at runtime: recover,
 	 * and maker and taker of a connection. An invalid value is logged and
-	 * ignored. One line lists the changes that were applied, another one those
-	 * that need a restart.
+	 * ignored, but turns off the role of a connection. One line lists the changes
+	 * that were applied, another one those that need a restart.
 	 */
 	void (*reload)(qcd_config_t *this);
 
