@@ -92,10 +92,10 @@ def test_misspelt_key(new_lab: NewLab) -> None:
     assert on_and_off(True, True) in lab.b.log()
 
 
-MISSPELT: list[tuple[dict[str, Any], str]] = [
-    ({"conections": {"b": {"taker": "no"}}}, "conections is not a section that this"),
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"connection": {"b": {"taker": "no"}}}, "connection is not a section that this"),
     ({"connections": {"taker": "no"}}, "connections.taker is not a key that this"),
-    ({"connections": {"b": {"takr": "no"}}}, "connections.b.takr is not a key that this"),
+    ({"connections": {"b": {"takr": "no"}}}, "connections.b.takr is not a key that"),
     (
         {"connections": {"b": {"taker": "maybe"}}},
         "connections.b.taker = maybe is not yes or no: the token taker is off for this",
@@ -107,8 +107,8 @@ MISSPELT: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("options", "text"), MISSPELT, ids=lambda o: str(o)[:40])
-def test_misspelt_role(new_lab: NewLab, options: dict[str, Any], text: str) -> None:
+@pytest.mark.parametrize(("options", "text"), WRONG, ids=[row[1] for row in WRONG])
+def test_wrong_role(new_lab: NewLab, options: dict[str, Any], text: str) -> None:
     """It is logged at the start and at a reload, and not for each handshake."""
     lab = new_lab(Config(), a=Config(qcd_options=options))
     lab.up()

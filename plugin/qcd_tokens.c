@@ -161,7 +161,7 @@ static void store_all(private_qcd_tokens_t *this, ike_sa_t *ike_sa, qcd_sa_t *sa
 	chunk_t data;
 	int left = QCD_TOKENS_READ_MAX;
 
-	/* RFC 6290 section 3: who is no taker ignores tokens */
+	/* RFC 6290 section 3: without the role, tokens are silently ignored */
 	if (!is_on(this, ike_sa->get_name(ike_sa)))
 	{
 		return;
@@ -318,19 +318,20 @@ static void remove_all(private_qcd_tokens_t *this, uint32_t unique_id)
 }
 
 /**
- * Note the connection of an IKE_SA that has become established. If the taker is
- * off for it, forget the tokens that came before a responder knew that.
+ * Note the connection of an IKE_SA that is established. If the taker is off for
+ * it, forget the tokens that came before a responder knew that.
  */
 static void note_name(private_qcd_tokens_t *this, ike_sa_t *ike_sa, qcd_sa_t *sa)
 {
 	entry_t *entry, *ignored = NULL;
+	char *name = ike_sa->get_name(ike_sa);
 
 	this->mutex->lock(this->mutex);
 	entry = this->held->get(this->held, &sa->ike.spis);
-	if (entry)
+	if (entry && !streq(entry->name, name))
 	{
 		free(entry->name);
-		entry->name = strdup(ike_sa->get_name(ike_sa));
+		entry->name = strdup(name);
 		if (!is_on(this, entry->name))
 		{
 			ignored = this->held->remove(this->held, &sa->ike.spis);

@@ -214,7 +214,7 @@ static void test_unknown(void **state)
 		{ "Maker", "key", "Maker" },
 		{ "spi", "key", "spi" },
 		{ "connections", "key", "connections" },
-		{ "conections.gw.maker", "section", "conections" },
+		{ "connection.gw.maker", "section", "connection" },
 		{ "maker.gw", "section", "maker" },
 		{ "connections.maker", "key", "connections.maker" },
 		{ "connections.gw.makr", "key", "connections.gw.makr" },

@@ -533,6 +533,7 @@ static void test_role(void **state)
 		{ "off", "gw", "gw", "gw", "gw", FALSE, FALSE },
 		{ "switched on", "gw", "gw", NULL, NULL, FALSE, FALSE },
 		{ "switched off", "gw", NULL, NULL, "gw", FALSE, TRUE },
+		{ "switched off while it is rekeyed", "gw", NULL, "gw", "gw", FALSE, TRUE },
 		{ "responder", "(unnamed)", NULL, NULL, NULL, TRUE, TRUE },
 		{ "responder, off", "(unnamed)", "gw", "gw", "gw", FALSE, FALSE },
 		{ "responder, switched on", "(unnamed)", "gw", "gw", NULL, FALSE, FALSE },
