@@ -233,7 +233,7 @@ quartiles.
 
 {tables}
 A handshake wakes up no thread for the plugin, unless the peer has other IKE SAs; what it writes to the SA map waits for
-0.5 s, so that handshakes share that job. The look-up of an SPI costs every packet the same time while any SA is lost. The share
+0.1 s, so that handshakes share that job. The look-up of an SPI costs every packet the same time while any SA is lost. The share
 of that in ESP of the kernel on real hardware was not measured.
 """
 

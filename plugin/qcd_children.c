@@ -12,7 +12,7 @@
  * Milliseconds until a change is written that outlives the daemon. Then the
  * handshake is over, and its thread need not share a processor with ours.
  */
-#define WRITE_DELAY 500
+#define WRITE_DELAY 100
 
 /**
  * Seconds until the next look at changes behind those that the daemon before has
