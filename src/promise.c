@@ -23,12 +23,12 @@ bool qcd_maker_is_due(const qcd_maker *maker, const qcd_promise *promise,
 {
     const qcd_address bound = bound_to(maker, taker);
 
-    /* RFC 6290 sections 4.2 and 4.3: a new SA, or a resumed one.  Section 4.4:
-     * the old token became invalid, or is of the last generation.  Such a token
-     * is replaced while it can still be made.  A crash at any time then finds a
-     * token that we can show.  This also means that after a crash only the
-     * newest three generations are needed.  They fit into the reply to an empty
-     * request with an ICV of 16 octets; all four would not. */
+    /* RFC 6290 sections 4.2 and 4.3: a new SA, or a resumed one.  RFC 6290
+     * section 4.4: the old token became invalid, or is of the last generation.
+     * Such a token is replaced while it can still be made.  A crash at any time
+     * then finds a token that we can show.  This also means that after a crash
+     * only the newest three generations are needed.  They fit into the reply to
+     * an empty request with an ICV of 16 octets; all four would not. */
     return !promise->is_sent &&
            (!promise->is_given ||
             !address_equals(&promise->given.taker, &bound) ||

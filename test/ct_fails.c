@@ -11,8 +11,8 @@ static unsigned char secret[32];
 static const unsigned char shown[32] = {1};
 static volatile unsigned sink;
 
-/* ends at the first octet that differs, as memcmp may; the volatile writes keep a
- * compiler from comparing all octets at once */
+/* ends at the first octet that differs, as memcmp may; the volatile writes keep
+ * a compiler from comparing all octets at once */
 static int compare(void)
 {
     for (size_t i = 0; i < sizeof(secret); i++) {
