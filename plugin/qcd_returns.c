@@ -6,9 +6,11 @@
 #include <daemon.h>
 
 /**
- * Maximum number of IKE_SAs that a peer is asked about when it initiates one
+ * Maximum number of IKE_SAs that a peer is asked about when it initiates one, and
+ * of those that are checked for that: many clients may have the same identity
  */
 #define ASKED_MAX 5
+#define CHECKED_MAX 64
 
 typedef struct private_qcd_returns_t private_qcd_returns_t;
 
@@ -44,18 +46,23 @@ typedef struct {
  * Ask the peer about an IKE_SA. Not if the SA ends anyway, or belongs to
  * another client with the same identity: a client that is asleep can't respond
  * and would lose its SA.
+ *
+ * @return				TRUE if the peer was asked
  */
-static void ask(private_qcd_returns_t *this, ike_sa_t *ike_sa, host_t *peer)
+static bool ask(private_qcd_returns_t *this, ike_sa_t *ike_sa, host_t *peer)
 {
 	status_t status = SUCCESS;
+	bool asked;
 
-	if (ike_sa->get_state(ike_sa) == IKE_ESTABLISHED &&
-		!ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING) &&
-		peer->equals(peer, ike_sa->get_other_host(ike_sa)))
+	asked = ike_sa->get_state(ike_sa) == IKE_ESTABLISHED &&
+			!ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING) &&
+			peer->equals(peer, ike_sa->get_other_host(ike_sa));
+	if (asked)
 	{
 		status = this->pending->ask(this->pending, ike_sa);
 	}
 	qcd_sa_checkin(ike_sa, status);
+	return asked;
 }
 
 /**
@@ -73,20 +80,20 @@ static void ask_about(private_qcd_returns_t *this, linked_list_t *sas,
 	bool several = sas->get_count(sas) > 1;
 	ike_sa_t *ike_sa;
 	qcd_sa_t *sa;
-	int asked = 0;
+	int asked = 0, checked = 0;
 
 	while (sas->remove_last(sas, (void**)&sa) == SUCCESS)
 	{
 		ike_sa = NULL;
-		if (several && asked < ASKED_MAX &&
+		if (several && asked < ASKED_MAX && checked < CHECKED_MAX &&
 			this->tokens->holds(this->tokens, sa))
 		{
+			checked++;
 			ike_sa = qcd_sa_checkout_same(sa);
 		}
 		if (ike_sa)
 		{
-			asked++;
-			ask(this, ike_sa, peer);
+			asked += ask(this, ike_sa, peer);
 		}
 		free(sa);
 	}

@@ -168,6 +168,69 @@ static void test_pending(void **state)
 	}
 }
 
+METHOD(qcd_pending_t, has_any, bool,
+	qcd_pending_t *this)
+{
+	return FALSE;
+}
+
+/**
+ * Of several IKE_SAs, the peer is asked about those at its address: the youngest
+ * first, and only some
+ */
+static void test_asked(void **state)
+{
+	static const struct {
+		char *row;
+		/** numbers of IKE_SAs that are there in this order: at the peer's address,
+		 * elsewhere, and at its address again */
+		u_int older, elsewhere, younger;
+		char *asked;
+	} table[] = {
+		{ "one", 1, 0, 0, "" },
+		{ "two", 2, 0, 0, "ask 2, ask 1" },
+		{ "some", 6, 0, 0, "ask 6, ask 5, ask 4, ask 3, ask 2" },
+		{ "one is elsewhere", 1, 1, 1, "ask 3, ask 1" },
+		{ "many are elsewhere", 1, 62, 1, "ask 64, ask 1" },
+		{ "too many are elsewhere", 1, 63, 1, "ask 65" },
+		{ "younger ones are elsewhere", 2, 7, 0, "ask 2, ask 1" },
+	};
+	played_pending_t played;
+	qcd_returns_t *asking;
+	played_ike_t *ike;
+	u_int i, n, count;
+
+	for (i = 0; i < countof(table); i++)
+	{
+		played_pending_init(&played);
+		played.public.has_any = _has_any;
+		asking = qcd_returns_create(NULL, &played.public, peers, &tokens, NULL);
+		count = table[i].older + table[i].elsewhere + table[i].younger;
+		for (n = 1; n <= count; n++)
+		{
+			ike = create(n, QCD_RESPONDER, "a");
+			if (n > table[i].older && n <= table[i].older + table[i].elsewhere)
+			{
+				played_ike_move(ike, FALSE, "203.0.113.3");
+			}
+			sas->insert_last(sas, ike);
+			peers->listener.ike_updown(&peers->listener, &ike->public, TRUE);
+		}
+		/* the peer has just initiated the first one */
+		sas->get_first(sas, (void**)&ike);
+		asking->listener.ike_updown(&asking->listener, &ike->public, TRUE);
+		box_run_jobs();
+		CHECK_STR(table[i].row, played.done, table[i].asked);
+		while (sas->remove_first(sas, (void**)&ike) == SUCCESS)
+		{
+			peers->listener.ike_state_change(&peers->listener, &ike->public,
+											 IKE_DESTROYING);
+			played_ike_destroy(ike);
+		}
+		asking->destroy(asking);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main()
@@ -175,6 +238,7 @@ int main()
 	const struct CMUnitTest tests[] = {
 		TEST(test_job),
 		TEST(test_pending),
+		TEST(test_asked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
