@@ -53,6 +53,12 @@ struct private_qcd_turns_t {
 	u_int limit;
 
 	/**
+	 * Number of half-open IKE_SAs of one address below which charon still
+	 * accepts a handshake, with a cookie
+	 */
+	u_int block;
+
+	/**
 	 * Mutex for what follows. Listeners take it while they hold the bus.
 	 */
 	mutex_t *mutex;
@@ -184,19 +190,33 @@ static bool is_rank_full(private_qcd_turns_t *this, qcd_rank_t rank)
 }
 
 /**
- * Tell whether a turn is available, with the mutex held. charon counts a
- * handshake before came() is called, so it is not missed in between.
+ * Tell whether a turn is available at an address, with the mutex held. charon
+ * counts a handshake before came() is called, so it is not missed in between.
+ * Half-open IKE_SAs may never be completed, but forged ones are no more than
+ * charon accepts without cookies. So there is one turn while it accepts more.
+ */
+static bool is_place_free(private_qcd_turns_t *this, host_t *peer)
+{
+	ike_sa_manager_t *manager = charon->ike_sa_manager;
+	place_t *place = this->places->get(this->places, peer);
+	u_int half_open, turns = place ? place->turns : 0;
+
+	if (!this->limit)
+	{
+		return TRUE;
+	}
+	half_open = manager->get_half_open_count(manager, peer, TRUE);
+	return half_open + turns < this->limit ||
+		   (!turns && half_open < this->block);
+}
+
+/**
+ * Tell whether a turn is available, with the mutex held
  */
 static bool is_available(private_qcd_turns_t *this, host_t *peer,
 						 qcd_rank_t rank)
 {
-	ike_sa_manager_t *manager = charon->ike_sa_manager;
-	place_t *place = this->places->get(this->places, peer);
-
-	return !is_rank_full(this, rank) &&
-		   (!this->limit ||
-			manager->get_half_open_count(manager, peer, TRUE) +
-			(place ? place->turns : 0) < this->limit);
+	return !is_rank_full(this, rank) && is_place_free(this, peer);
 }
 
 METHOD(qcd_turns_t, available, bool,
@@ -470,23 +490,24 @@ static bool is_limited()
 }
 
 /**
- * Get the number of handshakes that charon accepts from one address, less one
- * in reserve for a peer that was not told; 0 if there is no limit. If the block
- * threshold, even one of 0, is not above that for cookies, charon raises it.
+ * Get the numbers of handshakes that charon accepts from one address, less one
+ * in reserve for a peer that was not told: without cookies, and at all. Without a
+ * limit, both stay 0. If the block threshold, even one of 0, is not above that
+ * for cookies, charon raises it.
  */
-static u_int get_limit()
+static void init_limits(private_qcd_turns_t *this)
 {
 	int block, cookie;
 
-	if (!is_limited())
+	if (is_limited())
 	{
-		return 0;
+		cookie = get_int("%s.cookie_threshold_ip", COOKIE_THRESHOLD_IP);
+		block = max(get_int("%s.block_threshold", BLOCK_THRESHOLD), cookie + 1);
+		this->block = max(1, block - 1);
+		/* a cookie costs a round trip, and then charon requests one for each
+		 * handshake for ten seconds */
+		this->limit = cookie ? min(this->block, cookie) : this->block;
 	}
-	cookie = get_int("%s.cookie_threshold_ip", COOKIE_THRESHOLD_IP);
-	block = max(get_int("%s.block_threshold", BLOCK_THRESHOLD), cookie + 1);
-	/* a cookie costs a round trip, and then charon requests one for each
-	 * handshake for ten seconds */
-	return max(1, min(block - 1, cookie ?: block));
 }
 
 /**
@@ -528,12 +549,12 @@ qcd_turns_t *qcd_turns_create()
 			.expire = _expire,
 			.destroy = _destroy,
 		},
-		.limit = get_limit(),
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 		.places = hashtable_create(qcd_host_hash, qcd_host_equals, 8),
 		.handshakes = hashtable_create(hashtable_hash_ptr, hashtable_equals_ptr,
 									   8),
 	);
+	init_limits(this);
 	init_paces(this);
 	return &this->public;
 }

@@ -116,7 +116,10 @@ static void test_limit(void **state)
 		{ "block of 50", NULL, "50", "20", 0, 20 },
 		{ "one at work", NULL, NULL, NULL, 1, 2 },
 		{ "two at work", NULL, NULL, NULL, 2, 1 },
-		{ "all at work", NULL, NULL, NULL, 3, 0 },
+		{ "the next one needs a cookie", NULL, NULL, NULL, 3, 1 },
+		{ "no cookies, three at work", NULL, "5", "0", 3, 1 },
+		{ "all at work", NULL, NULL, NULL, 4, 0 },
+		{ "block just above cookie, all at work", NULL, "4", "3", 3, 0 },
 		{ "more than all", NULL, NULL, NULL, 1000, 0 },
 	};
 	host_t *peer = host_create_from_string("198.51.100.2", 500);
