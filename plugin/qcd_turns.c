@@ -344,6 +344,24 @@ static bool is_idle()
 	return !jobs;
 }
 
+/**
+ * Give the turn of a handshake back to its peer, which may begin another one at
+ * once: with the group that an INVALID_KE_PAYLOAD asks for, for example. It is
+ * told no later than before, so nobody keeps a turn with handshakes that fail.
+ */
+static void give_back(private_qcd_turns_t *this, handshake_t *handshake,
+					  host_t *peer)
+{
+	place_t *place = get_place(this, peer);
+	told_t told = {
+		.at = handshake->told,
+		.rank = handshake->rank,
+	};
+
+	array_insert(place->told, ARRAY_HEAD, &told);
+	place->turns++;
+}
+
 METHOD(qcd_turns_t, ended, void,
 	private_qcd_turns_t *this, ike_sa_t *ike_sa, bool established)
 {
@@ -367,7 +385,14 @@ METHOD(qcd_turns_t, ended, void,
 			qcd_pace_completed(pace, get_underway(this, handshake->rank),
 							   far && is_idle());
 		}
-		end_turn(this, handshake);
+		if (established || handshake->late)
+		{
+			end_turn(this, handshake);
+		}
+		else
+		{
+			give_back(this, handshake, ike_sa->get_other_host(ike_sa));
+		}
 		free(handshake);
 	}
 	this->mutex->unlock(this->mutex);

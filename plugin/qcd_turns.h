@@ -32,7 +32,8 @@ typedef struct qcd_turns_t qcd_turns_t;
  * to have.
  *
  * Of all peers that are told at their last known address, qcd_pace decides how
- * many have turns. Such a turn ends with the handshake. Peers that were told
+ * many have turns. Such a turn ends once the handshake is established or takes too
+ * long. If it fails before, the peer is waited for again. Peers that were told
  * before and have not come take half of them at most. Peers elsewhere have a pace
  * of their own, and so have those whose SAs are not in the map: what a stranger
  * makes us tell there takes no turns of peers at home. Thread-safe.
