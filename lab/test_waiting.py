@@ -325,6 +325,29 @@ def test_announcement_leaves_the_peer_its_turn(new_lab: NewLab) -> None:
         assert answer.time - asked < SOON
 
 
+def test_peer_that_has_asked_needs_no_announcement(new_lab: NewLab) -> None:
+    """Peers ask before loading has settled. None comes, so they are announced to later.
+
+    A second message at the same time would take another turn.
+    """
+    count = 60
+    lab = new_lab(HUB.but(esp=True, qcd_options={"announce": "yes"}))
+    lost = lose_many(lab.b, count)
+    lab.b.start(load=False)
+    with Sniffer(lab.b.host, outgoing=True) as wire, Forger(lab.stranger) as forger:
+        for item in lost:
+            ask(item, lab.b, forger)
+        wait_waiting(lab.b, count)
+        load(lab.b, "%any", "anybody")
+        wait_until(
+            "announcements", lambda: len(replies(wire)) == 2 * count, 15, lab.b.tail
+        )
+        for item in lost:
+            own = [p for p in replies(wire) if p.target[0] == item.peer]
+            assert [esp.tells(p) for p in own] == [False, True]
+            assert own[1].time - own[0].time > 1
+
+
 def test_peers_of_one_address_are_told_in_turns(new_lab: NewLab) -> None:
     """As many as charon lets handshake at the same time, the others after these.
 
