@@ -97,8 +97,8 @@ struct private_qcd_answer_t {
 	qcd_ticker_t *ticker;
 
 	/**
-	 * Whether a reply waits for a turn. Listeners read it without a mutex: if
-	 * they are wrong, the reply is found at the next check.
+	 * Whether a reply waits for a turn, atomic. Listeners read it without a
+	 * mutex: if they are wrong, the reply is found at the next check.
 	 */
 	bool crowded;
 };
@@ -280,7 +280,7 @@ static qcd_look_t look_at(private_qcd_answer_t *this, qcd_reply_t *reply)
 			qcd_reply_destroy(reply);
 			return QCD_LOOK_REMOVED;
 		case FATE_CROWDED:
-			this->crowded = TRUE;
+			__atomic_store_n(&this->crowded, TRUE, __ATOMIC_RELAXED);
 			return this->turns->is_full(this->turns, reply->rank) ?
 				   QCD_LOOK_OTHER_RANK : QCD_LOOK_OTHER_ADDRESS;
 		default:
@@ -313,7 +313,7 @@ static u_int look(private_qcd_answer_t *this)
 {
 	this->ready->look(this->ready);
 	this->turns->expire(this->turns);
-	this->crowded = FALSE;
+	__atomic_store_n(&this->crowded, FALSE, __ATOMIC_RELAXED);
 	this->waiting->visit(this->waiting, (qcd_waiting_look_t)look_at, this);
 	return get_interval(this);
 }
@@ -418,7 +418,7 @@ METHOD(listener_t, ike_state_change, bool,
 		case IKE_ESTABLISHED:
 		case IKE_DESTROYING:
 			this->turns->ended(this->turns, ike_sa, state == IKE_ESTABLISHED);
-			if (this->crowded)
+			if (__atomic_load_n(&this->crowded, __ATOMIC_RELAXED))
 			{
 				this->ticker->work(this->ticker, COUNTED_MS);
 			}
