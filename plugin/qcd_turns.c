@@ -28,6 +28,12 @@
 #define FAR_MS 30
 
 /**
+ * Time from which on a handshake itself is long: it waits for something else, an
+ * EAP server for example
+ */
+#define LONG_MS 300
+
+/**
  * charon's defaults
  */
 #define BLOCK_THRESHOLD 5
@@ -368,7 +374,7 @@ METHOD(qcd_turns_t, ended, void,
 	uintptr_t id = ike_sa->get_unique_id(ike_sa);
 	handshake_t *handshake;
 	qcd_pace *pace;
-	bool far;
+	bool waited;
 
 	this->mutex->lock(this->mutex);
 	handshake = this->handshakes->remove(this->handshakes, (void*)id);
@@ -381,9 +387,10 @@ METHOD(qcd_turns_t, ended, void,
 			{
 				qcd_pace_late(pace);
 			}
-			far = handshake->since - handshake->told >= FAR_MS;
+			waited = handshake->since - handshake->told >= FAR_MS ||
+					 qcd_now() - handshake->since >= LONG_MS;
 			qcd_pace_completed(pace, get_underway(this, handshake->rank),
-							   far && is_idle());
+							   waited && is_idle());
 		}
 		if (established || handshake->late)
 		{

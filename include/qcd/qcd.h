@@ -534,7 +534,8 @@ QCD_API void qcd_pace_absent(qcd_pace *pace);
 /* qcd_pace_completed records that a handshake was completed.  `num_underway`
  * includes it.  The window only grows if more than half of it was used, and
  * beyond `window_free` only if `is_idle`: this side could have done more at the
- * same time, and the peer is so far away that more at a time are worth it. */
+ * same time, and the peer is so far away, or its handshake waited so long for
+ * something else, that more at a time are worth it. */
 QCD_API void qcd_pace_completed(qcd_pace *pace, uint32_t num_underway,
                                 bool is_idle);
 

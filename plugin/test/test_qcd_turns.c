@@ -511,6 +511,57 @@ static void test_slow_handshakes(void **state)
 	}
 }
 
+METHOD(processor_t, get_no_load, u_int,
+	processor_t *this, job_priority_t prio)
+{
+	return 0;
+}
+
+/**
+ * The window grows if peers are far away, or if handshakes are long, since then
+ * it is not this daemon that limits the pace
+ */
+static void test_growth(void **state)
+{
+	static const struct {
+		char *row;
+		/* milliseconds until a handshake begins, and how long it takes */
+		u_int begins, takes;
+		/* how many are told in the second round */
+		u_int told;
+	} table[] = {
+		{ "near", 29, 299, 23 },
+		{ "far", 30, 0, 31 },
+		{ "long", 0, 300, 31 },
+		{ "both", 30, 300, 31 },
+	};
+	processor_t real = *lib->processor;
+	u_int told, n;
+	qcd_turns_t *turns;
+	int i;
+
+	lib->processor->get_job_load = _get_no_load;
+	for (i = 0; i < countof(table); i++)
+	{
+		turns = begin(NULL, NULL, NULL);
+		told = 0;
+		take_home(turns, &told);
+		box_now += table[i].begins;
+		for (n = 0; n < told; n++)
+		{
+			came_home(turns, n);
+		}
+		box_now += table[i].takes;
+		for (n = 0; n < 23; n++)
+		{
+			ended(turns, n + 1, TRUE);
+		}
+		CHECK_INT(table[i].row, take_home(turns, &told), table[i].told);
+		turns->destroy(turns);
+	}
+	*lib->processor = real;
+}
+
 /**
  * A handshake that takes too long has no turn, and gives none back later
  */
@@ -675,6 +726,7 @@ int main()
 		BOX_TEST(test_another_handshake),
 		BOX_TEST(test_late),
 		BOX_TEST(test_slow_handshakes),
+		BOX_TEST(test_growth),
 		BOX_TEST(test_late_turns),
 		BOX_TEST(test_again),
 		BOX_TEST(test_strangers),
