@@ -311,8 +311,8 @@ static void complete(world *w, int number)
 {
     peer *p = &w->peers[number];
 
-    bool has_waited = p->begun_ms - p->told_ms >= FAR_MS ||
-                      w->now - p->begun_ms >= LONG_MS;
+    bool has_waited =
+        p->begun_ms - p->told_ms >= FAR_MS || w->now - p->begun_ms >= LONG_MS;
 
     if (p->is_late) {
         qcd_pace_late(&w->pace);
@@ -534,8 +534,7 @@ static const setup setups[] = {
      .pause_ms = 4000,
      .near_ms = 20,
      .far_ms = 300,
-     .calm_ms = 60000,
-     .ratio = 1.7},
+     .calm_ms = 60000},
     {.name = "slow", .rate = 100, .near_ms = 20, .far_ms = 300, .lost = 10},
     {.name = "fast", .rate = 3000, .near_ms = 20, .far_ms = 300},
     {.name = "near, handshakes of 0.5 s",
@@ -558,7 +557,7 @@ static const setup setups[] = {
      .near_ms = 1,
      .far_ms = 20,
      .auth_ms = 2500,
-     .ratio = 100},
+     .ratio = 30},
     {.name = "near, at most 20 at a time",
      .rate = 1000,
      .near_ms = 1,

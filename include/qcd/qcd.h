@@ -548,7 +548,8 @@ QCD_API void qcd_pace_failed(qcd_pace *pace, uint64_t now_ms);
 /* qcd_pace_late records that a handshake was completed after it was recorded as
  * failed.  It was slow, not lost.  If failures have made the window smaller
  * than `window_free`, it has that size again: handshakes that are slow even
- * with so few under way are slow for another reason. */
+ * with so few under way are slow for another reason.  From there, it grows as
+ * at first. */
 QCD_API void qcd_pace_late(qcd_pace *pace);
 
 /* ---- The QCD_TOKEN notify ---------------------------------------------- */
