@@ -19,6 +19,7 @@ enum {
     US = 1000,             /* in a millisecond */
     RING = 16384,          /* milliseconds; the longest delay is shorter */
     FAR_MS = 30,           /* qcd_turns.c */
+    LONG_MS = 300,         /* qcd_turns.c */
     HANDSHAKE_MS = 2000,   /* after that it has failed: qcd_turns.c */
     REPEAT_INIT_MS = 500,  /* qcd_tries.h */
     REPEAT_AUTH_MS = 4000, /* charon */
@@ -310,12 +311,13 @@ static void complete(world *w, int number)
 {
     peer *p = &w->peers[number];
 
-    bool is_far = p->begun_ms - p->told_ms >= FAR_MS;
+    bool has_waited =
+        p->begun_ms - p->told_ms >= FAR_MS || w->now - p->begun_ms >= LONG_MS;
 
     if (p->is_late) {
         qcd_pace_late(&w->pace);
     }
-    qcd_pace_completed(&w->pace, w->num_underway, is_far && is_idle(w));
+    qcd_pace_completed(&w->pace, w->num_underway, has_waited && is_idle(w));
     release(w, p);
     p->state = BACK;
     after(w, number, work(w) + p->rtt_ms / 2u);
@@ -532,17 +534,30 @@ static const setup setups[] = {
      .pause_ms = 4000,
      .near_ms = 20,
      .far_ms = 300,
-     .calm_ms = 60000,
-     .ratio = 1.7},
+     .calm_ms = 60000},
     {.name = "slow", .rate = 100, .near_ms = 20, .far_ms = 300, .lost = 10},
     {.name = "fast", .rate = 3000, .near_ms = 20, .far_ms = 300},
+    {.name = "near, handshakes of 0.5 s",
+     .num_peers = 5000,
+     .rate = 1000,
+     .near_ms = 1,
+     .far_ms = 20,
+     .auth_ms = 500,
+     .ratio = 3},
+    {.name = "near, handshakes of 1.5 s",
+     .num_peers = 5000,
+     .rate = 1000,
+     .near_ms = 1,
+     .far_ms = 20,
+     .auth_ms = 1500,
+     .ratio = 10},
     {.name = "handshakes of 2.5 s",
      .num_peers = 3000,
      .rate = 1000,
      .near_ms = 1,
      .far_ms = 20,
      .auth_ms = 2500,
-     .ratio = 100},
+     .ratio = 30},
     {.name = "near, at most 20 at a time",
      .rate = 1000,
      .near_ms = 1,

@@ -70,6 +70,23 @@ def most_within(packets: Iterable[Packet], seconds: float) -> int:
     return most
 
 
+def init_request() -> ike.Message:
+    """Return an IKE_SA_INIT that the gateway accepts."""
+    sa = PeerSa(os.urandom(8))
+    begin = ike.Message(*sa.spis, ike.IKE_SA_INIT, ike.FLAG_I)
+    octets = Peer.init_message(sa, X25519PrivateKey.generate(), begin)
+    return ike.Message.parse(octets)
+
+
+def forge_handshakes(
+    gateway: Gateway, forger: Forger, sources: Iterable[str], request: ike.Message
+) -> None:
+    """Begin a handshake in the name of each source with this IKE_SA_INIT."""
+    for source in sources:
+        another = request.but(spi_i=os.urandom(8))
+        forger.send(another, (gateway.host.address, 500), (source, 500))
+
+
 def begin_handshakes(
     gateway: Gateway, forger: Forger, count: int, each: int = 1
 ) -> list[str]:
@@ -77,14 +94,8 @@ def begin_handshakes(
 
     Return these addresses.
     """
-    sa = PeerSa(os.urandom(8))
-    begin = ike.Message(*sa.spis, ike.IKE_SA_INIT, ike.FLAG_I)
-    octets = Peer.init_message(sa, X25519PrivateKey.generate(), begin)
-    request = ike.Message.parse(octets)
     sources = [f"198.19.{number >> 8 & 255}.{number & 255}" for number in range(count)]
-    for source in sources * each:
-        another = request.but(spi_i=os.urandom(8))
-        forger.send(another, (gateway.host.address, 500), (source, 500))
+    forge_handshakes(gateway, forger, sources * each, init_request())
     return sources
 
 

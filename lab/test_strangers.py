@@ -8,7 +8,14 @@ from dataclasses import replace
 import pytest
 
 from lab import esp
-from lab.lost import Lost, begin_handshakes, half_open, lose_many
+from lab.lost import (
+    Lost,
+    begin_handshakes,
+    forge_handshakes,
+    half_open,
+    init_request,
+    lose_many,
+)
 from lab.scenario import Lab
 from lab.test_waiting import HUB, ask, load, replies, wait_waiting, waiting
 from lab.wait import wait_until
@@ -16,8 +23,10 @@ from lab.wire import Forger, Sniffer
 
 NewLab = Callable[..., Lab]
 ANNOUNCING = HUB.but(esp=True, qcd_options={"announce": "yes"})
-# Below charon's threshold for cookies, and as many as have a turn at an address.
+# Below charon's threshold for cookies, and as many as have a turn at an address:
+# one more, with a cookie, would be the last that charon accepts.
 FORGED, AT_ONCE = 8, 3
+BLOCKED = {"block_threshold": AT_ONCE + 1}
 
 
 @pytest.mark.parametrize("silent", [0, 520])
@@ -54,7 +63,7 @@ def test_seen_spis_take_no_peers_place(new_lab: NewLab, num_seen: int) -> None:
     With a standby pair, all peers that are taken over are asked about like that.
     """
     rates = {"reply_rate": 99999, "reply_burst": 99999, "reply_rate_source": 99999}
-    lab = new_lab(HUB.but(qcd_options=rates))
+    lab = new_lab(HUB.but(qcd_options=rates, charon=BLOCKED))
     first, victim, *seen = lose_many(lab.b, 2 + num_seen)
     home, other = "198.18.77.7", "198.18.77.8"
     lab.b.start(load=False)
@@ -99,3 +108,21 @@ def test_peers_that_are_not_in_the_map_are_told_at_a_pace(new_lab: NewLab) -> No
         times = [packet.time for packet in replies(wire)]
     begun = [when for when in times if when < times[0] + patience / 2]
     assert len(begun) <= window, f"{len(begun)} at first"
+
+
+def test_forged_handshakes_keep_no_peer_waiting(new_lab: NewLab) -> None:
+    """Somebody who knows a peer's address leaves as many half open as need no cookie."""
+    lab = new_lab(HUB)
+    lab.up()
+    lab.b.kill()
+    lab.b.start()
+    home = lab.a.host.address
+    with Sniffer(lab.b.host, peer=lab.a.host) as wire, Forger(lab.stranger) as forger:
+        forge_handshakes(lab.b, forger, [home] * AT_ONCE, init_request())
+        wait_until(
+            "all to be half open", lambda: half_open(lab.b) == AT_ONCE, 5, lab.b.tail
+        )
+        lab.a.nudge()
+        wire.wait("the peer's reply", lambda p: bool(p.message.tokens()), 5)
+        assert half_open(lab.b) >= AT_ONCE
+    lab.a.wait_established()

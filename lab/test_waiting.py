@@ -15,7 +15,7 @@ from lab.admin import counters
 from lab.config import Config, child_name, connection
 from lab.control import Section
 from lab.gateway import Gateway
-from lab.lost import Lost, lose_many
+from lab.lost import Lost, forge_handshakes, init_request, lose_many
 from lab.scenario import Lab
 from lab.wait import wait_until
 from lab.wire import Forger, Packet, Sniffer
@@ -76,6 +76,13 @@ def wait_waiting(gateway: Gateway, count: int) -> None:
 
 def replies(wire: Sniffer) -> list[Packet]:
     return wire.find(lambda p: bool(p.message.tokens()))
+
+
+def refusals(wire: Sniffer) -> list[Packet]:
+    """Return responses that ask for another group."""
+    return wire.find(
+        lambda p: any(n.kind == ike.INVALID_KE_PAYLOAD for n in p.message.notifies())
+    )
 
 
 def pace(steps: Iterable[int]) -> Iterable[int]:
@@ -318,6 +325,29 @@ def test_announcement_leaves_the_peer_its_turn(new_lab: NewLab) -> None:
         assert answer.time - asked < SOON
 
 
+def test_peer_that_has_asked_needs_no_announcement(new_lab: NewLab) -> None:
+    """Peers ask before loading has settled. None comes, so they are announced to later.
+
+    A second message at the same time would take another turn.
+    """
+    count = 60
+    lab = new_lab(HUB.but(esp=True, qcd_options={"announce": "yes"}))
+    lost = lose_many(lab.b, count)
+    lab.b.start(load=False)
+    with Sniffer(lab.b.host, outgoing=True) as wire, Forger(lab.stranger) as forger:
+        for item in lost:
+            ask(item, lab.b, forger)
+        wait_waiting(lab.b, count)
+        load(lab.b, "%any", "anybody")
+        wait_until(
+            "announcements", lambda: len(replies(wire)) == 2 * count, 15, lab.b.tail
+        )
+        for item in lost:
+            own = [p for p in replies(wire) if p.target[0] == item.peer]
+            assert [esp.tells(p) for p in own] == [False, True]
+            assert own[1].time - own[0].time > 1
+
+
 def test_peers_of_one_address_are_told_in_turns(new_lab: NewLab) -> None:
     """As many as charon lets handshake at the same time, the others after these.
 
@@ -342,3 +372,37 @@ def test_peers_of_one_address_are_told_in_turns(new_lab: NewLab) -> None:
     for first, later in zip(times, times[at_once:]):
         assert later - first > turn * 0.95
     assert times[-1] - times[0] < 4 * turn
+
+
+def test_refused_groups_take_turns(new_lab: NewLab) -> None:
+    """Each peer that is told guesses a group that the gateway refuses.
+
+    It would then begin again, and its turn is not over: a window of peers at a time.
+    """
+    count, window, patience = 300, 23, 0.3
+    lab = new_lab(HUB)
+    lost = lose_many(lab.b, count)
+    lab.b.start(load=False)
+    guess = init_request()
+    x25519, modp_2048 = b"\x00\x1f\x00\x00", b"\x00\x0e\x00\x00"
+    guess = guess.but(body=guess.body.replace(x25519, modp_2048, 1))
+    with Sniffer(lab.b.host, outgoing=True) as wire, Forger(lab.stranger) as forger:
+        for item in lost:
+            ask(item, lab.b, forger)
+        wait_waiting(lab.b, count)
+        load(lab.b, "%any", "anybody")
+        begun = 0
+
+        def all_begun() -> bool:
+            nonlocal begun
+            homes = [packet.target[0] for packet in replies(wire)[begun:]]
+            forge_handshakes(lab.b, forger, homes, guess)
+            begun += len(homes)
+            return begun == count
+
+        wait_until("all to be told", all_begun, 10, lab.b.tail, poll=0.001)
+        # Later ones, of which more are told at a time, may be asked for cookies.
+        assert len(refusals(wire)) >= window
+        times = [packet.time for packet in replies(wire)]
+    at_first = [when for when in times if when < times[0] + patience / 2]
+    assert len(at_first) <= window, f"{len(at_first)} at first"

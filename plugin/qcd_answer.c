@@ -31,6 +31,12 @@
 #define CROSSED_MS (QCD_HELD_MAX_MS + 2 * TICK_MS)
 
 /**
+ * Milliseconds for which a peer that was told needs no announcement: less than
+ * between two announcements to it
+ */
+#define TOLD_MS 1000
+
+/**
  * Delay after a handshake: listeners see its end before charon stops counting
  * it
  */
@@ -91,8 +97,8 @@ struct private_qcd_answer_t {
 	qcd_ticker_t *ticker;
 
 	/**
-	 * Whether a reply waits for a turn. Listeners read it without a mutex: if
-	 * they are wrong, the reply is found at the next check.
+	 * Whether a reply waits for a turn, atomic. Listeners read it without a
+	 * mutex: if they are wrong, the reply is found at the next check.
 	 */
 	bool crowded;
 };
@@ -143,10 +149,6 @@ static void send_reply(private_qcd_answer_t *this, qcd_reply_t *reply)
 	packet = packet_create_from_data(reply->dst->clone(reply->dst),
 									 reply->src->clone(reply->src), data);
 	charon->sender->send(charon->sender, packet);
-	if (reply->unasked || qcd_rank_is_home(reply->rank))
-	{	/* What a stranger makes us send elsewhere tells the peer nothing. */
-		this->index->note_told(this->index, &reply->spis);
-	}
 	if (reply->unasked)
 	{
 		ref_get(&this->announced);
@@ -230,6 +232,11 @@ static fate_t decide(private_qcd_answer_t *this, qcd_reply_t *reply)
 		return is_surplus(this, reply) ? FATE_DROP : FATE_CROWDED;
 	}
 	known = this->index->find(this->index, &reply->spis, &peer);
+	if (known && reply->unasked && peer.told &&
+		reply->created < peer.told + TOLD_MS)
+	{	/* It takes no second turn: the first one may last longer. */
+		return FATE_DROP;
+	}
 	if (!known && reply->rank != QCD_RANK_UNKNOWN)
 	{	/* The peer has returned. It needs this reply if it still has the old
 		 * SA as well, with unique = never for example. Its request may have
@@ -260,6 +267,11 @@ static qcd_look_t look_at(private_qcd_answer_t *this, qcd_reply_t *reply)
 	switch (decide(this, reply))
 	{
 		case FATE_SEND:
+			if (reply->unasked || qcd_rank_is_home(reply->rank))
+			{	/* What a stranger makes us send elsewhere tells the peer
+				 * nothing. */
+				this->index->note_told(this->index, &reply->spis);
+			}
 			this->waiting->remove(this->waiting, reply);
 			queue_sending(this, reply);
 			return QCD_LOOK_REMOVED;
@@ -268,7 +280,7 @@ static qcd_look_t look_at(private_qcd_answer_t *this, qcd_reply_t *reply)
 			qcd_reply_destroy(reply);
 			return QCD_LOOK_REMOVED;
 		case FATE_CROWDED:
-			this->crowded = TRUE;
+			__atomic_store_n(&this->crowded, TRUE, __ATOMIC_RELAXED);
 			return this->turns->is_full(this->turns, reply->rank) ?
 				   QCD_LOOK_OTHER_RANK : QCD_LOOK_OTHER_ADDRESS;
 		default:
@@ -301,7 +313,7 @@ static u_int look(private_qcd_answer_t *this)
 {
 	this->ready->look(this->ready);
 	this->turns->expire(this->turns);
-	this->crowded = FALSE;
+	__atomic_store_n(&this->crowded, FALSE, __ATOMIC_RELAXED);
 	this->waiting->visit(this->waiting, (qcd_waiting_look_t)look_at, this);
 	return get_interval(this);
 }
@@ -406,7 +418,7 @@ METHOD(listener_t, ike_state_change, bool,
 		case IKE_ESTABLISHED:
 		case IKE_DESTROYING:
 			this->turns->ended(this->turns, ike_sa, state == IKE_ESTABLISHED);
-			if (this->crowded)
+			if (__atomic_load_n(&this->crowded, __ATOMIC_RELAXED))
 			{
 				this->ticker->work(this->ticker, COUNTED_MS);
 			}

@@ -23,6 +23,7 @@ qcd_reply_t *qcd_reply_create(const qcd_ike_sa *sa, host_t *src, host_t *dst)
 		.src = src->clone(src),
 		.dst = dst->clone(dst),
 		.rank = QCD_RANK_UNKNOWN,
+		.created = qcd_now(),
 	);
 	return reply;
 }

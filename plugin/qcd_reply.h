@@ -51,6 +51,8 @@ struct qcd_reply_t {
 	bool is_lost;
 	qcd_lost lost;
 	qcd_traffic packet;
+	/** when it was created, as qcd_now() */
+	uint64_t created;
 	/** when it was last asked for, as qcd_now() */
 	uint64_t asked;
 	/** when it was first held because we are connecting to the peer, or 0 */

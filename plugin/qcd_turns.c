@@ -28,6 +28,12 @@
 #define FAR_MS 30
 
 /**
+ * Time from which on a handshake itself is long: it waits for something else, an
+ * EAP server for example
+ */
+#define LONG_MS 300
+
+/**
  * charon's defaults
  */
 #define BLOCK_THRESHOLD 5
@@ -51,6 +57,12 @@ struct private_qcd_turns_t {
 	 * limit
 	 */
 	u_int limit;
+
+	/**
+	 * Number of half-open IKE_SAs of one address below which charon still
+	 * accepts a handshake, with a cookie
+	 */
+	u_int block;
 
 	/**
 	 * Mutex for what follows. Listeners take it while they hold the bus.
@@ -184,19 +196,33 @@ static bool is_rank_full(private_qcd_turns_t *this, qcd_rank_t rank)
 }
 
 /**
- * Tell whether a turn is available, with the mutex held. charon counts a
- * handshake before came() is called, so it is not missed in between.
+ * Tell whether a turn is available at an address, with the mutex held. charon
+ * counts a handshake before came() is called, so it is not missed in between.
+ * Half-open IKE_SAs may never be completed, but forged ones are no more than
+ * charon accepts without cookies. So there is one turn while it accepts more.
+ */
+static bool is_place_free(private_qcd_turns_t *this, host_t *peer)
+{
+	ike_sa_manager_t *manager = charon->ike_sa_manager;
+	place_t *place = this->places->get(this->places, peer);
+	u_int half_open, turns = place ? place->turns : 0;
+
+	if (!this->limit)
+	{
+		return TRUE;
+	}
+	half_open = manager->get_half_open_count(manager, peer, TRUE);
+	return half_open + turns < this->limit ||
+		   (!turns && half_open < this->block);
+}
+
+/**
+ * Tell whether a turn is available, with the mutex held
  */
 static bool is_available(private_qcd_turns_t *this, host_t *peer,
 						 qcd_rank_t rank)
 {
-	ike_sa_manager_t *manager = charon->ike_sa_manager;
-	place_t *place = this->places->get(this->places, peer);
-
-	return !is_rank_full(this, rank) &&
-		   (!this->limit ||
-			manager->get_half_open_count(manager, peer, TRUE) +
-			(place ? place->turns : 0) < this->limit);
+	return !is_rank_full(this, rank) && is_place_free(this, peer);
 }
 
 METHOD(qcd_turns_t, available, bool,
@@ -324,13 +350,31 @@ static bool is_idle()
 	return !jobs;
 }
 
+/**
+ * Give the turn of a handshake back to its peer, which may begin another one at
+ * once: with the group that an INVALID_KE_PAYLOAD asks for, for example. It is
+ * told no later than before, so nobody keeps a turn with handshakes that fail.
+ */
+static void give_back(private_qcd_turns_t *this, handshake_t *handshake,
+					  host_t *peer)
+{
+	place_t *place = get_place(this, peer);
+	told_t told = {
+		.at = handshake->told,
+		.rank = handshake->rank,
+	};
+
+	array_insert(place->told, ARRAY_HEAD, &told);
+	place->turns++;
+}
+
 METHOD(qcd_turns_t, ended, void,
 	private_qcd_turns_t *this, ike_sa_t *ike_sa, bool established)
 {
 	uintptr_t id = ike_sa->get_unique_id(ike_sa);
 	handshake_t *handshake;
 	qcd_pace *pace;
-	bool far;
+	bool waited;
 
 	this->mutex->lock(this->mutex);
 	handshake = this->handshakes->remove(this->handshakes, (void*)id);
@@ -343,11 +387,19 @@ METHOD(qcd_turns_t, ended, void,
 			{
 				qcd_pace_late(pace);
 			}
-			far = handshake->since - handshake->told >= FAR_MS;
+			waited = handshake->since - handshake->told >= FAR_MS ||
+					 qcd_now() - handshake->since >= LONG_MS;
 			qcd_pace_completed(pace, get_underway(this, handshake->rank),
-							   far && is_idle());
+							   waited && is_idle());
 		}
-		end_turn(this, handshake);
+		if (established || handshake->late)
+		{
+			end_turn(this, handshake);
+		}
+		else
+		{
+			give_back(this, handshake, ike_sa->get_other_host(ike_sa));
+		}
 		free(handshake);
 	}
 	this->mutex->unlock(this->mutex);
@@ -470,23 +522,24 @@ static bool is_limited()
 }
 
 /**
- * Get the number of handshakes that charon accepts from one address, less one
- * in reserve for a peer that was not told; 0 if there is no limit. If the block
- * threshold, even one of 0, is not above that for cookies, charon raises it.
+ * Get the numbers of handshakes that charon accepts from one address, less one
+ * in reserve for a peer that was not told: without cookies, and at all. Without a
+ * limit, both stay 0. If the block threshold, even one of 0, is not above that
+ * for cookies, charon raises it.
  */
-static u_int get_limit()
+static void init_limits(private_qcd_turns_t *this)
 {
 	int block, cookie;
 
-	if (!is_limited())
+	if (is_limited())
 	{
-		return 0;
+		cookie = get_int("%s.cookie_threshold_ip", COOKIE_THRESHOLD_IP);
+		block = max(get_int("%s.block_threshold", BLOCK_THRESHOLD), cookie + 1);
+		this->block = max(1, block - 1);
+		/* a cookie costs a round trip, and then charon requests one for each
+		 * handshake for ten seconds */
+		this->limit = cookie ? min(this->block, cookie) : this->block;
 	}
-	cookie = get_int("%s.cookie_threshold_ip", COOKIE_THRESHOLD_IP);
-	block = max(get_int("%s.block_threshold", BLOCK_THRESHOLD), cookie + 1);
-	/* a cookie costs a round trip, and then charon requests one for each
-	 * handshake for ten seconds */
-	return max(1, min(block - 1, cookie ?: block));
 }
 
 /**
@@ -528,12 +581,12 @@ qcd_turns_t *qcd_turns_create()
 			.expire = _expire,
 			.destroy = _destroy,
 		},
-		.limit = get_limit(),
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 		.places = hashtable_create(qcd_host_hash, qcd_host_equals, 8),
 		.handshakes = hashtable_create(hashtable_hash_ptr, hashtable_equals_ptr,
 									   8),
 	);
+	init_limits(this);
 	init_paces(this);
 	return &this->public;
 }

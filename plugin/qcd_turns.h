@@ -23,7 +23,8 @@ typedef struct qcd_turns_t qcd_turns_t;
  * IKE_SAs, and the peer repeats it after four seconds. From cookie_threshold_ip
  * on, or cookie_threshold for all sources, charon requests cookies. Peers that
  * all reconnected at the same time would exceed these limits. Therefore a peer
- * that is told takes a turn.
+ * that is told takes a turn. If others have left so many half-open IKE_SAs at an
+ * address that charon requests cookies, there is one turn at a time.
  *
  * At its address, the turn ends when its handshake begins, since charon counts
  * it from then on, or after a few round trips. Each address is counted
@@ -31,7 +32,8 @@ typedef struct qcd_turns_t qcd_turns_t;
  * to have.
  *
  * Of all peers that are told at their last known address, qcd_pace decides how
- * many have turns. Such a turn ends with the handshake. Peers that were told
+ * many have turns. Such a turn ends once the handshake is established or takes too
+ * long. If it fails before, the peer is waited for again. Peers that were told
  * before and have not come take half of them at most. Peers elsewhere have a pace
  * of their own, and so have those whose SAs are not in the map: what a stranger
  * makes us tell there takes no turns of peers at home. Thread-safe.

@@ -107,5 +107,5 @@ void qcd_pace_failed(qcd_pace *pace, uint64_t now_ms)
 void qcd_pace_late(qcd_pace *pace)
 {
     pace->window = greater(pace->window, first_window(pace));
-    pace->threshold = greater(pace->threshold, pace->window);
+    pace->threshold = pace->window_max;
 }

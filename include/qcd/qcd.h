@@ -534,7 +534,8 @@ QCD_API void qcd_pace_absent(qcd_pace *pace);
 /* qcd_pace_completed records that a handshake was completed.  `num_underway`
  * includes it.  The window only grows if more than half of it was used, and
  * beyond `window_free` only if `is_idle`: this side could have done more at the
- * same time, and the peer is so far away that more at a time are worth it. */
+ * same time, and the peer is so far away, or its handshake waited so long for
+ * something else, that more at a time are worth it. */
 QCD_API void qcd_pace_completed(qcd_pace *pace, uint32_t num_underway,
                                 bool is_idle);
 
@@ -547,7 +548,8 @@ QCD_API void qcd_pace_failed(qcd_pace *pace, uint64_t now_ms);
 /* qcd_pace_late records that a handshake was completed after it was recorded as
  * failed.  It was slow, not lost.  If failures have made the window smaller
  * than `window_free`, it has that size again: handshakes that are slow even
- * with so few under way are slow for another reason. */
+ * with so few under way are slow for another reason.  From there, it grows as
+ * at first. */
 QCD_API void qcd_pace_late(qcd_pace *pace);
 
 /* ---- The QCD_TOKEN notify ---------------------------------------------- */
