@@ -108,6 +108,40 @@ def test_twenty_crashes_at_random_moments(new_lab: NewLab) -> None:
             assert_one_sa(lab)
 
 
+def test_slow_handshakes_of_many(new_lab: NewLab) -> None:
+    """The gateway takes a second for each IKE_AUTH, as with a slow EAP server.
+
+    Its peer repeats these requests, but has an answer: more and more at a time.
+    """
+    count, slow = 40, 1.0
+    delay = {
+        "dos_protection": False,  # all have the same address
+        "receive_delay": int(slow * 1000),
+        "receive_delay_type": ike.IKE_AUTH,
+        "receive_delay_response": False,
+    }
+    lab = new_lab(Config(tunnels=count))
+    lab.up()
+    lost = lab.a.established()
+    assert len(lost) == count
+    lab.b.kill()
+    lab.b.config = lab.b.config.but(charon=delay)
+    lab.b.start()
+    begin = time.monotonic()
+    for sa in lost:
+        lab.a.nudge(sa)
+    spis = {sa.spis for sa in lost}
+    wait_until(
+        "all to be back",
+        lambda: len({sa.spis for sa in lab.a.established()} - spis) == count,
+        30,
+        lab.a.tail,
+    )
+    seconds = time.monotonic() - begin
+    print(f"{seconds:.1f} s")
+    assert seconds < 8 * slow
+
+
 def test_twenty_crashes_of_the_initiator(new_lab: NewLab) -> None:
     lab = new_lab(Config())
     lab.up()

@@ -38,7 +38,7 @@ struct qcd_contacts_t {
 	void (*completed)(qcd_contacts_t *this, host_t *peer, u_int underway);
 
 	/**
-	 * Note that a request to an address had to be repeated.
+	 * Note that the first request to an address had to be repeated.
 	 */
 	void (*failed)(qcd_contacts_t *this, host_t *peer);
 

@@ -420,8 +420,8 @@ METHOD(qcd_pending_t, repeat, bool,
 	packets = !entry ? linked_list_create() :
 			  entry->packets->clone_offset(entry->packets,
 										   offsetof(packet_t, clone));
-	if (entry && !entry->established && entry->sa.other)
-	{
+	if (entry && !entry->established && entry->sa.other && !entry->sa.round_trip)
+	{	/* a peer that has responded before is just slow, with EAP for example */
 		this->contacts->failed(this->contacts, entry->sa.other);
 	}
 	this->mutex->unlock(this->mutex);

@@ -385,6 +385,7 @@ static void test_threads(void **state)
 {
 	counter_t stays = {}, comes;
 	thread_t *thread;
+	uintptr_t events;
 	bool stop = FALSE;
 
 	stays.public.ike_state_change = _count_event;
@@ -398,7 +399,8 @@ static void test_threads(void **state)
 		comes.gone = TRUE;
 	}
 	__atomic_store_n(&stop, TRUE, __ATOMIC_RELEASE);
-	CHECK_INT("all events", stays.count, (uintptr_t)thread->join(thread));
+	events = (uintptr_t)thread->join(thread);
+	CHECK_INT("all events", stays.count, events);
 	qcd_listeners_remove(&stays.public);
 }
 
