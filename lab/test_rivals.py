@@ -10,18 +10,20 @@ import pytest
 from lab.config import Config
 from lab.field.nature import FAST
 from lab.field.stage import BASE, BOTH_START, carrying, lasting
-from lab.gateway import Gateway
-from lab.ike import IKE_AUTH, IKE_SA_INIT
+from lab.gateway import Gateway, Sa
+from lab.ike import CREATE_CHILD_SA, IKE_AUTH, IKE_SA_INIT, INFORMATIONAL
 from lab.net import Drop
 from lab.relay import Relay, Way
 from lab.scenario import Lab
 from lab.traffic import Probe
-from lab.wait import wait_until
+from lab.wait import LabTimeout, wait_until
 
 NewLab = Callable[..., Lab]
 BOTH = ["net0", "net1"]
 FAR = Way(delay=0.1)
 SETTLED = 10.0
+A_WHILE = 4.0
+PEERS_TIME = 1.0
 
 
 def children(gateway: Gateway) -> list[str]:
@@ -168,3 +170,51 @@ def test_reauthentication_after_a_recovery(new_lab: NewLab) -> None:
     for child in range(2):
         with Probe(lab.a.host, lab.b.host, child=child) as pings:
             pings.wait_answer(since)
+
+
+def recovered(lab: Lab) -> Sa:
+    """b crashes, a recovers; wait until nobody's try is under way any more."""
+    old = lab.up()
+    lab.a.wait_for("its children", lambda: children(lab.a) == BOTH, SETTLED)
+    lab.b.restart()
+    lab.a.nudge(old)
+    lab.a.wait_log("connection is up again")
+    time.sleep(PEERS_TIME)  # the time after which an IKE SA serves another purpose
+    (sa,) = lab.b.sas()
+    return sa
+
+
+def keeps_two(lab: Lab) -> None:
+    """a has a second IKE SA, and deletes neither one."""
+    up = ["ESTABLISHED"] * 2
+
+    def is_so() -> bool:
+        return [sa.state for sa in lab.a.sas()] == up
+
+    lab.a.wait_for("a second IKE SA", is_so, SETTLED)
+    with pytest.raises(LabTimeout):
+        lab.a.wait_for("a loss", lambda: not is_so(), A_WHILE)
+
+
+@pytest.mark.parametrize("late", [INFORMATIONAL, CREATE_CHILD_SA])
+def test_peer_reauthenticates_after_a_recovery(new_lab: NewLab, late: int) -> None:
+    """b's new IKE SA still lacks a child, or b has not yet deleted the old one."""
+    config = BASE.but(children=2, charon={**FAST, "make_before_break": True})
+    lab = new_lab(config)
+    old = recovered(lab)
+    lost = {"exchange": late, "response": False}
+    with lab.network.router.drop_ike(lab.b.host, lab.a.host, **lost):
+        lab.b.command("rekey", {"ike-id": old.unique_id, "reauth": "yes"})
+        keeps_two(lab)
+    lab.a.wait_for("only the new IKE SA", lambda: len(lab.a.sas()) == 1, SETTLED)
+    assert children(lab.a) == children(lab.b) == BOTH
+    assert lab.b.sas()[0].spis != old.spis
+
+
+def test_second_one_after_a_recovery(new_lab: NewLab) -> None:
+    """The administrator of b adds an IKE SA with one of the children."""
+    config = BASE.but(children=2, ike_options={"unique": "never"})
+    lab = new_lab(config, b=config.but(charon={"reuse_ikesa": False}))
+    recovered(lab)
+    lab.b.initiate("a", 0)
+    keeps_two(lab)

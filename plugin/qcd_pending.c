@@ -44,6 +44,11 @@ struct private_qcd_pending_t {
 	 */
 	linked_list_t *open;
 	qcd_contacts_t *contacts;
+
+	/**
+	 * Highest unique ID of an IKE_SA that we or a peer began
+	 */
+	uint32_t youngest;
 };
 
 /**
@@ -294,6 +299,9 @@ METHOD(listener_t, ike_state_change, bool,
 	switch (state)
 	{
 		case IKE_CONNECTING:
+			this->mutex->lock(this->mutex);
+			this->youngest = max(this->youngest, unique_id);
+			this->mutex->unlock(this->mutex);
 			if (id->is_initiator(id) && ike_sa->get_version(ike_sa) == IKEV2)
 			{
 				add_entry(this, ike_sa, TRUE);
@@ -362,6 +370,17 @@ METHOD(qcd_pending_t, has_any, bool,
 	any = this->open->get_count(this->open) > 0;
 	this->mutex->unlock(this->mutex);
 	return any;
+}
+
+METHOD(qcd_pending_t, get_youngest, uint32_t,
+	private_qcd_pending_t *this)
+{
+	uint32_t youngest;
+
+	this->mutex->lock(this->mutex);
+	youngest = this->youngest;
+	this->mutex->unlock(this->mutex);
+	return youngest;
 }
 
 METHOD(qcd_pending_t, get_due, u_int,
@@ -497,6 +516,7 @@ qcd_pending_t *qcd_pending_create()
 			},
 			.find = _find,
 			.has_any = _has_any,
+			.get_youngest = _get_youngest,
 			.get_due = _get_due,
 			.get_request = _get_request,
 			.find_answered = _find_answered,

@@ -79,6 +79,12 @@ struct qcd_pending_t {
 	bool (*has_any)(qcd_pending_t *this);
 
 	/**
+	 * Get the highest unique ID of all IKE_SAs that we or a peer began: what is
+	 * begun later has a higher one.
+	 */
+	uint32_t (*get_youngest)(qcd_pending_t *this);
+
+	/**
 	 * Get the number of IKE_SAs that may be begun with an address now. qcd_pace
 	 * decides, by what was completed there and what had to be repeated.
 	 *

@@ -63,11 +63,13 @@ struct private_qcd_recovery_t {
 	uint64_t proved_at;
 
 	/**
-	 * Since when everything is up, since when there is an IKE_SA without all of
-	 * its CHILD_SAs, since when there are only doubtful ones, and since when the
-	 * connection is not loaded; 0 if not so
+	 * Since when everything is up, and since when it is without surplus IKE_SAs;
+	 * since when there is an IKE_SA without all of its CHILD_SAs, since when
+	 * there are only doubtful ones, and since when the connection is not loaded;
+	 * 0 if not so
 	 */
 	uint64_t up_since;
+	uint64_t settled_since;
 	uint64_t incomplete_since;
 	uint64_t doubtful_since;
 	uint64_t unloaded_since;
@@ -78,7 +80,8 @@ struct private_qcd_recovery_t {
 	bool asked;
 
 	/**
-	 * Whether the first step is done, which asks the peer about all IKE_SAs
+	 * Whether the first step since the crash is done, which asks the peer about
+	 * all IKE_SAs
 	 */
 	bool begun;
 
@@ -259,9 +262,11 @@ static uint64_t settle(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 	}
 	if (complete > 1)
 	{
+		this->settled_since = 0;
 		return this->rivals->tidy(this->rivals, peer_cfg, this->lost);
 	}
 	this->rivals->reset(this->rivals);
+	this->settled_since = this->settled_since ?: now;
 	if (now - this->up_since >= OVER_MS)
 	{
 		return 0;
@@ -284,6 +289,7 @@ static uint64_t reach(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 	uint64_t now = qcd_now();
 
 	this->up_since = 0;
+	this->settled_since = 0;
 	this->incomplete_since = 0;
 	this->asked = FALSE;
 	this->doubtful_since = doubtful ? this->doubtful_since ?: now : 0;
@@ -326,6 +332,9 @@ static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 	closings = this->closings;
 	this->mutex->unlock(this->mutex);
 
+	/* what is begun later than that replaces nothing that was lost */
+	this->rivals->set_closed(this->rivals, this->settled_since &&
+							 qcd_now() - this->settled_since >= PEERS_TIME_MS);
 	/* in this order: a try is pending until it is established */
 	sa = this->connector->get_try(this->connector);
 	all = this->rivals->find(this->rivals, peer_cfg, this->lost, !this->begun);
@@ -432,7 +441,9 @@ METHOD(qcd_recovery_t, go_on, void,
 	this->proved_at = this->up_since ? now : this->proved_at ?: now;
 	this->wanted->merge(this->wanted, wanted);
 	this->lost = max(this->lost, unique_id);
+	this->begun &= !this->up_since;
 	this->up_since = 0;
+	this->settled_since = 0;
 	this->doubtful_since = 0;
 	this->mutex->lock(this->mutex);
 	this->ignored = this->closings;

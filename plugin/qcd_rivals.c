@@ -28,9 +28,16 @@ struct private_qcd_rivals_t {
 	qcd_wanted_t *wanted;
 
 	/**
-	 * Unique IDs of IKE_SAs that were up when the recovery began, as uint32_t
+	 * Unique IDs of IKE_SAs that are kept, as uint32_t: those that were up when
+	 * the recovery began, and others that serve another purpose
 	 */
 	array_t *before;
+
+	/**
+	 * Whether younger ones than this unique ID are kept
+	 */
+	bool closed;
+	uint32_t youngest;
 
 	/**
 	 * Unique ID of the lost IKE_SA, and those of older ones about which the peer
@@ -104,6 +111,23 @@ static bool has_id(array_t *ids, uint32_t unique_id)
 }
 
 /**
+ * Tell whether an IKE_SA is kept
+ */
+static bool is_kept(private_qcd_rivals_t *this, uint32_t unique_id)
+{
+	if (has_id(this->before, unique_id))
+	{
+		return TRUE;
+	}
+	if (this->closed && unique_id > this->youngest)
+	{
+		array_insert(this->before, ARRAY_TAIL, &unique_id);
+		return TRUE;
+	}
+	return FALSE;
+}
+
+/**
  * Examine an IKE_SA that may replace the lost one
  *
  * @return				FALSE if it can't
@@ -124,7 +148,7 @@ static bool look_at(private_qcd_rivals_t *this, peer_cfg_t *peer_cfg,
 		return FALSE;
 	}
 	found->initiator = id->is_initiator(id);
-	found->before = has_id(this->before, found->sa.unique_id);
+	found->kept = is_kept(this, found->sa.unique_id);
 	found->busy = is_reopened(ike_sa) || is_busy(ike_sa);
 	found->doubtful = found->sa.unique_id < this->lost &&
 					  (found->busy ||
@@ -219,7 +243,7 @@ bool qcd_rivals_best(array_t *all, u_int wanted, qcd_rival_t *best,
 			*best = found;
 		}
 		any = TRUE;
-		*complete += found.children == wanted && !found.before;
+		*complete += found.children == wanted && !found.kept;
 	}
 	return any;
 }
@@ -238,7 +262,7 @@ linked_list_t *qcd_rivals_surplus(array_t *all, u_int wanted)
 	for (i = 0; i < array_count(all); i++)
 	{
 		array_get(all, i, &found);
-		if (found.children < wanted || found.busy || found.before)
+		if (found.children < wanted || found.busy || found.kept)
 		{
 			continue;
 		}
@@ -331,10 +355,20 @@ METHOD(qcd_rivals_t, tidy, uint64_t,
 	return now + PEERS_TIME_MS;
 }
 
+METHOD(qcd_rivals_t, set_closed, void,
+	private_qcd_rivals_t *this, bool closed)
+{
+	this->closed = closed;
+}
+
 METHOD(qcd_rivals_t, reset, void,
 	private_qcd_rivals_t *this)
 {
 	this->asked = 0;
+	if (!this->closed)
+	{
+		this->youngest = this->pending->get_youngest(this->pending);
+	}
 }
 
 METHOD(qcd_rivals_t, destroy, void,
@@ -357,6 +391,7 @@ qcd_rivals_t *qcd_rivals_create(qcd_pending_t *pending, qcd_peers_t *peers,
 
 	INIT(this,
 		.public = {
+			.set_closed = _set_closed,
 			.find = _find,
 			.tidy = _tidy,
 			.reset = _reset,

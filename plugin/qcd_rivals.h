@@ -34,8 +34,9 @@ struct qcd_rival_t {
 	/** it is older than the lost one, and the peer has not yet confirmed that
 	 * it still has it */
 	bool doubtful;
-	/** it was up when the recovery began, and is kept */
-	bool before;
+	/** it is kept: it was up before the recovery began, or began after
+	 * everything was up */
+	bool kept;
 };
 
 /**
@@ -44,6 +45,14 @@ struct qcd_rival_t {
  * at a time may call methods.
  */
 struct qcd_rivals_t {
+
+	/**
+	 * Set whether IKE_SAs are kept that began after the last call of reset().
+	 * They serve another purpose, for example a reauthentication.
+	 *
+	 * @param closed		FALSE if they may replace the lost one, as initially
+	 */
+	void (*set_closed)(qcd_rivals_t *this, bool closed);
 
 	/**
 	 * Find the IKE_SAs, and let the list of wanted CHILD_SAs look at them, except
@@ -71,7 +80,7 @@ struct qcd_rivals_t {
 	uint64_t (*tidy)(qcd_rivals_t *this, peer_cfg_t *peer_cfg, uint32_t lost);
 
 	/**
-	 * Handle that no IKE_SA is surplus.
+	 * Handle that everything is up, and no IKE_SA is surplus.
 	 */
 	void (*reset)(qcd_rivals_t *this);
 
@@ -107,7 +116,7 @@ qcd_rivals_t *qcd_rivals_create(qcd_pending_t *pending, qcd_peers_t *peers,
  * @param wanted		number of CHILD_SAs
  * @param best			receives the IKE_SA
  * @param complete		receives the number of IKE_SAs with all CHILD_SAs that
- *						were not up before
+ *						need not be kept
  * @return				FALSE if there is none, or only doubtful ones
  */
 bool qcd_rivals_best(array_t *all, u_int wanted, qcd_rival_t *best,

@@ -585,6 +585,12 @@ peer_cfg_t *played_config_create(char *mine, char *other)
 	return peer_cfg_create("gw", ike_cfg_create(&ike), &peer);
 }
 
+METHOD(qcd_pending_t, get_youngest, uint32_t,
+	played_pending_t *this)
+{
+	return this->youngest;
+}
+
 METHOD(qcd_pending_t, pending_get_due, u_int,
 	played_pending_t *this, host_t *peer, u_int underway)
 {
@@ -674,6 +680,7 @@ void played_pending_init(played_pending_t *this)
 	*this = (played_pending_t){
 		.public = {
 			.find = _pending_find,
+			.get_youngest = _get_youngest,
 			.get_due = _pending_get_due,
 			.get_request = _get_request,
 			.repeat = _repeat,

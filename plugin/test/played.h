@@ -159,6 +159,8 @@ struct played_pending_t {
 		qcd_pending_sa_t sa;
 	} sas[8];
 	u_int count;
+	/** highest unique ID of any IKE_SA */
+	uint32_t youngest;
 	/** what was asked for: "repeat 1, claim 2, ask 3", with the unique ID */
 	char done[256];
 	/** what repeat() and ask() return */

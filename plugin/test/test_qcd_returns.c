@@ -130,7 +130,8 @@ static void test_job(void **state)
 }
 
 /**
- * What becomes of IKE_SAs that we initiate: whether any is pending
+ * What becomes of IKE_SAs that we initiate: whether any is pending; which IKE_SA
+ * is the youngest
  */
 static void test_pending(void **state)
 {
@@ -140,23 +141,25 @@ static void test_pending(void **state)
 		enum qcd_role role;
 		ike_sa_state_t state;
 		bool any;
+		/* of those that began */
+		uint32_t youngest;
 	} table[] = {
-		{ "first", 1, QCD_INITIATOR, IKE_CONNECTING, TRUE },
-		{ "first, again", 1, QCD_INITIATOR, IKE_CONNECTING, TRUE },
-		{ "first is up", 1, QCD_INITIATOR, IKE_ESTABLISHED, FALSE },
-		{ "first is rekeying", 1, QCD_INITIATOR, IKE_REKEYING, FALSE },
-		{ "first is up again", 1, QCD_INITIATOR, IKE_ESTABLISHED, FALSE },
-		{ "peer's", 2, QCD_RESPONDER, IKE_CONNECTING, FALSE },
-		{ "second", 3, QCD_INITIATOR, IKE_CONNECTING, TRUE },
-		{ "peer's is up", 2, QCD_RESPONDER, IKE_ESTABLISHED, TRUE },
-		{ "first is gone", 1, QCD_INITIATOR, IKE_DESTROYING, TRUE },
-		{ "first is gone, again", 1, QCD_INITIATOR, IKE_DESTROYING, TRUE },
-		{ "third", 4, QCD_INITIATOR, IKE_CONNECTING, TRUE },
-		{ "second is reset", 3, QCD_INITIATOR, IKE_CREATED, TRUE },
-		{ "third is gone", 4, QCD_INITIATOR, IKE_DESTROYING, FALSE },
-		{ "second, again", 3, QCD_INITIATOR, IKE_CONNECTING, TRUE },
-		{ "second is up", 3, QCD_INITIATOR, IKE_ESTABLISHED, FALSE },
-		{ "peer's is gone", 2, QCD_RESPONDER, IKE_DESTROYING, FALSE },
+		{ "first", 1, QCD_INITIATOR, IKE_CONNECTING, TRUE, 1 },
+		{ "first, again", 1, QCD_INITIATOR, IKE_CONNECTING, TRUE, 1 },
+		{ "first is up", 1, QCD_INITIATOR, IKE_ESTABLISHED, FALSE, 1 },
+		{ "first is rekeying", 1, QCD_INITIATOR, IKE_REKEYING, FALSE, 1 },
+		{ "first is up again", 1, QCD_INITIATOR, IKE_ESTABLISHED, FALSE, 1 },
+		{ "peer's", 2, QCD_RESPONDER, IKE_CONNECTING, FALSE, 2 },
+		{ "second", 3, QCD_INITIATOR, IKE_CONNECTING, TRUE, 3 },
+		{ "peer's is up", 2, QCD_RESPONDER, IKE_ESTABLISHED, TRUE, 3 },
+		{ "first is gone", 1, QCD_INITIATOR, IKE_DESTROYING, TRUE, 3 },
+		{ "first is gone, again", 1, QCD_INITIATOR, IKE_DESTROYING, TRUE, 3 },
+		{ "third", 4, QCD_INITIATOR, IKE_CONNECTING, TRUE, 4 },
+		{ "second is reset", 3, QCD_INITIATOR, IKE_CREATED, TRUE, 4 },
+		{ "third is gone", 4, QCD_INITIATOR, IKE_DESTROYING, FALSE, 4 },
+		{ "second, again", 3, QCD_INITIATOR, IKE_CONNECTING, TRUE, 4 },
+		{ "second is up", 3, QCD_INITIATOR, IKE_ESTABLISHED, FALSE, 4 },
+		{ "peer's is gone", 2, QCD_RESPONDER, IKE_DESTROYING, FALSE, 4 },
 	};
 	int i;
 
@@ -165,6 +168,8 @@ static void test_pending(void **state)
 	{
 		enter(table[i].number, table[i].role, "a", table[i].state);
 		CHECK_INT(table[i].row, pending->has_any(pending), table[i].any);
+		CHECK_INT(table[i].row, pending->get_youngest(pending),
+				  table[i].youngest);
 	}
 }
 

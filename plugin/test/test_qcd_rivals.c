@@ -55,7 +55,7 @@ static void test_best(void **state)
 				.children = table[i].children[j],
 				.doubtful = table[i].doubtful[0] == j + 1 ||
 							table[i].doubtful[1] == j + 1,
-				.before = table[i].before == j + 1,
+				.kept = table[i].before == j + 1,
 			}, 1);
 		}
 		complete = 99;
@@ -114,7 +114,7 @@ static void test_surplus(void **state)
 				.sa.unique_id = j + 1,
 				.children = table[i].sas[j].children,
 				.busy = table[i].sas[j].busy,
-				.before = table[i].sas[j].before,
+				.kept = table[i].sas[j].before,
 			}, table[i].sas[j].spis);
 		}
 		surplus = qcd_rivals_surplus(all, 2);
@@ -280,6 +280,7 @@ static void test_details(void **state)
 	qcd_connector_t connector = { .is_try = is_try };
 	played_task_t task;
 	linked_list_t *sas, *tasks;
+	played_pending_t pending;
 	played_wanted_t wanted;
 	played_ike_t *ike;
 	peer_cfg_t *peer_cfg;
@@ -295,6 +296,7 @@ static void test_details(void **state)
 	{
 		sas = linked_list_create();
 		played_manager(sas, NULL);
+		played_pending_init(&pending);
 		played_wanted_init(&wanted);
 		peer_cfg = played_config_create("%any", "%any");
 		peers = qcd_peers_create();
@@ -315,8 +317,8 @@ static void test_details(void **state)
 		tasks->insert_last(tasks, &task.public);
 		sas->insert_last(sas, ike);
 		peers->listener.ike_updown(&peers->listener, &ike->public, TRUE);
-		rivals = qcd_rivals_create(NULL, peers, &connector, &wanted.public, 1,
-								   FALSE);
+		rivals = qcd_rivals_create(&pending.public, peers, &connector,
+								   &wanted.public, 1, FALSE);
 		all = rivals->find(rivals, peer_cfg, 0, FALSE);
 		rivals->destroy(rivals);
 		CHECK(table[i].row, array_get(all, ARRAY_HEAD, &found));
@@ -405,7 +407,7 @@ static void stage_clear(stage_t *this)
 }
 
 /**
- * IKE_SAs that are found, with "?" if doubtful, "!" if from before, and the
+ * IKE_SAs that are found, with "?" if doubtful, "!" if it is kept, and the
  * number of CHILD_SAs
  */
 static char *find(stage_t *this, qcd_rivals_t *rivals, uint32_t lost)
@@ -424,7 +426,7 @@ static char *find(stage_t *this, qcd_rivals_t *rivals, uint32_t lost)
 		array_get(all, i, &found);
 		len += snprintf(text + len, sizeof(text) - len, "%s%u%s%s(%u)",
 						len ? " " : "", found.sa.unique_id,
-						found.doubtful ? "?" : "", found.before ? "!" : "",
+						found.doubtful ? "?" : "", found.kept ? "!" : "",
 						found.children);
 	}
 	array_destroy(all);
@@ -519,6 +521,35 @@ static void test_before(void **state)
 	}
 }
 
+/**
+ * What begins after everything was up is kept, and stays so
+ */
+static void test_closed(void **state)
+{
+	qcd_rivals_t *rivals;
+	stage_t stage;
+
+	stage_init(&stage);
+	rivals = qcd_rivals_create(&stage.pending.public, stage.peers,
+							   &stage.connector, &stage.wanted.public, 3, TRUE);
+	stage_up(&stage, 0);
+	CHECK_STR("up", find(&stage, rivals, 3), "4(1)");
+	stage.pending.youngest = 7;
+	rivals->reset(rivals);
+	rivals->set_closed(rivals, TRUE);
+	stage_up(&stage, 1);
+	CHECK_STR("began before", find(&stage, rivals, 3), "4(1) 6(1)");
+	stage.pending.youngest = 9;
+	rivals->reset(rivals);
+	stage_up(&stage, 2);
+	CHECK_STR("began later", find(&stage, rivals, 3), "4(1) 6(1) 8!(1)");
+	rivals->set_closed(rivals, FALSE);
+	rivals->reset(rivals);
+	CHECK_STR("open again", find(&stage, rivals, 3), "4(1) 6(1) 8!(1)");
+	rivals->destroy(rivals);
+	stage_clear(&stage);
+}
+
 int main()
 {
 	const struct CMUnitTest tests[] = {
@@ -528,6 +559,7 @@ int main()
 		BOX_TEST(test_details),
 		BOX_TEST(test_older),
 		BOX_TEST(test_before),
+		BOX_TEST(test_closed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
