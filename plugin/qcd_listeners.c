@@ -51,6 +51,21 @@ static inline listener_t *next(u_int *i, size_t method)
 	return NULL;
 }
 
+/**
+ * Pass an event on to all listeners that have a method for it
+ *
+ * @param method		name of the method
+ * @param ...			its arguments
+ */
+#define PASS_ON(method, ...) ({ \
+	listener_t *listener; \
+	u_int i = 0; \
+	while ((listener = next(&i, offsetof(listener_t, method)))) \
+	{ \
+		listener->method(listener, __VA_ARGS__); \
+	} \
+})
+
 METHOD(listener_t, alert_hook, bool,
 	listener_t *this, ike_sa_t *ike_sa, alert_t alert, va_list args)
 {
@@ -70,13 +85,7 @@ METHOD(listener_t, alert_hook, bool,
 METHOD(listener_t, ike_state_change, bool,
 	listener_t *this, ike_sa_t *ike_sa, ike_sa_state_t state)
 {
-	listener_t *listener;
-	u_int i = 0;
-
-	while ((listener = next(&i, offsetof(listener_t, ike_state_change))))
-	{
-		listener->ike_state_change(listener, ike_sa, state);
-	}
+	PASS_ON(ike_state_change, ike_sa, state);
 	return TRUE;
 }
 
@@ -84,13 +93,7 @@ METHOD(listener_t, child_state_change, bool,
 	listener_t *this, ike_sa_t *ike_sa, child_sa_t *child_sa,
 	child_sa_state_t state)
 {
-	listener_t *listener;
-	u_int i = 0;
-
-	while ((listener = next(&i, offsetof(listener_t, child_state_change))))
-	{
-		listener->child_state_change(listener, ike_sa, child_sa, state);
-	}
+	PASS_ON(child_state_change, ike_sa, child_sa, state);
 	return TRUE;
 }
 
@@ -98,13 +101,7 @@ METHOD(listener_t, message_hook, bool,
 	listener_t *this, ike_sa_t *ike_sa, message_t *message, bool incoming,
 	bool plain)
 {
-	listener_t *listener;
-	u_int i = 0;
-
-	while ((listener = next(&i, offsetof(listener_t, message))))
-	{
-		listener->message(listener, ike_sa, message, incoming, plain);
-	}
+	PASS_ON(message, ike_sa, message, incoming, plain);
 	return TRUE;
 }
 
@@ -112,79 +109,42 @@ METHOD(listener_t, ike_keys, bool,
 	listener_t *this, ike_sa_t *ike_sa, QCD_IKE_KEYS_ARGS, ike_sa_t *rekey,
 	shared_key_t *shared, auth_method_t method)
 {
-	listener_t *listener;
-	u_int i = 0;
-
-	while ((listener = next(&i, offsetof(listener_t, ike_keys))))
-	{
-		listener->ike_keys(listener, ike_sa, QCD_IKE_KEYS_PASSED, rekey, shared,
-						   method);
-	}
+	PASS_ON(ike_keys, ike_sa, QCD_IKE_KEYS_PASSED, rekey, shared, method);
 	return TRUE;
 }
 
 METHOD(listener_t, ike_updown, bool,
 	listener_t *this, ike_sa_t *ike_sa, bool up)
 {
-	listener_t *listener;
-	u_int i = 0;
-
-	while ((listener = next(&i, offsetof(listener_t, ike_updown))))
-	{
-		listener->ike_updown(listener, ike_sa, up);
-	}
+	PASS_ON(ike_updown, ike_sa, up);
 	return TRUE;
 }
 
 METHOD(listener_t, ike_rekey, bool,
 	listener_t *this, ike_sa_t *old, ike_sa_t *new)
 {
-	listener_t *listener;
-	u_int i = 0;
-
-	while ((listener = next(&i, offsetof(listener_t, ike_rekey))))
-	{
-		listener->ike_rekey(listener, old, new);
-	}
+	PASS_ON(ike_rekey, old, new);
 	return TRUE;
 }
 
 METHOD(listener_t, ike_update, bool,
 	listener_t *this, ike_sa_t *ike_sa, host_t *local, host_t *remote)
 {
-	listener_t *listener;
-	u_int i = 0;
-
-	while ((listener = next(&i, offsetof(listener_t, ike_update))))
-	{
-		listener->ike_update(listener, ike_sa, local, remote);
-	}
+	PASS_ON(ike_update, ike_sa, local, remote);
 	return TRUE;
 }
 
 METHOD(listener_t, child_updown, bool,
 	listener_t *this, ike_sa_t *ike_sa, child_sa_t *child_sa, bool up)
 {
-	listener_t *listener;
-	u_int i = 0;
-
-	while ((listener = next(&i, offsetof(listener_t, child_updown))))
-	{
-		listener->child_updown(listener, ike_sa, child_sa, up);
-	}
+	PASS_ON(child_updown, ike_sa, child_sa, up);
 	return TRUE;
 }
 
 METHOD(listener_t, children_migrate, bool,
 	listener_t *this, ike_sa_t *ike_sa, ike_sa_id_t *new, uint32_t unique)
 {
-	listener_t *listener;
-	u_int i = 0;
-
-	while ((listener = next(&i, offsetof(listener_t, children_migrate))))
-	{
-		listener->children_migrate(listener, ike_sa, new, unique);
-	}
+	PASS_ON(children_migrate, ike_sa, new, unique);
 	return TRUE;
 }
 
