@@ -17,7 +17,7 @@ from lab.lost import (
     lose_many,
 )
 from lab.scenario import Lab
-from lab.test_waiting import HUB, ask, load, replies, wait_waiting, waiting
+from lab.test_waiting import HUB, ask, ask_all, load, replies, wait_waiting, waiting
 from lab.wait import wait_until
 from lab.wire import Forger, Sniffer
 
@@ -98,9 +98,7 @@ def test_peers_that_are_not_in_the_map_are_told_at_a_pace(new_lab: NewLab) -> No
     lost = [with_any_spi(item) for item in lose_many(lab.b, count)]
     lab.b.start(load=False)
     with Sniffer(lab.b.host, outgoing=True) as wire, Forger(lab.stranger) as forger:
-        for item in lost:
-            ask(item, lab.b, forger)
-        wait_waiting(lab.b, count)
+        ask_all(lost, lab.b, forger)
         load(lab.b, "%any", "anybody")
         wait_until(
             "all to be told", lambda: len(replies(wire)) == count, 5, lab.b.tail

@@ -74,6 +74,15 @@ def wait_waiting(gateway: Gateway, count: int) -> None:
     )
 
 
+def ask_all(
+    lost: list[Lost], gateway: Gateway, forger: Forger, source: str = ""
+) -> None:
+    """Ask about each, and wait until all replies wait."""
+    for item in lost:
+        ask(item, gateway, forger, source)
+    wait_waiting(gateway, len(lost))
+
+
 def replies(wire: Sniffer) -> list[Packet]:
     return wire.find(lambda p: bool(p.message.tokens()))
 
@@ -104,9 +113,7 @@ def test_other_peers_connection_is_no_welcome(new_lab: NewLab) -> None:
     lab.b.start(load=False)
     load_secret(lab.b)
     with Sniffer(lab.b.host, outgoing=True) as wire, Forger(lab.stranger) as forger:
-        for item in lost:
-            ask(item, lab.b, forger)
-        wait_waiting(lab.b, count)
+        ask_all(lost, lab.b, forger)
         load(lab.b, "%any", "anybody")
         for number in pace(range(40)):
             last = load(lab.b, lost[number].peer, f"peer{number}")
@@ -335,9 +342,7 @@ def test_peer_that_has_asked_needs_no_announcement(new_lab: NewLab) -> None:
     lost = lose_many(lab.b, count)
     lab.b.start(load=False)
     with Sniffer(lab.b.host, outgoing=True) as wire, Forger(lab.stranger) as forger:
-        for item in lost:
-            ask(item, lab.b, forger)
-        wait_waiting(lab.b, count)
+        ask_all(lost, lab.b, forger)
         load(lab.b, "%any", "anybody")
         wait_until(
             "announcements", lambda: len(replies(wire)) == 2 * count, 15, lab.b.tail
@@ -361,9 +366,7 @@ def test_peers_of_one_address_are_told_in_turns(new_lab: NewLab) -> None:
     lost = lose_many(lab.b, count)
     lab.b.start(load=False)
     with Sniffer(lab.b.host, outgoing=True) as wire, Forger(lab.stranger) as forger:
-        for item in lost:
-            ask(item, lab.b, forger, nat)
-        wait_waiting(lab.b, count)
+        ask_all(lost, lab.b, forger, nat)
         load(lab.b, "%any", "anybody")
         wait_until(
             "all to be told", lambda: len(replies(wire)) == count, 5, lab.b.tail
@@ -387,9 +390,7 @@ def test_refused_groups_take_turns(new_lab: NewLab) -> None:
     x25519, modp_2048 = b"\x00\x1f\x00\x00", b"\x00\x0e\x00\x00"
     guess = guess.but(body=guess.body.replace(x25519, modp_2048, 1))
     with Sniffer(lab.b.host, outgoing=True) as wire, Forger(lab.stranger) as forger:
-        for item in lost:
-            ask(item, lab.b, forger)
-        wait_waiting(lab.b, count)
+        ask_all(lost, lab.b, forger)
         load(lab.b, "%any", "anybody")
         begun = 0
 
