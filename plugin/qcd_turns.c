@@ -70,8 +70,8 @@ struct private_qcd_turns_t {
 	mutex_t *mutex;
 
 	/**
-	 * Addresses with turns, as place_t by address. Each has at least one turn,
-	 * so the rate of replies limits their number.
+	 * Addresses of peers that were told, as place_t by address. The rate of
+	 * replies limits their number.
 	 */
 	hashtable_t *places;
 
@@ -98,6 +98,8 @@ typedef struct {
 	array_t *told;
 	/** how many of them have a turn: their turns are not over */
 	u_int turns;
+	/** how many others have begun their handshakes, late ones don't count */
+	u_int handshakes;
 	/** knows how long peers there usually take to begin a handshake */
 	qcd_pace pace;
 } place_t;
@@ -113,14 +115,14 @@ typedef struct {
 } told_t;
 
 /**
- * A handshake: when the peer was told, its rank, when it began, and whether its
- * turn is over because it took too long
+ * A handshake: when the peer was told, its rank, when it began, and where, NULL if
+ * its turn is over because it took too long
  */
 typedef struct {
 	uint64_t told;
 	qcd_rank_t rank;
 	uint64_t since;
-	bool late;
+	place_t *place;
 } handshake_t;
 
 /**
@@ -153,6 +155,18 @@ static place_t *get_place(private_qcd_turns_t *this, host_t *peer)
 }
 
 /**
+ * Remove a place that is of no more use
+ */
+static void release_place(private_qcd_turns_t *this, place_t *place)
+{
+	if (!array_count(place->told) && !place->handshakes)
+	{
+		this->places->remove(this->places, place->address);
+		place_destroy(place);
+	}
+}
+
+/**
  * Get the pace of a rank
  */
 static qcd_pace *get_pace(private_qcd_turns_t *this, qcd_rank_t rank)
@@ -175,9 +189,12 @@ static u_int get_underway(private_qcd_turns_t *this, qcd_rank_t rank)
  */
 static void end_turn(private_qcd_turns_t *this, handshake_t *handshake)
 {
-	if (!handshake->late)
+	if (handshake->place)
 	{
 		this->underway[handshake->rank]--;
+		handshake->place->handshakes--;
+		release_place(this, handshake->place);
+		handshake->place = NULL;
 	}
 }
 
@@ -198,14 +215,15 @@ static bool is_rank_full(private_qcd_turns_t *this, qcd_rank_t rank)
 /**
  * Tell whether a turn is available at an address, with the mutex held. charon
  * counts a handshake before came() is called, so it is not missed in between.
- * Half-open IKE_SAs may never be completed, but forged ones are no more than
- * charon accepts without cookies. So there is one turn while it accepts more.
+ * Half-open IKE_SAs of others may never be completed, but forged ones are no more
+ * than charon accepts without cookies. So there is one turn while it accepts more.
  */
 static bool is_place_free(private_qcd_turns_t *this, host_t *peer)
 {
 	ike_sa_manager_t *manager = charon->ike_sa_manager;
 	place_t *place = this->places->get(this->places, peer);
 	u_int half_open, turns = place ? place->turns : 0;
+	bool alone = !turns && (!place || !place->handshakes);
 
 	if (!this->limit)
 	{
@@ -213,7 +231,7 @@ static bool is_place_free(private_qcd_turns_t *this, host_t *peer)
 	}
 	half_open = manager->get_half_open_count(manager, peer, TRUE);
 	return half_open + turns < this->limit ||
-		   (!turns && half_open < this->block);
+		   (alone && half_open < this->block);
 }
 
 /**
@@ -314,15 +332,12 @@ METHOD(qcd_turns_t, came, void,
 		{
 			place->turns--;
 		}
-		if (!array_count(place->told))
-		{
-			this->places->remove(this->places, place->address);
-			place_destroy(place);
-		}
+		place->handshakes++;
 		INIT(handshake,
 			.told = told.at,
 			.rank = told.rank,
 			.since = now,
+			.place = place,
 		);
 		handshake = this->handshakes->put(this->handshakes, (void*)id,
 										  handshake);
@@ -355,10 +370,9 @@ static bool is_idle()
  * once: with the group that an INVALID_KE_PAYLOAD asks for, for example. It is
  * told no later than before, so nobody keeps a turn with handshakes that fail.
  */
-static void give_back(private_qcd_turns_t *this, handshake_t *handshake,
-					  host_t *peer)
+static void give_back(handshake_t *handshake)
 {
-	place_t *place = get_place(this, peer);
+	place_t *place = handshake->place;
 	told_t told = {
 		.at = handshake->told,
 		.rank = handshake->rank,
@@ -366,6 +380,7 @@ static void give_back(private_qcd_turns_t *this, handshake_t *handshake,
 
 	array_insert(place->told, ARRAY_HEAD, &told);
 	place->turns++;
+	place->handshakes--;
 }
 
 METHOD(qcd_turns_t, ended, void,
@@ -383,7 +398,7 @@ METHOD(qcd_turns_t, ended, void,
 		if (established)
 		{
 			pace = get_pace(this, handshake->rank);
-			if (handshake->late)
+			if (!handshake->place)
 			{
 				qcd_pace_late(pace);
 			}
@@ -392,13 +407,13 @@ METHOD(qcd_turns_t, ended, void,
 			qcd_pace_completed(pace, get_underway(this, handshake->rank),
 							   waited && is_idle());
 		}
-		if (established || handshake->late)
+		if (established || !handshake->place)
 		{
 			end_turn(this, handshake);
 		}
 		else
 		{
-			give_back(this, handshake, ike_sa->get_other_host(ike_sa));
+			give_back(handshake);
 		}
 		free(handshake);
 	}
@@ -474,7 +489,7 @@ METHOD(qcd_turns_t, expire, void,
 	while (enumerator->enumerate(enumerator, NULL, &place))
 	{
 		expire_told(this, place, now);
-		if (!array_count(place->told))
+		if (!array_count(place->told) && !place->handshakes)
 		{
 			this->places->remove_at(this->places, enumerator);
 			place_destroy(place);
@@ -484,10 +499,9 @@ METHOD(qcd_turns_t, expire, void,
 	enumerator = this->handshakes->create_enumerator(this->handshakes);
 	while (enumerator->enumerate(enumerator, NULL, &handshake))
 	{
-		if (!handshake->late && now - handshake->since >= HANDSHAKE_MS)
+		if (handshake->place && now - handshake->since >= HANDSHAKE_MS)
 		{	/* it is kept until its IKE_SA is established or destroyed */
 			end_turn(this, handshake);
-			handshake->late = TRUE;
 			note_failed(this, handshake->rank, now);
 		}
 	}

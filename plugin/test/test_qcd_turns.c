@@ -205,6 +205,54 @@ static void test_came(void **state)
 }
 
 /**
+ * While charon requests cookies, peers wait for handshakes of peers that were told
+ * before, but not for those that others never complete
+ */
+static void test_whose_handshakes(void **state)
+{
+	static const struct {
+		char *row;
+		/* how many peers were told and came, and what became of them */
+		u_int came, ended, after;
+		/* how many handshakes are at work, and how many are told then */
+		u_int half_open, taken;
+	} table[] = {
+		{ "all are peers'", 3, 0, 0, 3, 0 },
+		{ "one is a peer's", 1, 0, 0, 3, 0 },
+		{ "one is a peer's, one more without cookies", 1, 0, 0, 2, 1 },
+		{ "none is a peer's", 0, 0, 0, 3, 1 },
+		{ "peers are almost late", 3, 0, 1999, 3, 0 },
+		{ "peers are late", 3, 0, 2000, 3, 1 },
+		{ "two have ended", 3, 2, 0, 3, 0 },
+		{ "all have ended", 3, 3, 0, 3, 1 },
+		{ "late, and ended later", 3, 3, 2000, 3, 1 },
+	};
+	host_t *peer = get_home(0);
+	qcd_turns_t *turns;
+	u_int i, n;
+
+	for (i = 0; i < countof(table); i++)
+	{
+		turns = begin(NULL, NULL, NULL);
+		for (n = 0; n < table[i].came; n++)
+		{
+			CHECK(table[i].row, turns->take(turns, peer, QCD_RANK_HOME));
+			came(turns, peer, n + 1);
+		}
+		box_now += table[i].after;
+		turns->expire(turns);
+		for (n = 0; n < table[i].ended; n++)
+		{
+			ended(turns, n + 1, TRUE);
+		}
+		half_open = table[i].half_open;
+		CHECK_INT(table[i].row, take_all(turns, peer), table[i].taken);
+		turns->destroy(turns);
+	}
+	peer->destroy(peer);
+}
+
+/**
  * How long a turn lasts, by how long others of the address took to come
  */
 static void test_expire(void **state)
@@ -719,6 +767,7 @@ int main()
 		BOX_TEST(test_limit),
 		BOX_TEST(test_addresses),
 		BOX_TEST(test_came),
+		BOX_TEST(test_whose_handshakes),
 		BOX_TEST(test_expire),
 		BOX_TEST(test_expire_oldest),
 		BOX_TEST(test_pace),
