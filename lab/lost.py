@@ -36,12 +36,15 @@ class Lost:
         return esp.in_udp(self.spi, (source or self.peer, 4500), target)
 
 
-def lose_many(gateway: Gateway, count: int) -> list[Lost]:
-    """Let the gateway, which must be down, lose an SA with each of this many peers."""
+def lose_many(gateway: Gateway, count: int, same: int = 0) -> list[Lost]:
+    """Let the gateway, which must be down, lose an SA with each of this many peers.
+
+    The first ones have the same address, as behind a NAT.
+    """
     assert not gateway.alive
     argv = [MAKE_LOST, gateway.places.state, "0", gateway.host.address, FIRST_PEER]
     done = subprocess.run(
-        [*map(str, argv), str(count)], capture_output=True, text=True, check=False
+        [*map(str, argv), str(count), str(same)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, f"make_lost: {done.stderr}"
     lost = []

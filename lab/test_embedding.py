@@ -120,7 +120,7 @@ def test_esp(bare: Path, ns: Netns) -> None:
     """A sender with a lost SPI is told, one with another SPI is not."""
     # Outside of it, the folder would come from another machine.
     inside = ("/usr/sbin/chroot", bare)
-    made = run(*inside, "/make_lost", "/lost", "0", GATEWAY, PEER, "100")
+    made = run(*inside, "/make_lost", "/lost", "0", GATEWAY, PEER, "100", "0")
     lost = [list(map(bytes.fromhex, line.split()[:3])) for line in made.splitlines()]
     peer = ns.socket(socket.AF_INET, socket.SOCK_DGRAM)
     peer.bind((PEER, 4500))

@@ -16,11 +16,12 @@
 #define LOOKS_MAX 1000
 
 /**
- * Maximum number of announcements that wait: enough to tell peers at several
- * addresses at the same time. Replies don't count, so nobody who asks can stop
- * the announcements.
+ * Maximum number of announcements that wait: more than the peers behind a usual
+ * NAT, so that peers at other addresses need not wait for these, and half of the
+ * places of peers that were told before, so that replies find one as well. Replies
+ * don't count, so nobody who asks can stop the announcements.
  */
-#define UNSENT_MAX 512
+#define UNSENT_MAX 2048
 
 /**
  * CHILD_SAs whose peers seem to have been told recently, in reply to ESP. The

@@ -3,11 +3,12 @@
  * child SAs and was killed.  It does what the daemon does: starts a run, mints
  * the IKE SPIs, puts the rows.  The gateway must be down.
  *
- *   make_lost FOLDER NODE LOCAL PEER COUNT
+ *   make_lost FOLDER NODE LOCAL PEER COUNT SAME
  *
- * LOCAL is the gateway's address; the peers have PEER and those that follow it,
- * each an IKE SA of which the gateway was the responder.  A line for each of
- * them: the child's SPI, both IKE SPIs, the peer's address. */
+ * LOCAL is the gateway's address; the first SAME peers have PEER, and the
+ * others those that follow it, each an IKE SA of which the gateway was the
+ * responder. A line for each of them: the child's SPI, both IKE SPIs, the
+ * peer's address. */
 #include <arpa/inet.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -48,7 +49,7 @@ static void make_row(qcd_samap_row *out, uint32_t n, uint32_t local,
     demand(qcd_maker_mint(maker, &out->sa.spis.responder) == QCD_OK,
            "no SPI can be minted");
     set_address(&out->local, local);
-    set_address(&out->peer, peer + n);
+    set_address(&out->peer, peer);
     out->local_port = PORT;
     out->peer_port = PORT;
     out->expires = (uint64_t)time(NULL) + LIFETIME_S;
@@ -106,19 +107,20 @@ int main(int argc, char **argv)
     qcd_samap *map;
     static qcd_maker maker;
 
-    if (argc != 6) {
-        fprintf(stderr, "usage: make_lost FOLDER NODE LOCAL PEER COUNT\n");
+    if (argc != 7) {
+        fprintf(stderr, "usage: make_lost FOLDER NODE LOCAL PEER COUNT SAME\n");
         return 2;
     }
     uint8_t node = (uint8_t)strtoul(argv[2], NULL, 10);
     uint32_t local = read_address(argv[3]);
     uint32_t peer = read_address(argv[4]);
     uint32_t count = (uint32_t)strtoul(argv[5], NULL, 10);
+    uint32_t same = (uint32_t)strtoul(argv[6], NULL, 10);
     qcd_store *store = start_run(argv[1], node, &maker);
     demand(qcd_samap_open(&map, &report, argv[1]) == QCD_STORE_OK, report.text);
     for (uint32_t n = 0; n < count; n++) {
         qcd_samap_row row;
-        make_row(&row, n, local, peer, &maker);
+        make_row(&row, n, local, n < same ? peer : peer + n, &maker);
         row.node = node;
         row.run = qcd_store_run(store);
         demand(qcd_samap_put(map, &report, &row) == QCD_STORE_OK, report.text);
