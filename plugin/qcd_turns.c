@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_turns.h"
+#include "qcd_half_open.h"
 #include "qcd_sa.h"
 
 #include <daemon.h>
@@ -33,13 +34,6 @@
  */
 #define LONG_MS 300
 
-/**
- * charon's defaults
- */
-#define BLOCK_THRESHOLD 5
-#define COOKIE_THRESHOLD_IP 3
-#define COOKIE_THRESHOLD 30
-
 typedef struct private_qcd_turns_t private_qcd_turns_t;
 
 /**
@@ -53,16 +47,9 @@ struct private_qcd_turns_t {
 	qcd_turns_t public;
 
 	/**
-	 * Maximum number of simultaneous handshakes with one address, 0 for no
-	 * limit
+	 * charon's limits
 	 */
-	u_int limit;
-
-	/**
-	 * Number of half-open IKE_SAs of one address below which charon still
-	 * accepts a handshake, with a cookie
-	 */
-	u_int block;
+	qcd_half_open_t limits;
 
 	/**
 	 * Mutex for what follows. Listeners take it while they hold the bus.
@@ -215,23 +202,13 @@ static bool is_rank_full(private_qcd_turns_t *this, qcd_rank_t rank)
 /**
  * Tell whether a turn is available at an address, with the mutex held. charon
  * counts a handshake before came() is called, so it is not missed in between.
- * Half-open IKE_SAs of others may never be completed, but forged ones are no more
- * than charon accepts without cookies. So there is one turn while it accepts more.
  */
 static bool is_place_free(private_qcd_turns_t *this, host_t *peer)
 {
-	ike_sa_manager_t *manager = charon->ike_sa_manager;
 	place_t *place = this->places->get(this->places, peer);
-	u_int half_open, turns = place ? place->turns : 0;
-	bool alone = !turns && (!place || !place->handshakes);
 
-	if (!this->limit)
-	{
-		return TRUE;
-	}
-	half_open = manager->get_half_open_count(manager, peer, TRUE);
-	return half_open + turns < this->limit ||
-		   (alone && half_open < this->block);
+	return qcd_half_open_allows(&this->limits, peer, place ? place->turns : 0,
+								place ? place->handshakes : 0);
 }
 
 /**
@@ -518,72 +495,13 @@ METHOD(qcd_turns_t, destroy, void,
 	free(this);
 }
 
-/**
- * Get a limit of charon's
- */
-static int get_int(char *key, int standard)
-{
-	return lib->settings->get_int(lib->settings, key, standard, lib->ns);
-}
-
-/**
- * Tell whether charon limits half-open IKE_SAs at all
- */
-static bool is_limited()
-{
-	return lib->settings->get_bool(lib->settings, "%s.dos_protection", TRUE,
-								   lib->ns);
-}
-
-/**
- * Get the numbers of handshakes that charon accepts from one address, less one
- * in reserve for a peer that was not told: without cookies, and at all. Without a
- * limit, both stay 0. If the block threshold, even one of 0, is not above that
- * for cookies, charon raises it.
- */
-static void init_limits(private_qcd_turns_t *this)
-{
-	int block, cookie;
-
-	if (is_limited())
-	{
-		cookie = get_int("%s.cookie_threshold_ip", COOKIE_THRESHOLD_IP);
-		block = max(get_int("%s.block_threshold", BLOCK_THRESHOLD), cookie + 1);
-		this->block = max(1, block - 1);
-		/* a cookie costs a round trip, and then charon requests one for each
-		 * handshake for ten seconds */
-		this->limit = cookie ? min(this->block, cookie) : this->block;
-	}
-}
-
-/**
- * Start the paces. charon accepts so many handshakes without cookies, of which a
- * quarter is left to others, and, if it has another limit, so many at all.
- * Without cookies, it begins with as many as by default.
- */
-static void init_paces(private_qcd_turns_t *this)
-{
-	int cookie = 0, most = 0, i;
-
-	if (is_limited())
-	{
-		cookie = get_int("%s.cookie_threshold", COOKIE_THRESHOLD);
-		most = get_int("%s.init_limit_half_open", 0);
-	}
-	cookie = cookie > 0 ? cookie : COOKIE_THRESHOLD;
-	for (i = 0; i < QCD_RANKS; i++)
-	{
-		qcd_pace_init(&this->paces[i], cookie - cookie / 4,
-					  most > 0 ? min(most, QCD_PACE_MAX) : QCD_PACE_MAX);
-	}
-}
-
 /*
  * Described in header
  */
 qcd_turns_t *qcd_turns_create()
 {
 	private_qcd_turns_t *this;
+	qcd_rank_t rank;
 
 	INIT(this,
 		.public = {
@@ -600,7 +518,10 @@ qcd_turns_t *qcd_turns_create()
 		.handshakes = hashtable_create(hashtable_hash_ptr, hashtable_equals_ptr,
 									   8),
 	);
-	init_limits(this);
-	init_paces(this);
+	qcd_half_open_init(&this->limits);
+	for (rank = 0; rank < QCD_RANKS; rank++)
+	{
+		qcd_pace_init(&this->paces[rank], this->limits.free, this->limits.most);
+	}
 	return &this->public;
 }

@@ -108,48 +108,6 @@ static void ended(qcd_turns_t *turns, uint32_t unique_id, bool established)
 	ike.other->destroy(ike.other);
 }
 
-static void test_limit(void **state)
-{
-	static const struct {
-		char *row, *dos, *block, *cookie;
-		u_int half_open, taken;
-	} table[] = {
-		{ "defaults", NULL, NULL, NULL, 0, 3 },
-		/* as many as the pace allows */
-		{ "no protection", "no", NULL, NULL, 0, 23 },
-		{ "no protection, busy", "no", NULL, NULL, 1000, 23 },
-		{ "block below cookie, raised to 4", NULL, "2", "3", 0, 3 },
-		{ "no block", NULL, "0", "3", 0, 3 },
-		{ "cookies alone, block raised to 11", NULL, "5", "10", 0, 10 },
-		{ "block less one", NULL, "4", "10", 0, 10 },
-		{ "no cookies", NULL, "5", "0", 0, 4 },
-		{ "no cookies, block of 2", NULL, "2", "0", 0, 1 },
-		{ "one at least", NULL, "1", "0", 0, 1 },
-		{ "neither", NULL, "0", "0", 0, 1 },
-		{ "block just above cookie", NULL, "21", "20", 0, 20 },
-		{ "block of 50", NULL, "50", "20", 0, 20 },
-		{ "one at work", NULL, NULL, NULL, 1, 2 },
-		{ "two at work", NULL, NULL, NULL, 2, 1 },
-		{ "the next one needs a cookie", NULL, NULL, NULL, 3, 1 },
-		{ "no cookies, three at work", NULL, "5", "0", 3, 1 },
-		{ "all at work", NULL, NULL, NULL, 4, 0 },
-		{ "block just above cookie, all at work", NULL, "4", "3", 3, 0 },
-		{ "more than all", NULL, NULL, NULL, 1000, 0 },
-	};
-	host_t *peer = host_create_from_string("198.51.100.2", 500);
-	qcd_turns_t *turns;
-	int i;
-
-	for (i = 0; i < countof(table); i++)
-	{
-		turns = begin(table[i].dos, table[i].block, table[i].cookie);
-		half_open = table[i].half_open;
-		CHECK_INT(table[i].row, take_all(turns, peer), table[i].taken);
-		turns->destroy(turns);
-	}
-	peer->destroy(peer);
-}
-
 static void test_addresses(void **state)
 {
 	static const struct {
@@ -764,7 +722,6 @@ static void test_forged(void **state)
 int main()
 {
 	const struct CMUnitTest tests[] = {
-		BOX_TEST(test_limit),
 		BOX_TEST(test_addresses),
 		BOX_TEST(test_came),
 		BOX_TEST(test_whose_handshakes),
