@@ -17,11 +17,10 @@
 
 /**
  * Maximum number of announcements that wait: more than the peers behind a usual
- * NAT, so that peers at other addresses need not wait for these, and half of the
- * places of peers that were told before, so that replies find one as well. Replies
- * don't count, so nobody who asks can stop the announcements.
+ * NAT, so that peers at other addresses need not wait for these. Replies don't
+ * count, so nobody who asks can stop the announcements, and have more places.
  */
-#define UNSENT_MAX 2048
+#define UNSENT_MAX 1024
 
 /**
  * CHILD_SAs whose peers seem to have been told recently, in reply to ESP. The
