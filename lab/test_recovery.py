@@ -18,6 +18,8 @@ from lab.ask import Asker
 from lab.config import Config
 from lab.crash import Crash, Recovery, crash
 from lab.gateway import Sa
+from lab.lost import begin_handshakes, half_open
+from lab.relay import Relay, Way
 from lab.scenario import Lab
 from lab.traffic import Probe
 from lab.wait import wait_until
@@ -26,6 +28,7 @@ from lab.wire import Forger, Sniffer
 NewLab = Callable[..., Lab]
 TWENTY = 20
 CLOSINGS = 6
+FORGED = 5
 # Far below the first retransmission, which is sent after 4 s, and far above a round
 # trip on a busy machine.
 SOON = 1.0
@@ -372,6 +375,33 @@ def test_own_request_is_repeated_for_a_peer_that_asks(new_lab: NewLab) -> None:
         assert end.time < token.time
         lab.a.wait_idle()
         assert_one_sa(lab)
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.1])
+def test_request_for_a_cookie_is_no_failure(new_lab: NewLab, delay: float) -> None:
+    """charon begins the IKE SA once more, with the cookie; no other one is begun."""
+    threshold = {"cookie_threshold": FORGED}
+    lab = new_lab(Config(), b=Config(anywhere=True, charon=threshold))
+    old = lab.up()
+    lab.b.restart()
+    ends = lab.a.host, lab.b.host
+    with (
+        Forger(lab.stranger) as forger,
+        Relay(lab.network.router, *ends, Way(delay=delay)),
+        Sniffer(lab.a.host) as wire,
+    ):
+        begin_handshakes(lab.b, forger, FORGED)
+        wait_until("cookies", lambda: half_open(lab.b) == FORGED, 5, lab.b.tail)
+        lab.a.nudge()
+        lab.a.wait_established(other_than=(old,))
+        lab.a.wait_idle()
+        assert len(lab.a.sas()) == 1
+        inits = wire.find(
+            lambda p: p.outgoing and p.message.exchange == ike.IKE_SA_INIT
+        )
+    assert len(inits) == 2, "one without a cookie, one with it"
+    assert len({p.message.spi_i for p in inits}) == 1
+    assert "QCD: retrying" not in lab.a.log()
 
 
 def test_token_where_own_request_is_not_answered(new_lab: NewLab) -> None:

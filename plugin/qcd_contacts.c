@@ -8,6 +8,17 @@
  */
 #define KNOWN_MAX 16
 
+/**
+ * The longest time in milliseconds that counts as usual: after that, charon
+ * itself is about to repeat the request
+ */
+#define USUAL_MAX_MS 2000
+
+/**
+ * By which part of it the longest time gets less with each response
+ */
+#define USUAL_SHARE 4
+
 typedef struct private_qcd_contacts_t private_qcd_contacts_t;
 
 /**
@@ -16,6 +27,7 @@ typedef struct private_qcd_contacts_t private_qcd_contacts_t;
 typedef struct {
 	qcd_address address;
 	uint64_t heard;
+	u_int usual;
 	qcd_pace pace;
 } contact_t;
 
@@ -58,17 +70,20 @@ static contact_t *find(private_qcd_contacts_t *this, host_t *peer)
 }
 
 METHOD(qcd_contacts_t, heard, void,
-	private_qcd_contacts_t *this, host_t *peer)
+	private_qcd_contacts_t *this, host_t *peer, uint64_t took)
 {
 	contact_t *contact = find(this, peer);
 
 	if (!contact)
 	{
 		contact = &this->known[this->next++ % KNOWN_MAX];
+		contact->usual = 0;
 		qcd_address_from_host(peer, &contact->address);
 		qcd_pace_init(&contact->pace, QCD_PACE_FIRST, QCD_PACE_MAX);
 	}
 	contact->heard = qcd_now();
+	contact->usual = max(contact->usual - contact->usual / USUAL_SHARE,
+						 min(took, USUAL_MAX_MS));
 }
 
 METHOD(qcd_contacts_t, get_heard, uint64_t,
@@ -77,6 +92,14 @@ METHOD(qcd_contacts_t, get_heard, uint64_t,
 	contact_t *contact = find(this, peer);
 
 	return contact ? contact->heard : 0;
+}
+
+METHOD(qcd_contacts_t, get_usual, u_int,
+	private_qcd_contacts_t *this, host_t *peer)
+{
+	contact_t *contact = find(this, peer);
+
+	return contact ? contact->usual : 0;
 }
 
 METHOD(qcd_contacts_t, completed, void,
@@ -127,6 +150,7 @@ qcd_contacts_t *qcd_contacts_create()
 		.public = {
 			.heard = _heard,
 			.get_heard = _get_heard,
+			.get_usual = _get_usual,
 			.completed = _completed,
 			.failed = _failed,
 			.get_due = _get_due,

@@ -13,15 +13,18 @@
 typedef struct qcd_contacts_t qcd_contacts_t;
 
 /**
- * The last addresses that responded to our requests: when, and how many IKE_SAs
- * at a time are good there. Ports are ignored. Not thread-safe.
+ * The last addresses that responded to our requests: when, how long that usually
+ * takes, and how many IKE_SAs at a time are good there. Ports are ignored. Not
+ * thread-safe.
  */
 struct qcd_contacts_t {
 
 	/**
 	 * Note that an address has responded.
+	 *
+	 * @param took			milliseconds from the request, as first sent
 	 */
-	void (*heard)(qcd_contacts_t *this, host_t *peer);
+	void (*heard)(qcd_contacts_t *this, host_t *peer, uint64_t took);
 
 	/**
 	 * Get when an address last responded.
@@ -29,6 +32,14 @@ struct qcd_contacts_t {
 	 * @return				as qcd_now(), 0 if not known
 	 */
 	uint64_t (*get_heard)(qcd_contacts_t *this, host_t *peer);
+
+	/**
+	 * Get how many milliseconds a response of an address may take: the longest
+	 * of the last ones, which slowly counts less.
+	 *
+	 * @return				0 if not known
+	 */
+	u_int (*get_usual)(qcd_contacts_t *this, host_t *peer);
 
 	/**
 	 * Note that an IKE_SA with an address is established.

@@ -82,6 +82,15 @@ static void entry_destroy(entry_t *entry)
 }
 
 /**
+ * Forget the request of an entry
+ */
+static void forget_packets(entry_t *entry)
+{
+	entry->packets->destroy_offset(entry->packets, offsetof(packet_t, destroy));
+	entry->packets = linked_list_create();
+}
+
+/**
  * Hash and compare SPIs
  */
 static u_int spi_hash(const void *key)
@@ -114,7 +123,20 @@ static entry_t *remove_entry(private_qcd_pending_t *this, uint32_t unique_id)
 }
 
 /**
- * Add an IKE_SA
+ * Let an entry take over what does not change if its IKE_SA begins once more
+ */
+static void take_over(entry_t *entry, entry_t *old)
+{
+	entry->sa.begun = old->sa.begun;
+	entry->sa.claimed = old->sa.claimed;
+	entry->sa.since = old->sa.since;
+	entry->sa.me = old->sa.me;
+	entry->sa.other = old->sa.other;
+	old->sa.me = old->sa.other = NULL;
+}
+
+/**
+ * Add an IKE_SA. If it is added already, it begins once more.
  *
  * @param initiated		TRUE if we are about to initiate it, FALSE if it is
  *						established
@@ -122,7 +144,7 @@ static entry_t *remove_entry(private_qcd_pending_t *this, uint32_t unique_id)
 static void add_entry(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 					  bool initiated)
 {
-	entry_t *entry;
+	entry_t *entry, *old;
 	qcd_sa_t sa;
 
 	qcd_sa_identify(ike_sa, &sa);
@@ -138,7 +160,12 @@ static void add_entry(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 		.packets = linked_list_create(),
 	);
 	this->mutex->lock(this->mutex);
-	entry_destroy(remove_entry(this, sa.unique_id));
+	old = remove_entry(this, sa.unique_id);
+	if (old && !old->established)
+	{
+		take_over(entry, old);
+	}
+	entry_destroy(old);
 	this->entries->put(this->entries, (void*)(uintptr_t)sa.unique_id, entry);
 	if (initiated)
 	{
@@ -236,14 +263,13 @@ static void note_response(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 	entry = find_entry(this, ike_sa, message, TRUE);
 	if (entry)
 	{
-		this->contacts->heard(this->contacts, message->get_source(message));
-		entry->packets->destroy_offset(entry->packets,
-									   offsetof(packet_t, destroy));
-		entry->packets = linked_list_create();
+		this->contacts->heard(this->contacts, message->get_source(message),
+							  qcd_now() - entry->sa.since);
+		forget_packets(entry);
 	}
 	if (entry && !entry->sa.round_trip)
 	{
-		entry->sa.round_trip = max(1, qcd_now() - entry->sa.begun);
+		entry->sa.round_trip = max(1, qcd_now() - entry->sa.since);
 	}
 	this->mutex->unlock(this->mutex);
 }
@@ -289,6 +315,24 @@ static void note_established(private_qcd_pending_t *this, ike_sa_t *ike_sa)
 	}
 }
 
+/**
+ * Forget the request of an IKE_SA that is reset, for one with a cookie or another
+ * group, for example. It is still pending, and will begin once more.
+ */
+static void forget_request(private_qcd_pending_t *this, uint32_t unique_id)
+{
+	entry_t *entry;
+
+	this->mutex->lock(this->mutex);
+	entry = this->entries->get(this->entries, (void*)(uintptr_t)unique_id);
+	if (entry)
+	{
+		forget_packets(entry);
+		entry->sa.round_trip = 0;
+	}
+	this->mutex->unlock(this->mutex);
+}
+
 METHOD(listener_t, ike_state_change, bool,
 	private_qcd_pending_t *this, ike_sa_t *ike_sa, ike_sa_state_t state)
 {
@@ -311,7 +355,8 @@ METHOD(listener_t, ike_state_change, bool,
 			note_established(this, ike_sa);
 			break;
 		case IKE_CREATED:
-			/* it was reset for another try with other SPIs */
+			forget_request(this, unique_id);
+			break;
 		case IKE_DESTROYING:
 			this->mutex->lock(this->mutex);
 			entry = remove_entry(this, unique_id);
@@ -335,6 +380,7 @@ static qcd_pending_sa_t *clone_sa(private_qcd_pending_t *this, entry_t *entry)
 	sa->me = sa->me->clone(sa->me);
 	sa->other = sa->other->clone(sa->other);
 	sa->heard = this->contacts->get_heard(this->contacts, sa->other);
+	sa->usual = this->contacts->get_usual(this->contacts, sa->other);
 	return sa;
 }
 

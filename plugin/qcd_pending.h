@@ -37,6 +37,8 @@ struct qcd_pending_sa_t {
 	u_int round_trip;
 	/** when the peer's address last responded, on any IKE_SA; 0 if unknown */
 	uint64_t heard;
+	/** milliseconds that a response of that address may take, 0 if unknown */
+	u_int usual;
 	/** whether the request has a cookie */
 	bool cookie;
 };

@@ -37,6 +37,13 @@
 #define REPEAT_COOKIE_MS 100
 #define REPEAT_SHARE 8
 
+/**
+ * Minimum interval in times that a response of the peer may take. If a peer gets
+ * an IKE_SA_INIT twice, and requests a cookie for the second one, charon sends a
+ * third one, and the handshake fails.
+ */
+#define REPEAT_USUAL 2
+
 typedef struct private_qcd_tries_t private_qcd_tries_t;
 
 /**
@@ -216,6 +223,7 @@ static uint64_t get_gap(private_qcd_tries_t *this, qcd_pending_sa_t *sa,
 		least = sa->cookie && this->repeated <= sa->since ? REPEAT_COOKIE_MS
 														  : REPEAT_BUSY_MS;
 	}
+	least = max(least, (uint64_t)REPEAT_USUAL * sa->usual);
 	return max(least, min((now - min(now, sa->since)) / REPEAT_SHARE,
 						  REPEAT_MAX_MS));
 }

@@ -169,26 +169,36 @@ static void test_repeat(void **state)
 		char *row;
 		/* milliseconds since the request was sent */
 		uint64_t age;
+		/* milliseconds that a response may take */
+		u_int usual;
 		bool heard, cookie;
 		/* milliseconds after it when it is due; before that nothing is done */
 		uint64_t due;
 		/* the gap that follows */
 		uint64_t gap;
 	} table[] = {
-		{ "just sent", 0, FALSE, FALSE, 500, 500 },
-		{ "not due", 499, FALSE, FALSE, 500, 500 },
-		{ "due", 500, FALSE, FALSE, 500, 500 },
-		{ "an eighth is the least gap", 4000, FALSE, FALSE, 500, 500 },
-		{ "an eighth is more", 4008, FALSE, FALSE, 501, 501 },
-		{ "an eighth", 80000, FALSE, FALSE, 10000, 10000 },
-		{ "the longest gap", 240000, FALSE, FALSE, 30000, 30000 },
-		{ "no longer gap", 999999, FALSE, FALSE, 30000, 30000 },
-		{ "busy, not due", 1999, TRUE, FALSE, 2000, 2000 },
-		{ "busy, due", 2000, TRUE, FALSE, 2000, 2000 },
-		{ "busy, an eighth", 80000, TRUE, FALSE, 10000, 10000 },
-		{ "cookie, not due", 99, TRUE, TRUE, 100, 2000 },
-		{ "cookie, due", 100, TRUE, TRUE, 100, 2000 },
-		{ "cookie, nobody heard", 100, FALSE, TRUE, 500, 500 },
+		{ "just sent", 0, 0, FALSE, FALSE, 500, 500 },
+		{ "not due", 499, 0, FALSE, FALSE, 500, 500 },
+		{ "due", 500, 0, FALSE, FALSE, 500, 500 },
+		{ "an eighth is the least gap", 4000, 0, FALSE, FALSE, 500, 500 },
+		{ "an eighth is more", 4008, 0, FALSE, FALSE, 501, 501 },
+		{ "an eighth", 80000, 0, FALSE, FALSE, 10000, 10000 },
+		{ "the longest gap", 240000, 0, FALSE, FALSE, 30000, 30000 },
+		{ "no longer gap", 999999, 0, FALSE, FALSE, 30000, 30000 },
+		{ "busy, not due", 1999, 0, TRUE, FALSE, 2000, 2000 },
+		{ "busy, due", 2000, 0, TRUE, FALSE, 2000, 2000 },
+		{ "busy, an eighth", 80000, 0, TRUE, FALSE, 10000, 10000 },
+		{ "cookie, not due", 99, 0, TRUE, TRUE, 100, 2000 },
+		{ "cookie, due", 100, 0, TRUE, TRUE, 100, 2000 },
+		{ "cookie, nobody heard", 100, 0, FALSE, TRUE, 500, 500 },
+		{ "a near peer", 500, 250, FALSE, FALSE, 500, 500 },
+		{ "a far peer, not due", 501, 251, FALSE, FALSE, 502, 502 },
+		{ "a far peer, due", 502, 251, FALSE, FALSE, 502, 502 },
+		{ "very far", 4000, 2000, FALSE, FALSE, 4000, 4000 },
+		{ "very far, an eighth", 80000, 2000, FALSE, FALSE, 10000, 10000 },
+		{ "far and busy", 2000, 1001, TRUE, FALSE, 2002, 2002 },
+		{ "far, cookie, not due", 1199, 600, TRUE, TRUE, 1200, 2000 },
+		{ "far, cookie, due", 1200, 600, TRUE, TRUE, 1200, 2000 },
 	};
 	qcd_pending_sa_t *sa;
 	uint64_t now;
@@ -204,6 +214,7 @@ static void test_repeat(void **state)
 		sa->since = box_now - table[i].age;
 		sa->heard = table[i].heard ? sa->since + 1 : sa->since;
 		sa->cookie = table[i].cookie;
+		sa->usual = table[i].usual;
 		due = table[i].age >= table[i].due;
 		CHECK_INT(table[i].row, tries->repeat(tries, sa, FALSE),
 				  due ? box_now + table[i].gap : sa->since + table[i].due);
