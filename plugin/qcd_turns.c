@@ -17,6 +17,13 @@
 #define HANDSHAKE_MS 2000
 
 /**
+ * Minimum time for which the first peers that are told at an address keep others
+ * there waiting: until somebody has come it is not known how long that takes, and
+ * all at once they would exceed the limits
+ */
+#define FIRST_MS 1000
+
+/**
  * Time for which a peer is remembered that was told and has not come
  */
 #define LATE_MS 10000
@@ -83,8 +90,10 @@ typedef struct {
 	host_t *address;
 	/** each of them as told_t, the one first told first */
 	array_t *told;
-	/** how many of them have a turn: their turns are not over */
+	/** how many of them have a turn at this address */
 	u_int turns;
+	/** whether it is known if peers there come */
+	bool known;
 	/** how many others have begun their handshakes, late ones don't count */
 	u_int handshakes;
 	/** knows how long peers there usually take to begin a handshake */
@@ -92,13 +101,14 @@ typedef struct {
 } place_t;
 
 /**
- * A peer that was told: when, its rank, and whether its turn is over because it
- * did not come
+ * A peer that was told: when, its rank, and whether its turns of the pace and at
+ * its address are over because it did not come
  */
 typedef struct {
 	uint64_t at;
 	qcd_rank_t rank;
 	bool over;
+	bool gone;
 } told_t;
 
 /**
@@ -277,7 +287,7 @@ static bool remove_told(place_t *place, told_t *told)
 	{
 		array_get(place->told, i, told);
 		found = i;
-		if (!told->over)
+		if (!told->gone)
 		{
 			break;
 		}
@@ -301,14 +311,9 @@ METHOD(qcd_turns_t, came, void,
 	{
 		qcd_pace_began(&place->pace, now - told.at);
 		qcd_pace_began(get_pace(this, told.rank), now - told.at);
-		if (told.over)
-		{
-			this->underway[told.rank]++;
-		}
-		else
-		{
-			place->turns--;
-		}
+		this->underway[told.rank] += told.over;
+		place->turns -= !told.gone;
+		place->known = TRUE;
 		place->handshakes++;
 		INIT(handshake,
 			.told = told.at,
@@ -398,6 +403,37 @@ METHOD(qcd_turns_t, ended, void,
 }
 
 /**
+ * End the turns of a peer that has not come for some time
+ *
+ * @return				TRUE if one ended
+ */
+static bool expire_one(private_qcd_turns_t *this, place_t *place, told_t *told,
+					   uint64_t age)
+{
+	qcd_pace *pace = get_pace(this, told->rank);
+	bool ended = FALSE;
+	u_int patience;
+
+	patience = max(qcd_pace_patience(&place->pace), qcd_pace_patience(pace));
+	if (!told->over && age >= patience)
+	{
+		ended = told->over = TRUE;
+		this->underway[told->rank]--;
+		if (told->rank != QCD_RANK_AGAIN)
+		{
+			qcd_pace_absent(pace);
+		}
+	}
+	if (!told->gone &&
+		age >= (place->known ? patience : max(patience, FIRST_MS)))
+	{
+		ended = told->gone = TRUE;
+		place->turns--;
+	}
+	return ended;
+}
+
+/**
  * End the turns of peers at a place that have not come. For a while they are
  * remembered, since they may come late: then their handshakes count, and
  * patience grows. Those that were told before are not: they may be away, and
@@ -405,34 +441,27 @@ METHOD(qcd_turns_t, ended, void,
  */
 static void expire_told(private_qcd_turns_t *this, place_t *place, uint64_t now)
 {
+	bool known = place->known, ended, forgotten;
 	told_t told;
-	qcd_pace *pace;
-	u_int patience;
-	int i = 0;
+	int i;
 
-	while (array_get(place->told, i, &told))
+	for (i = array_count(place->told) - 1; i >= 0; i--)
 	{
-		pace = get_pace(this, told.rank);
-		patience = max(qcd_pace_patience(&place->pace), qcd_pace_patience(pace));
-		if (now - told.at < (told.over ? LATE_MS : patience))
+		array_get(place->told, i, &told);
+		ended = expire_one(this, place, &told, now - told.at);
+		forgotten = told.gone && (told.rank == QCD_RANK_AGAIN ||
+								  now - told.at >= LATE_MS);
+		known |= told.gone;
+		if (ended || forgotten)
 		{
-			i++;
-			continue;
+			array_remove(place->told, i, NULL);
 		}
-		array_remove(place->told, i, NULL);
-		if (told.over)
+		if (ended && !forgotten)
 		{
-			continue;
-		}
-		place->turns--;
-		this->underway[told.rank]--;
-		if (told.rank != QCD_RANK_AGAIN)
-		{
-			qcd_pace_absent(pace);
-			told.over = TRUE;
-			array_insert(place->told, i++, &told);
+			array_insert(place->told, i, &told);
 		}
 	}
+	place->known = known;
 }
 
 /**

@@ -52,8 +52,12 @@ void qcd_pace_began(qcd_pace *pace, uint32_t took_ms)
 {
     uint32_t took = lesser(took_ms, USUAL_SHARE * PATIENCE_MAX_MS);
 
-    pace->usual_ms -= pace->usual_ms / USUAL_SHARE;
-    pace->usual_ms += took; /* in 1/USUAL_SHARE */
+    if (pace->usual_ms == 0) {
+        pace->usual_ms = took * USUAL_SHARE; /* the first one, as in RFC 6298 */
+    } else {
+        pace->usual_ms -= pace->usual_ms / USUAL_SHARE;
+        pace->usual_ms += took; /* in 1/USUAL_SHARE */
+    }
     pace->num_absent -= (pace->num_absent + ABSENT_SHARE) / (ABSENT_SHARE + 1);
 }
 

@@ -304,11 +304,13 @@ static void test_patience(void **state)
     } rows[] = {
         {"nobody", 0, 0, 300},
         {"at once", 10, 0, 300},
-        {"one, a quarter counts", 1, 404, 303},
-        {"just below", 1, 396, 300},
+        {"one at once", 1, 0, 300},
+        {"one", 1, 101, 303},
+        {"just below", 1, 99, 300},
         {"all of them", 50, 200, 600},
-        {"almost the most", 1, 2664, 1998},
-        {"the most", 1, 2668, 2000},
+        {"almost the most", 1, 666, 1998},
+        {"the most", 1, 667, 2000},
+        {"one, far more", 1, UINT32_MAX, 2000},
         {"far more", 100, UINT32_MAX, 2000},
     };
 
@@ -324,6 +326,18 @@ static void test_patience(void **state)
         CHECK(rows[i].name,
               got <= rows[i].patience && got + 12 > rows[i].patience);
     }
+}
+
+/* The first one tells what is usual, and of the next one a quarter counts. */
+static void test_patience_of_two(void **state)
+{
+    qcd_pace pace = paced(20);
+
+    (void)state;
+    qcd_pace_began(&pace, 400);
+    assert_int_equal(qcd_pace_patience(&pace), 1200);
+    qcd_pace_began(&pace, 200);
+    assert_int_equal(qcd_pace_patience(&pace), 1050);
 }
 
 /* It forgets a slow time as well. */
@@ -358,6 +372,7 @@ int main(void)
         cmocka_unit_test(test_clock),
         cmocka_unit_test(test_absent),
         cmocka_unit_test(test_patience),
+        cmocka_unit_test(test_patience_of_two),
         cmocka_unit_test(test_patience_shrinks),
     };
 

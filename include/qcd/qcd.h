@@ -517,7 +517,8 @@ QCD_API QCD_NODISCARD uint32_t qcd_pace_due(const qcd_pace *pace,
                                             uint32_t num_underway);
 
 /* qcd_pace_began records that a peer began its handshake `took_ms` after it was
- * told. */
+ * told.  The first one tells what is usual; of later ones each counts a
+ * quarter. */
 QCD_API void qcd_pace_began(qcd_pace *pace, uint32_t took_ms);
 
 /* qcd_pace_patience returns for how many milliseconds a peer that was told

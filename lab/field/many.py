@@ -13,6 +13,8 @@ WITHIN = 1.5
 # Three simultaneous handshakes, so that the peer requests no cookies, with two round
 # trips of 40 ms each: at least 1.6 s for 60 tunnels.
 FAR_WITHIN = 3.0
+# Four times three of them, each with two round trips as by satellite.
+VERY_FAR_WITHIN = 7.0
 
 
 def own_ids(stage: Stage, count: int) -> Lab:
@@ -60,6 +62,20 @@ for _count in (20, 60):
                 smooth=True,
                 heavy=True,
             )
+
+
+@case(
+    "C",
+    "12 connections with their own identities, 300 ms in each direction; b crashes",
+    within=VERY_FAR_WITHIN,
+    smooth=True,
+)
+def tunnels_12_very_far(stage: Stage) -> None:
+    lab = stage.make(BASE.but(tunnels=12))
+    with Relay(lab.network.router, lab.a.host, lab.b.host, Way(delay=0.3)):
+        stage.up()
+        lab.b.restart()
+        stage.again()
 
 
 @case(

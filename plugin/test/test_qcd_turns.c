@@ -220,14 +220,14 @@ static void test_expire(void **state)
 		/* milliseconds after which one came, 0 for none */
 		u_int came, lasts;
 	} table[] = {
-		{ "nobody came", 0, 300 },
+		{ "nobody came", 0, 1000 },
 		{ "came soon", 40, 300 },
-		/* a quarter counts, and three times that */
-		{ "below the least time", 396, 300 },
-		{ "just above", 404, 303 },
-		{ "took longer", 1000, 750 },
-		{ "below the bound", 2664, 1998 },
-		{ "at the bound", 2668, 2000 },
+		/* three times that */
+		{ "below the least time", 99, 300 },
+		{ "just above", 101, 303 },
+		{ "took longer", 250, 750 },
+		{ "below the bound", 666, 1998 },
+		{ "at the bound", 667, 2000 },
 		{ "took a minute", 60000, 2000 },
 	};
 	host_t *peer = host_create_from_string("198.51.100.2", 500);
@@ -256,6 +256,38 @@ static void test_expire(void **state)
 	peer->destroy(peer);
 }
 
+/**
+ * Once the first ones at an address have not come, the others are waited for no
+ * longer than elsewhere
+ */
+static void test_nobody_came(void **state)
+{
+	static const struct {
+		char *row;
+		u_int after, taken;
+	} table[] = {
+		{ "the first have turns", 999, 0 },
+		{ "the next ones", 1, 3 },
+		{ "these have turns", 299, 0 },
+		{ "and so on", 1, 3 },
+		{ "these as well", 299, 0 },
+		{ "the last ones", 1, 3 },
+	};
+	host_t *peer = host_create_from_string("198.51.100.2", 500);
+	qcd_turns_t *turns = begin(NULL, NULL, NULL);
+	u_int i;
+
+	CHECK_INT("the first", take_all(turns, peer), 3);
+	for (i = 0; i < countof(table); i++)
+	{
+		box_now += table[i].after;
+		turns->expire(turns);
+		CHECK_INT(table[i].row, take_all(turns, peer), table[i].taken);
+	}
+	turns->destroy(turns);
+	peer->destroy(peer);
+}
+
 static void test_expire_oldest(void **state)
 {
 	host_t *peer = host_create_from_string("198.51.100.2", 500);
@@ -266,7 +298,7 @@ static void test_expire_oldest(void **state)
 	box_now += 100;
 	CHECK("second", turns->take(turns, peer, QCD_RANK_UNKNOWN));
 	CHECK("other", turns->take(turns, other, QCD_RANK_UNKNOWN));
-	box_now += 200;
+	box_now += 900;
 	turns->expire(turns);
 	CHECK_INT("first is over", take_all(turns, peer), 2);
 	CHECK_INT("other is not", take_all(turns, other), 2);
@@ -726,6 +758,7 @@ int main()
 		BOX_TEST(test_came),
 		BOX_TEST(test_whose_handshakes),
 		BOX_TEST(test_expire),
+		BOX_TEST(test_nobody_came),
 		BOX_TEST(test_expire_oldest),
 		BOX_TEST(test_pace),
 		BOX_TEST(test_pace_ends),
