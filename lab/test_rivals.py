@@ -23,6 +23,7 @@ BOTH = ["net0", "net1"]
 FAR = Way(delay=0.1)
 SETTLED = 10.0
 A_WHILE = 4.0
+TIDIED = 40.0  # two IKE SAs that were begun apart are kept for 15 s
 PEERS_TIME = 1.0
 
 
@@ -209,6 +210,66 @@ def test_peer_reauthenticates_after_a_recovery(new_lab: NewLab, late: int) -> No
     lab.a.wait_for("only the new IKE SA", lambda: len(lab.a.sas()) == 1, SETTLED)
     assert children(lab.a) == children(lab.b) == BOTH
     assert lab.b.sas()[0].spis != old.spis
+
+
+def test_late_try_of_the_peer(new_lab: NewLab) -> None:
+    """b connects by itself after its crash, but its requests are lost for seconds.
+
+    Meanwhile a has recovered. When charon repeats b's request there are two IKE SAs,
+    neither of which anybody is about to delete.
+    """
+    lab = new_lab()
+    lab.up()
+    lab.b.kill()
+    router = lab.network.router
+    with router.drop_ike(lab.b.host, lab.a.host) as drop:
+        lab.b.start()
+        lab.b.begin("a")
+        wait_until("b's lost request", lambda: drop.count, SETTLED, lab.b.tail)
+    match = f"ip saddr {lab.b.host.address} udp dport 500 @th,216,8 & 0x20 == 0"
+    with router.drop(match):
+        lab.a.nudge()
+        lab.a.wait_log("connection is up again")
+    lab.a.wait_for("b's as well", lambda: len(lab.a.sas()) == 2, SETTLED)
+    for gateway in (lab.a, lab.b):
+        gateway.wait_for("only one", lambda g=gateway: len(g.sas()) == 1, TIDIED)
+    assert lab.a.sas()[0].spis == lab.b.sas()[0].spis
+
+
+@pytest.mark.parametrize("turn", range(3))
+def test_reauthentication_at_once(new_lab: NewLab, turn: int) -> None:
+    """b reauthenticates just after the recovery, and its DELETE is lost once.
+
+    a takes one of the two for surplus and deletes it. In half of the cases that is the
+    one that b keeps.
+    """
+    lab = new_lab(BASE.but(charon={**FAST, "make_before_break": True}))
+    old = lab.up()
+    lab.b.restart()
+    lab.a.nudge(old)
+    lab.a.wait_log("connection is up again")
+    sa = lab.b.wait_established()
+    lost = {"exchange": INFORMATIONAL, "response": False}
+    with lab.network.router.drop_ike(lab.b.host, lab.a.host, **lost):
+        lab.b.command("rekey", {"ike-id": sa.unique_id, "reauth": "yes"})
+        for count in (2, 1):
+            lab.a.wait_for(
+                f"{count} IKE SAs",
+                lambda n=count: len(lab.a.established()) == n,
+                SETTLED,
+            )
+    for gateway in (lab.a, lab.b):
+        gateway.wait_for("the old one to end", lambda g=gateway: ended(g, sa), TIDIED)
+    lab.a.wait_for("one", lambda: len(lab.a.established()) == 1, TIDIED)
+    lab.b.wait_for("the same", lambda: same(lab), SETTLED)
+
+
+def ended(gateway: Gateway, sa: Sa) -> bool:
+    return all(other.spis != sa.spis for other in gateway.sas())
+
+
+def same(lab: Lab) -> bool:
+    return [sa.spis for sa in lab.a.sas()] == [sa.spis for sa in lab.b.sas()]
 
 
 def test_second_one_after_a_recovery(new_lab: NewLab) -> None:

@@ -234,7 +234,7 @@ static void note_up(private_qcd_recovery_t *this, qcd_sa_t *sa)
 static uint64_t settle(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 					   qcd_rival_t *best, u_int complete)
 {
-	uint64_t now = qcd_now();
+	uint64_t over, now = qcd_now();
 	ike_sa_t *ike_sa;
 
 	this->incomplete_since = 0;
@@ -267,12 +267,13 @@ static uint64_t settle(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 	}
 	this->rivals->reset(this->rivals);
 	this->settled_since = this->settled_since ?: now;
-	if (now - this->up_since >= OVER_MS)
+	over = max(this->up_since + OVER_MS, this->rivals->get_kept(this->rivals));
+	if (now >= over)
 	{
 		return 0;
 	}
-	return this->up_since + (now - this->up_since < LEFT_OVER_MS ?
-							 LEFT_OVER_MS : OVER_MS);
+	return now - this->up_since < LEFT_OVER_MS ? this->up_since + LEFT_OVER_MS
+											   : over;
 }
 
 /**
@@ -348,6 +349,11 @@ static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 	}
 	/* what is closed after everything was up stays closed */
 	up = found && (this->up_since || !missing);
+	if (!found && this->rivals->has_deleted(this->rivals))
+	{	/* the peer may have deleted the one that we kept */
+		this->ignored = closings;
+		this->up_since = 0;
+	}
 	if (found || sa)
 	{	/* one was only replaced: closing the connection ends these as well */
 		this->ignored = closings;

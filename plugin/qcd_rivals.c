@@ -7,6 +7,18 @@
  */
 #define PEERS_TIME_MS 1000
 
+/**
+ * Milliseconds for which an IKE_SA is kept that began after everything was up:
+ * charon repeats a DELETE after 4 and 11.2 seconds
+ */
+#define YOUNGER_MS 15000
+
+/**
+ * Milliseconds for which we may be the reason that the peer's IKE_SA is the only
+ * one left, which it may be deleting as well
+ */
+#define DELETED_MS 5000
+
 typedef struct private_qcd_rivals_t private_qcd_rivals_t;
 
 /**
@@ -28,10 +40,20 @@ struct private_qcd_rivals_t {
 	qcd_wanted_t *wanted;
 
 	/**
-	 * Unique IDs of IKE_SAs that are kept, as uint32_t: those that were up when
-	 * the recovery began, and others that serve another purpose
+	 * Unique IDs of IKE_SAs that were up when the recovery began and are kept, as
+	 * uint32_t
 	 */
 	array_t *before;
+
+	/**
+	 * Those that serve another purpose and are kept for a time, as younger_t
+	 */
+	array_t *younger;
+
+	/**
+	 * When an IKE_SA was deleted, 0 if none was
+	 */
+	uint64_t deleted;
 
 	/**
 	 * Whether younger ones than this unique ID are kept
@@ -51,6 +73,14 @@ struct private_qcd_rivals_t {
 	 */
 	uint64_t asked;
 };
+
+/**
+ * An IKE_SA that began after everything was up, and when it was found
+ */
+typedef struct {
+	uint32_t unique_id;
+	uint64_t since;
+} younger_t;
 
 /**
  * Tell whether an IKE_SA lacks the virtual IPs that the configuration requests
@@ -111,20 +141,42 @@ static bool has_id(array_t *ids, uint32_t unique_id)
 }
 
 /**
- * Tell whether an IKE_SA is kept
+ * Tell whether an IKE_SA is younger than a recovery and kept for a time: until a
+ * reauthentication has deleted the other one, even if its DELETE gets lost twice
  */
-static bool is_kept(private_qcd_rivals_t *this, uint32_t unique_id)
+static bool is_younger(private_qcd_rivals_t *this, peer_cfg_t *peer_cfg,
+					   uint32_t unique_id)
 {
-	if (has_id(this->before, unique_id))
+	bool never = peer_cfg->get_unique_policy(peer_cfg) == UNIQUE_NEVER;
+
+	younger_t younger;
+	int i;
+
+	for (i = 0; i < array_count(this->younger); i++)
 	{
-		return TRUE;
+		array_get(this->younger, i, &younger);
+		if (younger.unique_id == unique_id)
+		{
+			return never || qcd_now() - younger.since < YOUNGER_MS;
+		}
 	}
 	if (this->closed && unique_id > this->youngest)
 	{
-		array_insert(this->before, ARRAY_TAIL, &unique_id);
+		younger = (younger_t){ unique_id, qcd_now() };
+		array_insert(this->younger, ARRAY_TAIL, &younger);
 		return TRUE;
 	}
 	return FALSE;
+}
+
+/**
+ * Tell whether an IKE_SA is kept
+ */
+static bool is_kept(private_qcd_rivals_t *this, peer_cfg_t *peer_cfg,
+					uint32_t unique_id)
+{
+	return has_id(this->before, unique_id) ||
+		   is_younger(this, peer_cfg, unique_id);
 }
 
 /**
@@ -148,7 +200,7 @@ static bool look_at(private_qcd_rivals_t *this, peer_cfg_t *peer_cfg,
 		return FALSE;
 	}
 	found->initiator = id->is_initiator(id);
-	found->kept = is_kept(this, found->sa.unique_id);
+	found->kept = is_kept(this, peer_cfg, found->sa.unique_id);
 	found->busy = is_reopened(ike_sa) || is_busy(ike_sa);
 	found->doubtful = found->sa.unique_id < this->lost &&
 					  (found->busy ||
@@ -326,6 +378,7 @@ static void delete_surplus(private_qcd_rivals_t *this, peer_cfg_t *peer_cfg,
 	while (surplus->remove_first(surplus, (void**)&sa) == SUCCESS)
 	{
 		qcd_sa_delete(sa);
+		this->deleted = qcd_now();
 		free(sa);
 	}
 	surplus->destroy(surplus);
@@ -361,6 +414,25 @@ METHOD(qcd_rivals_t, set_closed, void,
 	this->closed = closed;
 }
 
+METHOD(qcd_rivals_t, has_deleted, bool,
+	private_qcd_rivals_t *this)
+{
+	return this->deleted && qcd_now() - this->deleted < DELETED_MS;
+}
+
+METHOD(qcd_rivals_t, get_kept, uint64_t,
+	private_qcd_rivals_t *this)
+{
+	younger_t younger = {};
+	int i;
+
+	for (i = 0; i < array_count(this->younger); i++)
+	{
+		array_get(this->younger, i, &younger);
+	}
+	return younger.since ? younger.since + YOUNGER_MS : 0;
+}
+
 METHOD(qcd_rivals_t, reset, void,
 	private_qcd_rivals_t *this)
 {
@@ -375,6 +447,7 @@ METHOD(qcd_rivals_t, destroy, void,
 	private_qcd_rivals_t *this)
 {
 	array_destroy(this->before);
+	array_destroy(this->younger);
 	array_destroy(this->older);
 	free(this);
 }
@@ -392,6 +465,8 @@ qcd_rivals_t *qcd_rivals_create(qcd_pending_t *pending, qcd_peers_t *peers,
 	INIT(this,
 		.public = {
 			.set_closed = _set_closed,
+			.get_kept = _get_kept,
+			.has_deleted = _has_deleted,
 			.find = _find,
 			.tidy = _tidy,
 			.reset = _reset,
@@ -402,6 +477,7 @@ qcd_rivals_t *qcd_rivals_create(qcd_pending_t *pending, qcd_peers_t *peers,
 		.connector = connector,
 		.wanted = wanted,
 		.before = array_create(sizeof(uint32_t), 0),
+		.younger = array_create(sizeof(younger_t), 0),
 		.older = array_create(sizeof(uint32_t), 0),
 	);
 	note_before(this, unique_id, lost);

@@ -48,7 +48,9 @@ struct qcd_rivals_t {
 
 	/**
 	 * Set whether IKE_SAs are kept that began after the last call of reset().
-	 * They serve another purpose, for example a reauthentication.
+	 * They serve another purpose, for example a reauthentication. After some
+	 * time, they are two of the same, unless that is what the configuration
+	 * requests.
 	 *
 	 * @param closed		FALSE if they may replace the lost one, as initially
 	 */
@@ -78,6 +80,19 @@ struct qcd_rivals_t {
 	 * @return				when to call again, as qcd_now()
 	 */
 	uint64_t (*tidy)(qcd_rivals_t *this, peer_cfg_t *peer_cfg, uint32_t lost);
+
+	/**
+	 * Get the time until which the last one of these is kept.
+	 *
+	 * @return				as qcd_now(), 0 if there is none
+	 */
+	uint64_t (*get_kept)(qcd_rivals_t *this);
+
+	/**
+	 * Tell whether we have just deleted an IKE_SA. If the peer was deleting the
+	 * other one, none is left, although nobody has closed the connection.
+	 */
+	bool (*has_deleted)(qcd_rivals_t *this);
 
 	/**
 	 * Handle that everything is up, and no IKE_SA is surplus.
