@@ -42,7 +42,7 @@ static void init_address(qcd_half_open_t *this)
  */
 void qcd_half_open_init(qcd_half_open_t *this)
 {
-	int cookie = 0, most = 0;
+	int cookie = 0, most;
 
 	*this = (qcd_half_open_t){};
 	if (lib->settings->get_bool(lib->settings, "%s.dos_protection", TRUE,
@@ -50,8 +50,8 @@ void qcd_half_open_init(qcd_half_open_t *this)
 	{
 		init_address(this);
 		cookie = get_int("%s.cookie_threshold", COOKIE_THRESHOLD);
-		most = get_int("%s.init_limit_half_open", 0);
 	}
+	most = get_int("%s.init_limit_half_open", 0);
 	/* without cookies, the pace begins with as many as by default */
 	cookie = cookie > 0 ? cookie : COOKIE_THRESHOLD;
 	this->free = cookie - cookie / 4;

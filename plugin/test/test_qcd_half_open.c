@@ -105,7 +105,8 @@ static void test_all(void **state)
 		{ "three", NULL, "3", NULL, 3, QCD_PACE_MAX },
 		{ "four", NULL, "4", NULL, 3, QCD_PACE_MAX },
 		{ "no cookies", NULL, "0", NULL, 23, QCD_PACE_MAX },
-		{ "no protection", "no", "7", "7", 23, QCD_PACE_MAX },
+		{ "no protection", "no", "7", NULL, 23, QCD_PACE_MAX },
+		{ "no protection, an initial limit", "no", "7", "7", 23, 7 },
 		{ "an initial limit", NULL, NULL, "20", 23, 20 },
 		{ "a high initial limit", NULL, NULL, "2000", 23, QCD_PACE_MAX },
 	};
