@@ -299,6 +299,7 @@ static void begin(world *w, int number)
 
     p->begun_ms = w->now;
     qcd_pace_began(&w->pace, w->now - p->told_ms);
+    qcd_pace_present(&w->pace);
     w->num_underway += !p->has_turn; /* it comes late */
     p->has_turn = false;
     p->has_handshake = true;

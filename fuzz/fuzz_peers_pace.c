@@ -29,6 +29,8 @@ void step_pace(void)
     default:
         if (choice / 4 % 2) {
             qcd_pace_late(pace);
+        } else if (choice / 8 % 2) {
+            qcd_pace_present(pace);
         } else {
             qcd_pace_absent(pace);
         }

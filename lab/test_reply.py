@@ -181,6 +181,7 @@ def test_reply_is_at_most_three_times_the_request(responder: Lost) -> None:
         answer = asker.ask(responder.request(size=size))
         assert answer.message.tokens()
         assert len(answer.data) <= 3 * size
+    assert len(asker.replies()) - since == 60, "the short ones got none later, either"
 
 
 def _silent(lost: Lost) -> dict[str, ike.Message | bytes]:

@@ -310,7 +310,7 @@ METHOD(qcd_turns_t, came, void,
 	if (place && remove_told(place, &told))
 	{
 		qcd_pace_began(&place->pace, now - told.at);
-		qcd_pace_began(get_pace(this, told.rank), now - told.at);
+		qcd_pace_present(get_pace(this, told.rank));
 		this->underway[told.rank] += told.over;
 		place->turns -= !told.gone;
 		place->known = TRUE;
@@ -380,6 +380,8 @@ METHOD(qcd_turns_t, ended, void,
 		if (established)
 		{
 			pace = get_pace(this, handshake->rank);
+			/* not before: anybody can begin one in the name of a peer */
+			qcd_pace_began(pace, handshake->since - handshake->told);
 			if (!handshake->place)
 			{
 				qcd_pace_late(pace);

@@ -26,8 +26,8 @@ typedef struct qcd_turns_t qcd_turns_t;
  * that is told takes a turn. If others have left so many half-open IKE_SAs at an
  * address that charon requests cookies, there is one turn at a time.
  *
- * At its address, the turn ends when its handshake begins, since charon counts
- * it from then on, or after a few round trips. Each address is counted
+ * At its address, the turn ends when its handshake is established or takes too
+ * long, or if none begins for a few round trips. Each address is counted
  * separately. A stranger thus delays only peers at the address that it pretends
  * to have.
  *

@@ -57,7 +57,7 @@ static void check(void)
 
 static void set_pace(uint64_t now_ms)
 {
-    switch (Frama_C_interval(0, 7)) {
+    switch (Frama_C_interval(0, 8)) {
     case 0:
         qcd_pace_init(&pace, any_u32(), any_u32());
         break;
@@ -78,6 +78,9 @@ static void set_pace(uint64_t now_ms)
         break;
     case 6:
         qcd_pace_late(&pace);
+        break;
+    case 7:
+        qcd_pace_present(&pace);
         break;
     default:
         qcd_pace_failed(&pace, now_ms);

@@ -58,6 +58,10 @@ void qcd_pace_began(qcd_pace *pace, uint32_t took_ms)
         pace->usual_ms -= pace->usual_ms / USUAL_SHARE;
         pace->usual_ms += took; /* in 1/USUAL_SHARE */
     }
+}
+
+void qcd_pace_present(qcd_pace *pace)
+{
     pace->num_absent -= (pace->num_absent + ABSENT_SHARE) / (ABSENT_SHARE + 1);
 }
 

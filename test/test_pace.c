@@ -283,7 +283,7 @@ static void test_absent(void **state)
     assert_int_equal(qcd_pace_due(&pace, 41), 0);
     static const uint32_t left[] = {32, 26, 22, 19, 16, 14, 13, 12, 11, 10, 10};
     for (size_t i = 0; i < NUM_ROWS(left); i++) {
-        qcd_pace_began(&pace, 1);
+        qcd_pace_present(&pace);
         assert_int_equal(qcd_pace_due(&pace, 0), left[i]);
     }
     /* never more than the maker accepts */

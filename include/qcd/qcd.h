@@ -518,7 +518,8 @@ QCD_API QCD_NODISCARD uint32_t qcd_pace_due(const qcd_pace *pace,
 
 /* qcd_pace_began records that a peer began its handshake `took_ms` after it was
  * told.  The first one tells what is usual; of later ones each counts a
- * quarter. */
+ * quarter.  Call it once the handshake is completed: anybody can begin one in
+ * the peer's name, and so make you wait longer for others. */
 QCD_API void qcd_pace_began(qcd_pace *pace, uint32_t took_ms);
 
 /* qcd_pace_patience returns for how many milliseconds a peer that was told
@@ -528,9 +529,11 @@ QCD_API void qcd_pace_began(qcd_pace *pace, uint32_t took_ms);
 QCD_API QCD_NODISCARD uint32_t qcd_pace_patience(const qcd_pace *pace);
 
 /* qcd_pace_absent records that a peer did not begin a handshake in that time.
- * Where many do not, up to four times as many are due at a time.  Each that
- * begins takes back a quarter of that. */
+ * Where many do not, up to four times as many are due at a time.
+ * qcd_pace_present records that one has begun, and takes back a quarter of
+ * that. */
 QCD_API void qcd_pace_absent(qcd_pace *pace);
+QCD_API void qcd_pace_present(qcd_pace *pace);
 
 /* qcd_pace_completed records that a handshake was completed.  `num_underway`
  * includes it.  The window only grows if more than half of it was used, and

@@ -170,20 +170,24 @@ static void test_whose_handshakes(void **state)
 {
 	static const struct {
 		char *row;
-		/* how many peers were told and came, and what became of them */
-		u_int came, ended, after;
+		/* how many peers were told and came, how many of these handshakes
+		 * failed, and what became of them after a time */
+		u_int came, failed, ended, after;
 		/* how many handshakes are at work, and how many are told then */
 		u_int half_open, taken;
 	} table[] = {
-		{ "all are peers'", 3, 0, 0, 3, 0 },
-		{ "one is a peer's", 1, 0, 0, 3, 0 },
-		{ "one is a peer's, one more without cookies", 1, 0, 0, 2, 1 },
-		{ "none is a peer's", 0, 0, 0, 3, 1 },
-		{ "peers are almost late", 3, 0, 1999, 3, 0 },
-		{ "peers are late", 3, 0, 2000, 3, 1 },
-		{ "two have ended", 3, 2, 0, 3, 0 },
-		{ "all have ended", 3, 3, 0, 3, 1 },
-		{ "late, and ended later", 3, 3, 2000, 3, 1 },
+		{ "all are peers'", 3, 0, 0, 0, 3, 0 },
+		{ "one is a peer's", 1, 0, 0, 0, 3, 0 },
+		{ "one is a peer's, one more without cookies", 1, 0, 0, 0, 2, 1 },
+		{ "none is a peer's", 0, 0, 0, 0, 3, 1 },
+		{ "peers are almost late", 3, 0, 0, 1999, 3, 0 },
+		{ "peers are late", 3, 0, 0, 2000, 3, 1 },
+		{ "two have ended", 3, 0, 2, 0, 3, 0 },
+		{ "all have ended", 3, 0, 3, 0, 3, 1 },
+		{ "late, and ended later", 3, 0, 3, 2000, 3, 1 },
+		{ "one has failed and may come again", 1, 1, 0, 0, 0, 2 },
+		{ "has failed, and is late", 1, 1, 0, 300, 3, 1 },
+		{ "all have failed, and are late", 3, 3, 0, 300, 3, 1 },
 	};
 	host_t *peer = get_home(0);
 	qcd_turns_t *turns;
@@ -196,6 +200,10 @@ static void test_whose_handshakes(void **state)
 		{
 			CHECK(table[i].row, turns->take(turns, peer, QCD_RANK_HOME));
 			came(turns, peer, n + 1);
+		}
+		for (n = 0; n < table[i].failed; n++)
+		{
+			ended(turns, n + 1, FALSE);
 		}
 		box_now += table[i].after;
 		turns->expire(turns);
@@ -360,7 +368,8 @@ static void test_pace(void **state)
 		{ "few", NULL, "7", NULL, 6, 6 },
 		{ "no cookies", NULL, "0", NULL, 23, 23 },
 		{ "an initial limit", NULL, NULL, "20", 20, 20 },
-		{ "no protection", "no", "7", "7", 23, 23 },
+		{ "no protection", "no", "7", NULL, 23, 23 },
+		{ "no protection, an initial limit", "no", "7", "7", 7, 7 },
 	};
 	u_int told, done, i, n, most, first;
 	qcd_turns_t *turns;
@@ -423,6 +432,42 @@ static void test_pace_ends(void **state)
 	CHECK_INT("these take too long", take_home(turns, &told), 2);
 	turns->destroy(turns);
 	peer->destroy(peer);
+}
+
+/**
+ * A handshake that somebody begins in the name of a peer, which was told long ago,
+ * doesn't let the others wait longer; a completed one does
+ */
+static void test_patience(void **state)
+{
+	static const struct {
+		char *row;
+		/* whether it is completed, and whether others are told soon */
+		bool established, told;
+	} table[] = {
+		{ "begun", FALSE, TRUE },
+		{ "completed", TRUE, FALSE },
+	};
+	qcd_turns_t *turns;
+	u_int told, i;
+
+	for (i = 0; i < countof(table); i++)
+	{
+		turns = begin(NULL, NULL, NULL);
+		told = 0;
+		CHECK_INT(table[i].row, take_home(turns, &told), 23);
+		box_now += 5000;
+		turns->expire(turns);
+		came_home(turns, 0);
+		ended(turns, 1, table[i].established);
+		while (take_home(turns, &told))
+		{
+		}
+		box_now += 300;
+		turns->expire(turns);
+		CHECK_INT(table[i].row, take_home(turns, &told) != 0, table[i].told);
+		turns->destroy(turns);
+	}
 }
 
 /**
@@ -762,6 +807,7 @@ int main()
 		BOX_TEST(test_expire_oldest),
 		BOX_TEST(test_pace),
 		BOX_TEST(test_pace_ends),
+		BOX_TEST(test_patience),
 		BOX_TEST(test_another_handshake),
 		BOX_TEST(test_late),
 		BOX_TEST(test_slow_handshakes),
