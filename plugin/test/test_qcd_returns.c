@@ -156,7 +156,7 @@ static void test_pending(void **state)
 		{ "first is gone, again", 1, QCD_INITIATOR, IKE_DESTROYING, TRUE, 3 },
 		{ "third", 4, QCD_INITIATOR, IKE_CONNECTING, TRUE, 4 },
 		{ "second is reset", 3, QCD_INITIATOR, IKE_CREATED, TRUE, 4 },
-		{ "third is gone", 4, QCD_INITIATOR, IKE_DESTROYING, FALSE, 4 },
+		{ "third is gone", 4, QCD_INITIATOR, IKE_DESTROYING, TRUE, 4 },
 		{ "second, again", 3, QCD_INITIATOR, IKE_CONNECTING, TRUE, 4 },
 		{ "second is up", 3, QCD_INITIATOR, IKE_ESTABLISHED, FALSE, 4 },
 		{ "peer's is gone", 2, QCD_RESPONDER, IKE_DESTROYING, FALSE, 4 },
