@@ -18,6 +18,7 @@ void step_pace(void)
 
     switch (choice % 4) {
     case 0:
+        qcd_pace_present(pace);
         qcd_pace_began(pace, choice * 0x1010101u);
         break;
     case 1:
@@ -29,8 +30,6 @@ void step_pace(void)
     default:
         if (choice / 4 % 2) {
             qcd_pace_late(pace);
-        } else if (choice / 8 % 2) {
-            qcd_pace_present(pace);
         } else {
             qcd_pace_absent(pace);
         }
