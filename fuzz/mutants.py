@@ -120,8 +120,7 @@ PROPERTIES = (
         m("simulate", "src/pace.c", "pace->num_absent / ABSENT_SHARE < pace->window",
           "true"),
         m("simulate", "src/pace.c", "pace->usual_ms += took;", "(void)took;"),
-        m("simulate", "src/pace.c",
-          "    pace->window = greater(pace->window, first_window(pace));\n", ""),
+        m("simulate", "src/pace.c", "    pace->threshold = pace->window_max;\n", ""),
     )),
 )
 
