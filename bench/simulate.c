@@ -298,7 +298,6 @@ static void begin(world *w, int number)
     peer *p = &w->peers[number];
 
     p->begun_ms = w->now;
-    qcd_pace_began(&w->pace, w->now - p->told_ms);
     qcd_pace_present(&w->pace);
     w->num_underway += !p->has_turn; /* it comes late */
     p->has_turn = false;
@@ -315,6 +314,7 @@ static void complete(world *w, int number)
     bool has_waited =
         p->begun_ms - p->told_ms >= FAR_MS || w->now - p->begun_ms >= LONG_MS;
 
+    qcd_pace_began(&w->pace, (uint32_t)(p->begun_ms - p->told_ms));
     if (p->is_late) {
         qcd_pace_late(&w->pace);
     }
