@@ -258,18 +258,17 @@ static void note_response(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 						  message_t *message)
 {
 	entry_t *entry;
+	uint64_t took;
 
 	this->mutex->lock(this->mutex);
 	entry = find_entry(this, ike_sa, message, TRUE);
 	if (entry)
 	{
-		this->contacts->heard(this->contacts, message->get_source(message),
-							  qcd_now() - entry->sa.since);
+		/* the request may be older than the entry */
+		took = entry->sa.since ? qcd_now() - entry->sa.since : 0;
+		this->contacts->heard(this->contacts, message->get_source(message), took);
 		forget_packets(entry);
-	}
-	if (entry && !entry->sa.round_trip)
-	{
-		entry->sa.round_trip = max(1, qcd_now() - entry->sa.since);
+		entry->sa.round_trip = entry->sa.round_trip ?: max(1, took);
 	}
 	this->mutex->unlock(this->mutex);
 }

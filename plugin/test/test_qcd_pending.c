@@ -216,6 +216,10 @@ static void test_usual(void **state)
 	qcd_pending_sa_t *sa;
 	u_int i;
 
+	/* nobody knows how long this one took */
+	enter(IKE_CONNECTING);
+	pass(FALSE, FALSE);
+	enter(IKE_DESTROYING);
 	for (i = 0; i < countof(took); i++)
 	{
 		enter(IKE_CONNECTING);
