@@ -42,9 +42,10 @@ def lose_many(gateway: Gateway, count: int, same: int = 0) -> list[Lost]:
     The first ones have the same address, as behind a NAT.
     """
     assert not gateway.alive
-    argv = [MAKE_LOST, gateway.places.state, "0", gateway.host.address, FIRST_PEER]
+    us = gateway.host.address
+    argv = [MAKE_LOST, gateway.places.state, 0, us, FIRST_PEER, count, same]
     done = subprocess.run(
-        [*map(str, argv), str(count), str(same)], capture_output=True, text=True, check=False
+        [*map(str, argv)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, f"make_lost: {done.stderr}"
     lost = []

@@ -18,7 +18,8 @@
 /**
  * Maximum number of announcements that wait: more than the peers behind a usual
  * NAT, so that peers at other addresses need not wait for these. Replies don't
- * count, so nobody who asks can stop the announcements, and have more places.
+ * count, so nobody who asks can stop the announcements. There are more places, so
+ * that replies find one as well.
  */
 #define UNSENT_MAX 1024
 

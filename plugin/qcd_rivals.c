@@ -148,7 +148,6 @@ static bool is_younger(private_qcd_rivals_t *this, peer_cfg_t *peer_cfg,
 					   uint32_t unique_id)
 {
 	bool never = peer_cfg->get_unique_policy(peer_cfg) == UNIQUE_NEVER;
-
 	younger_t younger;
 	int i;
 
@@ -423,14 +422,10 @@ METHOD(qcd_rivals_t, has_deleted, bool,
 METHOD(qcd_rivals_t, get_kept, uint64_t,
 	private_qcd_rivals_t *this)
 {
-	younger_t younger = {};
-	int i;
+	younger_t younger;
 
-	for (i = 0; i < array_count(this->younger); i++)
-	{
-		array_get(this->younger, i, &younger);
-	}
-	return younger.since ? younger.since + YOUNGER_MS : 0;
+	return array_get(this->younger, ARRAY_TAIL, &younger) ?
+		   younger.since + YOUNGER_MS : 0;
 }
 
 METHOD(qcd_rivals_t, reset, void,

@@ -152,11 +152,19 @@ static place_t *get_place(private_qcd_turns_t *this, host_t *peer)
 }
 
 /**
+ * Tell whether a place is of no more use
+ */
+static bool is_unused(place_t *place)
+{
+	return !array_count(place->told) && !place->handshakes;
+}
+
+/**
  * Remove a place that is of no more use
  */
 static void release_place(private_qcd_turns_t *this, place_t *place)
 {
-	if (!array_count(place->told) && !place->handshakes)
+	if (is_unused(place))
 	{
 		this->places->remove(this->places, place->address);
 		place_destroy(place);
@@ -309,6 +317,7 @@ METHOD(qcd_turns_t, came, void,
 	place = this->places->get(this->places, peer);
 	if (place && remove_told(place, &told))
 	{
+		/* of this address alone: anybody can begin one in the name of a peer */
 		qcd_pace_began(&place->pace, now - told.at);
 		qcd_pace_present(get_pace(this, told.rank));
 		this->underway[told.rank] += told.over;
@@ -380,7 +389,7 @@ METHOD(qcd_turns_t, ended, void,
 		if (established)
 		{
 			pace = get_pace(this, handshake->rank);
-			/* not before: anybody can begin one in the name of a peer */
+			/* of all addresses, so not before */
 			qcd_pace_began(pace, handshake->since - handshake->told);
 			if (!handshake->place)
 			{
@@ -497,7 +506,7 @@ METHOD(qcd_turns_t, expire, void,
 	while (enumerator->enumerate(enumerator, NULL, &place))
 	{
 		expire_told(this, place, now);
-		if (!array_count(place->told) && !place->handshakes)
+		if (is_unused(place))
 		{
 			this->places->remove_at(this->places, enumerator);
 			place_destroy(place);
