@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Both ends connect at the same time, or more is requested: nothing is lost."""
 
+import re
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -279,3 +280,23 @@ def test_second_one_after_a_recovery(new_lab: NewLab) -> None:
     recovered(lab)
     lab.b.initiate("a", 0)
     keeps_two(lab)
+
+
+def test_two_losses_and_a_lost_token(new_lab: NewLab) -> None:
+    """a learns of the older one's loss first, and may not take the younger for alive."""
+    lab = new_lab(Config(charon={"reuse_ikesa": False}, ike_options={"unique": "never"}))
+    router, ends = lab.network.router, (lab.b.host, lab.a.host)
+    older = lab.up()
+    lab.a.initiate("b")
+    younger = lab.a.wait_established(other_than=(older,))
+    lab.b.restart()
+    match = f"ip saddr {ends[0].address} ip daddr {ends[1].address} udp dport 4500 "
+    with router.drop(f"{match}@th,96,64 0x{younger.spis[0].hex()}", 1) as drop:
+        lab.a.nudge(older)
+        new = lab.a.wait_established(other_than=(older, younger), timeout=2.0)
+        assert drop.count == 1
+    lab.a.wait_log("connection is up again")
+    (line,) = re.findall(".*connection is up again.*", lab.a.log())
+    assert new.spis[0].hex() in line
+    lab.a.wait_for("one tunnel", lambda: len(lab.a.sas()) == 1, SETTLED)
+    assert [sa.spis for sa in lab.b.sas()] == [new.spis]

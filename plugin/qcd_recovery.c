@@ -8,7 +8,7 @@
 /**
  * In milliseconds: interval between checks for changes that nothing reports;
  * time that the peer has to establish the CHILD_SAs of its own IKE_SA, and to
- * confirm older IKE_SAs; time after which a connection that is not loaded is
+ * confirm doubtful IKE_SAs; time after which a connection that is not loaded is
  * given up
  */
 #define LOOK_MS 250
@@ -53,7 +53,7 @@ struct private_qcd_recovery_t {
 	qcd_rivals_t *rivals;
 
 	/**
-	 * The youngest lost IKE_SA: only younger ones may replace it
+	 * Unique ID of the youngest lost IKE_SA
 	 */
 	uint32_t lost;
 
@@ -263,7 +263,7 @@ static uint64_t settle(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 	if (complete > 1)
 	{
 		this->settled_since = 0;
-		return this->rivals->tidy(this->rivals, peer_cfg, this->lost);
+		return this->rivals->tidy(this->rivals, peer_cfg);
 	}
 	this->rivals->reset(this->rivals);
 	this->settled_since = this->settled_since ?: now;
@@ -278,10 +278,10 @@ static uint64_t settle(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 
 /**
  * Handle that no IKE_SA can replace the lost one: reach the peer. If there are
- * older IKE_SAs, it first gets some time to confirm them.
+ * doubtful IKE_SAs, it first gets some time to confirm them.
  *
  * @param sa			current try, or NULL
- * @param doubtful		TRUE if there are older IKE_SAs
+ * @param doubtful		TRUE if there are doubtful IKE_SAs
  * @return				when to check again
  */
 static uint64_t reach(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
@@ -338,7 +338,7 @@ static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 							 qcd_now() - this->settled_since >= PEERS_TIME_MS);
 	/* in this order: a try is pending until it is established */
 	sa = this->connector->get_try(this->connector);
-	all = this->rivals->find(this->rivals, peer_cfg, this->lost, !this->begun);
+	all = this->rivals->find(this->rivals, peer_cfg, !this->begun);
 	missing = children->count_missing(children, peer_cfg, &wanted);
 	found = qcd_rivals_best(all, wanted, &best, &num_complete);
 	doubtful = !found && array_count(all);
@@ -447,6 +447,7 @@ METHOD(qcd_recovery_t, go_on, void,
 	this->proved_at = this->up_since ? now : this->proved_at ?: now;
 	this->wanted->merge(this->wanted, wanted);
 	this->lost = max(this->lost, unique_id);
+	this->rivals->note_lost(this->rivals, unique_id);
 	this->begun &= !this->up_since;
 	this->up_since = 0;
 	this->settled_since = 0;

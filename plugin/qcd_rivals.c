@@ -62,11 +62,10 @@ struct private_qcd_rivals_t {
 	uint32_t youngest;
 
 	/**
-	 * Unique ID of the lost IKE_SA, and those of older ones about which the peer
-	 * was asked since, as uint32_t
+	 * IKE_SAs that were up when the last crash was proved, until the peer confirms
+	 * them, as doubt_t
 	 */
-	uint32_t lost;
-	array_t *older;
+	linked_list_t *doubts;
 
 	/**
 	 * When the peer was asked which IKE_SAs it has, 0 if it was not asked
@@ -81,6 +80,16 @@ typedef struct {
 	uint32_t unique_id;
 	uint64_t since;
 } younger_t;
+
+/**
+ * An IKE_SA that the peer may have lost: whether it has, and whether the peer was
+ * asked
+ */
+typedef struct {
+	uint32_t unique_id;
+	bool lost;
+	bool asked;
+} doubt_t;
 
 /**
  * Tell whether an IKE_SA lacks the virtual IPs that the configuration requests
@@ -119,6 +128,54 @@ static bool is_reopened(ike_sa_t *ike_sa)
 {
 	return ike_sa->get_state(ike_sa) == IKE_DELETING &&
 		   ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING);
+}
+
+/**
+ * Find the doubt about an IKE_SA
+ *
+ * @return				internal doubt, NULL if there is none
+ */
+static doubt_t *get_doubt(private_qcd_rivals_t *this, uint32_t unique_id)
+{
+	enumerator_t *enumerator;
+	doubt_t *doubt, *found = NULL;
+
+	enumerator = this->doubts->create_enumerator(this->doubts);
+	while (!found && enumerator->enumerate(enumerator, &doubt))
+	{
+		found = doubt->unique_id == unique_id ? doubt : NULL;
+	}
+	enumerator->destroy(enumerator);
+	return found;
+}
+
+/**
+ * Tell whether the peer may have lost an IKE_SA: not if it has responded since it
+ * was asked
+ *
+ * @param busy			whether the response is outstanding
+ */
+static bool is_doubtful(private_qcd_rivals_t *this, uint32_t unique_id, bool busy)
+{
+	doubt_t *doubt = get_doubt(this, unique_id);
+
+	if (doubt && doubt->asked && !busy)
+	{
+		this->doubts->remove(this->doubts, doubt, NULL);
+		free(doubt);
+		return FALSE;
+	}
+	return doubt != NULL;
+}
+
+/**
+ * Tell whether the peer has lost an IKE_SA, which is still being destroyed
+ */
+static bool is_lost(private_qcd_rivals_t *this, uint32_t unique_id)
+{
+	doubt_t *doubt = get_doubt(this, unique_id);
+
+	return doubt && doubt->lost;
 }
 
 /**
@@ -201,9 +258,7 @@ static bool look_at(private_qcd_rivals_t *this, peer_cfg_t *peer_cfg,
 	found->initiator = id->is_initiator(id);
 	found->kept = is_kept(this, peer_cfg, found->sa.unique_id);
 	found->busy = is_reopened(ike_sa) || is_busy(ike_sa);
-	found->doubtful = found->sa.unique_id < this->lost &&
-					  (found->busy ||
-					   !has_id(this->older, found->sa.unique_id));
+	found->doubtful = is_doubtful(this, found->sa.unique_id, found->busy);
 	found->children = 0;
 	found->no_vip = FALSE;
 	if (!found->doubtful && !is_reopened(ike_sa))
@@ -216,59 +271,127 @@ static bool look_at(private_qcd_rivals_t *this, peer_cfg_t *peer_cfg,
 
 /**
  * Ask the peer whether it has an IKE_SA: if the caller requests it, and once
- * about each that is older than the lost one
+ * about each doubtful one
  */
 static status_t ask_peer(private_qcd_rivals_t *this, ike_sa_t *ike_sa,
-						 qcd_rival_t *found, bool ask)
+						 bool ask)
 {
-	if (found->doubtful && !has_id(this->older, found->sa.unique_id))
+	doubt_t *doubt = get_doubt(this, ike_sa->get_unique_id(ike_sa));
+
+	if (is_reopened(ike_sa))
 	{
-		array_insert(this->older, ARRAY_TAIL, &found->sa.unique_id);
+		return SUCCESS;
+	}
+	if (doubt && !doubt->asked)
+	{
+		doubt->asked = TRUE;
 		ask = TRUE;
 	}
-	return ask && !is_reopened(ike_sa) ?
-		   this->pending->ask(this->pending, ike_sa) : SUCCESS;
+	return ask ? this->pending->ask(this->pending, ike_sa) : SUCCESS;
+}
+
+/**
+ * Find the IKE_SAs that may be with the peer
+ *
+ * @return				list of qcd_sa_t
+ */
+static linked_list_t *find_all(private_qcd_rivals_t *this)
+{
+	return this->peers->find(this->peers, this->wanted->name,
+							 this->wanted->peer_id,
+							 (qcd_peers_pick_t)this->connector->is_try,
+							 this->connector);
+}
+
+/**
+ * Examine an IKE_SA, and add it to an array if it may replace the lost one
+ */
+static void find_one(private_qcd_rivals_t *this, peer_cfg_t *peer_cfg,
+					 qcd_sa_t *sa, bool ask, array_t *all)
+{
+	ike_sa_t *ike_sa = qcd_sa_checkout_same(sa);
+	qcd_rival_t found = { .sa = *sa };
+	status_t status = SUCCESS;
+
+	if (!ike_sa)
+	{
+		return;
+	}
+	if (look_at(this, peer_cfg, ike_sa, &found))
+	{
+		array_insert(all, ARRAY_TAIL, &found);
+		status = ask_peer(this, ike_sa, ask);
+	}
+	qcd_sa_checkin(ike_sa, status);
+	if (found.doubtful)
+	{
+		this->connector->repeat_request(this->connector, sa->unique_id);
+	}
 }
 
 METHOD(qcd_rivals_t, find, array_t*,
-	private_qcd_rivals_t *this, peer_cfg_t *peer_cfg, uint32_t lost, bool ask)
+	private_qcd_rivals_t *this, peer_cfg_t *peer_cfg, bool ask)
 {
 	array_t *all = array_create(sizeof(qcd_rival_t), 0);
 	qcd_child_list_t *children = this->wanted->children;
 	linked_list_t *sas;
-	ike_sa_t *ike_sa;
-	qcd_rival_t found;
 	qcd_sa_t *sa;
-	status_t status;
 
-	if (this->lost != lost)
-	{	/* since another crash, earlier responses say nothing */
-		this->lost = lost;
-		while (array_remove(this->older, ARRAY_TAIL, NULL));
-	}
 	children->look(children);
-	sas = this->peers->find(this->peers, this->wanted->name,
-							this->wanted->peer_id,
-							(qcd_peers_pick_t)this->connector->is_try,
-							this->connector);
+	sas = find_all(this);
 	while (sas->remove_first(sas, (void**)&sa) == SUCCESS)
 	{
-		ike_sa = sa->unique_id != lost ? qcd_sa_checkout_same(sa) : NULL;
-		if (ike_sa)
+		if (!is_lost(this, sa->unique_id))
 		{
-			status = SUCCESS;
-			found.sa = *sa;
-			if (look_at(this, peer_cfg, ike_sa, &found))
-			{
-				array_insert(all, ARRAY_TAIL, &found);
-				status = ask_peer(this, ike_sa, &found, ask);
-			}
-			qcd_sa_checkin(ike_sa, status);
+			find_one(this, peer_cfg, sa, ask, all);
 		}
 		free(sa);
 	}
 	sas->destroy(sas);
 	return all;
+}
+
+/**
+ * Add a doubt about an IKE_SA
+ */
+static void add_doubt(private_qcd_rivals_t *this, uint32_t unique_id, bool lost)
+{
+	doubt_t *doubt;
+
+	INIT(doubt,
+		.unique_id = unique_id,
+		.lost = lost,
+	);
+	this->doubts->insert_last(this->doubts, doubt);
+}
+
+METHOD(qcd_rivals_t, note_lost, void,
+	private_qcd_rivals_t *this, uint32_t unique_id)
+{
+	doubt_t *doubt = get_doubt(this, unique_id);
+	linked_list_t *sas;
+	qcd_sa_t *sa;
+
+	if (doubt)
+	{
+		doubt->lost = TRUE;
+		return;
+	}
+	while (this->doubts->remove_first(this->doubts, (void**)&doubt) == SUCCESS)
+	{
+		free(doubt);
+	}
+	add_doubt(this, unique_id, TRUE);
+	sas = find_all(this);
+	while (sas->remove_first(sas, (void**)&sa) == SUCCESS)
+	{
+		if (sa->unique_id != unique_id)
+		{
+			add_doubt(this, sa->unique_id, FALSE);
+		}
+		free(sa);
+	}
+	sas->destroy(sas);
 }
 
 /*
@@ -384,7 +507,7 @@ static void delete_surplus(private_qcd_rivals_t *this, peer_cfg_t *peer_cfg,
 }
 
 METHOD(qcd_rivals_t, tidy, uint64_t,
-	private_qcd_rivals_t *this, peer_cfg_t *peer_cfg, uint32_t lost)
+	private_qcd_rivals_t *this, peer_cfg_t *peer_cfg)
 {
 	uint64_t now = qcd_now();
 	array_t *all;
@@ -393,7 +516,7 @@ METHOD(qcd_rivals_t, tidy, uint64_t,
 	{
 		return this->asked + PEERS_TIME_MS;
 	}
-	all = find(this, peer_cfg, lost, !this->asked);
+	all = find(this, peer_cfg, !this->asked);
 	if (this->asked)
 	{
 		delete_surplus(this, peer_cfg, all);
@@ -443,7 +566,7 @@ METHOD(qcd_rivals_t, destroy, void,
 {
 	array_destroy(this->before);
 	array_destroy(this->younger);
-	array_destroy(this->older);
+	this->doubts->destroy_function(this->doubts, free);
 	free(this);
 }
 
@@ -459,6 +582,7 @@ qcd_rivals_t *qcd_rivals_create(qcd_pending_t *pending, qcd_peers_t *peers,
 
 	INIT(this,
 		.public = {
+			.note_lost = _note_lost,
 			.set_closed = _set_closed,
 			.get_kept = _get_kept,
 			.has_deleted = _has_deleted,
@@ -473,8 +597,12 @@ qcd_rivals_t *qcd_rivals_create(qcd_pending_t *pending, qcd_peers_t *peers,
 		.wanted = wanted,
 		.before = array_create(sizeof(uint32_t), 0),
 		.younger = array_create(sizeof(younger_t), 0),
-		.older = array_create(sizeof(uint32_t), 0),
+		.doubts = linked_list_create(),
 	);
 	note_before(this, unique_id, lost);
+	if (lost)
+	{
+		note_lost(this, unique_id);
+	}
 	return &this->public;
 }

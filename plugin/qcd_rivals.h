@@ -31,8 +31,8 @@ struct qcd_rival_t {
 	bool busy;
 	/** it lacks the virtual IPs that the configuration requests */
 	bool no_vip;
-	/** it is older than the lost one, and the peer has not yet confirmed that
-	 * it still has it */
+	/** it was up when the crash was proved, and the peer has not yet confirmed
+	 * that it still has it */
 	bool doubtful;
 	/** it is kept: it was up before the recovery began, or began after
 	 * everything was up */
@@ -57,18 +57,23 @@ struct qcd_rivals_t {
 	void (*set_closed)(qcd_rivals_t *this, bool closed);
 
 	/**
+	 * Note that the peer has lost an IKE_SA. Unless that one was doubtful already,
+	 * the peer has crashed since, and all that are up now are doubtful.
+	 *
+	 * @param unique_id		unique ID of the IKE_SA
+	 */
+	void (*note_lost)(qcd_rivals_t *this, uint32_t unique_id);
+
+	/**
 	 * Find the IKE_SAs, and let the list of wanted CHILD_SAs look at them, except
-	 * for doubtful ones. Checks them out one after the other.
+	 * for doubtful ones: the peer is asked about these, again if it does not
+	 * respond. Checks them out one after the other.
 	 *
 	 * @param peer_cfg		current configuration
-	 * @param lost			unique ID of the lost IKE_SA; older ones may be lost
-	 *						as well, so the peer is asked about them
-	 * @param ask			TRUE to ask the peer if it has the IKE_SAs, also the
-	 *						younger ones
+	 * @param ask			TRUE to ask the peer about all IKE_SAs
 	 * @return				array of qcd_rival_t, to destroy
 	 */
-	array_t *(*find)(qcd_rivals_t *this, peer_cfg_t *peer_cfg, uint32_t lost,
-					 bool ask);
+	array_t *(*find)(qcd_rivals_t *this, peer_cfg_t *peer_cfg, bool ask);
 
 	/**
 	 * Handle that there are several IKE_SAs: ask the peer which of them it has
@@ -76,10 +81,9 @@ struct qcd_rivals_t {
 	 * Checks out IKE_SAs.
 	 *
 	 * @param peer_cfg		current configuration
-	 * @param lost			unique ID of the lost IKE_SA
 	 * @return				when to call again, as qcd_now()
 	 */
-	uint64_t (*tidy)(qcd_rivals_t *this, peer_cfg_t *peer_cfg, uint32_t lost);
+	uint64_t (*tidy)(qcd_rivals_t *this, peer_cfg_t *peer_cfg);
 
 	/**
 	 * Get the time until which the last one of these is kept.

@@ -143,6 +143,19 @@ static bool is_try(qcd_connector_t *connector, uint32_t unique_id)
 }
 
 /**
+ * IKE_SAs whose requests were to be repeated
+ */
+static char repeated[64];
+
+static void repeat_request(qcd_connector_t *connector, uint32_t unique_id)
+{
+	size_t len = strlen(repeated);
+
+	snprintf(repeated + len, sizeof(repeated) - len, "%s%u", len ? " " : "",
+			 unique_id);
+}
+
+/**
  * Which IKE_SAs may take the place of a lost one, which was number 5
  */
 static void test_create(void **state)
@@ -152,36 +165,47 @@ static void test_create(void **state)
 		uint32_t unique_id;
 		ike_sa_state_t state;
 		u_int conditions;
+		/* whether it comes up after the crash was proved */
+		bool later;
 		bool with, tried, out_of_date;
 		char *asked;
 		bool found;
 		u_int children;
 		bool busy, doubtful;
 	} table[] = {
-		{ "with the peer", 6, IKE_ESTABLISHED, 0, TRUE, FALSE, FALSE, "ask 6",
+		{ "with the peer", 6, IKE_ESTABLISHED, 0, TRUE, TRUE, FALSE, FALSE,
+		  "ask 6", TRUE, 1, FALSE },
+		{ "our try", 6, IKE_ESTABLISHED, 0, TRUE, FALSE, TRUE, FALSE, "ask 6",
 		  TRUE, 1, FALSE },
-		{ "our try", 6, IKE_ESTABLISHED, 0, FALSE, TRUE, FALSE, "ask 6", TRUE,
-		  1, FALSE },
-		{ "with somebody else", 6, IKE_ESTABLISHED, 0, FALSE, FALSE, FALSE, "",
-		  FALSE },
-		{ "the lost one", 5, IKE_ESTABLISHED, 0, TRUE, FALSE, FALSE, "",
-		  FALSE },
-		{ "an older one", 4, IKE_ESTABLISHED, 0, TRUE, FALSE, FALSE, "ask 4",
-		  TRUE, 0, FALSE, TRUE },
-		{ "an older one of somebody else", 4, IKE_ESTABLISHED, 0, FALSE, FALSE,
+		{ "with somebody else", 6, IKE_ESTABLISHED, 0, TRUE, FALSE, FALSE,
 		  FALSE, "", FALSE },
-		{ "an older one being reopened", 4, IKE_DELETING, COND_REAUTHENTICATING,
-		  TRUE, FALSE, FALSE, "", TRUE, 0, TRUE, TRUE },
-		{ "being rekeyed", 6, IKE_REKEYING, 0, TRUE, FALSE, FALSE, "ask 6",
-		  TRUE, 1, FALSE },
-		{ "being opened", 6, IKE_CONNECTING, 0, TRUE, TRUE, FALSE, "", FALSE },
-		{ "being closed", 6, IKE_DELETING, 0, TRUE, FALSE, FALSE, "", FALSE },
-		{ "being reopened", 6, IKE_DELETING, COND_REAUTHENTICATING, TRUE,
-		  FALSE, FALSE, "", TRUE, 0, TRUE },
-		{ "replaced meanwhile", 6, IKE_ESTABLISHED, 0, TRUE, FALSE, TRUE, "",
+		{ "the lost one", 5, IKE_ESTABLISHED, 0, FALSE, TRUE, FALSE, FALSE, "",
 		  FALSE },
+		{ "up already", 4, IKE_ESTABLISHED, 0, FALSE, TRUE, FALSE, FALSE,
+		  "ask 4", TRUE, 0, FALSE, TRUE },
+		{ "up already, but younger", 6, IKE_ESTABLISHED, 0, FALSE, TRUE, FALSE,
+		  FALSE, "ask 6", TRUE, 0, FALSE, TRUE },
+		{ "up later, but older", 4, IKE_ESTABLISHED, 0, TRUE, TRUE, FALSE,
+		  FALSE, "ask 4", TRUE, 1, FALSE },
+		{ "up already, of somebody else", 4, IKE_ESTABLISHED, 0, FALSE, FALSE,
+		  FALSE, FALSE, "", FALSE },
+		{ "up already, being reopened", 4, IKE_DELETING, COND_REAUTHENTICATING,
+		  FALSE, TRUE, FALSE, FALSE, "", TRUE, 0, TRUE, TRUE },
+		{ "being rekeyed", 6, IKE_REKEYING, 0, TRUE, TRUE, FALSE, FALSE,
+		  "ask 6", TRUE, 1, FALSE },
+		{ "being opened", 6, IKE_CONNECTING, 0, TRUE, TRUE, TRUE, FALSE, "",
+		  FALSE },
+		{ "being closed", 6, IKE_DELETING, 0, TRUE, TRUE, FALSE, FALSE, "",
+		  FALSE },
+		{ "being reopened", 6, IKE_DELETING, COND_REAUTHENTICATING, TRUE, TRUE,
+		  FALSE, FALSE, "", TRUE, 0, TRUE },
+		{ "replaced meanwhile", 6, IKE_ESTABLISHED, 0, TRUE, TRUE, FALSE, TRUE,
+		  "", FALSE },
 	};
-	qcd_connector_t connector = { .is_try = is_try };
+	qcd_connector_t connector = {
+		.is_try = is_try,
+		.repeat_request = repeat_request,
+	};
 	child_cfg_create_t data = {};
 	linked_list_t *sas;
 	played_pending_t pending;
@@ -215,14 +239,20 @@ static void test_create(void **state)
 		child->state = CHILD_INSTALLED;
 		ike->children->insert_last(ike->children, child);
 		sas->insert_last(sas, ike);
-		peers->listener.ike_updown(&peers->listener, &ike->public, TRUE);
+		if (!table[i].later)
+		{
+			peers->listener.ike_updown(&peers->listener, &ike->public, TRUE);
+		}
+		rivals = qcd_rivals_create(&pending.public, peers, &connector,
+								   &wanted.public, 5, TRUE);
+		if (table[i].later)
+		{
+			peers->listener.ike_updown(&peers->listener, &ike->public, TRUE);
+		}
 		ike->unique_id += table[i].out_of_date;
 		ike->state = table[i].state;
 		ike->conditions = table[i].conditions;
-
-		rivals = qcd_rivals_create(&pending.public, peers, &connector,
-								   &wanted.public, 5, TRUE);
-		all = rivals->find(rivals, peer_cfg, 5, TRUE);
+		all = rivals->find(rivals, peer_cfg, TRUE);
 		rivals->destroy(rivals);
 		CHECK_INT(table[i].row, array_count(all), table[i].found);
 		CHECK_STR(table[i].row, pending.done, table[i].asked);
@@ -277,7 +307,10 @@ static void test_details(void **state)
 		{ "rekeys a CHILD_SA", QCD_INITIATOR, FALSE, FALSE, TASK_CHILD_REKEY,
 		  FALSE, FALSE },
 	};
-	qcd_connector_t connector = { .is_try = is_try };
+	qcd_connector_t connector = {
+		.is_try = is_try,
+		.repeat_request = repeat_request,
+	};
 	played_task_t task;
 	linked_list_t *sas, *tasks;
 	played_pending_t pending;
@@ -319,7 +352,7 @@ static void test_details(void **state)
 		peers->listener.ike_updown(&peers->listener, &ike->public, TRUE);
 		rivals = qcd_rivals_create(&pending.public, peers, &connector,
 								   &wanted.public, 1, FALSE);
-		all = rivals->find(rivals, peer_cfg, 0, FALSE);
+		all = rivals->find(rivals, peer_cfg, FALSE);
 		rivals->destroy(rivals);
 		CHECK(table[i].row, array_get(all, ARRAY_HEAD, &found));
 		CHECK_INT(table[i].row, found.initiator,
@@ -365,7 +398,10 @@ static void stage_init(stage_t *this)
 	this->cfg = child_cfg_create("net", &data);
 	this->wanted.public.children->add(this->wanted.public.children, this->cfg,
 									  NULL);
-	this->connector = (qcd_connector_t){ .is_try = is_try };
+	this->connector = (qcd_connector_t){
+		.is_try = is_try,
+		.repeat_request = repeat_request,
+	};
 	tried = FALSE;
 	this->peers = qcd_peers_create();
 	this->child = played_child_create(1, 1);
@@ -410,7 +446,7 @@ static void stage_clear(stage_t *this)
  * IKE_SAs that are found, with "?" if doubtful, "!" if it is kept, and the
  * number of CHILD_SAs
  */
-static char *find(stage_t *this, qcd_rivals_t *rivals, uint32_t lost)
+static char *find(stage_t *this, qcd_rivals_t *rivals)
 {
 	static char text[64];
 	qcd_rival_t found;
@@ -420,7 +456,8 @@ static char *find(stage_t *this, qcd_rivals_t *rivals, uint32_t lost)
 
 	text[0] = '\0';
 	this->pending.done[0] = '\0';
-	all = rivals->find(rivals, this->peer_cfg, lost, FALSE);
+	repeated[0] = '\0';
+	all = rivals->find(rivals, this->peer_cfg, FALSE);
 	for (i = 0; i < array_count(all); i++)
 	{
 		array_get(all, i, &found);
@@ -434,10 +471,10 @@ static char *find(stage_t *this, qcd_rivals_t *rivals, uint32_t lost)
 }
 
 /**
- * The peer is asked once about each IKE_SA that is older than the lost one, and
- * until it responds the IKE_SA can't replace the lost one
+ * The peer is asked once about each IKE_SA that was up when the crash was proved,
+ * and until it responds the IKE_SA can't replace the lost one
  */
-static void test_older(void **state)
+static void test_doubtful(void **state)
 {
 	played_task_t dpd, *task;
 	qcd_rivals_t *rivals;
@@ -447,21 +484,28 @@ static void test_older(void **state)
 	stage_up(&stage, 0);
 	stage_up(&stage, 1);
 	rivals = qcd_rivals_create(&stage.pending.public, stage.peers,
-							   &stage.connector, &stage.wanted.public, 7, TRUE);
-	CHECK_STR("not asked yet", find(&stage, rivals, 7), "4?(0) 6?(0)");
+							   &stage.connector, &stage.wanted.public, 5, TRUE);
+	CHECK_STR("not asked yet", find(&stage, rivals), "4?(0) 6?!(0)");
 	CHECK_STR("not asked yet", stage.pending.done, "ask 4, ask 6");
+	CHECK_STR("not asked yet", repeated, "4 6");
 	played_task_init(&dpd, TASK_IKE_DPD);
 	stage.ikes[0]->tasks->insert_last(stage.ikes[0]->tasks, &dpd.public);
-	CHECK_STR("one responded", find(&stage, rivals, 7), "4?(0) 6(1)");
+	CHECK_STR("one responded", find(&stage, rivals), "4?(0) 6!(1)");
 	CHECK_STR("one responded", stage.pending.done, "");
+	CHECK_STR("one responded", repeated, "4");
 	stage_up(&stage, 2);
-	CHECK_STR("a new one", find(&stage, rivals, 7), "4?(0) 6(1) 8(1)");
+	CHECK_STR("a new one", find(&stage, rivals), "4?(0) 6!(1) 8(1)");
 	CHECK_STR("a new one", stage.pending.done, "");
+	rivals->note_lost(rivals, 4);
+	CHECK_STR("one is lost as well", find(&stage, rivals), "6!(1) 8(1)");
+	CHECK_STR("one is lost as well", repeated, "");
 	stage.ikes[0]->tasks->remove_last(stage.ikes[0]->tasks, (void**)&task);
-	CHECK_STR("all responded", find(&stage, rivals, 7), "4(1) 6(1) 8(1)");
-	CHECK_STR("another crash", find(&stage, rivals, 8), "4?(0) 6?(0)");
-	CHECK_STR("another crash", stage.pending.done, "ask 4, ask 6");
-	CHECK_STR("all responded again", find(&stage, rivals, 8), "4(1) 6(1)");
+	rivals->note_lost(rivals, 6);
+	CHECK_STR("another crash", find(&stage, rivals), "4?(0) 8?(0)");
+	CHECK_STR("another crash", stage.pending.done, "ask 4, ask 8");
+	CHECK_STR("all responded again", find(&stage, rivals), "4(1) 8(1)");
+	rivals->note_lost(rivals, 8);
+	CHECK_STR("a crash since", find(&stage, rivals), "4?(0) 6?!(0)");
 	rivals->destroy(rivals);
 	stage_clear(&stage);
 }
@@ -486,7 +530,7 @@ static void test_before(void **state)
 		{ "others are up", { TRUE, TRUE, TRUE }, 6, FALSE,
 		  "4!(1) 6(1) 8!(1)" },
 		{ "lost, and others are up", { TRUE, TRUE, TRUE }, 6, TRUE,
-		  "4?(0) 8!(1)" },
+		  "4?(0) 8?!(0)" },
 		{ "lost, and others come up", { TRUE, TRUE }, 6, TRUE, "4?(0) 8(1)" },
 	};
 	qcd_rivals_t *rivals;
@@ -513,9 +557,7 @@ static void test_before(void **state)
 				stage_up(&stage, j);
 			}
 		}
-		CHECK_STR(table[i].row,
-				  find(&stage, rivals, table[i].lost ? table[i].unique_id : 0),
-				  table[i].found);
+		CHECK_STR(table[i].row, find(&stage, rivals), table[i].found);
 		rivals->destroy(rivals);
 		stage_clear(&stage);
 	}
@@ -533,25 +575,25 @@ static void test_closed(void **state)
 	rivals = qcd_rivals_create(&stage.pending.public, stage.peers,
 							   &stage.connector, &stage.wanted.public, 3, TRUE);
 	stage_up(&stage, 0);
-	CHECK_STR("up", find(&stage, rivals, 3), "4(1)");
+	CHECK_STR("up", find(&stage, rivals), "4(1)");
 	stage.pending.youngest = 7;
 	rivals->reset(rivals);
 	rivals->set_closed(rivals, TRUE);
 	stage_up(&stage, 1);
-	CHECK_STR("began before", find(&stage, rivals, 3), "4(1) 6(1)");
+	CHECK_STR("began before", find(&stage, rivals), "4(1) 6(1)");
 	stage.pending.youngest = 9;
 	rivals->reset(rivals);
 	stage_up(&stage, 2);
 	CHECK_INT("none yet", rivals->get_kept(rivals), 0);
-	CHECK_STR("began later", find(&stage, rivals, 3), "4(1) 6(1) 8!(1)");
+	CHECK_STR("began later", find(&stage, rivals), "4(1) 6(1) 8!(1)");
 	CHECK_INT("kept", rivals->get_kept(rivals), box_now + 15000);
 	rivals->set_closed(rivals, FALSE);
 	rivals->reset(rivals);
-	CHECK_STR("open again", find(&stage, rivals, 3), "4(1) 6(1) 8!(1)");
+	CHECK_STR("open again", find(&stage, rivals), "4(1) 6(1) 8!(1)");
 	box_now += 14999;
-	CHECK_STR("still", find(&stage, rivals, 3), "4(1) 6(1) 8!(1)");
+	CHECK_STR("still", find(&stage, rivals), "4(1) 6(1) 8!(1)");
 	box_now++;
-	CHECK_STR("over", find(&stage, rivals, 3), "4(1) 6(1) 8(1)");
+	CHECK_STR("over", find(&stage, rivals), "4(1) 6(1) 8(1)");
 	CHECK_INT("over", rivals->get_kept(rivals), box_now);
 	rivals->destroy(rivals);
 	stage_clear(&stage);
@@ -564,7 +606,7 @@ int main()
 		BOX_TEST(test_surplus),
 		BOX_TEST(test_create),
 		BOX_TEST(test_details),
-		BOX_TEST(test_older),
+		BOX_TEST(test_doubtful),
 		BOX_TEST(test_before),
 		BOX_TEST(test_closed),
 	};
