@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include "qcd_rivals.h"
+#include "qcd_doubts.h"
 
 /**
  * Milliseconds that the peer has to respond on one of several IKE_SAs
@@ -62,10 +63,9 @@ struct private_qcd_rivals_t {
 	uint32_t youngest;
 
 	/**
-	 * IKE_SAs that were up when the last crash was proved, until the peer confirms
-	 * them, as doubt_t
+	 * IKE_SAs that were up when the last crash was proved
 	 */
-	linked_list_t *doubts;
+	qcd_doubts_t *doubts;
 
 	/**
 	 * When the peer was asked which IKE_SAs it has, 0 if it was not asked
@@ -80,16 +80,6 @@ typedef struct {
 	uint32_t unique_id;
 	uint64_t since;
 } younger_t;
-
-/**
- * An IKE_SA that the peer may have lost: whether it has, and whether the peer was
- * asked
- */
-typedef struct {
-	uint32_t unique_id;
-	bool lost;
-	bool asked;
-} doubt_t;
 
 /**
  * Tell whether an IKE_SA lacks the virtual IPs that the configuration requests
@@ -128,54 +118,6 @@ static bool is_reopened(ike_sa_t *ike_sa)
 {
 	return ike_sa->get_state(ike_sa) == IKE_DELETING &&
 		   ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING);
-}
-
-/**
- * Find the doubt about an IKE_SA
- *
- * @return				internal doubt, NULL if there is none
- */
-static doubt_t *get_doubt(private_qcd_rivals_t *this, uint32_t unique_id)
-{
-	enumerator_t *enumerator;
-	doubt_t *doubt, *found = NULL;
-
-	enumerator = this->doubts->create_enumerator(this->doubts);
-	while (!found && enumerator->enumerate(enumerator, &doubt))
-	{
-		found = doubt->unique_id == unique_id ? doubt : NULL;
-	}
-	enumerator->destroy(enumerator);
-	return found;
-}
-
-/**
- * Tell whether the peer may have lost an IKE_SA: not if it has responded since it
- * was asked
- *
- * @param busy			whether the response is outstanding
- */
-static bool is_doubtful(private_qcd_rivals_t *this, uint32_t unique_id, bool busy)
-{
-	doubt_t *doubt = get_doubt(this, unique_id);
-
-	if (doubt && doubt->asked && !busy)
-	{
-		this->doubts->remove(this->doubts, doubt, NULL);
-		free(doubt);
-		return FALSE;
-	}
-	return doubt != NULL;
-}
-
-/**
- * Tell whether the peer has lost an IKE_SA, which is still being destroyed
- */
-static bool is_lost(private_qcd_rivals_t *this, uint32_t unique_id)
-{
-	doubt_t *doubt = get_doubt(this, unique_id);
-
-	return doubt && doubt->lost;
 }
 
 /**
@@ -258,7 +200,8 @@ static bool look_at(private_qcd_rivals_t *this, peer_cfg_t *peer_cfg,
 	found->initiator = id->is_initiator(id);
 	found->kept = is_kept(this, peer_cfg, found->sa.unique_id);
 	found->busy = is_reopened(ike_sa) || is_busy(ike_sa);
-	found->doubtful = is_doubtful(this, found->sa.unique_id, found->busy);
+	found->doubtful = this->doubts->is_doubtful(this->doubts,
+											found->sa.unique_id, found->busy);
 	found->children = 0;
 	found->no_vip = FALSE;
 	if (!found->doubtful && !is_reopened(ike_sa))
@@ -276,17 +219,12 @@ static bool look_at(private_qcd_rivals_t *this, peer_cfg_t *peer_cfg,
 static status_t ask_peer(private_qcd_rivals_t *this, ike_sa_t *ike_sa,
 						 bool ask)
 {
-	doubt_t *doubt = get_doubt(this, ike_sa->get_unique_id(ike_sa));
-
 	if (is_reopened(ike_sa))
 	{
 		return SUCCESS;
 	}
-	if (doubt && !doubt->asked)
-	{
-		doubt->asked = TRUE;
-		ask = TRUE;
-	}
+	ask |= this->doubts->take_question(this->doubts,
+									   ike_sa->get_unique_id(ike_sa));
 	return ask ? this->pending->ask(this->pending, ike_sa) : SUCCESS;
 }
 
@@ -341,7 +279,7 @@ METHOD(qcd_rivals_t, find, array_t*,
 	sas = find_all(this);
 	while (sas->remove_first(sas, (void**)&sa) == SUCCESS)
 	{
-		if (!is_lost(this, sa->unique_id))
+		if (!this->doubts->is_lost(this->doubts, sa->unique_id))
 		{
 			find_one(this, peer_cfg, sa, ask, all);
 		}
@@ -351,47 +289,13 @@ METHOD(qcd_rivals_t, find, array_t*,
 	return all;
 }
 
-/**
- * Add a doubt about an IKE_SA
- */
-static void add_doubt(private_qcd_rivals_t *this, uint32_t unique_id, bool lost)
-{
-	doubt_t *doubt;
-
-	INIT(doubt,
-		.unique_id = unique_id,
-		.lost = lost,
-	);
-	this->doubts->insert_last(this->doubts, doubt);
-}
-
 METHOD(qcd_rivals_t, note_lost, void,
 	private_qcd_rivals_t *this, uint32_t unique_id)
 {
-	doubt_t *doubt = get_doubt(this, unique_id);
-	linked_list_t *sas;
-	qcd_sa_t *sa;
+	linked_list_t *sas = find_all(this);
 
-	if (doubt)
-	{
-		doubt->lost = TRUE;
-		return;
-	}
-	while (this->doubts->remove_first(this->doubts, (void**)&doubt) == SUCCESS)
-	{
-		free(doubt);
-	}
-	add_doubt(this, unique_id, TRUE);
-	sas = find_all(this);
-	while (sas->remove_first(sas, (void**)&sa) == SUCCESS)
-	{
-		if (sa->unique_id != unique_id)
-		{
-			add_doubt(this, sa->unique_id, FALSE);
-		}
-		free(sa);
-	}
-	sas->destroy(sas);
+	this->doubts->note_lost(this->doubts, unique_id, sas);
+	sas->destroy_function(sas, free);
 }
 
 /*
@@ -566,7 +470,7 @@ METHOD(qcd_rivals_t, destroy, void,
 {
 	array_destroy(this->before);
 	array_destroy(this->younger);
-	this->doubts->destroy_function(this->doubts, free);
+	this->doubts->destroy(this->doubts);
 	free(this);
 }
 
@@ -597,7 +501,7 @@ qcd_rivals_t *qcd_rivals_create(qcd_pending_t *pending, qcd_peers_t *peers,
 		.wanted = wanted,
 		.before = array_create(sizeof(uint32_t), 0),
 		.younger = array_create(sizeof(younger_t), 0),
-		.doubts = linked_list_create(),
+		.doubts = qcd_doubts_create(),
 	);
 	note_before(this, unique_id, lost);
 	if (lost)

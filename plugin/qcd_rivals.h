@@ -57,8 +57,7 @@ struct qcd_rivals_t {
 	void (*set_closed)(qcd_rivals_t *this, bool closed);
 
 	/**
-	 * Note that the peer has lost an IKE_SA. Unless that one was doubtful already,
-	 * the peer has crashed since, and all that are up now are doubtful.
+	 * Note that the peer has lost an IKE_SA, see qcd_doubts_t.
 	 *
 	 * @param unique_id		unique ID of the IKE_SA
 	 */

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/**
+ * @defgroup qcd_doubts qcd_doubts
+ * @{ @ingroup qcd
+ */
+
+#ifndef QCD_DOUBTS_H_
+#define QCD_DOUBTS_H_
+
+#include "qcd_sa.h"
+
+#include <collections/linked_list.h>
+
+typedef struct qcd_doubts_t qcd_doubts_t;
+
+/**
+ * The IKE_SAs with a peer that were up when its crash was proved. It may have
+ * lost each of them, until it responds on that one. Not thread-safe.
+ */
+struct qcd_doubts_t {
+
+	/**
+	 * Note that the peer has lost an IKE_SA. Unless that one was doubtful already,
+	 * the peer has crashed since, and all that are up now are doubtful.
+	 *
+	 * @param unique_id		unique ID of the IKE_SA
+	 * @param sas			IKE_SAs that are up, as qcd_sa_t
+	 */
+	void (*note_lost)(qcd_doubts_t *this, uint32_t unique_id,
+					  linked_list_t *sas);
+
+	/**
+	 * Tell whether the peer has lost an IKE_SA.
+	 *
+	 * @param unique_id		unique ID of the IKE_SA
+	 */
+	bool (*is_lost)(qcd_doubts_t *this, uint32_t unique_id);
+
+	/**
+	 * Tell whether the peer may have lost an IKE_SA. It is no longer doubtful if
+	 * the peer was asked and has responded.
+	 *
+	 * @param unique_id		unique ID of the IKE_SA
+	 * @param busy			TRUE if a response may be outstanding
+	 */
+	bool (*is_doubtful)(qcd_doubts_t *this, uint32_t unique_id, bool busy);
+
+	/**
+	 * Tell whether the peer has to be asked about an IKE_SA, which the caller
+	 * then does: once about each doubtful one.
+	 *
+	 * @param unique_id		unique ID of the IKE_SA
+	 */
+	bool (*take_question)(qcd_doubts_t *this, uint32_t unique_id);
+
+	/**
+	 * Destroy a qcd_doubts_t.
+	 */
+	void (*destroy)(qcd_doubts_t *this);
+};
+
+/**
+ * Create a qcd_doubts_t, without any doubt.
+ *
+ * @return				instance
+ */
+qcd_doubts_t *qcd_doubts_create(void);
+
+#endif /** QCD_DOUBTS_H_ @}*/
