@@ -16,10 +16,10 @@
 #define LOOKS_MAX 1000
 
 /**
- * Maximum number of announcements that wait: more than the peers behind a usual
- * NAT, so that peers at other addresses need not wait for these. Replies don't
- * count, so nobody who asks can stop the announcements. There are more places, so
- * that replies find one as well.
+ * Maximum number of announcements that wait. Addresses take turns, so that those
+ * to the many peers behind one NAT come last. Replies don't count, so nobody who
+ * asks can stop the announcements. There are more places, so that replies find
+ * one as well.
  */
 #define UNSENT_MAX 1024
 
@@ -68,7 +68,7 @@ struct private_qcd_announcer_t {
 	/**
 	 * Position in this round, and whether its end is reached
 	 */
-	u_int place;
+	qcd_lost_place_t place;
 	bool at_end;
 
 	/**
@@ -264,7 +264,7 @@ static job_requeue_t announce(private_qcd_announcer_t *this)
 	{
 		return JOB_REQUEUE_NONE;
 	}
-	this->place = 0;
+	this->place = (qcd_lost_place_t){};
 	this->at_end = FALSE;
 	return JOB_RESCHEDULE(pauses[this->rounds++]);
 }

@@ -67,13 +67,14 @@ struct qcd_lost_t {
 				 qcd_samap_row *row);
 
 	/**
-	 * Get the next IKE_SA that was lost with its CHILD_SAs.
+	 * Get the next IKE_SA that was lost with its CHILD_SAs. Addresses take turns.
 	 *
-	 * @param place			position to continue from, 0 at first
+	 * @param place			position to continue from, zeroed at first
 	 * @param row			receives one of its CHILD_SAs
 	 * @return				FALSE if there are no more
 	 */
-	bool (*next)(qcd_lost_t *this, u_int *place, qcd_samap_row *row);
+	bool (*next)(qcd_lost_t *this, qcd_lost_place_t *place,
+					 qcd_samap_row *row);
 
 	/**
 	 * Have a watcher watch for the SPIs of lost CHILD_SAs.

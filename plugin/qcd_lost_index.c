@@ -11,6 +11,15 @@
 typedef struct private_qcd_lost_index_t private_qcd_lost_index_t;
 
 /**
+ * A turn: an IKE_SA of each address, in the order of addition, NULL in place of
+ * removed ones
+ */
+typedef struct {
+	struct lost_t **sas;
+	u_int count;
+} turn_t;
+
+/**
  * Private data
  */
 struct private_qcd_lost_index_t {
@@ -36,10 +45,11 @@ struct private_qcd_lost_index_t {
 	hashtable_t *peers;
 
 	/**
-	 * The same IKE_SAs in the order of addition, NULL in place of removed ones
+	 * The same IKE_SAs by turns, and their number at each address
 	 */
-	struct lost_t **order;
-	u_int count, room;
+	turn_t *turns;
+	u_int num_turns;
+	hashtable_t *counts;
 };
 
 /**
@@ -60,8 +70,7 @@ typedef struct lost_t {
 	qcd_lost_peer_t peer;
 	/** its CHILD_SAs, as qcd_child_spi */
 	array_t *children;
-	/** its position in the order */
-	u_int place;
+	qcd_lost_place_t place;
 } lost_t;
 
 /**
@@ -137,17 +146,34 @@ static void remove_had(private_qcd_lost_index_t *this, lost_t *lost)
 }
 
 /**
- * Append an IKE_SA to the order
+ * Make room for one more item in an array, which has room for a power of two
  */
-static void add_order(private_qcd_lost_index_t *this, lost_t *lost)
+static void *grow(void *array, u_int count, size_t size)
 {
-	if (this->count == this->room)
+	return count & (count - 1) ? array :
+								 realloc(array, max(count * 2, 1) * size);
+}
+
+/**
+ * Give an IKE_SA the next turn of its address
+ */
+static void add_turn(private_qcd_lost_index_t *this, lost_t *lost)
+{
+	qcd_address *address = &lost->peer.address;
+	turn_t *turn;
+	u_int number;
+
+	number = qcd_count_change(this->counts,
+							  chunk_hash(chunk_from_thing(*address)), 1) - 1;
+	if (number == this->num_turns)
 	{
-		this->room = this->room ? this->room * 2 : 32;
-		this->order = realloc(this->order, this->room * sizeof(*this->order));
+		this->turns = grow(this->turns, number, sizeof(*this->turns));
+		this->turns[this->num_turns++] = (turn_t){};
 	}
-	lost->place = this->count++;
-	this->order[lost->place] = lost;
+	turn = &this->turns[number];
+	turn->sas = grow(turn->sas, turn->count, sizeof(*turn->sas));
+	lost->place = (qcd_lost_place_t){ number, turn->count };
+	turn->sas[turn->count++] = lost;
 }
 
 /**
@@ -172,7 +198,7 @@ static lost_t *get_lost(private_qcd_lost_index_t *this,
 		memcpy(&lost->peer.id, row->peer_id, sizeof(lost->peer.id));
 		this->lost->put(this->lost, &lost->spis, lost);
 		add_had(this, lost);
-		add_order(this, lost);
+		add_turn(this, lost);
 	}
 	return lost;
 }
@@ -184,7 +210,7 @@ static void remove_lost(private_qcd_lost_index_t *this, lost_t *lost)
 {
 	this->lost->remove(this->lost, &lost->spis);
 	remove_had(this, lost);
-	this->order[lost->place] = NULL;
+	this->turns[lost->place.turn].sas[lost->place.count] = NULL;
 	array_destroy(lost->children);
 	free(lost);
 }
@@ -277,14 +303,22 @@ METHOD(qcd_lost_index_t, note_told, void,
 }
 
 METHOD(qcd_lost_index_t, next, bool,
-	private_qcd_lost_index_t *this, u_int *place, qcd_child_spi *spi)
+	private_qcd_lost_index_t *this, qcd_lost_place_t *place,
+	qcd_child_spi *spi)
 {
 	lost_t *lost = NULL;
 
 	this->mutex->lock(this->mutex);
-	while (!lost && *place < this->count)
+	while (!lost && place->turn < this->num_turns)
 	{
-		lost = this->order[(*place)++];
+		if (place->count < this->turns[place->turn].count)
+		{
+			lost = this->turns[place->turn].sas[place->count++];
+		}
+		else
+		{
+			*place = (qcd_lost_place_t){ place->turn + 1, 0 };
+		}
 	}
 	if (lost)
 	{
@@ -331,20 +365,46 @@ METHOD(qcd_lost_index_t, find_replaced, array_t*,
 	return spis;
 }
 
+/**
+ * Remove the IKE_SAs of a turn
+ */
+static void clear_turn(private_qcd_lost_index_t *this, turn_t *turn)
+{
+	u_int i;
+
+	for (i = 0; i < turn->count; i++)
+	{
+		if (turn->sas[i])
+		{
+			remove_lost(this, turn->sas[i]);
+		}
+	}
+	free(turn->sas);
+}
+
+/**
+ * Create a table for the numbers of IKE_SAs at addresses
+ */
+static hashtable_t *counts_create()
+{
+	return hashtable_create(qcd_number_hash, hashtable_equals_ptr, 32);
+}
+
 METHOD(qcd_lost_index_t, clear, void,
 	private_qcd_lost_index_t *this)
 {
 	u_int i;
 
 	this->mutex->lock(this->mutex);
-	for (i = 0; i < this->count; i++)
+	for (i = 0; i < this->num_turns; i++)
 	{
-		if (this->order[i])
-		{
-			remove_lost(this, this->order[i]);
-		}
+		clear_turn(this, &this->turns[i]);
 	}
-	this->count = 0;
+	this->num_turns = 0;
+	free(this->turns);
+	this->turns = NULL;
+	this->counts->destroy(this->counts);
+	this->counts = counts_create();
 	this->mutex->unlock(this->mutex);
 }
 
@@ -352,9 +412,9 @@ METHOD(qcd_lost_index_t, destroy, void,
 	private_qcd_lost_index_t *this)
 {
 	clear(this);
+	this->counts->destroy(this->counts);
 	this->lost->destroy(this->lost);
 	this->peers->destroy(this->peers);
-	free(this->order);
 	this->mutex->destroy(this->mutex);
 	free(this);
 }
@@ -446,6 +506,7 @@ qcd_lost_index_t *qcd_lost_index_create()
 		.lost = hashtable_create((hashtable_hash_t)qcd_spis_hash,
 								 (hashtable_equals_t)qcd_spis_equals, 32),
 		.peers = hashtable_create(had_hash, had_equals, 32),
+		.counts = counts_create(),
 	);
 	return &this->public;
 }

@@ -16,8 +16,17 @@
 #include <utils/identification.h>
 
 typedef struct qcd_lost_index_t qcd_lost_index_t;
+typedef struct qcd_lost_place_t qcd_lost_place_t;
 typedef struct qcd_lost_peer_t qcd_lost_peer_t;
 typedef struct qcd_peer_id_t qcd_peer_id_t;
+
+/**
+ * Position among the lost IKE_SAs: a turn of all addresses, and how many had it.
+ */
+struct qcd_lost_place_t {
+	u_int turn;
+	u_int count;
+};
 
 /**
  * Identifies a peer in the SA map: a digest of its connection's name, and a
@@ -95,13 +104,15 @@ struct qcd_lost_index_t {
 	void (*note_told)(qcd_lost_index_t *this, const qcd_spis *spis);
 
 	/**
-	 * Get the next lost IKE_SA, in the order of addition.
+	 * Get the next lost IKE_SA. Addresses take turns: first comes the first
+	 * IKE_SA that was added of each address, then the second one of each.
 	 *
-	 * @param place			position to continue from, 0 at first
+	 * @param place			position to continue from, zeroed at first
 	 * @param spi			receives the SPI of one of its CHILD_SAs
 	 * @return				FALSE if there are no more
 	 */
-	bool (*next)(qcd_lost_index_t *this, u_int *place, qcd_child_spi *spi);
+	bool (*next)(qcd_lost_index_t *this, qcd_lost_place_t *place,
+				 qcd_child_spi *spi);
 
 	/**
 	 * Find the SAs that a returned peer has replaced. If it had one lost

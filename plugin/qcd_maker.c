@@ -290,7 +290,7 @@ static bool concerns_lost(private_qcd_maker_t *this)
 {
 	uint64_t made_at[QCD_GENERATIONS_MAX];
 	qcd_child_spi spi;
-	u_int place = 0;
+	qcd_lost_place_t place = {};
 
 	return this->secrets->get_generations(this->secrets,
 										  made_at) >= ENOUGH_GENERATIONS &&
