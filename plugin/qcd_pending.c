@@ -29,20 +29,22 @@ struct private_qcd_pending_t {
 	mutex_t *mutex;
 
 	/**
-	 * Pending IKE_SAs as entry_t, by their unique IDs
+	 * IKE_SAs that are not established, or have a request, as entry_t by their
+	 * unique IDs
 	 */
 	hashtable_t *entries;
 
 	/**
-	 * The same IKE_SAs by our SPIs. charon does not always pass the IKE_SA that
-	 * a message belongs to: while one is being replaced, it passes the old one.
+	 * Those that are not established, also by our SPIs. charon does not always
+	 * pass the IKE_SA that a message belongs to: while one is being replaced, it
+	 * passes the old one.
 	 */
+	linked_list_t *open;
 	hashtable_t *spis;
 
 	/**
-	 * Those that are not established; addresses that responded recently
+	 * Addresses that responded recently
 	 */
-	linked_list_t *open;
 	qcd_contacts_t *contacts;
 
 	/**
@@ -57,10 +59,8 @@ struct private_qcd_pending_t {
 typedef struct {
 	qcd_pending_sa_t sa;
 	char *name;
-	/** whether it is established */
+	/** whether it is established, and only has a request */
 	bool established;
-	/** whether we initiate it: then our SPI is known before the peer's */
-	bool initiated;
 	/** the unanswered request, as several packets if it is fragmented */
 	linked_list_t *packets;
 } entry_t;
@@ -82,25 +82,12 @@ static void entry_destroy(entry_t *entry)
 }
 
 /**
- * Forget the request of an entry
+ * Set the request of an entry, as a list of packets
  */
-static void forget_packets(entry_t *entry)
+static void set_packets(entry_t *entry, linked_list_t *packets)
 {
 	entry->packets->destroy_offset(entry->packets, offsetof(packet_t, destroy));
-	entry->packets = linked_list_create();
-}
-
-/**
- * Hash and compare SPIs
- */
-static u_int spi_hash(const void *key)
-{
-	return chunk_hash(chunk_create((u_char*)key, sizeof(qcd_spi)));
-}
-
-static bool spi_equals(const void *key, const void *other)
-{
-	return memeq(key, other, sizeof(qcd_spi));
+	entry->packets = packets;
 }
 
 /**
@@ -114,9 +101,6 @@ static entry_t *remove_entry(private_qcd_pending_t *this, uint32_t unique_id)
 	if (entry && !entry->established)
 	{
 		this->open->remove(this->open, entry, NULL);
-	}
-	if (entry && entry->initiated)
-	{
 		this->spis->remove(this->spis, &entry->sa.spis.initiator);
 	}
 	return entry;
@@ -136,15 +120,15 @@ static void take_over(entry_t *entry, entry_t *old)
 }
 
 /**
- * Add an IKE_SA. If it is added already, it begins once more.
+ * Add an IKE_SA, with the mutex held
  *
- * @param initiated		TRUE if we are about to initiate it, FALSE if it is
- *						established
+ * @param established	TRUE if it is established, FALSE if we are about to
+ *						initiate it
  */
-static void add_entry(private_qcd_pending_t *this, ike_sa_t *ike_sa,
-					  bool initiated)
+static entry_t *add_entry(private_qcd_pending_t *this, ike_sa_t *ike_sa,
+						  bool established)
 {
-	entry_t *entry, *old;
+	entry_t *entry;
 	qcd_sa_t sa;
 
 	qcd_sa_identify(ike_sa, &sa);
@@ -155,24 +139,40 @@ static void add_entry(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 			.begun = qcd_now(),
 		},
 		.name = strdup(ike_sa->get_name(ike_sa)),
-		.established = !initiated,
-		.initiated = initiated,
+		.established = established,
 		.packets = linked_list_create(),
 	);
-	this->mutex->lock(this->mutex);
-	old = remove_entry(this, sa.unique_id);
-	if (old && !old->established)
-	{
-		take_over(entry, old);
-	}
-	entry_destroy(old);
 	this->entries->put(this->entries, (void*)(uintptr_t)sa.unique_id, entry);
-	if (initiated)
+	if (!established)
 	{
 		this->open->insert_last(this->open, entry);
 		this->spis->put(this->spis, &entry->sa.spis.initiator, entry);
 	}
+	return entry;
+}
+
+/**
+ * Note that an IKE_SA begins. If it is known already, it begins once more.
+ */
+static void note_begun(private_qcd_pending_t *this, ike_sa_t *ike_sa)
+{
+	uint32_t unique_id = ike_sa->get_unique_id(ike_sa);
+	ike_sa_id_t *id = ike_sa->get_id(ike_sa);
+	entry_t *entry, *old = NULL;
+
+	this->mutex->lock(this->mutex);
+	this->youngest = max(this->youngest, unique_id);
+	if (id->is_initiator(id) && ike_sa->get_version(ike_sa) == IKEV2)
+	{
+		old = remove_entry(this, unique_id);
+		entry = add_entry(this, ike_sa, FALSE);
+		if (old)
+		{
+			take_over(entry, old);
+		}
+	}
 	this->mutex->unlock(this->mutex);
+	entry_destroy(old);
 }
 
 /**
@@ -184,14 +184,9 @@ static entry_t *find_entry(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 {
 	uint32_t unique_id = ike_sa->get_unique_id(ike_sa);
 	ike_sa_id_t *id = message->get_ike_sa_id(message);
-	uint64_t spi_i, spi_r;
-	qcd_spis spis;
+	qcd_spis spis = qcd_spis_from_id(id);
 	entry_t *entry;
 
-	spi_i = id->get_initiator_spi(id);
-	spi_r = id->get_responder_spi(id);
-	memcpy(&spis.initiator, &spi_i, sizeof(spi_i));
-	memcpy(&spis.responder, &spi_r, sizeof(spi_r));
 	/* the initiator flag describes the sender */
 	if (id->is_initiator(id) != incoming)
 	{
@@ -207,6 +202,24 @@ static entry_t *find_entry(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 }
 
 /**
+ * Add the entry of an established IKE_SA that a request belongs to, with the mutex
+ * held
+ *
+ * @return				NULL if there is none
+ */
+static entry_t *add_request(private_qcd_pending_t *this, ike_sa_t *ike_sa,
+							message_t *message)
+{
+	qcd_spis spis = qcd_spis_from_id(message->get_ike_sa_id(message));
+	qcd_sa_t sa;
+
+	return qcd_sa_identify(ike_sa, &sa) &&
+		   qcd_spis_equals(&sa.ike.spis, &spis) &&
+		   !this->entries->get(this->entries, (void*)(uintptr_t)sa.unique_id) ?
+		   add_entry(this, ike_sa, TRUE) : NULL;
+}
+
+/**
  * Note a request that is about to be sent
  */
 static void note_request(private_qcd_pending_t *this, ike_sa_t *ike_sa,
@@ -217,12 +230,11 @@ static void note_request(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 	entry_t *entry;
 
 	this->mutex->lock(this->mutex);
-	entry = find_entry(this, ike_sa, message, FALSE);
+	entry = find_entry(this, ike_sa, message, FALSE) ?:
+			add_request(this, ike_sa, message);
 	if (entry)
 	{
-		entry->packets->destroy_offset(entry->packets,
-									   offsetof(packet_t, destroy));
-		entry->packets = qcd_packets_create(message);
+		set_packets(entry, qcd_packets_create(message));
 		entry->sa.since = qcd_now();
 		entry->sa.cookie = message->get_notify(message, COOKIE) != NULL;
 		DESTROY_IF(entry->sa.me);
@@ -252,6 +264,18 @@ static void note_completed(private_qcd_pending_t *this, host_t *peer)
 }
 
 /**
+ * Forget an established IKE_SA that has no request, with the mutex held
+ */
+static void forget_idle(private_qcd_pending_t *this, entry_t *entry)
+{
+	if (entry->established && !entry->packets->get_count(entry->packets))
+	{
+		remove_entry(this, entry->sa.unique_id);
+		entry_destroy(entry);
+	}
+}
+
+/**
  * Note that the peer has responded, and how long its first response took
  */
 static void note_response(private_qcd_pending_t *this, ike_sa_t *ike_sa,
@@ -267,8 +291,9 @@ static void note_response(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 		/* the request may be older than the entry */
 		took = entry->sa.since ? qcd_now() - entry->sa.since : 0;
 		this->contacts->heard(this->contacts, message->get_source(message), took);
-		forget_packets(entry);
+		set_packets(entry, linked_list_create());
 		entry->sa.round_trip = entry->sa.round_trip ?: max(1, took);
+		forget_idle(this, entry);
 	}
 	this->mutex->unlock(this->mutex);
 }
@@ -305,13 +330,11 @@ static void note_established(private_qcd_pending_t *this, ike_sa_t *ike_sa)
 			note_completed(this, entry->sa.other);
 		}
 		this->open->remove(this->open, entry, NULL);
+		this->spis->remove(this->spis, &entry->sa.spis.initiator);
 		entry->established = TRUE;
+		forget_idle(this, entry);
 	}
 	this->mutex->unlock(this->mutex);
-	if (!entry && ike_sa->get_version(ike_sa) == IKEV2)
-	{
-		add_entry(this, ike_sa, FALSE);
-	}
 }
 
 /**
@@ -326,7 +349,7 @@ static void forget_request(private_qcd_pending_t *this, uint32_t unique_id)
 	entry = this->entries->get(this->entries, (void*)(uintptr_t)unique_id);
 	if (entry)
 	{
-		forget_packets(entry);
+		set_packets(entry, linked_list_create());
 		entry->sa.round_trip = 0;
 	}
 	this->mutex->unlock(this->mutex);
@@ -336,19 +359,12 @@ METHOD(listener_t, ike_state_change, bool,
 	private_qcd_pending_t *this, ike_sa_t *ike_sa, ike_sa_state_t state)
 {
 	uint32_t unique_id = ike_sa->get_unique_id(ike_sa);
-	ike_sa_id_t *id = ike_sa->get_id(ike_sa);
 	entry_t *entry;
 
 	switch (state)
 	{
 		case IKE_CONNECTING:
-			this->mutex->lock(this->mutex);
-			this->youngest = max(this->youngest, unique_id);
-			this->mutex->unlock(this->mutex);
-			if (id->is_initiator(id) && ike_sa->get_version(ike_sa) == IKEV2)
-			{
-				add_entry(this, ike_sa, TRUE);
-			}
+			note_begun(this, ike_sa);
 			break;
 		case IKE_ESTABLISHED:
 			note_established(this, ike_sa);
@@ -573,7 +589,7 @@ qcd_pending_t *qcd_pending_create()
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 		.entries = hashtable_create(qcd_number_hash, hashtable_equals_ptr,
 									8),
-		.spis = hashtable_create(spi_hash, spi_equals, 8),
+		.spis = hashtable_create(qcd_spi_hash, qcd_spi_equals, 8),
 		.open = linked_list_create(),
 		.contacts = qcd_contacts_create(),
 	);

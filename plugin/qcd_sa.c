@@ -14,20 +14,30 @@
 bool qcd_sa_identify(ike_sa_t *ike_sa, qcd_sa_t *sa)
 {
 	ike_sa_id_t *id;
-	uint64_t spi_i, spi_r;
 
 	if (ike_sa->get_version(ike_sa) != IKEV2)
 	{
 		return FALSE;
 	}
 	id = ike_sa->get_id(ike_sa);
-	spi_i = id->get_initiator_spi(id);
-	spi_r = id->get_responder_spi(id);
-	memcpy(&sa->ike.spis.initiator, &spi_i, sizeof(spi_i));
-	memcpy(&sa->ike.spis.responder, &spi_r, sizeof(spi_r));
+	sa->ike.spis = qcd_spis_from_id(id);
 	sa->ike.role = id->is_initiator(id) ? QCD_INITIATOR : QCD_RESPONDER;
 	sa->unique_id = ike_sa->get_unique_id(ike_sa);
-	return spi_i && spi_r;
+	return id->get_initiator_spi(id) && id->get_responder_spi(id);
+}
+
+/*
+ * Described in header
+ */
+qcd_spis qcd_spis_from_id(ike_sa_id_t *id)
+{
+	uint64_t spi_i = id->get_initiator_spi(id);
+	uint64_t spi_r = id->get_responder_spi(id);
+	qcd_spis spis;
+
+	memcpy(&spis.initiator, &spi_i, sizeof(spi_i));
+	memcpy(&spis.responder, &spi_r, sizeof(spi_r));
+	return spis;
 }
 
 /*
@@ -202,6 +212,22 @@ bool qcd_sa_is_alive(const qcd_spis *spis)
 		}
 	}
 	return FALSE;
+}
+
+/*
+ * Described in header
+ */
+u_int qcd_spi_hash(const void *key)
+{
+	return chunk_hash(chunk_create((u_char*)key, sizeof(qcd_spi)));
+}
+
+/*
+ * Described in header
+ */
+bool qcd_spi_equals(const void *key, const void *other)
+{
+	return memeq(key, other, sizeof(qcd_spi));
 }
 
 /*

@@ -37,6 +37,14 @@ struct qcd_sa_t {
 bool qcd_sa_identify(ike_sa_t *ike_sa, qcd_sa_t *sa);
 
 /**
+ * Get the SPIs of an IKE_SA or of a message.
+ *
+ * @param id			as charon identifies it
+ * @return				SPIs, zero if not known yet
+ */
+qcd_spis qcd_spis_from_id(ike_sa_id_t *id);
+
+/**
  * Check out an IKE_SA by its SPIs. Waits until no other thread has it, so never
  * call it in a listener.
  *
@@ -126,8 +134,10 @@ bool qcd_sa_is_symmetric(ike_sa_t *ike_sa);
 bool qcd_sa_is_alive(const qcd_spis *spis);
 
 /**
- * Hash and compare qcd_spis, for use as keys of a hashtable_t.
+ * Hash and compare qcd_spi or qcd_spis, for use as keys of a hashtable_t.
  */
+u_int qcd_spi_hash(const void *key);
+bool qcd_spi_equals(const void *key, const void *other);
 u_int qcd_spis_hash(const void *key);
 bool qcd_spis_equals(const void *key, const void *other);
 

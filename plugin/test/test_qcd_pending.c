@@ -161,6 +161,10 @@ static void test_states(void **state)
 		{ "IKE_AUTH", 0, SENDS, FALSE, TRUE, TRUE, 0, 60 },
 		{ "responds late", 900, RECEIVES, FALSE, TRUE, FALSE, 900, 60 },
 		{ "is up", 0, UP, FALSE, FALSE },
+		{ "asks", 0, SENDS, FALSE, FALSE, TRUE },
+		{ "the peer responds", 10, RECEIVES, FALSE, FALSE, FALSE },
+		{ "a late copy", 10, RECEIVES, FALSE, FALSE, FALSE },
+		{ "asks again", 0, SENDS, FALSE, FALSE, TRUE },
 		{ "ends", 0, ENDS, FALSE, FALSE },
 	};
 	qcd_pending_sa_t *sa, *request;
@@ -208,6 +212,63 @@ static void test_states(void **state)
 }
 
 /**
+ * The request of an established IKE_SA is known until the response arrives, or the
+ * IKE_SA is established with a request on its way
+ */
+static void test_requests(void **state)
+{
+	static const struct {
+		char *row;
+		/* whether we initiated it, and it is IKEv2 */
+		bool initiated, ikev2;
+		/* whether a request is sent before it is up, and after */
+		bool before, after;
+		/* whether the peer responds at the end */
+		bool responds;
+		bool known;
+	} table[] = {
+		{ "ours, no request", TRUE, TRUE, FALSE, FALSE, FALSE, FALSE },
+		{ "ours, before it is up", TRUE, TRUE, TRUE, FALSE, FALSE, TRUE },
+		{ "ours, responds", TRUE, TRUE, TRUE, FALSE, TRUE, FALSE },
+		{ "ours, a request", TRUE, TRUE, FALSE, TRUE, FALSE, TRUE },
+		{ "theirs, no request", FALSE, TRUE, FALSE, FALSE, FALSE, FALSE },
+		{ "theirs, a request", FALSE, TRUE, FALSE, TRUE, FALSE, TRUE },
+		{ "theirs, responds", FALSE, TRUE, FALSE, TRUE, TRUE, FALSE },
+		{ "IKEv1", FALSE, FALSE, FALSE, TRUE, FALSE, FALSE },
+	};
+	qcd_pending_sa_t *request;
+	int i;
+
+	for (i = 0; i < countof(table); i++)
+	{
+		ike->version = table[i].ikev2 ? IKEV2 : IKEV1;
+		if (table[i].initiated)
+		{
+			enter(IKE_CONNECTING);
+		}
+		if (table[i].before)
+		{
+			pass(TRUE, FALSE);
+		}
+		enter(IKE_ESTABLISHED);
+		if (table[i].after)
+		{
+			pass(TRUE, FALSE);
+		}
+		if (table[i].responds)
+		{
+			pass(FALSE, FALSE);
+		}
+		request = pending->get_request(pending, 1);
+		CHECK_INT(table[i].row, request != NULL, table[i].known);
+		CHECK(table[i].row, !pending->has_any(pending));
+		qcd_pending_sa_destroy(request);
+		enter(IKE_DESTROYING);
+		CHECK(table[i].row, !pending->get_request(pending, 1));
+	}
+}
+
+/**
  * What is known of an address outlives the IKE_SAs with it
  */
 static void test_usual(void **state)
@@ -243,6 +304,7 @@ int main()
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_states),
+		TEST(test_requests),
 		TEST(test_usual),
 	};
 
