@@ -45,6 +45,12 @@ struct private_qcd_tokens_t {
 	hashtable_t *held;
 
 	/**
+	 * Those that we initiate and that are not established yet: charon may reset
+	 * them for another try, with other SPIs
+	 */
+	linked_list_t *open;
+
+	/**
 	 * Taker of libqcd
 	 */
 	qcd_taker *taker;
@@ -102,6 +108,11 @@ static entry_t *get_entry(private_qcd_tokens_t *this, ike_sa_t *ike_sa,
 			.name = strdup(ike_sa->get_name(ike_sa)),
 		);
 		this->held->put(this->held, &entry->sa.ike.spis, entry);
+		if (sa->ike.role == QCD_INITIATOR &&
+			ike_sa->get_state(ike_sa) == IKE_CONNECTING)
+		{
+			this->open->insert_last(this->open, entry);
+		}
 	}
 	return entry;
 }
@@ -296,25 +307,40 @@ METHOD(listener_t, ike_keys, bool,
 }
 
 /**
- * Remove all entries of an IKE_SA, including those under its former SPIs
+ * Remove the entries that an IKE_SA has under its former SPIs
  */
-static void remove_all(private_qcd_tokens_t *this, uint32_t unique_id)
+static void remove_former(private_qcd_tokens_t *this, uint32_t unique_id)
 {
 	enumerator_t *enumerator;
 	entry_t *entry;
 
 	this->mutex->lock(this->mutex);
-	enumerator = this->held->create_enumerator(this->held);
-	while (enumerator->enumerate(enumerator, NULL, &entry))
+	enumerator = this->open->create_enumerator(this->open);
+	while (enumerator->enumerate(enumerator, &entry))
 	{
 		if (entry->sa.unique_id == unique_id)
 		{
-			this->held->remove_at(this->held, enumerator);
+			this->open->remove_at(this->open, enumerator);
+			this->held->remove(this->held, &entry->sa.ike.spis);
 			entry_destroy(entry);
 		}
 	}
 	enumerator->destroy(enumerator);
 	this->mutex->unlock(this->mutex);
+}
+
+/**
+ * Remove the entry of an IKE_SA, with the mutex held
+ *
+ * @return				entry to destroy, NULL if there is none
+ */
+static entry_t *take_out(private_qcd_tokens_t *this, qcd_sa_t *sa)
+{
+	entry_t *entry;
+
+	entry = this->held->remove(this->held, &sa->ike.spis);
+	this->open->remove(this->open, entry, NULL);
+	return entry;
 }
 
 /**
@@ -328,13 +354,14 @@ static void note_name(private_qcd_tokens_t *this, ike_sa_t *ike_sa, qcd_sa_t *sa
 
 	this->mutex->lock(this->mutex);
 	entry = this->held->get(this->held, &sa->ike.spis);
+	this->open->remove(this->open, entry, NULL);
 	if (entry && !streq(entry->name, name))
 	{
 		free(entry->name);
 		entry->name = strdup(name);
 		if (!is_on(this, entry->name))
 		{
-			ignored = this->held->remove(this->held, &sa->ike.spis);
+			ignored = take_out(this, sa);
 		}
 	}
 	this->mutex->unlock(this->mutex);
@@ -348,8 +375,8 @@ METHOD(listener_t, ike_state_change, bool,
 	qcd_sa_t sa;
 
 	if (state == IKE_CREATED)
-	{	/* reset for another try; that is rare, so search all entries */
-		remove_all(this, ike_sa->get_unique_id(ike_sa));
+	{	/* it is reset */
+		remove_former(this, ike_sa->get_unique_id(ike_sa));
 	}
 	else if (state == IKE_ESTABLISHED && qcd_sa_identify(ike_sa, &sa))
 	{
@@ -359,7 +386,7 @@ METHOD(listener_t, ike_state_change, bool,
 	else if (state == IKE_DESTROYING && qcd_sa_identify(ike_sa, &sa))
 	{
 		this->mutex->lock(this->mutex);
-		entry = this->held->remove(this->held, &sa.ike.spis);
+		entry = take_out(this, &sa);
 		this->mutex->unlock(this->mutex);
 		entry_destroy(entry);
 	}
@@ -464,6 +491,7 @@ METHOD(qcd_tokens_t, destroy, void,
 	qcd_listeners_remove(&this->outbound->listener);
 	qcd_listeners_remove(&this->public.listener);
 	this->outbound->destroy(this->outbound);
+	this->open->destroy(this->open);
 	this->held->destroy_function(this->held, (void*)entry_destroy);
 	qcd_taker_wipe(this->taker);
 	free(this->taker);
@@ -514,6 +542,7 @@ qcd_tokens_t *qcd_tokens_create(qcd_config_t *config)
 		.config = config,
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
 		.held = hashtable_create(qcd_spis_hash, qcd_spis_equals, 32),
+		.open = linked_list_create(),
 		.taker = calloc(1, sizeof(*this->taker)),
 		.outbound = qcd_outbound_create(),
 	);
