@@ -97,7 +97,7 @@ RULES = {
         "NO_BESIDE": ASSERTION,
         "NO_TIDY": ASSERTION,
         "NO_TIE_BREAK": CYCLE,
-        "NO_OLDER": ASSERTION,
+        "NO_DOUBT": ASSERTION,
         "NO_QUESTION": ASSERTION,
         "NOTE_LATE": ASSERTION,
     },
@@ -113,7 +113,7 @@ WHERE = {
     "NO_BESIDE": TWICE,
     "NO_TIDY": BOTH,
     "NO_TIE_BREAK": BOTH,
-    "NO_OLDER": ONCE,
+    "NO_DOUBT": ONCE,
     "NO_QUESTION": LATE,
     "NOTE_LATE": BOTH,
 }

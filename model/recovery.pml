@@ -78,7 +78,7 @@ bit extra[2];           /* plugin/qcd_connector.c: a try is due beside another *
 bit asked[2];           /* plugin/qcd_rivals.c */
 bit closed[2];          /* closings != ignored */
 bit busy[2 * SAS];      /* p asked, and has no reply yet */
-byte older[2 * SAS];    /* than an SA that the peer has lost */
+byte doubt[2 * SAS];    /* plugin/qcd_doubts.c: it was up at the crash */
 #define TO_ASK 1        /* perhaps lost as well: the next step asks the peer */
 #define WAS_ASKED 2
 bit before[2 * SAS];    /* was up when the recovery began, and is kept */
@@ -131,13 +131,11 @@ bit quiet;              /* nothing is under way, see IS_QUIET */
 #define IS_DOOMED(x) (state[x] == DOOMED)
 #define IS_HALF(x) (state[x] == HALF)
 /* May replace the lost one: plugin/qcd_rivals.c, find */
-#ifdef NO_OLDER
-#define IS_FOUND(x) (IS_UP(x) && older[x] == 0)
+#define IS_FOUND(x) (IS_UP(x) && doubt[x] == 0)
+#ifdef NO_DOUBT
 #define IS_DOUBTFUL(x) false
 #else
-#define IS_DOUBTFUL(x) (IS_UP(x) && \
-    (older[x] == TO_ASK || (older[x] == WAS_ASKED && busy[x])))
-#define IS_FOUND(x) (IS_UP(x) && !IS_DOUBTFUL(x))
+#define IS_DOUBTFUL(x) (IS_UP(x) && doubt[x] != 0)
 #endif
 #define IS_RIVAL(x) (IS_FOUND(x) && !before[x])
 #define IS_SHARED(x) (IS_UP(x) && IS_UP(PEERS(x)))
@@ -160,7 +158,7 @@ inline gone(x)
 {
     state[x] = NONE;
     busy[x] = 0;
-    older[x] = 0;
+    doubt[x] = 0;
     before[x] = 0;
     unknown[x] = 0;
     n = X(OF(x), 0);
@@ -381,7 +379,11 @@ inline hear_reply(x)
     busy[x] = 0;
     if
     :: state[x] == LEAVING -> destroy(x)
-    :: older[x] == WAS_ASKED -> wake(OF(x))
+    :: doubt[x] == WAS_ASKED ->
+#ifndef NO_DOUBT
+        doubt[x] = 0;
+#endif
+        wake(OF(x))
     :: else
     fi
 }
@@ -447,8 +449,7 @@ inline drop(x)
     m = X(OF(x), 0);
     do
     :: m < X(OF(x), 0) + SAS ->
-        older[m] = (older[x] == 0 && age[m] != 0 && age[m] < age[x] -> TO_ASK :
-            older[m]);
+        doubt[m] = (doubt[x] == 0 && IS_UP(m) && m != x -> TO_ASK : doubt[m]);
         m++
     :: else -> break
     od;
@@ -468,7 +469,7 @@ inline end_recovery(p)
     m = X(p, 0);
     do
     :: m < X(p, 0) + SAS ->
-        older[m] = 0;
+        doubt[m] = 0;
         before[m] = 0;
         unknown[m] = 0;
         m++
@@ -502,17 +503,17 @@ inline note_all(p)
 #endif
 
 /* plugin/qcd_rivals.c, find: the first step asks about all, a later one about
- * those that are older than what was lost since */
+ * the doubtful ones */
 inline look_around(p)
 {
     m = X(p, 0);
     do
     :: m < X(p, 0) + SAS ->
         if
-        :: IS_UP(m) && (!begun[p] || older[m] == TO_ASK) -> ask(m)
+        :: IS_UP(m) && (!begun[p] || doubt[m] == TO_ASK) -> ask(m)
         :: else
         fi;
-        older[m] = (IS_UP(m) && older[m] == TO_ASK -> WAS_ASKED : older[m]);
+        doubt[m] = (IS_UP(m) && doubt[m] == TO_ASK -> WAS_ASKED : doubt[m]);
         m++
     :: else -> break
     od;
