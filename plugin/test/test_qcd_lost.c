@@ -413,7 +413,7 @@ static void begin_again(void)
 /**
  * End, as the daemon before
  */
-static void stop(void)
+static void shut_down(void)
 {
 	box_forget_jobs();
 	begun.lost->destroy(begun.lost);
@@ -430,7 +430,7 @@ static void test_left_changes(void **state)
 	qcd_samap_row new, again, gone, found;
 	qcd_change_t left;
 
-	stop();
+	shut_down();
 	make(&new, before, FIRST_SPI + LOST);
 	make(&again, before, FIRST_SPI);
 	make(&gone, before, FIRST_SPI + 1);
@@ -454,7 +454,7 @@ static void test_left_changes(void **state)
  */
 static void test_uncounted(void **state)
 {
-	stop();
+	shut_down();
 	box_time += 86400;		/* so that the rows' times have to be written again */
 	begun.changes = qcd_changes_create(begun.path, begun.folder);
 	limit_files(SLOT);
@@ -504,7 +504,7 @@ static void test_left_without_room(void **state)
 		restart = i % 2;
 		end(state);
 		begin(state);
-		stop();
+		shut_down();
 		box_time += table[i / 2].later;
 		leave(&gone, TRUE);
 		leave(&one, FALSE);
@@ -525,7 +525,7 @@ static void test_left_without_room(void **state)
 				  table[i / 2].left != 0);
 		if (restart)
 		{
-			stop();
+			shut_down();
 			begin_again();
 		}
 		else
