@@ -197,14 +197,14 @@ def notes(quick: bool) -> list[str]:
             f"restart; left alone it speaks up to {DPD_DELAY} s later.",
             f"Still dead, > N s: quick run, stock was watched for {watched:g} s after "
             "the crash. With DPD it takes about 195 s, see the full run;",
-            "without it until the next rekeying, an hour or more.",
+            "without it until the next rekeying, for up to an hour.",
         ]
     else:
         found += [
             "DPD: `with qcd` is the first crash, found by the peer's own "
             f"DPD; in the other {CRASHES - 1} it was made to send an IKE request.",
             f"Still dead, > N s: stock was watched for {watched:g} s after the crash. "
-            "Without DPD it is dead until the next rekeying, an hour or more.",
+            "Without DPD it is dead until the next rekeying, for up to an hour.",
         ]
     return found
 

@@ -125,7 +125,7 @@ CLAIMS = {
     ),
     "an hour without": Claim(
         "README.md",
-        r"for (an) hour without it",
+        r"for up to (an) hour without it",
         lambda parts: by(parts["recovery"], way="stock")["computed_s"][1] / 3600,
         1.2,
     ),
