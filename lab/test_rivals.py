@@ -36,10 +36,10 @@ def by_name(child: dict[str, str]) -> str:
     return child["name"]
 
 
-def init_responses(lab: Lab) -> Drop:
-    """Drop b's responses to IKE_SA_INIT."""
+def init_responses(lab: Lab, count: int | None = None) -> Drop:
+    """Drop b's responses to IKE_SA_INIT, or only so many."""
     ends = f"ip saddr {lab.b.host.address} ip daddr {lab.a.host.address}"
-    return lab.network.router.drop(f"{ends} udp dport 500")
+    return lab.network.router.drop(f"{ends} udp dport 500", count)
 
 
 def test_each_connects_for_another_child(new_lab: NewLab) -> None:
@@ -283,16 +283,28 @@ def test_second_one_after_a_recovery(new_lab: NewLab) -> None:
     keeps_two(lab)
 
 
-def test_two_losses_and_a_lost_token(new_lab: NewLab) -> None:
-    """a learns of the older one's loss first, and may not take the younger for alive."""
-    lab = new_lab(Config(charon={"reuse_ikesa": False}, ike_options={"unique": "never"}))
-    router, ends = lab.network.router, (lab.b.host, lab.a.host)
+APART = Config(charon={"reuse_ikesa": False}, ike_options={"unique": "never"})
+
+
+def up_twice(lab: Lab) -> tuple[Sa, Sa]:
+    """Return two IKE SAs of a, the older one first."""
     older = lab.up()
     lab.a.initiate("b")
-    younger = lab.a.wait_established(other_than=(older,))
+    return older, lab.a.wait_established(other_than=(older,))
+
+
+def messages_on(lab: Lab, sa: Sa, count: int | None = None) -> Drop:
+    """Drop IKE messages to a on this SA."""
+    ends = f"ip saddr {lab.b.host.address} ip daddr {lab.a.host.address} udp dport 4500"
+    return lab.network.router.drop(f"{ends} @th,96,64 0x{sa.spis[0].hex()}", count)
+
+
+def test_two_losses_and_a_lost_token(new_lab: NewLab) -> None:
+    """a learns of the older one's loss first, and may not take the younger for alive."""
+    lab = new_lab(APART)
+    older, younger = up_twice(lab)
     lab.b.restart()
-    match = f"ip saddr {ends[0].address} ip daddr {ends[1].address} udp dport 4500 "
-    with router.drop(f"{match}@th,96,64 0x{younger.spis[0].hex()}", 1) as drop:
+    with messages_on(lab, younger, 1) as drop:
         lab.a.nudge(older)
         new = lab.a.wait_established(other_than=(older, younger), timeout=2.0)
         assert drop.count == 1
@@ -301,3 +313,14 @@ def test_two_losses_and_a_lost_token(new_lab: NewLab) -> None:
     assert new.spis[0].hex() in line
     lab.a.wait_for("one tunnel", lambda: len(lab.a.sas()) == 1, SETTLED)
     assert [sa.spis for sa in lab.b.sas()] == [new.spis]
+
+
+def test_no_request_takes_the_repeats_of_another(new_lab: NewLab) -> None:
+    """The younger one's token never arrives, and the new IKE SA's first response is lost."""
+    lab = new_lab(APART)
+    older, younger = up_twice(lab)
+    lab.b.restart()
+    with messages_on(lab, younger), init_responses(lab, 1) as lost:
+        lab.a.nudge(older)
+        wait_until("a lost response", lambda: lost.count, SETTLED)
+        lab.a.wait_established(other_than=(older, younger), timeout=2.0)

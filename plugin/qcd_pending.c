@@ -236,6 +236,7 @@ static void note_request(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 	{
 		set_packets(entry, qcd_packets_create(message));
 		entry->sa.since = qcd_now();
+		entry->sa.repeated = 0;
 		entry->sa.cookie = message->get_notify(message, COOKIE) != NULL;
 		DESTROY_IF(entry->sa.me);
 		DESTROY_IF(entry->sa.other);
@@ -288,7 +289,6 @@ static void note_response(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 	entry = find_entry(this, ike_sa, message, TRUE);
 	if (entry)
 	{
-		/* the request may be older than the entry */
 		took = entry->sa.since ? qcd_now() - entry->sa.since : 0;
 		this->contacts->heard(this->contacts, message->get_source(message), took);
 		set_packets(entry, linked_list_create());
@@ -492,20 +492,23 @@ METHOD(qcd_pending_t, find_answered, char*,
 METHOD(qcd_pending_t, repeat, bool,
 	private_qcd_pending_t *this, uint32_t unique_id)
 {
-	linked_list_t *packets;
+	linked_list_t *packets = NULL;
 	entry_t *entry;
 
 	this->mutex->lock(this->mutex);
 	entry = this->entries->get(this->entries, (void*)(uintptr_t)unique_id);
-	packets = !entry ? linked_list_create() :
-			  entry->packets->clone_offset(entry->packets,
-										   offsetof(packet_t, clone));
+	if (entry)
+	{
+		packets = entry->packets->clone_offset(entry->packets,
+											   offsetof(packet_t, clone));
+		entry->sa.repeated = qcd_now();
+	}
 	if (entry && !entry->established && entry->sa.other && !entry->sa.round_trip)
 	{	/* a peer that has responded before is just slow, with EAP for example */
 		this->contacts->failed(this->contacts, entry->sa.other);
 	}
 	this->mutex->unlock(this->mutex);
-	return qcd_packets_send(packets);
+	return packets && qcd_packets_send(packets);
 }
 
 METHOD(qcd_pending_t, claim, void,
@@ -587,8 +590,7 @@ qcd_pending_t *qcd_pending_create()
 			.destroy = _destroy,
 		},
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
-		.entries = hashtable_create(qcd_number_hash, hashtable_equals_ptr,
-									8),
+		.entries = hashtable_create(qcd_number_hash, hashtable_equals_ptr, 8),
 		.spis = hashtable_create(qcd_spi_hash, qcd_spi_equals, 8),
 		.open = linked_list_create(),
 		.contacts = qcd_contacts_create(),

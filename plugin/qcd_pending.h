@@ -28,11 +28,12 @@ struct qcd_pending_sa_t {
 	uint64_t begun;
 	/** whether it is a try of a recovery, see claim() */
 	bool claimed;
-	/** source and destination of its current request, and when that was sent,
-	 * as qcd_now() */
+	/** source and destination of its current request, when that was sent and,
+	 * unless 0, last repeated, as qcd_now() */
 	host_t *me;
 	host_t *other;
 	uint64_t since;
+	uint64_t repeated;
 	/** milliseconds from its first request to the response, 0 until then */
 	u_int round_trip;
 	/** when the peer's address last responded, on any IKE_SA; 0 if unknown */

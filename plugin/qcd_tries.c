@@ -62,11 +62,6 @@ struct private_qcd_tries_t {
 	qcd_pending_t *pending;
 
 	/**
-	 * When a request was last sent or repeated
-	 */
-	uint64_t repeated;
-
-	/**
 	 * Mutex for what follows. Listeners take it while they hold the bus.
 	 */
 	mutex_t *mutex;
@@ -137,7 +132,6 @@ METHOD(qcd_tries_t, begin, uint32_t,
 	{
 		return 0;
 	}
-	this->repeated = qcd_now();
 	unique_id = ike_sa->get_unique_id(ike_sa);
 	/* listeners must know it before anything happens to it */
 	this->mutex->lock(this->mutex);
@@ -213,15 +207,13 @@ METHOD(qcd_tries_t, get_youngest, qcd_pending_sa_t*,
 /**
  * Get the interval after which a request is to be repeated
  */
-static uint64_t get_gap(private_qcd_tries_t *this, qcd_pending_sa_t *sa,
-						uint64_t now)
+static uint64_t get_gap(qcd_pending_sa_t *sa, uint64_t now)
 {
 	uint64_t least = QCD_REPEAT_MIN_MS;
 
 	if (sa->heard > sa->since)
 	{
-		least = sa->cookie && this->repeated <= sa->since ? REPEAT_COOKIE_MS
-														  : REPEAT_BUSY_MS;
+		least = sa->cookie && !sa->repeated ? REPEAT_COOKIE_MS : REPEAT_BUSY_MS;
 	}
 	least = max(least, (uint64_t)REPEAT_USUAL * sa->usual);
 	return max(least, min((now - min(now, sa->since)) / REPEAT_SHARE,
@@ -233,14 +225,14 @@ METHOD(qcd_tries_t, repeat, uint64_t,
 {
 	uint64_t due, now = qcd_now();
 
-	due = max(this->repeated, sa->since) + get_gap(this, sa, now);
+	due = max(sa->repeated, sa->since) + get_gap(sa, now);
 	if (!at_once && now < due)
 	{
 		return due;
 	}
 	this->pending->repeat(this->pending, sa->unique_id);
-	this->repeated = now;
-	return now + get_gap(this, sa, now);
+	sa->repeated = now;
+	return now + get_gap(sa, now);
 }
 
 METHOD(qcd_tries_t, are_enough, bool,

@@ -233,9 +233,14 @@ static void test_repeat(void **state)
 	}
 }
 
+/**
+ * Each request has its own interval, so that none takes the turns of another
+ */
 static void test_repeat_request(void **state)
 {
-	played_pending_add(&pending, 1, "gw", "198.51.100.2");
+	qcd_pending_sa_t *sa, *other;
+
+	sa = played_pending_add(&pending, 1, "gw", "198.51.100.2");
 	tries->repeat_request(tries, 1);
 	CHECK_STR("young", pending.done, "");
 	box_now += 500;
@@ -243,8 +248,13 @@ static void test_repeat_request(void **state)
 	CHECK_STR("another one", pending.done, "");
 	tries->repeat_request(tries, 1);
 	CHECK_STR("due", pending.done, "repeat 1");
+	sa->repeated = box_now;
 	tries->repeat_request(tries, 1);
 	CHECK_STR("just repeated", pending.done, "repeat 1");
+	other = played_pending_add(&pending, 2, "gw", "198.51.100.2");
+	other->since = sa->since;
+	tries->repeat_request(tries, 2);
+	CHECK_STR("another one is due", pending.done, "repeat 1, repeat 2");
 }
 
 /**
