@@ -80,6 +80,11 @@ struct private_qcd_recovery_t {
 	bool asked;
 
 	/**
+	 * Whether none is left of two IKE_SAs, because each end deleted another one
+	 */
+	bool none_left;
+
+	/**
 	 * Whether the first step since the crash is done, which asks the peer about
 	 * all IKE_SAs
 	 */
@@ -234,10 +239,11 @@ static void note_up(private_qcd_recovery_t *this, qcd_sa_t *sa)
 static uint64_t settle(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 					   qcd_rival_t *best, u_int complete)
 {
-	uint64_t over, now = qcd_now();
+	uint64_t look, over, now = qcd_now();
 	ike_sa_t *ike_sa;
 
 	this->incomplete_since = 0;
+	this->none_left = FALSE;
 	if (!this->up_since)
 	{
 		this->up_since = now;
@@ -267,13 +273,17 @@ static uint64_t settle(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 	}
 	this->rivals->reset(this->rivals);
 	this->settled_since = this->settled_since ?: now;
-	over = max(this->up_since + OVER_MS, this->rivals->get_kept(this->rivals));
+	look = this->rivals->get_over(this->rivals);
+	over = max(this->up_since + OVER_MS, look);
 	if (now >= over)
 	{
 		return 0;
 	}
-	return now - this->up_since < LEFT_OVER_MS ? this->up_since + LEFT_OVER_MS
-											   : over;
+	if (now - this->up_since < LEFT_OVER_MS)
+	{
+		return this->up_since + LEFT_OVER_MS;
+	}
+	return look > now ? look : over;
 }
 
 /**
@@ -351,6 +361,7 @@ static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 	up = found && (this->up_since || !missing);
 	if (!found && this->rivals->has_deleted(this->rivals))
 	{	/* the peer may have deleted the one that we kept */
+		this->none_left = TRUE;
 		this->ignored = closings;
 		this->up_since = 0;
 	}
@@ -374,7 +385,7 @@ static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 	{
 		due = complete(this, peer_cfg, &best);
 	}
-	else if (!this->proved_at)
+	else if (!this->proved_at && !this->none_left)
 	{	/* the peer initiated an IKE_SA, which is gone again */
 		due = 0;
 	}

@@ -446,13 +446,14 @@ METHOD(qcd_rivals_t, has_deleted, bool,
 	return this->deleted && qcd_now() - this->deleted < DELETED_MS;
 }
 
-METHOD(qcd_rivals_t, get_kept, uint64_t,
+METHOD(qcd_rivals_t, get_over, uint64_t,
 	private_qcd_rivals_t *this)
 {
+	uint64_t over = this->deleted ? this->deleted + DELETED_MS : 0;
 	younger_t younger;
 
 	return array_get(this->younger, ARRAY_TAIL, &younger) ?
-		   younger.since + YOUNGER_MS : 0;
+		   max(over, younger.since + YOUNGER_MS) : over;
 }
 
 METHOD(qcd_rivals_t, reset, void,
@@ -488,7 +489,7 @@ qcd_rivals_t *qcd_rivals_create(qcd_pending_t *pending, qcd_peers_t *peers,
 		.public = {
 			.note_lost = _note_lost,
 			.set_closed = _set_closed,
-			.get_kept = _get_kept,
+			.get_over = _get_over,
 			.has_deleted = _has_deleted,
 			.find = _find,
 			.tidy = _tidy,

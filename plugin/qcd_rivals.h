@@ -85,11 +85,12 @@ struct qcd_rivals_t {
 	uint64_t (*tidy)(qcd_rivals_t *this, peer_cfg_t *peer_cfg);
 
 	/**
-	 * Get the time until which the last one of these is kept.
+	 * Get the time until which the last one of these is kept, or until which
+	 * has_deleted() is true. The recovery goes on for so long, and looks then.
 	 *
-	 * @return				as qcd_now(), 0 if there is none
+	 * @return				as qcd_now(), 0 if none
 	 */
-	uint64_t (*get_kept)(qcd_rivals_t *this);
+	uint64_t (*get_over)(qcd_rivals_t *this);
 
 	/**
 	 * Tell whether we have just deleted an IKE_SA. If the peer was deleting the

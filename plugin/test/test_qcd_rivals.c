@@ -584,9 +584,9 @@ static void test_closed(void **state)
 	stage.pending.youngest = 9;
 	rivals->reset(rivals);
 	stage_up(&stage, 2);
-	CHECK_INT("none yet", rivals->get_kept(rivals), 0);
+	CHECK_INT("none yet", rivals->get_over(rivals), 0);
 	CHECK_STR("began later", find(&stage, rivals), "4(1) 6(1) 8!(1)");
-	CHECK_INT("kept", rivals->get_kept(rivals), box_now + 15000);
+	CHECK_INT("kept", rivals->get_over(rivals), box_now + 15000);
 	rivals->set_closed(rivals, FALSE);
 	rivals->reset(rivals);
 	CHECK_STR("open again", find(&stage, rivals), "4(1) 6(1) 8!(1)");
@@ -594,7 +594,7 @@ static void test_closed(void **state)
 	CHECK_STR("still", find(&stage, rivals), "4(1) 6(1) 8!(1)");
 	box_now++;
 	CHECK_STR("over", find(&stage, rivals), "4(1) 6(1) 8(1)");
-	CHECK_INT("over", rivals->get_kept(rivals), box_now);
+	CHECK_INT("over", rivals->get_over(rivals), box_now);
 	rivals->destroy(rivals);
 	stage_clear(&stage);
 }
