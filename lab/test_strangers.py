@@ -26,7 +26,7 @@ ANNOUNCING = HUB.but(esp=True, qcd_options={"announce": "yes"})
 # Below charon's threshold for cookies, and as many as have a turn at an address:
 # one more, with a cookie, would be the last that charon accepts.
 FORGED, AT_ONCE = 8, 3
-NATTED = 3000
+NATTED = 10000
 BLOCKED = {"block_threshold": AT_ONCE + 1}
 
 
@@ -53,7 +53,7 @@ def test_requests_hold_up_no_announcements(new_lab: NewLab, silent: int) -> None
 
 
 def test_peers_behind_a_nat_hold_up_no_announcements(new_lab: NewLab) -> None:
-    """3,000 peers at one address don't return; ten elsewhere are told meanwhile."""
+    """10,000 peers at one address don't return; ten elsewhere are told meanwhile."""
     lab = new_lab(ANNOUNCING)
     lost = lose_many(lab.b, NATTED + 10, same=NATTED)
     lab.b.start(load=False)
