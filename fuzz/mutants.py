@@ -7,8 +7,9 @@ usage: mutants.py [BUILD]
 
 BUILD is a folder in which the replay programs were built. In a copy of the
 sources, one line after the other is changed to a mistake. The corpus of the
-target named with it must find it. Fails if it doesn't. Without BUILD, only
-checks that each line is still there.
+target named with it must find it. Fails if it doesn't. Without mistakes, each
+of these targets must pass. Without BUILD, only checks that each line is still
+there.
 """
 
 import subprocess
@@ -132,17 +133,21 @@ def judge(tree: Tree, target: str) -> bool | None:
         program, arguments = "test/simulate", []
     if not tree.build(program):
         return None
-    done = subprocess.run(
-        [f"{tree.path}/build/{program}", *arguments],
-        env={"ASAN_OPTIONS": "check_printf=0:detect_leaks=0"},
-        capture_output=True, text=True, errors="replace", timeout=120, check=False,
-    )
+    with tree.log.open("ab") as out:
+        done = subprocess.run(
+            [f"{tree.path}/build/{program}", *arguments],
+            env={"ASAN_OPTIONS": "check_printf=0:detect_leaks=0"},
+            stdout=out, stderr=out, timeout=120, check=False,
+        )
     return done.returncode != 0
 
 
 def main(build: str) -> int:
     tree = Tree(Path(build).resolve() / "mutants", build, "-Db_lundef=false",
                 "-Db_sanitize=address,undefined", "-Dc_args=-fno-sanitize-recover=all")
+    for target in sorted({x.target for of in PROPERTIES for x in of.mutants}):
+        if judge(tree, target) is not False:
+            sys.exit(f"{target} fails without a mistake: {tree.log}")
     return judge_all(tree, PROPERTIES, judge)
 
 

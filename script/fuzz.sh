@@ -31,6 +31,8 @@ cmd_fuzz() {
     need_setup
     case "$*" in
     mutants)
+        say 'Building'
+        logged "$cache/build.log" build_in build
         fuzz/mutants.py build
         return
         ;;
