@@ -12,6 +12,10 @@
 
 #include <qcd/qcd.h>
 
+/* How many octets of a reply one octet of the request allows.  It is not
+ * QCD_AMPLIFICATION_MAX: that would allow whatever qcd.h happens to say. */
+enum { OCTETS_FOR_ONE = 3 };
+
 /* The entry of a target, called by libFuzzer or by replay.c. */
 int LLVMFuzzerTestOneInput(const uint8_t *in, size_t in_len);
 

@@ -157,7 +157,7 @@ static void check_answer(const qcd_header *h, size_t in_len)
         maker.settings.token_len = token_lens[i];
         enum qcd_err err = qcd_maker_reply(&maker, &out, h, &taker, now_ms);
         DEMAND(err == QCD_OK || err == QCD_ERR_NOBUF);
-        DEMAND(out.len <= in_len * QCD_AMPLIFICATION_MAX);
+        DEMAND(out.len <= in_len * OCTETS_FOR_ONE);
         if (err != QCD_OK) {
             DEMAND(fuzz_is_zero(&out, sizeof(out)));
             continue;

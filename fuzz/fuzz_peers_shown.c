@@ -72,7 +72,7 @@ static void check_sent(const qcd_datagram *out, size_t asked)
 {
     qcd_message m;
 
-    DEMAND(out->len <= asked * QCD_AMPLIFICATION_MAX);
+    DEMAND(out->len <= asked * OCTETS_FOR_ONE);
     DEMAND(qcd_message_decode(&m, out->octets, out->len) == QCD_OK);
     DEMAND(m.num_tokens >= 1 && m.num_tokens <= QCD_TOKENS_SENT_MAX);
     check_no_live_token(out);

@@ -41,6 +41,10 @@ PROPERTIES = (
     Property("a reply is never over three times its request", (
         m("peers", "src/maker.c", ": request_len * QCD_AMPLIFICATION_MAX", ": request_len * 4"),
         m("maker", "src/maker.c", ": request_len * QCD_AMPLIFICATION_MAX", ": request_len * 4"),
+        m("peers", "include/qcd/qcd.h", "#define QCD_AMPLIFICATION_MAX 3",
+          "#define QCD_AMPLIFICATION_MAX 30"),
+        m("maker", "include/qcd/qcd.h", "#define QCD_AMPLIFICATION_MAX 3",
+          "#define QCD_AMPLIFICATION_MAX 30"),
     )),
     Property("never a token for a live SA", (
         m("peers", "src/evidence.c", "origin->run < mint->first_run;",
