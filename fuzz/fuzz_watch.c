@@ -160,10 +160,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *in, size_t in_len)
     }
     if (watch != NULL) {
         kernel_obey();
-        kernel.has_lied = true;
-        report.text[0] = '\0';
         check(qcd_watch_add(watch, &report, NULL, 0));
         qcd_watch_close(watch);
+        /* Whatever it said before, it obeyed when it was told to remove the
+         * table. */
+        kernel.has_lied = false;
     }
     kernel_stop();
     return 0;

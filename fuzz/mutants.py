@@ -88,6 +88,12 @@ PROPERTIES = (
         m("watch", "src/watch/watch.c",
           "(void)spis_take(&watch->spis, fresh->numbers[i]);", ""),
         m("watch", "src/watch/spis.c", "set->slots[hole] = 0;", ""),
+        m("watch", "src/watch/watch.c", "    watch->is_stale = why != 0;\n    return why;",
+          "    return why;"),
+    )),
+    Property("a watch that is closed leaves no table", (
+        m("watch", "src/watch/table.c", "        (void)table_uninstall(t);\n        netlink_close",
+          "        netlink_close"),
     )),
     Property("an export costs no more than is allowed", (
         m("bundle", "tool/bundle.c", "cost.passes > PASSES_MAX ||", ""),

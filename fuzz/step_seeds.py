@@ -178,6 +178,8 @@ def watches():
     yield "changes", start + added(1, 2, 0) + added(3) + removed(2) + removed(1, 3)
     yield "refused", start + added(1, plans=b"\1\5") + added(2) + added(
         3, plans=b"\1\1") + removed(2, plans=b"\1\1") + added(4)
+    # Neither the removal nor the set without it is accepted.
+    yield "removal-refused", start + added(1, 2) + removed(1, plans=b"\2\5\5")
     yield "lost", start + added(1) + b"\2" + added(2)
     yield "no-right", bytes([100, 1, 6, 0, 0, 0, 1, 1, 0])
     yield "owned", bytes([100, 1, 6, 0, 0, 0, 1, 1, 0, 9])
