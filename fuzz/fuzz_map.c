@@ -16,6 +16,9 @@
 
 enum { NUM_SPIS = 48, PUTS_MAX = 256, SLOT_LEN = SAMAP_SLOT_LEN };
 
+/* A folder that was copied or is shared has rows of another node. */
+enum { NODE = 1, OTHER_NODE };
+
 static fuzz_folder folder_of;
 static rd r;
 static qcd_samap *map;
@@ -30,7 +33,7 @@ static struct {
 } puts_of[PUTS_MAX];
 static size_t num_puts;
 static int latest[NUM_SPIS];   /* in puts_of, or -1 if there is no row */
-static bool is_live[PUTS_MAX]; /* the IKE SA of each */
+static bool is_live[PUTS_MAX]; /* whether our node has the IKE SA of each */
 
 static const uint8_t *next_octets(size_t *out_len)
 {
@@ -48,7 +51,7 @@ static qcd_child_spi spi_of(uint8_t which)
 
 static void start_maker(uint16_t run)
 {
-    const qcd_maker_settings settings = {.node = 1,
+    const qcd_maker_settings settings = {.node = NODE,
                                          .token_len = QCD_TOKEN_MIN,
                                          .reply_rate = 1000,
                                          .reply_burst = 1000,
@@ -67,6 +70,13 @@ static void open_map(void)
 
 /* ---- Checks ------------------------------------------------------------ */
 
+/* may_live tells whether the IKE SA of a row may be live.  What another node
+ * has of its own is unknown. */
+static bool may_live(size_t i)
+{
+    return is_live[i] || puts_of[i].row.node == OTHER_NODE;
+}
+
 /* check_row checks a row that the map has, and returns what it is in the
  * model. */
 static size_t check_row(const qcd_samap_row *row)
@@ -77,12 +87,12 @@ static size_t check_row(const qcd_samap_row *row)
         i--;
     }
     DEMAND(i > 0);
-    DEMAND(!is_live[i - 1] || !qcd_maker_is_lost(&maker, &row->sa));
+    DEMAND(!may_live(i - 1) || !qcd_maker_is_lost(&maker, &row->sa));
     const qcd_lost lost = {.sa = row->sa,
                            .child_spi = row->child_spi,
                            .peer = row->peer,
                            .peer_port = row->peer_port};
-    DEMAND(!is_live[i - 1] ||
+    DEMAND(!may_live(i - 1) ||
            qcd_maker_judge_lost(&maker, &lost, NULL, 1000) != QCD_ANSWER);
     return i - 1;
 }
@@ -114,16 +124,28 @@ static void check_find(uint8_t which)
 
 /* ---- Steps ------------------------------------------------------------- */
 
+/* An SPI of our node, or of another that has the same seal key and run. */
+static qcd_spi next_spi(uint8_t node)
+{
+    const qcd_origin theirs = {OTHER_NODE, qcd_maker_run(&maker),
+                               (uint32_t)num_puts};
+    qcd_spi spi;
+
+    DEMAND((node == NODE ? qcd_maker_mint(&maker, &spi)
+                         : spi_seal(&spi, &maker.seal, &theirs)) == QCD_OK);
+    return spi;
+}
+
 static void fill_row(qcd_samap_row *out, uint8_t which)
 {
     uint8_t choice = rd_u8(&r);
-    qcd_spi ours;
+    uint8_t node = (choice & 8) != 0 ? OTHER_NODE : NODE;
+    const qcd_spi ours = next_spi(node);
 
-    DEMAND(qcd_maker_mint(&maker, &ours) == QCD_OK);
     memset(out, 0, sizeof(*out));
     out->child_spi = spi_of(which);
     out->encap = (choice & 1) != 0;
-    out->node = 1;
+    out->node = node;
     out->run = qcd_maker_run(&maker);
     out->sa.role = (choice & 2) != 0 ? QCD_INITIATOR : QCD_RESPONDER;
     if (out->sa.role == QCD_INITIATOR) {

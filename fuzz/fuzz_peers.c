@@ -59,7 +59,7 @@ static void start_world(void)
     s->reply_burst = (choice & 0x40) != 0 ? 2 : 2000;
     s->source_rate = next_u8();
     if ((choice & 0x80) != 0) {
-        qcd_takeover_add(&s->takeover, NODE + 1);
+        qcd_takeover_add(&s->takeover, PARTNER);
         s->takeover.address = addresses[1];
     }
     world.state.num_secrets = 1 + next_u8() % QCD_GENERATIONS_MAX;

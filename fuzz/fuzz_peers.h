@@ -8,6 +8,8 @@
 
 enum {
     NODE = 7,
+    PARTNER, /* a node whose place ours may take */
+    STRANGER,
     NUM_SAS = 6,
     NUM_ADDRESSES = 5,
     REQUEST_MAX = QCD_HEADER_LEN + 4 * 256

@@ -99,13 +99,15 @@ static void count_answer(void)
 
 /* ---- Requests ---------------------------------------------------------- */
 
-/* An SPI of one of the SAs, of another gateway, or the octets of the input. */
+/* An SPI of one of the SAs, of another gateway, whose place we may take or not,
+ * or the octets of the input. */
 static void next_spi(qcd_spi *out)
 {
     const sa *s = next_sa();
-    const qcd_origin other = {NODE + 1, 3, 5};
+    uint8_t choice = next_u8();
+    const qcd_origin other = {choice / 4 % 2 == 0 ? PARTNER : STRANGER, 3, 5};
 
-    switch (next_u8() % 4) {
+    switch (choice % 4) {
     case 0:
         *out = *qcd_ike_sa_local(&s->ike);
         break;
@@ -140,10 +142,12 @@ static void check_reason(const qcd_header *h, const qcd_packet *packet)
     }
     /* The fuzzer may know an SPI of an earlier run from another input. */
     qcd_origin origin;
-    if (spi_open(&origin, &world.maker.seal, local) && origin.node == NODE) {
+    DEMAND(spi_open(&origin, &world.maker.seal, local));
+    if (origin.node == NODE) {
         DEMAND(origin.run < world.maker.mint.first_run);
         return;
     }
+    DEMAND(origin.node == PARTNER);
     DEMAND(world.settings.takeover.address.len != 0);
     DEMAND(memcmp(&packet->destination, &addresses[1], sizeof(qcd_address)) ==
            0);
@@ -205,6 +209,19 @@ void step_request(void)
 
 /* ---- ESP of lost SAs --------------------------------------------------- */
 
+/* Another node may have its SA, whatever our map says. */
+static void check_other_node(qcd_lost lost)
+{
+    const qcd_origin other = {PARTNER, 3, 5};
+    qcd_spi *local = lost.sa.role == QCD_INITIATOR ? &lost.sa.spis.initiator
+                                                   : &lost.sa.spis.responder;
+
+    DEMAND(spi_seal(local, &world.maker.seal, &other) == QCD_OK);
+    DEMAND(!qcd_maker_is_lost(&world.maker, &lost.sa));
+    DEMAND(qcd_maker_judge_lost(&world.maker, &lost, NULL, world.now_ms) !=
+           QCD_ANSWER);
+}
+
 static void tell(sa *s, const qcd_lost *lost, const qcd_traffic *packet)
 {
     qcd_datagram out;
@@ -243,6 +260,7 @@ void step_lost(void)
     if ((choice & 4) != 0) {
         lost.sa.role = (enum qcd_role)next_u8();
     }
+    check_other_node(lost);
     if (lost.sa.role == s->ike.role) {
         tell(s, &lost, (choice & 2) != 0 ? NULL : &packet);
     } else {

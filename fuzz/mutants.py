@@ -54,12 +54,24 @@ PROPERTIES = (
         m("peers", "src/evidence.c", "graveyard_holds(&maker->graveyard, sa));",
           "maker != NULL);"),
         m("peers", "src/evidence.c", "return is_taken_over(", "return true || is_taken_over("),
+        m("peers", "src/evidence.c",
+          "           address_equals(&takeover->address, destination) &&\n", ""),
+        m("peers", "src/evidence.c",
+          "(takeover->nodes[node / 64] >> (node % 64) & 1) != 0", "node != 0"),
     )),
     Property("the map never names a live SA as lost", (
         m("map", "src/evidence.c", "           is_earlier(&maker->mint, &origin);",
           "           origin.run <= maker->mint.run;"),
         m("peers", "src/evidence.c", "           is_earlier(&maker->mint, &origin);",
           "           origin.run <= maker->mint.run;"),
+        m("map", "src/evidence.c", "return origin->node == mint->node && origin->run != 0",
+          "return origin->run != 0"),
+        m("peers", "src/evidence.c", "return origin->node == mint->node && origin->run != 0",
+          "return origin->run != 0"),
+    )),
+    Property("a reply about a lost SA has room for a token", (
+        m("peers", "src/maker.c", "return max_reply_len(packet->len) >= least;",
+          "(void)least;\n    return packet != NULL;"),
     )),
     Property("the map keeps each row, and damage costs no other", (
         m("map", "src/store/samap_row.c", "sum == samap_sum(in, SUMMED_LEN)",
@@ -70,6 +82,11 @@ PROPERTIES = (
     Property("the rate of replies is bounded", (
         m("peers", "src/limit.c", "|| busy - now > pool->tolerance", ""),
         m("peers", "src/maker.c", "lost_limit_charge(&maker->lost, local, now_ms);", ""),
+    )),
+    Property("a taker tries again neither too soon nor too late", (
+        m("peers", "src/retry.c", "        return GAP_MIN_MS;", "        return gap;"),
+        m("peers", "src/retry.c", "gap > GAP_MAX_MS ? GAP_MAX_MS : gap", "gap"),
+        m("peers", "src/retry.c", "JITTER_SHARE = 4", "JITTER_SHARE = 2"),
     )),
     Property("no run is started twice, and no secret is lost", (
         m("store", "src/store/store.c", "(uint16_t)(store->last.run + 1)",
@@ -102,6 +119,21 @@ PROPERTIES = (
         m("answer", "tool/exposition.c", "(c < 0x20 && c != '\\n')", "(c < 0x10)"),
         m("answer", "tool/text.c", "c >= 0x20 && c < 0x7f",
           "c >= 0x10 && c < 0x7f"),
+    )),
+    Property("qcd probe reads what a peer would read, and judges all of it", (
+        m("probe", "tool/probe_answer.c", "out->num_kept < QCD_TOKENS_READ_MAX",
+          "out->num_kept < 2"),
+        m("probe", "tool/probe_judge.c", "out->is_failed || c->result == PROBE_FAIL",
+          "c->result == PROBE_FAIL"),
+    )),
+    Property("a trace reads no more than was captured, and its verdicts have reasons", (
+        m("capture", "tool/capture.c", "r->len < full_len ? r->len : full_len", "full_len"),
+        m("capture", "tool/trace.c", "        token->reason = TRACE_MESSAGE;\n", ""),
+        m("capture", "tool/trace.c", "token->auth == TRACE_NEVER || token->auth < token->begin",
+          "token->auth == TRACE_NEVER"),
+        m("capture", "tool/link.c", "== NFULA_PAYLOAD && r.len > 0", "== NFULA_PAYLOAD"),
+        m("pcap", "tool/link.c", "== NFULA_PAYLOAD && r.len > 0", "== NFULA_PAYLOAD"),
+        m("pcap", "tool/trace.c", "        t->counts.shown++;\n", ""),
     )),
     Property("a client is answered only after a whole command, in its time", (
         m("control", "plugin/qcd_socket.c", "end = memchr(client->command, '\\n', client->len);",

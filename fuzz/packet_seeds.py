@@ -238,6 +238,7 @@ def told():
 ETHERNET, RAW, COOKED, COOKED2, NULL, PPP, WIFI, NFLOG = (
     1, 12, 113, 276, 0, 9, 127, 239)
 MACS = bytes(12)
+NFLOG_EMPTY = b"\2\0\0\0\4\0\x09\0"  # its payload has no octets
 
 
 def frames(kind, seeds, head=b""):
@@ -286,6 +287,7 @@ def captures():
     yield "ppp", frames(PPP, told(), b"\xff\3\0\x21")
     yield "nflog", frames(NFLOG, told(), b"\2\0\0\0\x05\0\x0a\0a\0\0\0"
                           b"\xff\0\x09\0")
+    yield "nflog-empty", frames(NFLOG, [(1, NFLOG_EMPTY)])
     yield "radiotap", frames(WIFI, told(), b"\0\0\x08\0" + bytes(4) +
                              b"\x08\0" + bytes(22) +
                              b"\xaa\xaa\3\0\0\0\x08\0")
@@ -320,6 +322,7 @@ def pcapng(seeds, kind=101, off=0, version=1):
 def files():
     yield "pcap", pcap(leak())
     yield "pcap-other-order", pcap(leak(), ">")
+    yield "pcap-nflog-empty", pcap([(1, NFLOG_EMPTY)], kind=NFLOG)
     yield "pcap-nanoseconds", pcap(leak(), magic=0xa1b23c4d)
     yield "pcap-modified", pcap(leak(), magic=0xa1b2cd34)
     yield "pcap-empty", pcap([])
@@ -352,6 +355,8 @@ def answers():
     again = answer(message([(33, bytes(40)), nonce], exchange=34, msgid=0), 3)
     cookie = answer(message([notify(16390, bytes(8))], exchange=34, msgid=0))
     yield "silent", none * 2
+    # More tokens than are kept; the whole input is read as an answer, too.
+    yield "nine-tokens", message([cause] + [token(16 + i) for i in range(9)])
 
     def begun(*answered):
         whole = none + again + b"".join(answered)

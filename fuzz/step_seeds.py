@@ -233,7 +233,7 @@ def histories():
     def lost(number, choice=0, length=200, source=0):
         return bytes([9, number, 5, 0, 80, choice, source, 80, length])
 
-    ours, theirs, other = bytes([0, 0]), bytes([0, 1]), bytes([0, 2])
+    ours, theirs, other, stranger = (bytes([0, i]) for i in (0, 1, 2, 6))
     ask = asked(theirs, ours)
     yield "lost", start + mint + offer(0) + crash + ask + wait + ask
     yield "rotated", start + mint + offer(0) + rotate + offer(0) + rotate * 2 + \
@@ -244,13 +244,17 @@ def histories():
         ours, theirs, flags=0) + asked(theirs, ours, flags=0) + asked(ours, ours)
     yield "live", start + mint + offer(0) + ask + lost(0) + lost(0, 2)
     yield "esp", start + mint + offer(0) + crash + lost(0) + lost(0) + wait + lost(0)
+    # The reply with a token of 32 octets has 80, so the packet must have 27.
+    yield "esp-too-short", start + mint + offer(0) + crash + lost(
+        0, length=26) + lost(0, length=27)
     yield "announced", start + mint + offer(0) + crash + lost(0, 2) + lost(0, 2)
     yield "flood", bytes([0x50, 255, 3, 100, 50]) + mint + offer(0) + crash + \
         ask * 9 + lost(0) + lost(0, 2) + second * 8 + ask * 9
     yield "bound", bytes([0x30, 255, 3, 100, 50]) + mint + offer(0) + offer(
         0, 2) + crash + ask + asked(theirs, ours, source=2)
     yield "taken-over", bytes([0x90, 255, 3, 100, 50]) + mint + asked(
-        theirs, other, to=1) + asked(theirs, other)
+        theirs, other, to=1) + asked(theirs, other) + asked(
+        theirs, stranger, to=1)
     yield "answered", start + mint + offer(0, 0, 0x31) + bytes([2, 0, 3]) + crash + ask
     yield "used-up", start + bytes([5, 1]) + mint * 4 + bytes([4, 1, 1]) + mint
     yield "forged", start + mint + offer(0) + bytes([10, 0, 0, 16]) + bytes(
