@@ -63,6 +63,15 @@ PROPERTIES = (
         m(STORE, "src/store/keyfile.c", "why == 0 ? keyfile_decode(out, kind, frame, len)",
           "true ? keyfile_decode(out, kind, frame, len)"),
     )),
+    Property("a copied folder is told apart, also if statx() is refused", (
+        m(STORE, "src/store/keyfile.c", "{.stx_ino = st.st_ino}", "{.stx_ino = 1}"),
+        m(STORE, "src/store/keyfile.c", "(errno != ENOSYS && errno != EPERM)",
+          "errno != EPERM"),
+        m(STORE, "src/store/keyfile.c", "(errno != ENOSYS && errno != EPERM)",
+          "errno != ENOSYS"),
+        m(STORE, "src/store/identity.c", "        return errno;\n    }\n    if (!S_ISREG",
+          "        return 0;\n    }\n    if (!S_ISREG"),
+    )),
     Property("the SA map has each row that was accepted, and no other", (
         m(SAMAP, "src/store/samap.c",
           "    if (why == 0) {\n        samap_index_remove(&map->index, spi);\n"
@@ -82,6 +91,13 @@ PROPERTIES = (
           "            (void)io_write(to, octets, len, at);"),
         m(SAMAP, "src/store/samap_open.c", "        (void)io_close(&map->fd);\n        map->fd = kept;",
           "        map->fd = kept;"),
+        m(SAMAP, "src/store/samap_open.c",
+          "    } else if (why == 0) {\n        why = errno;\n    }", "    }"),
+        m(SAMAP, "src/store/samap_open.c", "    int why = write_head(map->fd);",
+          "    int why = 0;\n    (void)!write_head(map->fd);"),
+        m(SAMAP, "src/store/samap_open.c",
+          "    if (err == QCD_STORE_OK) {\n        err = open_file(map, report);\n    }",
+          "    err = open_file(map, report);"),
     )),
     Property("what the kernel watches is known", (
         m(WATCH, "src/watch/netlink.c", "    if (mnl_socket_sendto(n->socket, messages, len) < 0) {\n"

@@ -17,6 +17,7 @@
 #include "fault_sys.h"
 
 #define calloc(...) fault_calloc(__VA_ARGS__)
+#define fcntl(...) fault_fcntl(__VA_ARGS__)
 #define openat(...) fault_openat(__VA_ARGS__)
 #define close(...) fault_close(__VA_ARGS__)
 #define pread(...) fault_pread(__VA_ARGS__)

@@ -3,8 +3,10 @@
  * when the process is killed before it. */
 #include "test.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -270,6 +272,16 @@ static void test_flush_fails(void **state)
     qcd_samap_close(map);
 }
 
+/* is_in_place tells whether the file of the map that is open has its name. */
+static bool is_in_place(const qcd_samap *map)
+{
+    struct stat ours;
+    struct stat named;
+    return fstat(map->fd, &ours) == 0 &&
+           fstatat(map->dir.fd, "samap", &named, 0) == 0 &&
+           ours.st_ino == named.st_ino;
+}
+
 /* The file is removed while it is in use, and a call fails while it is written
  * again: no row is lost, and the next flush succeeds. */
 static void test_writing_again_fails(void **state)
@@ -293,6 +305,7 @@ static void test_writing_again_fails(void **state)
                                     ? "was removed or replaced while it was in "
                                     : "cannot "));
         assert_int_equal(box_num_fds(), num_fds);
+        assert_true(err != QCD_STORE_OK || is_in_place(map));
         assert_true(fits(map, &r));
         try_change(map, &r, 1, 1);
         try_change(map, &r, 2, 0);
@@ -301,6 +314,79 @@ static void test_writing_again_fails(void **state)
         map = samap_box_open(b);
         assert_true(fits(map, &r));
         qcd_samap_close(map);
+    }
+}
+
+/* spoil makes the map useless: it has lost all its octets, or is of a newer
+ * version. */
+static void spoil(const box *b, bool is_emptied)
+{
+    char path[BOX_PATH_MAX];
+    uint8_t head[SAMAP_SLOT_LEN];
+    box_path(path, b, "samap");
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    samap_head_encode(head, SAMAP_VERSION + 1);
+    assert_int_equal(is_emptied ? ftruncate(fd, 0)
+                                : pwrite(fd, head, sizeof(head), 0),
+                     is_emptied ? 0 : SAMAP_SLOT_LEN);
+    assert_int_equal(close(fd), 0);
+}
+
+/* tell_size returns the size of a file in the folder, or -1 if there is none.
+ */
+static off_t tell_size(const box *b, const char *name)
+{
+    char path[BOX_PATH_MAX];
+    struct stat st;
+    box_path(path, b, name);
+    return stat(path, &st) == 0 ? st.st_size : -1;
+}
+
+/* A useless map is replaced by one without rows.  If a call fails, the next
+ * start does that, and what was set aside is never lost. */
+static void replace_each(const box *b, enum fault_mode mode, bool is_emptied)
+{
+    const char *call = "";
+    for (size_t n = 1; call != NULL; n++) {
+        char row[64];
+        rows r;
+        qcd_samap *map;
+        qcd_store_report report;
+        assert_true(n < CALLS_MAX);
+        prepare(b, &r, false);
+        spoil(b, is_emptied);
+        off_t size = tell_size(b, "samap");
+        size_t num_fds = box_num_fds();
+        fault_start(mode, n);
+        enum qcd_store_err err = samap_box_try(&map, &report, b);
+        call = fault_stop();
+        (void)snprintf(row, sizeof(row), "call %zu, %s", n,
+                       call != NULL ? call : "none");
+        CHECK(row, report.text[0] != '\0');
+        if (err != QCD_STORE_OK) {
+            CHECK(row, call != NULL);
+            CHECK_INT(row, err, QCD_STORE_ERR_SYSTEM);
+            CHECK(row, map == NULL && strncmp(report.text, "cannot ", 7) == 0);
+            CHECK_INT(row, box_num_fds(), num_fds);
+            CHECK_INT(row, samap_box_try(&map, &report, b), QCD_STORE_OK);
+        }
+        CHECK_INT(row, qcd_samap_count(map), 0);
+        samap_box_put(map, 1, 1);
+        qcd_samap_close(map);
+        map = samap_box_open(b);
+        CHECK(row, samap_box_has(map, 1, 1) && qcd_samap_count(map) == 1);
+        qcd_samap_close(map);
+        CHECK(row, is_emptied || tell_size(b, "samap.damaged") == size);
+    }
+}
+
+static void test_useless_map_fails(void **state)
+{
+    static const enum fault_mode modes[] = {FAULT_ONCE, FAULT_FROM};
+    for (size_t i = 0; i < NUM_ROWS(modes); i++) {
+        replace_each(*state, modes[i], true);
+        replace_each(*state, modes[i], false);
     }
 }
 
@@ -350,6 +436,7 @@ int main(void)
         BOX_TEST(test_full),
         BOX_TEST(test_flush_fails),
         BOX_TEST(test_writing_again_fails),
+        BOX_TEST(test_useless_map_fails),
         BOX_TEST(test_walk_fails),
     };
 

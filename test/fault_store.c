@@ -3,6 +3,7 @@
  * when the process is killed before it. */
 #include "test.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -248,6 +249,114 @@ static void test_all_calls_fail_from_one_on(void **state)
     for (size_t i = 0; i < NUM_ROWS(scenes); i++) {
         fail_each(*state, &scenes[i], FAULT_FROM);
     }
+}
+
+/* What old container runtimes do to calls that they don't know. */
+static const int refusals[] = {ENOSYS, EPERM};
+
+/* start opens the folder, and tells whether its files were taken for a copy. */
+static bool start(const box *b, const char *row)
+{
+    qcd_store *store = box_open(b, row);
+    bool is_copy = qcd_store_run(store) == 1;
+    qcd_store_close(store);
+    CHECK_INT(row, is_there(b, "secrets.old"), is_copy);
+    box_remove(b, "secrets.old");
+    return is_copy;
+}
+
+static bool has_time(const box *b)
+{
+    run_record record;
+    box_image image;
+    keyfile_body body;
+    box_run(&record, b);
+    box_save(&image, b, "run");
+    assert_int_equal(keyfile_decode(&body, &run_kind, image.octets, image.len),
+                     QCD_STORE_OK);
+    return body.octets[8] != 0;
+}
+
+/* Without statx() the inode alone tells a copy.  A file whose birth has a time
+ * is then taken for a copy, which costs its secrets and shows no token. */
+static void test_statx_refused(void **state)
+{
+    const box *b = *state;
+    for (size_t i = 0; i < NUM_ROWS(refusals); i++) {
+        const char *row = strerrorname_np(refusals[i]);
+        box_clear(b);
+        fault_refuse_statx(refusals[i]);
+        qcd_store_close(box_open(b, row));
+        CHECK(row, !has_time(b));
+        CHECK(row, !start(b, row));
+        box_copy(b, "run");
+        CHECK(row, start(b, row));
+        CHECK(row, !start(b, row));
+        fault_refuse_statx(0);
+        CHECK(row, !start(b, row)); /* now with a time, if there are any */
+        bool is_told_apart = has_time(b);
+        fault_refuse_statx(refusals[i]);
+        CHECK_INT(row, start(b, row), is_told_apart);
+        fault_refuse_statx(0);
+        box_copy(b, "run");
+        CHECK(row, start(b, row));
+    }
+}
+
+static void test_a_call_fails_without_statx(void **state)
+{
+    fault_refuse_statx(ENOSYS);
+    for (size_t i = 0; i < NUM_ROWS(scenes); i++) {
+        fail_each(*state, &scenes[i], FAULT_ONCE);
+    }
+    fault_refuse_statx(0);
+}
+
+static void put(const char *path, const char *content)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(content, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* A product that can't be read is hidden: it is not compared. */
+static void test_identity_fails(void **state)
+{
+    const box *b = *state;
+    char machine[BOX_PATH_MAX + 16];
+    char product[BOX_PATH_MAX + 16];
+    const char *call = "";
+    size_t num_refused = 0;
+    (void)snprintf(machine, sizeof(machine), "%s/machine", b->root);
+    (void)snprintf(product, sizeof(product), "%s/product", b->root);
+    put(machine, "machine\n");
+    put(product, "product\n");
+    for (size_t n = 1; call != NULL; n++) {
+        qcd_store_identity identity;
+        qcd_store_report report;
+        size_t num_fds = box_num_fds();
+        dirty(&identity, sizeof(identity));
+        fault_start(FAULT_ONCE, n);
+        enum qcd_store_err err =
+            qcd_store_identity_read(&identity, &report, machine, product);
+        call = fault_stop();
+        const char *row = call != NULL ? call : "none";
+        CHECK_INT(row, box_num_fds(), num_fds);
+        if (err != QCD_STORE_OK) {
+            num_refused++;
+            CHECK_INT(row, err, QCD_STORE_ERR_SYSTEM);
+            CHECK(row, strstr(report.text, machine));
+            CHECK_ZERO(row, identity);
+            continue;
+        }
+        CHECK(row, report.text[0] == '\0');
+        CHECK_INT(row, identity.len, strlen("machine"));
+        CHECK_INT(row, identity.product_len,
+                  identity.is_product_hidden ? 0 : strlen("product"));
+        CHECK(row, !identity.is_product_hidden || call != NULL);
+    }
+    assert_int_equal(num_refused, 4); /* open, fstat, and two reads */
 }
 
 static void test_next_run_fails(void **state)
@@ -575,6 +684,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BOX_TEST(test_one_call_fails),
         BOX_TEST(test_all_calls_fail_from_one_on),
+        BOX_TEST(test_statx_refused),
+        BOX_TEST(test_a_call_fails_without_statx),
+        BOX_TEST(test_identity_fails),
         BOX_TEST(test_next_run_fails),
         BOX_TEST(test_rotate_fails),
         BOX_TEST(test_rotate_killed),

@@ -22,6 +22,8 @@ static struct {
     char trace[1024];
 } fault;
 
+static int statx_refused; /* an errno value, or 0 */
+
 void fault_start(enum fault_mode mode, size_t n)
 {
     memset(&fault, 0, sizeof(fault));
@@ -32,6 +34,11 @@ void fault_start(enum fault_mode mode, size_t n)
 void fault_hold(bool is_held)
 {
     fault.is_held = is_held;
+}
+
+void fault_refuse_statx(int why)
+{
+    statx_refused = why;
 }
 
 const char *fault_stop(void)
@@ -102,6 +109,11 @@ static size_t some_of(size_t len)
 void *fault_calloc(size_t num, size_t len)
 {
     return fails("alloc", ENOMEM) ? NULL : calloc(num, len);
+}
+
+int fault_fcntl(int fd, int operation, int value)
+{
+    return fails("fcntl", EMFILE) ? -1 : fcntl(fd, operation, value);
 }
 
 int fault_openat(int folder_fd, const char *name, int flags, mode_t mode)
@@ -195,6 +207,10 @@ int fault_fstatat(int folder_fd, const char *name, struct stat *out, int flags)
 int fault_statx(int fd, const char *name, int flags, unsigned int mask,
                 struct statx *out)
 {
+    if (statx_refused != 0) {
+        errno = statx_refused;
+        return -1;
+    }
     return fails("statx", EIO) ? -1 : statx(fd, name, flags, mask, out);
 }
 

@@ -24,6 +24,10 @@ void fault_start(enum fault_mode mode, size_t n);
 /* fault_hold lets calls succeed uncounted, until it is called with false. */
 void fault_hold(bool is_held);
 
+/* fault_refuse_statx makes each statx() fail with `why`, as old container
+ * runtimes do, until it is called with 0.  These calls are not counted. */
+void fault_refuse_statx(int why);
+
 /* fault_stop returns the name of the first call that failed, or NULL. */
 const char *fault_stop(void);
 
@@ -33,6 +37,7 @@ const char *fault_trace(void);
 
 /* The calls themselves. */
 void *fault_calloc(size_t num, size_t len);
+int fault_fcntl(int fd, int operation, int value);
 int fault_openat(int folder_fd, const char *name, int flags, mode_t mode);
 int fault_close(int fd);
 ssize_t fault_pread(int fd, void *out, size_t len, off_t at);
