@@ -84,6 +84,12 @@ PROPERTIES = (
           "        why = errno;\n        (void)pthread_mutex_lock(&map->lock);\n"
           "        map->is_dirty = true;",
           "        why = errno;\n        (void)pthread_mutex_lock(&map->lock);"),
+        m(SAMAP, "src/store/samap.c",
+          "    if (why != EIO) {\n        return why;\n    }\n    samap_index_remove",
+          "    if (why != EIO || slot != 0) {\n        return why;\n    }\n    samap_index_remove"),
+        m(SAMAP, "src/store/samap.c",
+          "        samap_index_add(&map->index, &row->child_spi, slot);\n    } else if",
+          "    } else if"),
         m(SAMAP, "src/store/samap.c", "        why = errno;\n        (void)pthread",
           "        why = 0;\n        (void)pthread"),
         m(SAMAP, "src/store/samap.c", "why == 0 ? QCD_STORE_OK", "why != EIO ? QCD_STORE_OK"),

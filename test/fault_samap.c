@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fault_box.h"
 #include "fault_sys.h"
 #include "samap_box.h"
 
@@ -246,6 +247,31 @@ static void test_full(void **state)
     qcd_samap_close(map);
 }
 
+/* If the disk can't write a slot, the row goes into another one. */
+static void test_broken_slot(void **state)
+{
+    const box *b = *state;
+    rows r;
+    prepare(b, &r, false);
+    qcd_samap *map = samap_box_open(b);
+    fault_write_with(EIO);
+    for (uint32_t n = 1; n <= 2; n++) { /* a new row, and a new version */
+        fault_start(FAULT_ONCE, 2);     /* after a read */
+        try_change(map, &r, n, 8);
+        assert_string_equal(fault_stop(), "write");
+        assert_int_equal(r.version[n], 8);
+    }
+    fault_start(FAULT_FROM, 2);
+    try_change(map, &r, 3, 8);
+    assert_string_equal(fault_stop(), "write");
+    assert_int_equal(r.version[3], 7);
+    fault_write_with(ENOSPC);
+    samap_box_abandon(map);
+    map = samap_box_open(b);
+    assert_true(fits(map, &r));
+    qcd_samap_close(map);
+}
+
 /* The next flush makes up for one that failed. */
 static void test_flush_fails(void **state)
 {
@@ -429,15 +455,16 @@ static void test_walk_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BOX_TEST(test_a_call_fails),
-        BOX_TEST(test_all_calls_fail_from_then_on),
+        FAULT_TEST(test_a_call_fails),
+        FAULT_TEST(test_all_calls_fail_from_then_on),
         BOX_TEST(test_trickle),
         BOX_TEST(test_killed_before_each_call),
         BOX_TEST(test_full),
+        BOX_TEST(test_broken_slot),
         BOX_TEST(test_flush_fails),
-        BOX_TEST(test_writing_again_fails),
-        BOX_TEST(test_useless_map_fails),
-        BOX_TEST(test_walk_fails),
+        FAULT_TEST(test_writing_again_fails),
+        FAULT_TEST(test_useless_map_fails),
+        FAULT_TEST(test_walk_fails),
     };
 
     samap_box_in_memory();

@@ -3,11 +3,11 @@
  * when the process is killed before it. */
 #include "test.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fault_box.h"
 #include "fault_sys.h"
 #include "store_box.h"
 #include <qcd/store.h>
@@ -359,16 +359,26 @@ static void test_identity_fails(void **state)
     assert_int_equal(num_refused, 4); /* open, fstat, and two reads */
 }
 
-static void test_next_run_fails(void **state)
+static const enum fault_mode modes[] = {FAULT_ONCE, FAULT_FROM};
+
+/* check_left checks that a failed call has left nothing behind, if the disk did
+ * not refuse to remove it. */
+static void check_left(const box *b, const char *row, enum fault_mode mode)
 {
-    const box *b = *state;
+    CHECK(row, mode == FAULT_FROM || box_holds(b, "lock run secrets "));
+    CHECK(row, is_there(b, "run") && is_there(b, "secrets"));
+}
+
+static void fail_next_run(const box *b, enum fault_mode mode)
+{
+    box_clear(b);
     qcd_store *store = box_open(b, "first");
     const char *call = "";
     for (size_t n = 1; call != NULL; n++) {
         qcd_store_report report;
         uint16_t run = qcd_store_run(store);
         size_t num_fds = box_num_fds();
-        fault_start(FAULT_ONCE, n);
+        fault_start(mode, n);
         enum qcd_store_err err = qcd_store_next_run(store, &report);
         call = fault_stop();
         if (call == NULL) {
@@ -380,11 +390,48 @@ static void test_next_run_fails(void **state)
         CHECK(call, strstr(report.text, b->root));
         CHECK_INT(call, qcd_store_run(store), run);
         CHECK_INT(call, box_num_fds(), num_fds);
-        CHECK(call, box_holds(b, "lock run secrets "));
+        check_left(b, call, mode);
         CHECK_INT(call, qcd_store_next_run(store, &report), QCD_STORE_OK);
         CHECK_INT(call, qcd_store_run(store), run + 1);
+        CHECK(call, box_holds(b, "lock run secrets "));
     }
     qcd_store_close(store);
+}
+
+static void test_next_run_fails(void **state)
+{
+    for (size_t i = 0; i < NUM_ROWS(modes); i++) {
+        fail_next_run(*state, modes[i]);
+    }
+}
+
+/* Killed at any time: the next start has a run that nobody has used. */
+static void test_next_run_killed(void **state)
+{
+    const box *b = *state;
+    bool was_killed = true;
+    for (size_t n = 1; was_killed; n++) {
+        box_clear(b);
+        qcd_store *store = box_open(b, "first");
+        qcd_secrets before = *qcd_store_secrets(store);
+        qcd_store_report report;
+        pid_t pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            fault_start(FAULT_KILL, n);
+            _exit(qcd_store_next_run(store, &report) == QCD_STORE_OK ? 0 : 1);
+        }
+        int status;
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        was_killed = WIFSIGNALED(status);
+        assert_true(was_killed || WEXITSTATUS(status) == 0);
+        qcd_store_close(store);
+        store = box_open(b, "after it");
+        assert_in_range(qcd_store_run(store), was_killed ? 2 : 3, 3);
+        assert_memory_equal(qcd_store_secrets(store), &before, sizeof(before));
+        qcd_store_close(store);
+        assert_true(box_holds(b, "lock run secrets "));
+    }
 }
 
 /* check_rotated checks that only the newest secret is a different one. */
@@ -399,9 +446,8 @@ static void check_rotated(const char *row, const qcd_secrets *now,
     CHECK_OCTETS(row, now->seal_key, before->seal_key, QCD_SEAL_KEY_LEN);
 }
 
-static void test_rotate_fails(void **state)
+static void fail_rotate(const box *b, enum fault_mode mode)
 {
-    const box *b = *state;
     const char *call = "";
     for (size_t n = 1; call != NULL; n++) {
         box_clear(b);
@@ -409,7 +455,7 @@ static void test_rotate_fails(void **state)
         qcd_secrets before = *qcd_store_secrets(store);
         qcd_store_report report;
         size_t num_fds = box_num_fds();
-        fault_start(FAULT_ONCE, n);
+        fault_start(mode, n);
         enum qcd_store_err err = qcd_store_rotate(store, &report, BOX_NOW + 1);
         call = fault_stop();
         const char *row = call != NULL ? call : "none";
@@ -419,7 +465,7 @@ static void test_rotate_fails(void **state)
             CHECK_OCTETS(row, qcd_store_secrets(store), &before,
                          sizeof(before));
             CHECK_INT(row, box_num_fds(), num_fds);
-            CHECK(row, box_holds(b, "lock run secrets "));
+            check_left(b, row, mode);
             CHECK_INT(row, qcd_store_rotate(store, &report, BOX_NOW + 2),
                       QCD_STORE_OK);
         }
@@ -429,6 +475,13 @@ static void test_rotate_fails(void **state)
         store = box_open(b, row);
         CHECK_OCTETS(row, qcd_store_secrets(store), &before, sizeof(before));
         qcd_store_close(store);
+    }
+}
+
+static void test_rotate_fails(void **state)
+{
+    for (size_t i = 0; i < NUM_ROWS(modes); i++) {
+        fail_rotate(*state, modes[i]);
     }
 }
 
@@ -467,9 +520,8 @@ static void test_rotate_killed(void **state)
     }
 }
 
-static void test_adopt_fails(void **state)
+static void fail_adopt(const box *b, enum fault_mode mode)
 {
-    const box *b = *state;
     const char *call = "";
     for (size_t n = 1; call != NULL; n++) {
         box_clear(b);
@@ -479,13 +531,13 @@ static void test_adopt_fails(void **state)
         qcd_store_report report;
         size_t num_fds = box_num_fds();
         box_save(&before, b, "run");
-        fault_start(FAULT_ONCE, n);
+        fault_start(mode, n);
         enum qcd_store_err err =
             qcd_store_adopt(&report, b->folder, &box_machine);
         call = fault_stop();
         const char *row = call != NULL ? call : "none";
         CHECK_INT(row, box_num_fds(), num_fds);
-        CHECK(row, box_holds(b, "lock run secrets "));
+        check_left(b, row, mode);
         if (err != QCD_STORE_OK) {
             CHECK_INT(row, err, QCD_STORE_ERR_SYSTEM);
             CHECK(row,
@@ -499,6 +551,13 @@ static void test_adopt_fails(void **state)
         qcd_store *store = box_open(b, row);
         CHECK_INT(row, qcd_store_run(store), 2);
         qcd_store_close(store);
+    }
+}
+
+static void test_adopt_fails(void **state)
+{
+    for (size_t i = 0; i < NUM_ROWS(modes); i++) {
+        fail_adopt(*state, modes[i]);
     }
 }
 
@@ -536,46 +595,94 @@ static void test_adopt_killed(void **state)
     }
 }
 
+/* share makes secrets that other folders can import. */
+static void share(qcd_secrets *out, const box *b)
+{
+    qcd_store_report report;
+    qcd_store_close(box_open(b, "first"));
+    assert_int_equal(qcd_store_share(out, &report, b->folder, &box_machine),
+                     QCD_STORE_OK);
+}
+
+static enum qcd_store_err import(const box *b, const qcd_secrets *shared)
+{
+    qcd_store_report report;
+    return qcd_store_import(&report, b->folder, shared, &box_machine);
+}
+
+/* check_imported checks that a node can use the secrets of the folder. */
+static void check_imported(const box *b, const char *row)
+{
+    qcd_store *store;
+    qcd_store_report report;
+    CHECK_INT(row, box_open_as(&store, &report, b, &box_machine, BOX_NODE + 1),
+              QCD_STORE_OK);
+    CHECK(row, report.text[0] == '\0'); /* the key is kept */
+    qcd_store_close(store);
+    CHECK(row, box_holds(b, "lock run secrets "));
+}
+
+static void fail_import(const box *b, const qcd_secrets *shared,
+                        enum fault_mode mode, bool is_again)
+{
+    const char *call = "";
+    for (size_t n = 1; call != NULL; n++) {
+        box_clear(b);
+        if (is_again) {
+            assert_int_equal(import(b, shared), QCD_STORE_OK);
+        }
+        size_t num_fds = box_num_fds();
+        fault_start(mode, n);
+        enum qcd_store_err err = import(b, shared);
+        call = fault_stop();
+        const char *row = call != NULL ? call : "none";
+        CHECK_INT(row, box_num_fds(), num_fds);
+        if (err != QCD_STORE_OK) {
+            CHECK_INT(row, err, QCD_STORE_ERR_SYSTEM);
+            CHECK_INT(row, import(b, shared), QCD_STORE_OK);
+        }
+        check_imported(b, row);
+    }
+}
+
 /* Import makes a folder and two files, or renews one. */
 static void test_import_fails(void **state)
 {
+    qcd_secrets shared;
+    share(&shared, *state);
+    for (size_t i = 0; i < NUM_ROWS(modes); i++) {
+        fail_import(*state, &shared, modes[i], false);
+        fail_import(*state, &shared, modes[i], true);
+    }
+}
+
+/* Killed at any time: it can be done again. */
+static void test_import_killed(void **state)
+{
     const box *b = *state;
     qcd_secrets shared;
-    qcd_store_report report;
-    qcd_store_close(box_open(b, "first"));
-    assert_int_equal(qcd_store_share(&shared, &report, b->folder, &box_machine),
-                     QCD_STORE_OK);
+    share(&shared, b);
     for (int is_again = 0; is_again < 2; is_again++) {
-        const char *call = "";
-        for (size_t n = 1; call != NULL; n++) {
+        bool was_killed = true;
+        for (size_t n = 1; was_killed; n++) {
             box_clear(b);
             if (is_again) {
-                assert_int_equal(
-                    qcd_store_import(&report, b->folder, &shared, &box_machine),
-                    QCD_STORE_OK);
+                assert_int_equal(import(b, &shared), QCD_STORE_OK);
             }
-            size_t num_fds = box_num_fds();
-            fault_start(FAULT_ONCE, n);
-            enum qcd_store_err err =
-                qcd_store_import(&report, b->folder, &shared, &box_machine);
-            call = fault_stop();
-            const char *row = call != NULL ? call : "none";
-            CHECK_INT(row, box_num_fds(), num_fds);
-            if (err != QCD_STORE_OK) {
-                CHECK_INT(row, err, QCD_STORE_ERR_SYSTEM);
-                CHECK_INT(
-                    row,
-                    qcd_store_import(&report, b->folder, &shared, &box_machine),
-                    QCD_STORE_OK);
+            pid_t pid = fork();
+            assert_true(pid >= 0);
+            if (pid == 0) {
+                fault_start(FAULT_KILL, n);
+                _exit(import(b, &shared) == QCD_STORE_OK ? 0 : 1);
             }
-            qcd_store *store;
-            CHECK_INT(
-                row,
-                box_open_as(&store, &report, b, &box_machine, BOX_NODE + 1),
-                QCD_STORE_OK);
-            CHECK(row, report.text[0] == '\0'); /* the key is kept */
-            qcd_store_close(store);
-            CHECK(row, box_holds(b, "lock run secrets "));
+            int status;
+            assert_int_equal(waitpid(pid, &status, 0), pid);
+            was_killed = WIFSIGNALED(status);
+            assert_true(was_killed || WEXITSTATUS(status) == 0);
+            if (was_killed) {
+                assert_int_equal(import(b, &shared), QCD_STORE_OK);
+            }
+            check_imported(b, was_killed ? "killed" : "not killed");
         }
     }
 }
@@ -682,17 +789,19 @@ static void test_killed_before_each_call(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BOX_TEST(test_one_call_fails),
-        BOX_TEST(test_all_calls_fail_from_one_on),
+        FAULT_TEST(test_one_call_fails),
+        FAULT_TEST(test_all_calls_fail_from_one_on),
         BOX_TEST(test_statx_refused),
         BOX_TEST(test_a_call_fails_without_statx),
         BOX_TEST(test_identity_fails),
-        BOX_TEST(test_next_run_fails),
-        BOX_TEST(test_rotate_fails),
+        FAULT_TEST(test_next_run_fails),
+        FAULT_TEST(test_rotate_fails),
+        BOX_TEST(test_next_run_killed),
         BOX_TEST(test_rotate_killed),
-        BOX_TEST(test_adopt_fails),
+        FAULT_TEST(test_adopt_fails),
         BOX_TEST(test_adopt_killed),
-        BOX_TEST(test_import_fails),
+        FAULT_TEST(test_import_fails),
+        BOX_TEST(test_import_killed),
         BOX_TEST(test_peek_fails),
         BOX_TEST(test_short_transfers_and_signals),
         BOX_TEST(test_order_of_writes),

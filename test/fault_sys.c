@@ -22,6 +22,7 @@ static struct {
     char trace[1024];
 } fault;
 
+static int write_why = ENOSPC;
 static int statx_refused; /* an errno value, or 0 */
 
 void fault_start(enum fault_mode mode, size_t n)
@@ -34,6 +35,11 @@ void fault_start(enum fault_mode mode, size_t n)
 void fault_hold(bool is_held)
 {
     fault.is_held = is_held;
+}
+
+void fault_write_with(int why)
+{
+    write_why = why;
 }
 
 void fault_refuse_statx(int why)
@@ -153,9 +159,9 @@ ssize_t fault_pwrite(int fd, const void *in, size_t len, off_t at)
     if (is_interrupted()) {
         return -1;
     }
-    if (fails("write", ENOSPC)) {
+    if (fails("write", write_why)) {
         (void)!pwrite(fd, in, len / 2, at);
-        errno = ENOSPC;
+        errno = write_why;
         return -1;
     }
     if (fault.mode != FAULT_TRICKLE) {

@@ -24,6 +24,10 @@ void fault_start(enum fault_mode mode, size_t n);
 /* fault_hold lets calls succeed uncounted, until it is called with false. */
 void fault_hold(bool is_held);
 
+/* fault_write_with sets the errno value of each write that fails, until it is
+ * called again: ENOSPC, or EIO if the disk can't write there. */
+void fault_write_with(int why);
+
 /* fault_refuse_statx makes each statx() fail with `why`, as old container
  * runtimes do, until it is called with 0.  These calls are not counted. */
 void fault_refuse_statx(int why);
