@@ -302,14 +302,38 @@ static shared_t *map_ours(private_qcd_changes_t *this, int fd, const char **why)
 }
 
 /**
+ * Open the file. Tells whether it is a new one.
+ */
+static int open_file(char *path, bool *made)
+{
+	int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
+	int fd = open(path, flags | O_EXCL, S_IRUSR | S_IWUSR);
+
+	*made = fd >= 0;
+	return fd < 0 && errno == EEXIST ? open(path, flags, S_IRUSR | S_IWUSR)
+									 : fd;
+}
+
+/**
+ * Remove a new file that can't be used, unless another daemon already uses it
+ */
+static void remove_new(char *path, int fd)
+{
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+	{
+		unlink(path);
+	}
+}
+
+/**
  * Open the file and map it into memory
  */
 static shared_t *map_file(private_qcd_changes_t *this, const char **why)
 {
 	shared_t *shared = MAP_FAILED;
+	bool made;
 
-	this->fd = open(this->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC |
-					O_NONBLOCK, S_IRUSR | S_IWUSR);
+	this->fd = open_file(this->path, &made);
 	if (this->fd < 0)
 	{
 		*why = strerror(errno);
@@ -321,6 +345,10 @@ static shared_t *map_file(private_qcd_changes_t *this, const char **why)
 	}
 	if (shared == MAP_FAILED)
 	{
+		if (made)
+		{
+			remove_new(this->path, this->fd);
+		}
 		close(this->fd);
 		this->fd = -1;
 	}

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -18,6 +19,8 @@
 static struct {
 	int flock_errno;
 	int chown_errno;
+	int reserve_errno;
+	int map_errno;
 	uid_t owner;
 	bool on_disk;
 	/** last fchown() */
@@ -37,6 +40,25 @@ int fchown(int fd, uid_t uid, gid_t gid)
 	played.gid = gid;
 	errno = played.chown_errno;
 	return errno ? -1 : 0;
+}
+
+int posix_fallocate(int fd, off_t offset, off_t len)
+{
+	if (played.reserve_errno)
+	{
+		return played.reserve_errno;
+	}
+	return syscall(SYS_fallocate, fd, 0, offset, len) ? errno : 0;
+}
+
+void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
+{
+	if (played.map_errno && fd >= 0)
+	{
+		errno = played.map_errno;
+		return MAP_FAILED;
+	}
+	return (void*)syscall(SYS_mmap, addr, len, prot, flags, fd, offset);
 }
 
 int fstat(int fd, struct stat *st)
@@ -135,51 +157,90 @@ static void test_refused(void **state)
 /**
  * What the system says of the file
  */
+typedef struct {
+	char *row;
+	int flock_errno, chown_errno, reserve_errno, map_errno;
+	uid_t owner;
+	bool on_disk, outlives;
+	char *why;
+	/** whether a new file stays */
+	bool stays;
+} call_t;
+
+/**
+ * Create the changes, in a file with a change that was left, or in a new one. The
+ * first stays for the next daemon if it can't be used; a new one is removed.
+ */
+static void check_call(const call_t *call, bool left)
+{
+	qcd_changes_t *changes;
+
+	if (left)
+	{
+		changes = qcd_changes_create(path, FOLDER);
+		CHECK(call->row, add(changes, 3, FALSE));
+		leave(changes);
+	}
+	box_forget_log();
+	played.flock_errno = call->flock_errno;
+	played.chown_errno = call->chown_errno;
+	played.reserve_errno = call->reserve_errno;
+	played.map_errno = call->map_errno;
+	played.owner = call->owner;
+	played.on_disk = call->on_disk;
+	changes = qcd_changes_create(path, FOLDER);
+	CHECK_INT(call->row, changes->outlive(changes), call->outlives);
+	CHECK_LOGGED(call->row, call->why, !call->outlives);
+	CHECK_INT(call->row, access(path, F_OK) == 0, left || call->stays);
+	if (call->outlives)
+	{
+		CHECK_INT(call->row, played.uid, 1234);
+		CHECK_INT(call->row, played.gid, 5678);
+		CHECK_INT(call->row, take(changes), left ? 3 : 0);
+	}
+	CHECK(call->row, add(changes, 4, FALSE));
+	CHECK_INT(call->row, take(changes), 4);
+	changes->destroy(changes);
+	memset(&played, 0, sizeof(played));
+	if (left && !call->outlives)
+	{
+		changes = qcd_changes_create(path, FOLDER);
+		CHECK_INT(call->row, take(changes), 3);
+		changes->destroy(changes);
+	}
+	unlink(path);
+}
+
 static void test_calls(void **state)
 {
-	static const struct {
-		char *row;
-		int flock_errno, chown_errno;
-		uid_t owner;
-		bool on_disk, outlives;
-		char *why;
-	} table[] = {
-		{ "all is well", 0, 0, 0, FALSE, TRUE, "" },
-		{ "charon's user", 0, 0, 1234, FALSE, TRUE, "" },
-		{ "another user", 0, 0, 1235, FALSE, FALSE,
-		  "a regular file of root or of charon's user" },
-		{ "on a disk", 0, 0, 0, TRUE, FALSE, "not in memory (tmpfs)" },
-		{ "locked", EWOULDBLOCK, 0, 0, FALSE, FALSE, "another daemon uses it" },
-		{ "AppArmor", EACCES, 0, 0, FALSE, FALSE,
-		  "it can't be locked. Check the rules of AppArmor" },
-		{ "no locks", ENOLCK, 0, 0, FALSE, FALSE, "No locks available" },
-		{ "not given away", 0, EPERM, 0, FALSE, FALSE,
-		  "Operation not permitted" },
+	static const call_t table[] = {
+		{ "all is well", .outlives = TRUE, .why = "", .stays = TRUE },
+		{ "charon's user", .owner = 1234, .outlives = TRUE, .why = "",
+		  .stays = TRUE },
+		{ "another user", .owner = 1235,
+		  .why = "a regular file of root or of charon's user" },
+		{ "on a disk", .on_disk = TRUE, .why = "not in memory (tmpfs)" },
+		{ "locked", .flock_errno = EWOULDBLOCK, .why = "another daemon uses it",
+		  .stays = TRUE },
+		{ "AppArmor", .flock_errno = EACCES,
+		  .why = "it can't be locked. Check the rules of AppArmor" },
+		{ "no locks", .flock_errno = ENOLCK, .why = "No locks available" },
+		{ "not given away", .chown_errno = EPERM,
+		  .why = "Operation not permitted" },
+		{ "a full /run", .reserve_errno = ENOSPC,
+		  .why = "is written to the disk at once: No space left on device" },
+		{ "no memory", .map_errno = ENOMEM,
+		  .why = "is written to the disk at once: Cannot allocate memory" },
 	};
-	qcd_changes_t *changes;
 	int i;
 
 	lib->caps->set_uid(lib->caps, 1234);
 	lib->caps->set_gid(lib->caps, 5678);
 	for (i = 0; i < countof(table); i++)
 	{
-		box_forget_log();
-		memset(&played, 0, sizeof(played));
-		played.flock_errno = table[i].flock_errno;
-		played.chown_errno = table[i].chown_errno;
-		played.owner = table[i].owner;
-		played.on_disk = table[i].on_disk;
-		changes = qcd_changes_create(path, FOLDER);
-		CHECK_INT(table[i].row, changes->outlive(changes), table[i].outlives);
-		CHECK_LOGGED(table[i].row, table[i].why, !table[i].outlives);
-		if (table[i].outlives)
-		{
-			CHECK_INT(table[i].row, played.uid, 1234);
-			CHECK_INT(table[i].row, played.gid, 5678);
-		}
-		changes->destroy(changes);
+		check_call(&table[i], FALSE);
+		check_call(&table[i], TRUE);
 	}
-	memset(&played, 0, sizeof(played));
 }
 
 /**
