@@ -12,10 +12,10 @@ rc_of_step=0
 failures=()
 
 # step runs a command with its output in a log, adds its tests to the counts and
-# prints the result. COUNTER prints "passed failed skipped"; it is `one` for a step
-# that counts as one test. A failed step doesn't stop the steps after it.
+# prints the result. COUNTER prints "passed failed skipped", and may say why tests were
+# skipped; it is `one` for a step that counts as one test. A failed step doesn't stop the steps after it.
 step() { # NAME COUNTER AGAIN COMMAND...
-    local name=$1 counter=$2 again=$3 log begin seconds rc p f s
+    local name=$1 counter=$2 again=$3 log begin seconds rc p f s why
     shift 3
     log=$logs/${name//[^a-z0-9]/-}.log
     begin=$(date +%s%N)
@@ -35,7 +35,7 @@ step() { # NAME COUNTER AGAIN COMMAND...
     set -e
     # shellcheck disable=SC2034 # kernel-lab.sh reads it
     rc_of_step=$rc
-    read -r p f s < <("$counter" "$rc" 2>>"$log") || p=0 f=1 s=0
+    read -r p f s why < <("$counter" "$rc" 2>>"$log") || p=0 f=1 s=0 why=
     if [ "$rc" -ne 0 ] && [ "$f" -eq 0 ]; then
         f=1
     fi
@@ -43,7 +43,7 @@ step() { # NAME COUNTER AGAIN COMMAND...
     failed=$((failed + f))
     seconds=$(awk -v ns=$(($(date +%s%N) - begin)) \
         'BEGIN { printf "%.1f", ns / 1e9 }')
-    say "$p passed, $f failed, $s skipped ($seconds s)"
+    say "$p passed, $f failed, $s skipped ($seconds s)${why:+: $why}"
     [ "$f" -eq 0 ] || failures+=("$name" "$again" "$log")
 }
 
