@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ from lab.admin import ask, connect, counters, rows
 from lab.config import Config
 from lab.crash import crash
 from lab.faults import Faults, How, Kind
+from lab.field.leaks import check_closed, descriptors, same_descriptors
 from lab.gateway import Gateway, Sa
 from lab.scenario import Lab
 from lab.test_esp import lose, probe
@@ -106,7 +108,7 @@ def test_hung(new_lab: NewLab, kinds: Kind) -> None:
     lab.a.terminate(lab.a.wait_established())
     faults = Faults(lab.b)
     assert counters(lab.b)["map"] is True
-    with faults.hanging(kinds):
+    with same_descriptors(lab.b), faults.hanging(kinds):
         check_ike(lab)
         # changes of the SA map are written a little later
         wait_until("a call that hangs", lambda: faults.waiting, 5, lab.b.tail)
@@ -139,6 +141,7 @@ def test_hung_command(new_lab: NewLab) -> None:
     lab = new_lab(BASE, b=FAULTY)
     lab.up()
     faults = Faults(lab.b)
+    before = Counter(descriptors(lab.b.pid))
     with faults.hanging(Kind.SYNC):
         with connect(lab.b) as gone, connect(lab.b) as waiting:
             gone.sendall(b"rotate\n")
@@ -164,6 +167,7 @@ def test_hung_command(new_lab: NewLab) -> None:
             gone.close()
             assert processor_time(lab.b, 1.0) < 0.1, "a thread runs in circles"
     wait_until("the third secret", lambda: counters(lab.b)["generations"] == 3)
+    check_closed(lab.b, before)
     check_rotates(lab.b)
 
 
@@ -173,7 +177,7 @@ def test_hung_while_a_secret_is_due(new_lab: NewLab) -> None:
     lab.up()
     lab.a.terminate(lab.a.wait_established())
     faults = Faults(lab.b)
-    with faults.hanging(Kind.SYNC | Kind.RENAME | Kind.OPEN):
+    with same_descriptors(lab.b), faults.hanging(Kind.SYNC | Kind.RENAME | Kind.OPEN):
         wait_until(
             "a rotation that hangs",
             lambda: faults.waiting and counters(lab.b)["newest_age"] > 2,
@@ -232,7 +236,7 @@ def test_frozen(new_lab: NewLab, tmp_path: Path) -> None:
     lab = new_lab(BASE, b=BASE.but(state_disk=make_disk(tmp_path)))
     lab.up()
     lab.a.terminate(lab.a.wait_established())
-    with frozen(lab.b):
+    with same_descriptors(lab.b), frozen(lab.b):
         check_ike(lab)
         wait_until("a thread that hangs", lambda: stuck(lab.b), 5, lab.b.tail)
         check_ike(lab)
@@ -306,6 +310,7 @@ def test_read_only(new_lab: NewLab) -> None:
     lab.a.start()
     check_ike(lab)
     faults = Faults(lab.b)
+    before = Counter(descriptors(lab.b.pid))
     changes = Kind.WRITE | Kind.RENAME | Kind.UNLINK | Kind.TRUNCATE
     faults.begin(changes, how=How.NTH_ON, why=errno.EROFS)
     check_refused(lab.b, "the file system is read-only")
@@ -315,6 +320,7 @@ def test_read_only(new_lab: NewLab) -> None:
     assert faults.end()
     wait_until("the map", lambda: counters(lab.b)["map"], 10, lab.b.tail)
     check_rotates(lab.b)
+    check_closed(lab.b, before)
     check_recovers(lab)
 
 
@@ -332,10 +338,11 @@ def test_folder_moved_away(new_lab: NewLab) -> None:
     lab = started(new_lab)
     state = lab.b.places.state
     away = lab.folder / "away"
-    state.rename(away)
-    check_ike(lab)
-    away.rename(state)
-    check_rotates(lab.b)
+    with same_descriptors(lab.b):
+        state.rename(away)
+        check_ike(lab)
+        away.rename(state)
+        check_rotates(lab.b)
     check_recovers(lab)
 
 
@@ -367,12 +374,14 @@ def test_removed_while_in_use(new_lab: NewLab) -> None:
     lab.up()
     lab.b.wait_written()
     files = [lab.b.places.state / "samap", Path(f"{lab.b.places.qcd_socket}.changes")]
+    before = Counter(descriptors(lab.b.pid))
     for file in files:
         file.unlink()
     lab.b.wait_log("QCD: .*/samap was removed or replaced while it was in use")
     lab.a.terminate_child(1)
     lab.b.wait_log(r"QCD: .*\.changes was removed or replaced while it was in use")
     assert all(file.is_file() for file in files)
+    check_closed(lab.b, before)
     check_crash(lab)
 
 
@@ -402,7 +411,7 @@ def test_no_descriptors(new_lab: NewLab) -> None:
     before = resource.prlimit(lab.b.pid, resource.RLIMIT_NOFILE)
     limit = (first_free(lab.b), before[1])
     resource.prlimit(lab.b.pid, resource.RLIMIT_NOFILE, limit)
-    with connect(lab.b) as waiting:
+    with same_descriptors(lab.b), connect(lab.b) as waiting:
         waiting.sendall(b"status\n")
         check_tunnel(lab)
         lab.a.terminate(lab.a.wait_established())
@@ -419,7 +428,7 @@ def test_hardly_any_descriptors(new_lab: NewLab) -> None:
     lab.b.start()
     before = resource.prlimit(lab.b.pid, resource.RLIMIT_NOFILE)
     resource.prlimit(lab.b.pid, resource.RLIMIT_NOFILE, (3, before[1]))
-    with connect(lab.b) as waiting:
+    with same_descriptors(lab.b), connect(lab.b) as waiting:
         waiting.sendall(b"status\n")
         lab.b.wait_log("QCD: waiting for clients failed: Invalid argument")
         resource.prlimit(lab.b.pid, resource.RLIMIT_NOFILE, before)
@@ -456,13 +465,16 @@ def test_no_more_memory(new_lab: NewLab) -> None:
     before = resource.prlimit(lab.b.pid, resource.RLIMIT_AS)
     pages = int(Path(f"/proc/{lab.b.pid}/statm").read_text().split()[0])
     half = pages * resource.getpagesize() // 2
+    held = Counter(descriptors(lab.b.pid))
     resource.prlimit(lab.b.pid, resource.RLIMIT_AS, (half, before[1]))
     changes.unlink()
     check_ike(lab)
     lab.b.wait_log(r"QCD: .*\.changes .* can't be made again, .*: Cannot allocate memory")
+    assert not changes.exists(), "an empty file is left"
     for _ in range(2):
         check_ike(lab)
     check_rotates(lab.b)
+    check_closed(lab.b, held)
     resource.prlimit(lab.b.pid, resource.RLIMIT_AS, before)
     check_recovers(lab)
     assert changes.is_file(), "the next run has no change queue"

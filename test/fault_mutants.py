@@ -62,6 +62,17 @@ PROPERTIES = (
           "        return err;"),
         m(STORE, "src/store/keyfile.c", "why == 0 ? keyfile_decode(out, kind, frame, len)",
           "true ? keyfile_decode(out, kind, frame, len)"),
+        m("plugin/test/test_qcd_changes_file", "plugin/qcd_changes.c", "\t\tif (made)\n",
+          "\t\tif (0)\n"),
+    )),
+    Property("no descriptor stays open", (
+        m("lab/test_faults.py::test_rotation", "src/store/file.c",
+          "    int why_close = io_close(&fd);",
+          "    int why_close = why == 0 ? io_close(&fd) : 0;"),
+        m(f"{START}[READ]", "src/store/identity.c",
+          "        (void)io_close(&fd);", "        why == 0 ? (void)io_close(&fd) : (void)0;"),
+        m(f"{DISK}::test_no_more_memory", "plugin/qcd_changes.c",
+          "\t\tclose(this->fd);\n\t\tthis->fd = -1;", "\t\tthis->fd = -1;"),
     )),
     Property("a copied folder is told apart, also if statx() is refused", (
         m(STORE, "src/store/keyfile.c", "{.stx_ino = st.st_ino}", "{.stx_ino = 1}"),

@@ -9,12 +9,15 @@ import os
 import re
 import socket
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from lab import esp
 from lab.admin import counters, rows
 from lab.field.stage import ROUTES
 from lab.gateway import Gateway
+from lab.wait import wait_until
 
 SLOT = 128  # of the SA map; src/store/samap_row.h has its fields
 PEER = 44  # where a row has the peer's address: its length, and its octets
@@ -60,6 +63,27 @@ def descriptors(pid: int) -> list[str]:
             continue  # closed meanwhile
         found.append(re.sub(r":\[\d+\]$", "", target))
     return found
+
+
+def check_closed(gateway: Gateway, before: "Counter[str]") -> None:
+    """Wait until the gateway has no more descriptors than before; fewer are fine."""
+
+    def more() -> list[str]:
+        return list((Counter(descriptors(gateway.pid)) - before).elements())
+
+    wait_until(
+        "all new descriptors to be closed",
+        lambda: not more(),
+        explain=lambda: f"left: {more()}\n{gateway.tail()}",
+    )
+
+
+@contextmanager
+def same_descriptors(gateway: Gateway) -> Iterator[None]:
+    """Check that what happens in a `with`, in one life of charon, leaks no descriptor."""
+    before = Counter(descriptors(gateway.pid))
+    yield
+    check_closed(gateway, before)
 
 
 def _lines(gateway: Gateway, *argv: str) -> list[str]:
