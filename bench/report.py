@@ -22,7 +22,8 @@ TEXT = REPO / "doc" / "performance.md"
 HEAD = """# Performance
 
 What a crash costs with and without qcd, and what qcd costs while nothing happens. Ratios come first: they depend less
-on the machine than times do. All figures of a section are of one run on one machine, in which the cases took turns.
+on the machine than times do. All figures of a section are of one run on one machine, in which the cases took turns,
+except those of libreswan and of the kernel, which are of an emulated machine.
 
 This file is made by `sudo ./dev bench`, from `performance.json`. Do not edit it.
 """

@@ -70,11 +70,16 @@ def lost(row: Row, usual: float) -> str:
 
 def recovery(parts: Parts) -> str:
     part = parts["recovery"]
+    idle = parts.get("loss", {"rows": []})
     probes = {
-        row["way"]: f"{row['probes']:.0f}"
-        for row in parts.get("loss", {"rows": []})["rows"]
-        if row["loss"] == 0
+        row["way"]: f"{row['probes']:.0f}" for row in idle["rows"] if row["loss"] == 0
     }
+    counted = ""
+    if probes:
+        counted = (
+            " Probes are the DPD requests of an idle peer, as a rate for each tunnel and hour: counted on the wire,\n"
+            f"without loss, over {idle['tunnels']} tunnels in {idle['seconds']:g} s."
+        )
     rows = [
         [
             row["title"],
@@ -89,7 +94,7 @@ def recovery(parts: Parts) -> str:
     return f"""## A crash, side by side
 The gateway is killed, is away for {part["down_s"]:g} s and starts again. Its peer sends a ping every
 {part["interval_s"] * 1000:g} ms through the tunnel; the dead time ends with the first answer. Medians, with the quartiles in
-brackets. Probes are the DPD requests of one idle peer in an hour, counted on the wire.
+brackets.{counted}
 
 ![Dead time of a tunnel after its gateway's return](performance-crash.svg)
 
@@ -241,10 +246,15 @@ of that in ESP of the kernel on real hardware was not measured.
 # --- the rest -------------------------------------------------------------------
 
 
+def short(ns: float) -> str:
+    """Return a time of an operation."""
+    return f"{ns:,.0f} ns" if ns < 1e6 else f"{ns / 1e6:,.1f} ms"
+
+
 def library(parts: Parts) -> str:
     part = parts["library"]
     ratios = [[what, f"{value:.2f}"] for what, value in part["ratio"].items()]
-    times = [[row["what"], f"{row['ns']:,.0f} ns"] for row in part["rows"]]
+    times = [[row["what"], short(row["ns"])] for row in part["rows"]]
     sizes = [[what, f"{value:,}"] for what, value in part["octets"].items()]
     return f"""## The libraries
 {table(["operations", "ratio"], ratios)}
@@ -360,6 +370,11 @@ def _of_gateway(row: Row) -> list[str]:
     return _goal(f"as many a second, {name}", inverse)
 
 
+DECIDED = """A goal is met if the whole interval is within it, and not decided if only the median is. Storms have no interval: the
+median of five decides, or a single one.
+"""
+
+
 def goals(parts: Parts) -> str:
     """Return the table of the goals."""
 
@@ -383,7 +398,8 @@ def goals(parts: Parts) -> str:
         )
         for row in rows("storms")
     ]
-    return "## Goals\n" + table(["ratio", "goal", "measured (95 %)", "met"], lines)
+    head = ["ratio", "goal", "measured (95 % interval)", "met"]
+    return f"## Goals\n{table(head, lines)}\n{DECIDED}"
 
 
 @dataclass(frozen=True)

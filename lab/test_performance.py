@@ -16,7 +16,7 @@ import pytest
 from bench import loss, report
 from bench.report import DATA, REPO, TEXT, Parts
 from bench.results import Row, events, paired
-from bench.sections import goals
+from bench.sections import goals, short
 
 DOCUMENTS = REPO / "doc"
 
@@ -60,6 +60,21 @@ def test_missed_goal_is_shown() -> None:
     row: Row = {"delay_s": 0.0, "at_most": 1.3, "ratio": 1.31, "interval": [1.0, 2.0]}
     assert "**no**" in goals({"floor": {"rows": [row]}})
     assert "**no**" not in goals({"floor": {"rows": [{**row, "ratio": 1.29}]}})
+
+
+def test_undecided_goal_is_shown() -> None:
+    row: Row = {"delay_s": 0.0, "at_most": 1.3, "ratio": 1.29, "interval": [1.0, 2.0]}
+    assert "| not decided |" in goals({"floor": {"rows": [row]}})
+    assert "| yes |" in goals({"floor": {"rows": [{**row, "interval": [1.0, 1.3]}]}})
+    assert "not decided if only the median is" in goals({})
+
+
+@pytest.mark.parametrize(
+    ("ns", "shown"),
+    [(8.1, "8 ns"), (999_999.0, "999,999 ns"), (1e6, "1.0 ms"), (226_427_664.0, "226.4 ms")],
+)
+def test_long_times_are_in_milliseconds(ns: float, shown: str) -> None:
+    assert short(ns) == shown
 
 
 def test_no_names_of_this_machine() -> None:
