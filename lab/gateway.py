@@ -359,6 +359,11 @@ class Gateway:
         message["timeout"] = int(timeout * 1000) if wait else -1
         self._streamed("terminate", message)
 
+    def terminate_all(self, peer: str | None = None) -> None:
+        """Start to delete all IKE SAs of a connection, without waiting for the result."""
+        ike = peer or self.peers[0].name
+        self._streamed("terminate", {"ike": ike, "timeout": -1, "loglevel": -1})
+
     def terminate_child(self, child: int) -> None:
         """Delete a child cleanly, and wait until the peer has agreed."""
         message = {"child": child_name(child), "timeout": 10000, "loglevel": -1}

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Both ends connect at the same time, or more is requested: nothing is lost."""
 
-import re
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -282,46 +281,3 @@ def test_second_one_after_a_recovery(new_lab: NewLab) -> None:
     recovered(lab)
     lab.b.initiate("a", 0)
     keeps_two(lab)
-
-
-APART = Config(charon={"reuse_ikesa": False}, ike_options={"unique": "never"})
-
-
-def up_twice(lab: Lab) -> tuple[Sa, Sa]:
-    """Return two IKE SAs of a, the older one first."""
-    older = lab.up()
-    lab.a.initiate("b")
-    return older, lab.a.wait_established(other_than=(older,))
-
-
-def messages_on(lab: Lab, sa: Sa, count: int | None = None) -> Drop:
-    """Drop IKE messages to a on this SA."""
-    ends = f"ip saddr {lab.b.host.address} ip daddr {lab.a.host.address} udp dport 4500"
-    return lab.network.router.drop(f"{ends} @th,96,64 0x{sa.spis[0].hex()}", count)
-
-
-def test_two_losses_and_a_lost_token(new_lab: NewLab) -> None:
-    """a learns of the older one's loss first, and may not take the younger for alive."""
-    lab = new_lab(APART)
-    older, younger = up_twice(lab)
-    lab.b.restart()
-    with messages_on(lab, younger, 1) as drop:
-        lab.a.nudge(older)
-        new = lab.a.wait_established(other_than=(older, younger), timeout=2.0)
-        assert drop.count == 1
-    lab.a.wait_log("connection is up again")
-    (line,) = re.findall(".*connection is up again.*", lab.a.log())
-    assert new.spis[0].hex() in line
-    lab.a.wait_for("one tunnel", lambda: len(lab.a.sas()) == 1, SETTLED)
-    assert [sa.spis for sa in lab.b.sas()] == [new.spis]
-
-
-def test_no_request_takes_the_repeats_of_another(new_lab: NewLab) -> None:
-    """The younger one's token never arrives, and the new IKE SA's first response is lost."""
-    lab = new_lab(APART)
-    older, younger = up_twice(lab)
-    lab.b.restart()
-    with messages_on(lab, younger), init_responses(lab, 1) as lost:
-        lab.a.nudge(older)
-        wait_until("a lost response", lambda: lost.count, SETTLED)
-        lab.a.wait_established(other_than=(older, younger), timeout=2.0)

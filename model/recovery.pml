@@ -449,7 +449,7 @@ inline drop(x)
     m = X(OF(x), 0);
     do
     :: m < X(OF(x), 0) + SAS ->
-        doubt[m] = (doubt[x] == 0 && IS_UP(m) && m != x -> TO_ASK : doubt[m]);
+        doubt[m] = (IS_UP(m) && m != x -> TO_ASK : doubt[m]);
         m++
     :: else -> break
     od;

@@ -62,6 +62,26 @@ static void add(private_qcd_doubts_t *this, uint32_t unique_id, bool lost)
 	this->doubts->insert_last(this->doubts, doubt);
 }
 
+/**
+ * Forget all IKE_SAs but the lost ones
+ */
+static void forget_doubtful(private_qcd_doubts_t *this)
+{
+	enumerator_t *enumerator;
+	doubt_t *doubt;
+
+	enumerator = this->doubts->create_enumerator(this->doubts);
+	while (enumerator->enumerate(enumerator, &doubt))
+	{
+		if (!doubt->lost)
+		{
+			this->doubts->remove_at(this->doubts, enumerator);
+			free(doubt);
+		}
+	}
+	enumerator->destroy(enumerator);
+}
+
 METHOD(qcd_doubts_t, note_lost, void,
 	private_qcd_doubts_t *this, uint32_t unique_id, linked_list_t *sas)
 {
@@ -72,17 +92,16 @@ METHOD(qcd_doubts_t, note_lost, void,
 	if (doubt)
 	{
 		doubt->lost = TRUE;
-		return;
 	}
-	while (this->doubts->remove_first(this->doubts, (void**)&doubt) == SUCCESS)
+	else
 	{
-		free(doubt);
+		add(this, unique_id, TRUE);
 	}
-	add(this, unique_id, TRUE);
+	forget_doubtful(this);
 	enumerator = sas->create_enumerator(sas);
 	while (enumerator->enumerate(enumerator, &sa))
 	{
-		if (sa->unique_id != unique_id)
+		if (!find(this, sa->unique_id))
 		{
 			add(this, sa->unique_id, FALSE);
 		}

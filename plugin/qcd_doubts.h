@@ -15,14 +15,15 @@
 typedef struct qcd_doubts_t qcd_doubts_t;
 
 /**
- * The IKE_SAs with a peer that were up when its crash was proved. It may have
- * lost each of them, until it responds on that one. Not thread-safe.
+ * The IKE_SAs with a peer that were up when it was last proved that it has lost
+ * one. It may have lost each of them, until it responds on that one. Not
+ * thread-safe.
  */
 struct qcd_doubts_t {
 
 	/**
-	 * Note that the peer has lost an IKE_SA. Unless that one was doubtful already,
-	 * the peer has crashed since, and all that are up now are doubtful.
+	 * Note that the peer has lost an IKE_SA. All others that are up are doubtful
+	 * from now on, also those that it has confirmed: it may have crashed since.
 	 *
 	 * @param unique_id		unique ID of the IKE_SA
 	 * @param sas			IKE_SAs that are up, as qcd_sa_t

@@ -7,8 +7,8 @@
 
 /**
  * In milliseconds: interval between checks for changes that nothing reports;
- * time that the peer has to establish the CHILD_SAs of its own IKE_SA, and to
- * confirm doubtful IKE_SAs; time after which a connection that is not loaded is
+ * time that the peer has to establish the CHILD_SAs of its own IKE_SA, before and
+ * after it is asked, and to confirm doubtful IKE_SAs; time after which a connection that is not loaded is
  * given up
  */
 #define LOOK_MS 250
@@ -24,6 +24,14 @@
 #define OVER_MS 30000
 
 typedef struct private_qcd_recovery_t private_qcd_recovery_t;
+
+/**
+ * How many IKE_SAs were closed by anybody, and how many of these by us
+ */
+typedef struct {
+	u_int all;
+	u_int ours;
+} closings_t;
 
 /**
  * Private data
@@ -75,9 +83,11 @@ struct private_qcd_recovery_t {
 	uint64_t unloaded_since;
 
 	/**
-	 * Whether CHILD_SAs were requested on an IKE_SA that lacked them
+	 * Whether CHILD_SAs were requested on an IKE_SA that lacked them; the peer's
+	 * IKE_SA without all of them that it was last asked about
 	 */
 	bool asked;
+	uint32_t incomplete;
 
 	/**
 	 * Whether none is left of two IKE_SAs, because each end deleted another one
@@ -91,9 +101,9 @@ struct private_qcd_recovery_t {
 	bool begun;
 
 	/**
-	 * Number of closings that did not end the connection
+	 * Numbers of closings that did not end the connection, as below
 	 */
-	u_int ignored;
+	closings_t ignored;
 
 	/**
 	 * Mutex for what follows. Listeners take it while they hold the bus, so
@@ -107,9 +117,9 @@ struct private_qcd_recovery_t {
 	uint32_t deleted;
 
 	/**
-	 * Number of IKE_SAs that were closed on purpose
+	 * Numbers of IKE_SAs that were closed on purpose
 	 */
-	u_int closings;
+	closings_t closings;
 
 	/**
 	 * What describe() shows: where the peer is, when the next step is due, and
@@ -126,8 +136,11 @@ METHOD(qcd_recovery_t, note_closed, void,
 	private_qcd_recovery_t *this, uint32_t unique_id, bool by_peer)
 {
 	this->mutex->lock(this->mutex);
-	this->closings += unique_id != this->deleted &&
-					  (!by_peer || this->shown.over);
+	if (unique_id != this->deleted && (!by_peer || this->shown.over))
+	{
+		this->closings.all++;
+		this->closings.ours += !by_peer;
+	}
 	this->mutex->unlock(this->mutex);
 }
 
@@ -165,8 +178,23 @@ static void ask_children(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 }
 
 /**
+ * Ask the peer about its IKE_SA. It responds once the IKE_SA is established there
+ * as well, which is later than here, by a round trip at least. By then it has
+ * requested the other CHILD_SAs that it creates itself.
+ */
+static void ask_peer(private_qcd_recovery_t *this, qcd_sa_t *sa)
+{
+	ike_sa_t *ike_sa = qcd_sa_checkout_same(sa);
+
+	if (ike_sa)
+	{
+		qcd_sa_checkin(ike_sa, this->pending->ask(this->pending, ike_sa));
+	}
+}
+
+/**
  * Handle that there is an IKE_SA without all of its CHILD_SAs: request the
- * missing ones
+ * missing ones, unless the peer does
  *
  * @return				when to check again
  */
@@ -175,15 +203,23 @@ static uint64_t complete(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 {
 	uint64_t due, now = qcd_now();
 
-	this->incomplete_since = this->incomplete_since ?: now;
 	if (best->busy)
 	{
+		this->incomplete_since = 0;
 		this->connector->repeat_request(this->connector, best->sa.unique_id);
 		return now + LOOK_MS;
 	}
+	this->incomplete_since = this->incomplete_since ?: now;
 	if (!best->initiator && now - this->incomplete_since < PEERS_TIME_MS)
 	{
 		return this->incomplete_since + PEERS_TIME_MS;
+	}
+	if (!best->initiator && this->incomplete != best->sa.unique_id)
+	{
+		this->incomplete = best->sa.unique_id;
+		this->incomplete_since = 0;
+		ask_peer(this, &best->sa);
+		return now + DOUBTFUL_MS;
 	}
 	if (this->asked ||
 		this->connector->is_current(this->connector, best->sa.unique_id))
@@ -240,7 +276,6 @@ static uint64_t settle(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 					   qcd_rival_t *best, u_int complete)
 {
 	uint64_t look, over, now = qcd_now();
-	ike_sa_t *ike_sa;
 
 	this->incomplete_since = 0;
 	this->none_left = FALSE;
@@ -260,11 +295,7 @@ static uint64_t settle(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 								now - this->up_since >= LEFT_OVER_MS,
 								this->up_since))
 	{	/* check if the peer has deleted this one for such a try */
-		ike_sa = qcd_sa_checkout_same(&best->sa);
-		if (ike_sa)
-		{
-			qcd_sa_checkin(ike_sa, this->pending->ask(this->pending, ike_sa));
-		}
+		ask_peer(this, &best->sa);
 	}
 	if (complete > 1)
 	{
@@ -308,6 +339,7 @@ static uint64_t reach(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 	{
 		return now + DOUBTFUL_MS;
 	}
+	this->rivals->note_try(this->rivals);
 	return this->connector->connect(this->connector, peer_cfg, sa,
 									!this->begun);
 }
@@ -334,7 +366,8 @@ static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 	qcd_pending_sa_t *sa;
 	array_t *all;
 	qcd_rival_t best;
-	u_int missing, wanted, num_complete, closings;
+	u_int missing, wanted, num_complete;
+	closings_t closings;
 	uint64_t due;
 	bool found, doubtful, up;
 
@@ -359,7 +392,8 @@ static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 	}
 	/* what is closed after everything was up stays closed */
 	up = found && (this->up_since || !missing);
-	if (!found && this->rivals->has_deleted(this->rivals))
+	if (!found && this->rivals->has_deleted(this->rivals) &&
+		closings.ours == this->ignored.ours)
 	{	/* the peer may have deleted the one that we kept */
 		this->none_left = TRUE;
 		this->ignored = closings;
@@ -373,7 +407,8 @@ static uint64_t step_with(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg)
 	{
 		due = settle(this, peer_cfg, &best, num_complete);
 	}
-	else if (closings != this->ignored)
+	else if (closings.all != this->ignored.all ||
+			 (!found && !sa && this->rivals->is_closing(this->rivals)))
 	{
 		due = give_up(this, "it was closed");
 	}

@@ -4,9 +4,18 @@
 #include "qcd_doubts.h"
 
 /**
- * Milliseconds that the peer has to respond on one of several IKE_SAs
+ * In milliseconds: time after which the peer has usually responded on several
+ * IKE_SAs, interval between looks if not, and the maximum time
  */
 #define PEERS_TIME_MS 1000
+#define LOOK_MS 250
+#define ANSWERS_MS 10000
+
+/**
+ * Maximum number of IKE_SAs that a recovery deletes as surplus: the peer may open
+ * each one again, as its close_action says
+ */
+#define SURPLUS_MAX 2
 
 /**
  * Milliseconds for which an IKE_SA is kept that began after everything was up:
@@ -52,9 +61,15 @@ struct private_qcd_rivals_t {
 	array_t *younger;
 
 	/**
-	 * When an IKE_SA was deleted, 0 if none was
+	 * When an IKE_SA was last deleted as surplus, 0 if none was, and how many were
 	 */
 	uint64_t deleted;
+	u_int num_deleted;
+
+	/**
+	 * Whether somebody else is closing one
+	 */
+	bool closing;
 
 	/**
 	 * Whether younger ones than this unique ID are kept
@@ -121,6 +136,16 @@ static bool is_reopened(ike_sa_t *ike_sa)
 }
 
 /**
+ * Tell whether an IKE_SA will be closed for good, once a request is answered
+ */
+static bool is_to_be_closed(ike_sa_t *ike_sa)
+{
+	return !ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING) &&
+		   (qcd_sa_has_task(ike_sa, TASK_QUEUE_ACTIVE, TASK_IKE_DELETE) ||
+			qcd_sa_has_task(ike_sa, TASK_QUEUE_QUEUED, TASK_IKE_DELETE));
+}
+
+/**
  * Tell whether an array contains a unique ID
  */
 static bool has_id(array_t *ids, uint32_t unique_id)
@@ -173,7 +198,8 @@ static bool is_younger(private_qcd_rivals_t *this, peer_cfg_t *peer_cfg,
 static bool is_kept(private_qcd_rivals_t *this, peer_cfg_t *peer_cfg,
 					uint32_t unique_id)
 {
-	return has_id(this->before, unique_id) ||
+	return this->num_deleted >= SURPLUS_MAX ||
+		   has_id(this->before, unique_id) ||
 		   is_younger(this, peer_cfg, unique_id);
 }
 
@@ -195,6 +221,11 @@ static bool look_at(private_qcd_rivals_t *this, peer_cfg_t *peer_cfg,
 								  ike_sa->get_unique_id(ike_sa)) &&
 		 !this->wanted->is_with(this->wanted, peer_cfg, ike_sa)))
 	{
+		return FALSE;
+	}
+	if (is_to_be_closed(ike_sa))
+	{
+		this->closing = TRUE;
 		return FALSE;
 	}
 	found->initiator = id->is_initiator(id);
@@ -275,6 +306,7 @@ METHOD(qcd_rivals_t, find, array_t*,
 	linked_list_t *sas;
 	qcd_sa_t *sa;
 
+	this->closing = FALSE;
 	children->look(children);
 	sas = find_all(this);
 	while (sas->remove_first(sas, (void**)&sa) == SUCCESS)
@@ -405,9 +437,34 @@ static void delete_surplus(private_qcd_rivals_t *this, peer_cfg_t *peer_cfg,
 	{
 		qcd_sa_delete(sa);
 		this->deleted = qcd_now();
+		this->num_deleted++;
 		free(sa);
 	}
 	surplus->destroy(surplus);
+}
+
+/**
+ * Repeat the questions that the peer has not answered yet, when that is due
+ *
+ * @return				FALSE if there are none
+ */
+static bool repeat_questions(private_qcd_rivals_t *this, array_t *all)
+{
+	qcd_rival_t found;
+	bool busy = FALSE;
+	int i;
+
+	for (i = 0; i < array_count(all); i++)
+	{
+		array_get(all, i, &found);
+		if (found.busy)
+		{
+			this->connector->repeat_request(this->connector,
+											found.sa.unique_id);
+			busy = TRUE;
+		}
+	}
+	return busy;
 }
 
 METHOD(qcd_rivals_t, tidy, uint64_t,
@@ -421,17 +478,45 @@ METHOD(qcd_rivals_t, tidy, uint64_t,
 		return this->asked + PEERS_TIME_MS;
 	}
 	all = find(this, peer_cfg, !this->asked);
-	if (this->asked)
+	if (!this->asked)
 	{
-		delete_surplus(this, peer_cfg, all);
-		this->asked = 0;
+		this->asked = now;
+		now += PEERS_TIME_MS;
+	}
+	else if (now - this->asked < ANSWERS_MS && repeat_questions(this, all))
+	{	/* it may be far away, or a response was lost */
+		now += LOOK_MS;
 	}
 	else
 	{
-		this->asked = now;
+		delete_surplus(this, peer_cfg, all);
+		this->asked = 0;
+		now += PEERS_TIME_MS;
 	}
 	array_destroy(all);
-	return now + PEERS_TIME_MS;
+	return now;
+}
+
+METHOD(qcd_rivals_t, is_closing, bool,
+	private_qcd_rivals_t *this)
+{
+	return this->closing;
+}
+
+METHOD(qcd_rivals_t, note_try, void,
+	private_qcd_rivals_t *this)
+{
+	uint32_t unique_id;
+	int i;
+
+	for (i = array_count(this->before) - 1; i >= 0; i--)
+	{
+		array_get(this->before, i, &unique_id);
+		if (this->doubts->is_doubtful(this->doubts, unique_id, TRUE))
+		{
+			array_remove(this->before, i, NULL);
+		}
+	}
 }
 
 METHOD(qcd_rivals_t, set_closed, void,
@@ -488,6 +573,8 @@ qcd_rivals_t *qcd_rivals_create(qcd_pending_t *pending, qcd_peers_t *peers,
 	INIT(this,
 		.public = {
 			.note_lost = _note_lost,
+			.is_closing = _is_closing,
+			.note_try = _note_try,
 			.set_closed = _set_closed,
 			.get_over = _get_over,
 			.has_deleted = _has_deleted,

@@ -75,6 +75,18 @@ struct qcd_rivals_t {
 	array_t *(*find)(qcd_rivals_t *this, peer_cfg_t *peer_cfg, bool ask);
 
 	/**
+	 * Tell whether somebody else is closing an IKE_SA that find() has passed over
+	 * for that. charon may have the DELETE wait for the response to a question.
+	 */
+	bool (*is_closing)(qcd_rivals_t *this);
+
+	/**
+	 * Note that the peer did not confirm the doubtful IKE_SAs in time, so that a
+	 * try begins: if it does later, they are two of the same, and are not kept.
+	 */
+	void (*note_try)(qcd_rivals_t *this);
+
+	/**
 	 * Handle that there are several IKE_SAs: ask the peer which of them it has
 	 * as well, and delete all of these but one. Both peers keep the same one.
 	 * Checks out IKE_SAs.
