@@ -282,6 +282,7 @@ static uint64_t settle(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 	if (!this->up_since)
 	{
 		this->up_since = now;
+		this->rivals->note_up(this->rivals);
 		note_up(this, &best->sa);
 		if (this->wanted->has_tasks(this->wanted))
 		{

@@ -12,8 +12,8 @@
 #define ANSWERS_MS 10000
 
 /**
- * Maximum number of IKE_SAs that a recovery deletes as surplus: the peer may open
- * each one again, as its close_action says
+ * Maximum number of IKE_SAs that are deleted as surplus while one is up: the peer
+ * may open each one again, as its close_action says
  */
 #define SURPLUS_MAX 2
 
@@ -61,7 +61,7 @@ struct private_qcd_rivals_t {
 	array_t *younger;
 
 	/**
-	 * When an IKE_SA was last deleted as surplus, 0 if none was, and how many were
+	 * When one was last deleted as surplus, 0 if none was, and how many were
 	 */
 	uint64_t deleted;
 	u_int num_deleted;
@@ -133,16 +133,6 @@ static bool is_reopened(ike_sa_t *ike_sa)
 {
 	return ike_sa->get_state(ike_sa) == IKE_DELETING &&
 		   ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING);
-}
-
-/**
- * Tell whether an IKE_SA will be closed for good, once a request is answered
- */
-static bool is_to_be_closed(ike_sa_t *ike_sa)
-{
-	return !ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING) &&
-		   (qcd_sa_has_task(ike_sa, TASK_QUEUE_ACTIVE, TASK_IKE_DELETE) ||
-			qcd_sa_has_task(ike_sa, TASK_QUEUE_QUEUED, TASK_IKE_DELETE));
 }
 
 /**
@@ -223,7 +213,7 @@ static bool look_at(private_qcd_rivals_t *this, peer_cfg_t *peer_cfg,
 	{
 		return FALSE;
 	}
-	if (is_to_be_closed(ike_sa))
+	if (qcd_sa_is_to_be_closed(ike_sa))
 	{
 		this->closing = TRUE;
 		return FALSE;
@@ -541,6 +531,12 @@ METHOD(qcd_rivals_t, get_over, uint64_t,
 		   max(over, younger.since + YOUNGER_MS) : over;
 }
 
+METHOD(qcd_rivals_t, note_up, void,
+	private_qcd_rivals_t *this)
+{
+	this->num_deleted = 0;
+}
+
 METHOD(qcd_rivals_t, reset, void,
 	private_qcd_rivals_t *this)
 {
@@ -580,6 +576,7 @@ qcd_rivals_t *qcd_rivals_create(qcd_pending_t *pending, qcd_peers_t *peers,
 			.has_deleted = _has_deleted,
 			.find = _find,
 			.tidy = _tidy,
+			.note_up = _note_up,
 			.reset = _reset,
 			.destroy = _destroy,
 		},

@@ -111,6 +111,11 @@ struct qcd_rivals_t {
 	bool (*has_deleted)(qcd_rivals_t *this);
 
 	/**
+	 * Note that everything has come up.
+	 */
+	void (*note_up)(qcd_rivals_t *this);
+
+	/**
 	 * Handle that everything is up, and no IKE_SA is surplus.
 	 */
 	void (*reset)(qcd_rivals_t *this);

@@ -123,6 +123,16 @@ bool qcd_sa_has_task(ike_sa_t *ike_sa, task_queue_t queue, task_type_t type)
 /*
  * Described in header
  */
+bool qcd_sa_is_to_be_closed(ike_sa_t *ike_sa)
+{
+	return !ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING) &&
+		   (qcd_sa_has_task(ike_sa, TASK_QUEUE_ACTIVE, TASK_IKE_DELETE) ||
+			qcd_sa_has_task(ike_sa, TASK_QUEUE_QUEUED, TASK_IKE_DELETE));
+}
+
+/*
+ * Described in header
+ */
 bool qcd_sa_is_waiting(ike_sa_t *ike_sa)
 {
 	enumerator_t *enumerator;
