@@ -64,6 +64,23 @@ def test_child_is_closed_while_peer_is_down(new_lab: NewLab) -> None:
     stays(lab.a, [child_name(0)])
 
 
+@pytest.mark.parametrize("closer", ["a", "b"])
+def test_child_is_closed_before_the_next_crash(new_lab: NewLab, closer: str) -> None:
+    """What the last recovery brought up counts no more once it was closed."""
+    lab = new_lab(Config(children=2))
+    recovered(lab)
+    lab[closer].terminate_child(1)
+    lab.a.wait_for("its end", lambda: children(lab.a) == [child_name(0)])
+    (old,) = lab.a.sas()
+    lab.b.restart()
+    lab.a.nudge(old)
+    lab.a.wait_for(
+        "another IKE SA",
+        lambda: any(sa.spis != old.spis and sa.installed for sa in lab.a.sas()),
+    )
+    stays(lab.a, [child_name(0)])
+
+
 def test_connection_is_loaded_again_while_peer_is_down(new_lab: NewLab) -> None:
     """It is closed with the old configuration, and starts with the new one."""
     lab = new_lab(a=Config(start_action="start", children=2), b=Config(children=2))

@@ -350,6 +350,26 @@ METHOD(qcd_child_list_t, merge, void,
 	}
 }
 
+METHOD(qcd_child_list_t, keep_only, void,
+	private_qcd_child_list_t *this, qcd_child_list_t *one, qcd_child_list_t *two)
+{
+	entry_t *entry;
+	char *name;
+	int i;
+
+	for (i = array_count(this->entries) - 1; i >= 0; i--)
+	{
+		array_get(this->entries, i, &entry);
+		name = entry->cfg->get_name(entry->cfg);
+		if (!has((private_qcd_child_list_t*)one, name) &&
+			!has((private_qcd_child_list_t*)two, name))
+		{
+			array_remove(this->entries, i, NULL);
+			entry_destroy(entry);
+		}
+	}
+}
+
 METHOD(qcd_child_list_t, destroy, void,
 	private_qcd_child_list_t *this)
 {
@@ -422,6 +442,7 @@ qcd_child_list_t *qcd_child_list_create()
 			.count_missing = _count_missing,
 			.queue_missing = _queue_missing,
 			.merge = _merge,
+			.keep_only = _keep_only,
 			.destroy = _destroy,
 		},
 		.entries = array_create(0, 0),

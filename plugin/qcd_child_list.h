@@ -111,6 +111,15 @@ struct qcd_child_list_t {
 	void (*merge)(qcd_child_list_t *this, qcd_child_list_t *other);
 
 	/**
+	 * Drop the CHILD_SAs whose names neither of two other lists has.
+	 *
+	 * @param one			other list
+	 * @param two			other list
+	 */
+	void (*keep_only)(qcd_child_list_t *this, qcd_child_list_t *one,
+					  qcd_child_list_t *two);
+
+	/**
 	 * Destroy a qcd_child_list_t.
 	 */
 	void (*destroy)(qcd_child_list_t *this);

@@ -66,6 +66,11 @@ struct private_qcd_recovery_t {
 	uint32_t lost;
 
 	/**
+	 * Unique ID of the IKE_SA that brought everything up again, 0 if none
+	 */
+	uint32_t replacement;
+
+	/**
 	 * When a crash was proved, whose recovery raises an event; 0 if none was
 	 */
 	uint64_t proved_at;
@@ -254,6 +259,7 @@ static void note_up(private_qcd_recovery_t *this, qcd_sa_t *sa)
 	qcd_child_list_t *children = this->wanted->children;
 	ike_sa_t *ike_sa = qcd_sa_checkout_same(sa);
 
+	this->replacement = sa->unique_id;
 	if (this->proved_at)
 	{
 		this->events->recovered(this->events, &sa->ike.spis,
@@ -492,7 +498,10 @@ METHOD(qcd_recovery_t, go_on, void,
 		this->connector->reset(this->connector);
 	}
 	this->proved_at = this->up_since ? now : this->proved_at ?: now;
-	this->wanted->merge(this->wanted, wanted);
+	/* An older one was lost in the same crash as those before. Of two younger
+	 * ones that are lost together, the second one adds to the first. */
+	this->wanted->merge(this->wanted, wanted,
+						this->up_since && unique_id >= this->replacement);
 	this->lost = max(this->lost, unique_id);
 	this->rivals->note_lost(this->rivals, unique_id);
 	this->begun &= !this->up_since;

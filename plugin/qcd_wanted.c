@@ -40,6 +40,11 @@ struct private_qcd_wanted_t {
 	identification_t *my_id;
 
 	/**
+	 * CHILD_SAs of the IKE_SA that don't have to be up
+	 */
+	qcd_child_list_t *optional;
+
+	/**
 	 * Virtual IPs that we had, as host_t
 	 */
 	linked_list_t *vips;
@@ -204,6 +209,7 @@ METHOD(qcd_wanted_t, destroy, void,
 	private_qcd_wanted_t *this)
 {
 	this->public.children->destroy(this->public.children);
+	this->optional->destroy(this->optional);
 	this->tasks->destroy_offset(this->tasks, offsetof(task_t, destroy));
 	this->vips->destroy_offset(this->vips, offsetof(host_t, destroy));
 	this->public.peer->destroy(this->public.peer);
@@ -214,11 +220,16 @@ METHOD(qcd_wanted_t, destroy, void,
 }
 
 METHOD(qcd_wanted_t, merge, void,
-	private_qcd_wanted_t *this, qcd_wanted_t *public)
+	private_qcd_wanted_t *this, qcd_wanted_t *public, bool replaced)
 {
 	private_qcd_wanted_t *other = (private_qcd_wanted_t*)public;
 	task_t *task;
 
+	if (replaced)
+	{	/* the action may have changed, for example with the initiator */
+		this->public.children->keep_only(this->public.children,
+										 public->children, other->optional);
+	}
 	while (other->tasks->remove_first(other->tasks, (void**)&task) == SUCCESS)
 	{
 		this->tasks->insert_last(this->tasks, task);
@@ -262,6 +273,7 @@ static private_qcd_wanted_t *create_empty(qcd_config_t *config,
 		.reauth = ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING),
 		.peer_cfg = peer_cfg->get_ref(peer_cfg),
 		.my_id = my_id->clone(my_id),
+		.optional = qcd_child_list_create(),
 		.vips = linked_list_create(),
 		.tasks = linked_list_create(),
 	);
@@ -337,6 +349,11 @@ static void add_children(private_qcd_wanted_t *this, ike_sa_t *ike_sa)
 		{
 			this->public.children->add(this->public.children,
 									   child_sa->get_config(child_sa), child_sa);
+		}
+		else
+		{
+			this->optional->add(this->optional, child_sa->get_config(child_sa),
+								NULL);
 		}
 	}
 	enumerator->destroy(enumerator);

@@ -97,8 +97,11 @@ struct qcd_wanted_t {
 	 * Merge what is wanted of another IKE_SA with the same peer.
 	 *
 	 * @param other			merged and destroyed
+	 * @param replaced		TRUE if everything wanted so far was up on that
+	 *						IKE_SA: what it had no more was closed since then,
+	 *						and is not wanted any more
 	 */
-	void (*merge)(qcd_wanted_t *this, qcd_wanted_t *other);
+	void (*merge)(qcd_wanted_t *this, qcd_wanted_t *other, bool replaced);
 
 	/**
 	 * Destroy a qcd_wanted_t.

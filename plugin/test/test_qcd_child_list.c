@@ -444,6 +444,34 @@ static void test_reqid(void **state)
 }
 #endif
 
+/**
+ * What was closed is dropped
+ */
+static void test_keep_only(void **state)
+{
+	qcd_child_list_t *one = qcd_child_list_create();
+	qcd_child_list_t *two = qcd_child_list_create();
+
+	want(begun.list, "a", FALSE, NULL);
+	want(begun.list, "b", FALSE, NULL);
+	want(begun.list, "c", FALSE, NULL);
+	want(one, "c", FALSE, NULL);
+	want(one, "d", FALSE, NULL);
+	want(two, "a", TRUE, NULL);
+	begun.list->keep_only(begun.list, one, two);
+	CHECK_INT("kept", begun.list->get_count(begun.list), 2);
+	begun.list->merge(begun.list, one);
+	CHECK_INT("with another", begun.list->get_count(begun.list), 3);
+	begun.list->keep_only(begun.list, one, two);
+	CHECK_INT("on the second list", begun.list->get_count(begun.list), 1);
+	two->destroy(two);
+	two = qcd_child_list_create();
+	begun.list->keep_only(begun.list, one, two);
+	CHECK_INT("on neither", begun.list->get_count(begun.list), 0);
+	one->destroy(one);
+	two->destroy(two);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main()
@@ -455,6 +483,7 @@ int main()
 		TEST(test_queue_missing),
 		TEST(test_compare),
 		TEST(test_merge),
+		TEST(test_keep_only),
 		TEST(test_states),
 		TEST(test_is_used),
 		TEST(test_selectors),
