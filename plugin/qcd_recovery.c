@@ -6,10 +6,10 @@
 #include <threading/mutex.h>
 
 /**
- * In milliseconds: interval between checks for changes that nothing reports;
- * time that the peer has to establish the CHILD_SAs of its own IKE_SA, before and
- * after it is asked, and to confirm doubtful IKE_SAs; time after which a connection that is not loaded is
- * given up
+ * In milliseconds: interval between checks for changes that nothing reports, and
+ * for responses; time that the peer has to establish the CHILD_SAs of its own
+ * IKE_SA, and to confirm doubtful IKE_SAs; time after which a connection that is
+ * not loaded is given up
  */
 #define LOOK_MS 250
 #define DOUBTFUL_MS 50
@@ -207,6 +207,7 @@ static uint64_t complete(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 						 qcd_rival_t *best)
 {
 	uint64_t due, now = qcd_now();
+	bool was_asked;
 
 	if (best->busy)
 	{
@@ -215,11 +216,13 @@ static uint64_t complete(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 		return now + LOOK_MS;
 	}
 	this->incomplete_since = this->incomplete_since ?: now;
-	if (!best->initiator && now - this->incomplete_since < PEERS_TIME_MS)
+	was_asked = this->incomplete == best->sa.unique_id;
+	due = this->incomplete_since + (was_asked ? PEERS_TIME_MS : LOOK_MS);
+	if (!best->initiator && now < due)
 	{
-		return this->incomplete_since + PEERS_TIME_MS;
+		return due;
 	}
-	if (!best->initiator && this->incomplete != best->sa.unique_id)
+	if (!best->initiator && !was_asked)
 	{
 		this->incomplete = best->sa.unique_id;
 		this->incomplete_since = 0;
