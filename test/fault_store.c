@@ -409,8 +409,8 @@ static void test_next_run_fails(void **state)
 static void test_next_run_killed(void **state)
 {
     const box *b = *state;
-    bool was_killed = true;
-    for (size_t n = 1; was_killed; n++) {
+    bool goes_on = true;
+    for (size_t n = 1; goes_on; n++) {
         box_clear(b);
         qcd_store *store = box_open(b, "first");
         qcd_secrets before = *qcd_store_secrets(store);
@@ -421,13 +421,10 @@ static void test_next_run_killed(void **state)
             fault_start(FAULT_KILL, n);
             _exit(qcd_store_next_run(store, &report) == QCD_STORE_OK ? 0 : 1);
         }
-        int status;
-        assert_int_equal(waitpid(pid, &status, 0), pid);
-        was_killed = WIFSIGNALED(status);
-        assert_true(was_killed || WEXITSTATUS(status) == 0);
+        goes_on = was_killed(pid);
         qcd_store_close(store);
         store = box_open(b, "after it");
-        assert_in_range(qcd_store_run(store), was_killed ? 2 : 3, 3);
+        assert_in_range(qcd_store_run(store), goes_on ? 2 : 3, 3);
         assert_memory_equal(qcd_store_secrets(store), &before, sizeof(before));
         qcd_store_close(store);
         assert_true(box_holds(b, "lock run secrets "));
@@ -663,8 +660,8 @@ static void test_import_killed(void **state)
     qcd_secrets shared;
     share(&shared, b);
     for (int is_again = 0; is_again < 2; is_again++) {
-        bool was_killed = true;
-        for (size_t n = 1; was_killed; n++) {
+        bool goes_on = true;
+        for (size_t n = 1; goes_on; n++) {
             box_clear(b);
             if (is_again) {
                 assert_int_equal(import(b, &shared), QCD_STORE_OK);
@@ -675,14 +672,11 @@ static void test_import_killed(void **state)
                 fault_start(FAULT_KILL, n);
                 _exit(import(b, &shared) == QCD_STORE_OK ? 0 : 1);
             }
-            int status;
-            assert_int_equal(waitpid(pid, &status, 0), pid);
-            was_killed = WIFSIGNALED(status);
-            assert_true(was_killed || WEXITSTATUS(status) == 0);
-            if (was_killed) {
+            goes_on = was_killed(pid);
+            if (goes_on) {
                 assert_int_equal(import(b, &shared), QCD_STORE_OK);
             }
-            check_imported(b, was_killed ? "killed" : "not killed");
+            check_imported(b, goes_on ? "killed" : "not killed");
         }
     }
 }
@@ -759,13 +753,7 @@ static bool die_at(const box *b, size_t n)
         enum qcd_store_err err = box_try(&store, &report, b);
         _exit(err == QCD_STORE_OK ? 0 : 1);
     }
-    int status;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    if (WIFSIGNALED(status)) {
-        return true;
-    }
-    assert_int_equal(WEXITSTATUS(status), 0);
-    return false;
+    return was_killed(pid);
 }
 
 static void test_killed_before_each_call(void **state)
