@@ -15,7 +15,7 @@ from lab.control import REPO
 TEXT = (REPO / "doc" / "assurance.md").read_text()
 TARGET = re.compile(r"^\s+(?:fuzz_targets \+= )?\{?\s*'(\w+)': \[", re.MULTILINE)
 ROUNDED = 100  # the corpus grows
-# folders whose files the document names, and what `./dev build` makes
+# Files of the project that the document names.
 NAMED = re.compile(r"`((?:bench|fuzz|lab|model|plugin|proof|script|src|test|tool)/[\w/.*]*)`")
 
 

@@ -151,8 +151,7 @@ METHOD(qcd_lost_t, find, bool,
 }
 
 METHOD(qcd_lost_t, next, bool,
-	private_qcd_lost_t *this, qcd_lost_place_t *place,
-	qcd_samap_row *row)
+	private_qcd_lost_t *this, qcd_lost_place_t *place, qcd_samap_row *row)
 {
 	qcd_child_spi spi;
 

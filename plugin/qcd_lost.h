@@ -74,7 +74,7 @@ struct qcd_lost_t {
 	 * @return				FALSE if there are no more
 	 */
 	bool (*next)(qcd_lost_t *this, qcd_lost_place_t *place,
-					 qcd_samap_row *row);
+				 qcd_samap_row *row);
 
 	/**
 	 * Have a watcher watch for the SPIs of lost CHILD_SAs.

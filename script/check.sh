@@ -13,7 +13,8 @@ failures=()
 
 # step runs a command with its output in a log, adds its tests to the counts and
 # prints the result. COUNTER prints "passed failed skipped", and may say why tests were
-# skipped; it is `one` for a step that counts as one test. A failed step doesn't stop the steps after it.
+# skipped; it is `one` for a step that counts as one test. A failed step doesn't stop the
+# steps after it.
 step() { # NAME COUNTER AGAIN COMMAND...
     local name=$1 counter=$2 again=$3 log begin seconds rc p f s why
     shift 3
