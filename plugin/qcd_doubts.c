@@ -21,11 +21,12 @@ struct private_qcd_doubts_t {
 };
 
 /**
- * An IKE_SA: whether the peer has lost it, and whether the peer was asked
+ * An IKE_SA: whether the peer has lost it or we delete it, and whether the peer
+ * was asked
  */
 typedef struct {
 	uint32_t unique_id;
-	bool lost;
+	bool gone;
 	bool asked;
 } doubt_t;
 
@@ -49,21 +50,24 @@ static doubt_t *find(private_qcd_doubts_t *this, uint32_t unique_id)
 }
 
 /**
- * Add an IKE_SA
+ * Get an IKE_SA, adding it if necessary
  */
-static void add(private_qcd_doubts_t *this, uint32_t unique_id, bool lost)
+static doubt_t *get(private_qcd_doubts_t *this, uint32_t unique_id)
 {
-	doubt_t *doubt;
+	doubt_t *doubt = find(this, unique_id);
 
-	INIT(doubt,
-		.unique_id = unique_id,
-		.lost = lost,
-	);
-	this->doubts->insert_last(this->doubts, doubt);
+	if (!doubt)
+	{
+		INIT(doubt,
+			.unique_id = unique_id,
+		);
+		this->doubts->insert_last(this->doubts, doubt);
+	}
+	return doubt;
 }
 
 /**
- * Forget all IKE_SAs but the lost ones
+ * Forget all IKE_SAs but those that are gone
  */
 static void forget_doubtful(private_qcd_doubts_t *this)
 {
@@ -73,7 +77,7 @@ static void forget_doubtful(private_qcd_doubts_t *this)
 	enumerator = this->doubts->create_enumerator(this->doubts);
 	while (enumerator->enumerate(enumerator, &doubt))
 	{
-		if (!doubt->lost)
+		if (!doubt->gone)
 		{
 			this->doubts->remove_at(this->doubts, enumerator);
 			free(doubt);
@@ -82,39 +86,34 @@ static void forget_doubtful(private_qcd_doubts_t *this)
 	enumerator->destroy(enumerator);
 }
 
+METHOD(qcd_doubts_t, note_deleted, void,
+	private_qcd_doubts_t *this, uint32_t unique_id)
+{
+	get(this, unique_id)->gone = TRUE;
+}
+
 METHOD(qcd_doubts_t, note_lost, void,
 	private_qcd_doubts_t *this, uint32_t unique_id, linked_list_t *sas)
 {
-	doubt_t *doubt = find(this, unique_id);
 	enumerator_t *enumerator;
 	qcd_sa_t *sa;
 
-	if (doubt)
-	{
-		doubt->lost = TRUE;
-	}
-	else
-	{
-		add(this, unique_id, TRUE);
-	}
+	get(this, unique_id)->gone = TRUE;
 	forget_doubtful(this);
 	enumerator = sas->create_enumerator(sas);
 	while (enumerator->enumerate(enumerator, &sa))
 	{
-		if (!find(this, sa->unique_id))
-		{
-			add(this, sa->unique_id, FALSE);
-		}
+		get(this, sa->unique_id);
 	}
 	enumerator->destroy(enumerator);
 }
 
-METHOD(qcd_doubts_t, is_lost, bool,
+METHOD(qcd_doubts_t, is_gone, bool,
 	private_qcd_doubts_t *this, uint32_t unique_id)
 {
 	doubt_t *doubt = find(this, unique_id);
 
-	return doubt && doubt->lost;
+	return doubt && doubt->gone;
 }
 
 METHOD(qcd_doubts_t, is_doubtful, bool,
@@ -122,7 +121,7 @@ METHOD(qcd_doubts_t, is_doubtful, bool,
 {
 	doubt_t *doubt = find(this, unique_id);
 
-	if (doubt && !doubt->lost && doubt->asked && !busy)
+	if (doubt && !doubt->gone && doubt->asked && !busy)
 	{
 		this->doubts->remove(this->doubts, doubt, NULL);
 		free(doubt);
@@ -161,7 +160,8 @@ qcd_doubts_t *qcd_doubts_create()
 	INIT(this,
 		.public = {
 			.note_lost = _note_lost,
-			.is_lost = _is_lost,
+			.note_deleted = _note_deleted,
+			.is_gone = _is_gone,
 			.is_doubtful = _is_doubtful,
 			.take_question = _take_question,
 			.destroy = _destroy,

@@ -32,11 +32,18 @@ struct qcd_doubts_t {
 					  linked_list_t *sas);
 
 	/**
-	 * Tell whether the peer has lost an IKE_SA.
+	 * Note that we delete an IKE_SA ourselves. That says nothing about the others.
 	 *
 	 * @param unique_id		unique ID of the IKE_SA
 	 */
-	bool (*is_lost)(qcd_doubts_t *this, uint32_t unique_id);
+	void (*note_deleted)(qcd_doubts_t *this, uint32_t unique_id);
+
+	/**
+	 * Tell whether the peer has lost an IKE_SA, or we delete it.
+	 *
+	 * @param unique_id		unique ID of the IKE_SA
+	 */
+	bool (*is_gone)(qcd_doubts_t *this, uint32_t unique_id);
 
 	/**
 	 * Tell whether the peer may have lost an IKE_SA. It is no longer doubtful if

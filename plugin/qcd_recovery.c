@@ -157,7 +157,7 @@ static void delete_sa(private_qcd_recovery_t *this, qcd_sa_t *sa)
 	this->mutex->lock(this->mutex);
 	this->deleted = sa->unique_id;
 	this->mutex->unlock(this->mutex);
-	qcd_sa_delete(sa);
+	this->rivals->remove(this->rivals, sa);
 }
 
 /**

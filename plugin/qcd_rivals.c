@@ -126,16 +126,6 @@ static bool is_busy(ike_sa_t *ike_sa)
 }
 
 /**
- * Tell whether an IKE_SA is being closed only to be opened again. Without
- * make_before_break, charon begins the new one once the peer has responded.
- */
-static bool is_reopened(ike_sa_t *ike_sa)
-{
-	return ike_sa->get_state(ike_sa) == IKE_DELETING &&
-		   ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING);
-}
-
-/**
  * Tell whether an array contains a unique ID
  */
 static bool has_id(array_t *ids, uint32_t unique_id)
@@ -206,7 +196,7 @@ static bool look_at(private_qcd_rivals_t *this, peer_cfg_t *peer_cfg,
 	ike_sa_id_t *id = ike_sa->get_id(ike_sa);
 
 	if ((state != IKE_ESTABLISHED && state != IKE_REKEYING &&
-		 !is_reopened(ike_sa)) ||
+		 !qcd_sa_is_reopened(ike_sa)) ||
 		(!this->connector->is_try(this->connector,
 								  ike_sa->get_unique_id(ike_sa)) &&
 		 !this->wanted->is_with(this->wanted, peer_cfg, ike_sa)))
@@ -220,12 +210,12 @@ static bool look_at(private_qcd_rivals_t *this, peer_cfg_t *peer_cfg,
 	}
 	found->initiator = id->is_initiator(id);
 	found->kept = is_kept(this, peer_cfg, found->sa.unique_id);
-	found->busy = is_reopened(ike_sa) || is_busy(ike_sa);
+	found->busy = qcd_sa_is_reopened(ike_sa) || is_busy(ike_sa);
 	found->doubtful = this->doubts->is_doubtful(this->doubts,
 											found->sa.unique_id, found->busy);
 	found->children = 0;
 	found->no_vip = FALSE;
-	if (!found->doubtful && !is_reopened(ike_sa))
+	if (!found->doubtful && !qcd_sa_is_reopened(ike_sa))
 	{
 		found->children = children->look_at(children, ike_sa);
 		found->no_vip = found->initiator && lacks_virtual_ip(peer_cfg, ike_sa);
@@ -240,7 +230,7 @@ static bool look_at(private_qcd_rivals_t *this, peer_cfg_t *peer_cfg,
 static status_t ask_peer(private_qcd_rivals_t *this, ike_sa_t *ike_sa,
 						 bool ask)
 {
-	if (is_reopened(ike_sa))
+	if (qcd_sa_is_reopened(ike_sa))
 	{
 		return SUCCESS;
 	}
@@ -301,7 +291,7 @@ METHOD(qcd_rivals_t, find, array_t*,
 	sas = find_all(this);
 	while (sas->remove_first(sas, (void**)&sa) == SUCCESS)
 	{
-		if (!this->doubts->is_lost(this->doubts, sa->unique_id))
+		if (!this->doubts->is_gone(this->doubts, sa->unique_id))
 		{
 			find_one(this, peer_cfg, sa, ask, all);
 		}
@@ -408,6 +398,13 @@ static void note_before(private_qcd_rivals_t *this, uint32_t unique_id,
 	sas->destroy(sas);
 }
 
+METHOD(qcd_rivals_t, remove_, void,
+	private_qcd_rivals_t *this, qcd_sa_t *sa)
+{
+	this->doubts->note_deleted(this->doubts, sa->unique_id);
+	qcd_sa_delete(sa);
+}
+
 /**
  * Delete the IKE_SAs that the peer has as well, except for one
  *
@@ -425,7 +422,7 @@ static void delete_surplus(private_qcd_rivals_t *this, peer_cfg_t *peer_cfg,
 	surplus = qcd_rivals_surplus(all, wanted);
 	while (surplus->remove_first(surplus, (void**)&sa) == SUCCESS)
 	{
-		qcd_sa_delete(sa);
+		remove_(this, sa);
 		this->deleted = qcd_now();
 		this->num_deleted++;
 		free(sa);
@@ -569,6 +566,7 @@ qcd_rivals_t *qcd_rivals_create(qcd_pending_t *pending, qcd_peers_t *peers,
 	INIT(this,
 		.public = {
 			.note_lost = _note_lost,
+			.remove = _remove_,
 			.is_closing = _is_closing,
 			.note_try = _note_try,
 			.set_closed = _set_closed,

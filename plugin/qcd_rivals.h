@@ -75,6 +75,13 @@ struct qcd_rivals_t {
 	array_t *(*find)(qcd_rivals_t *this, peer_cfg_t *peer_cfg, bool ask);
 
 	/**
+	 * Delete an IKE_SA, which find() does not find any more. Checks it out.
+	 *
+	 * @param sa			IKE_SA
+	 */
+	void (*remove)(qcd_rivals_t *this, qcd_sa_t *sa);
+
+	/**
 	 * Tell whether somebody else is closing an IKE_SA that find() has passed over
 	 * for that. charon may have the DELETE wait for the response to a question.
 	 */

@@ -123,6 +123,15 @@ bool qcd_sa_has_task(ike_sa_t *ike_sa, task_queue_t queue, task_type_t type)
 /*
  * Described in header
  */
+bool qcd_sa_is_reopened(ike_sa_t *ike_sa)
+{
+	return ike_sa->get_state(ike_sa) == IKE_DELETING &&
+		   ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING);
+}
+
+/*
+ * Described in header
+ */
 bool qcd_sa_is_to_be_closed(ike_sa_t *ike_sa)
 {
 	return !ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING) &&

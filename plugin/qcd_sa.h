@@ -88,6 +88,14 @@ void qcd_sa_delete(qcd_sa_t *sa);
 bool qcd_sa_has_task(ike_sa_t *ike_sa, task_queue_t queue, task_type_t type);
 
 /**
+ * Tell whether an IKE_SA is being closed only to be opened again. Without
+ * make_before_break, charon begins the new one once the peer has responded.
+ *
+ * @param ike_sa		IKE_SA, checked out
+ */
+bool qcd_sa_is_reopened(ike_sa_t *ike_sa);
+
+/**
  * Tell whether an IKE_SA is to be closed for good. charon has its DELETE wait for
  * the response to another request.
  *

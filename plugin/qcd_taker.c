@@ -79,7 +79,7 @@ static bool should_be_up(ike_sa_t *ike_sa)
 			return TRUE;
 		case IKE_DELETING:
 			/* if it is closed only to be opened again */
-			return ike_sa->has_condition(ike_sa, COND_REAUTHENTICATING) &&
+			return qcd_sa_is_reopened(ike_sa) &&
 				   !lib->settings->get_bool(lib->settings,
 								"%s.make_before_break", QCD_MAKE_BEFORE_BREAK,
 								lib->ns);

@@ -33,7 +33,7 @@ static void stage_clear(stage_t *this)
 }
 
 /**
- * What is known of each IKE_SA: "l" lost, "d" doubtful, "." neither
+ * What is known of each IKE_SA: "l" lost or deleted, "d" doubtful, "." neither
  */
 static char *describe(stage_t *this)
 {
@@ -43,7 +43,7 @@ static char *describe(stage_t *this)
 
 	for (i = 0; i < countof(this->sas); i++)
 	{
-		text[i] = doubts->is_lost(doubts, i + 1) ? 'l' :
+		text[i] = doubts->is_gone(doubts, i + 1) ? 'l' :
 				  doubts->is_doubtful(doubts, i + 1, TRUE) ? 'd' : '.';
 	}
 	return text;
@@ -141,6 +141,25 @@ static void test_crash_again(void **state)
 	stage_clear(&stage);
 }
 
+/**
+ * What we delete is not asked about, and puts no other one in doubt
+ */
+static void test_note_deleted(void **state)
+{
+	stage_t stage;
+	qcd_doubts_t *doubts;
+
+	stage_init(&stage, 3);
+	doubts = stage.doubts;
+	doubts->note_deleted(doubts, 2);
+	assert_string_equal(describe(&stage), ".l..");
+	doubts->note_lost(doubts, 1, stage.up);
+	assert_string_equal(describe(&stage), "lld.");
+	doubts->note_deleted(doubts, 3);
+	assert_string_equal(describe(&stage), "lll.");
+	stage_clear(&stage);
+}
+
 static void test_take_question(void **state)
 {
 	stage_t stage;
@@ -162,6 +181,7 @@ int main()
 		BOX_TEST(test_note_lost),
 		BOX_TEST(test_is_doubtful),
 		BOX_TEST(test_crash_again),
+		BOX_TEST(test_note_deleted),
 		BOX_TEST(test_take_question),
 	};
 

@@ -511,6 +511,55 @@ static void test_doubtful(void **state)
 }
 
 /**
+ * An IKE_SA that somebody else is closing is no rival, and is reported; so one that
+ * we delete ourselves must not be
+ */
+static void test_closing(void **state)
+{
+	static const struct {
+		char *row;
+		task_type_t task;
+		bool reauth, ours;
+		char *found;
+		bool closing;
+	} table[] = {
+		{ "another task", TASK_CHILD_REKEY, FALSE, FALSE, "4(1)", FALSE },
+		{ "a DELETE that waits", TASK_IKE_DELETE, FALSE, FALSE, "", TRUE },
+		{ "only to be opened again", TASK_IKE_DELETE, TRUE, FALSE, "4(1)",
+		  FALSE },
+		{ "our own DELETE", TASK_IKE_DELETE, FALSE, TRUE, "", FALSE },
+	};
+	qcd_rivals_t *rivals;
+	played_task_t task;
+	qcd_sa_t sa = {};
+	stage_t stage;
+	int i;
+
+	for (i = 0; i < countof(table); i++)
+	{
+		stage_init(&stage);
+		rivals = qcd_rivals_create(&stage.pending.public, stage.peers,
+								   &stage.connector, &stage.wanted.public, 5,
+								   TRUE);
+		stage_up(&stage, 0);
+		CHECK(table[i].row, !rivals->is_closing(rivals));
+		if (table[i].ours)
+		{
+			sa.unique_id = 4;
+			played_spis(&sa.ike, QCD_INITIATOR, 99); /* it is busy elsewhere */
+			rivals->remove(rivals, &sa);
+		}
+		played_task_init(&task, table[i].task);
+		stage.ikes[0]->tasks->insert_last(stage.ikes[0]->tasks, &task.public);
+		stage.ikes[0]->conditions = table[i].reauth ? COND_REAUTHENTICATING : 0;
+		CHECK_STR(table[i].row, find(&stage, rivals), table[i].found);
+		CHECK_INT(table[i].row, rivals->is_closing(rivals), table[i].closing);
+		rivals->destroy(rivals);
+		stage_clear(&stage);
+	}
+}
+
+/**
  * What is up when a recovery begins is kept; what comes up later is not,
  * whenever the first step runs
  */
@@ -607,6 +656,7 @@ int main()
 		BOX_TEST(test_create),
 		BOX_TEST(test_details),
 		BOX_TEST(test_doubtful),
+		BOX_TEST(test_closing),
 		BOX_TEST(test_before),
 		BOX_TEST(test_closed),
 	};
