@@ -313,11 +313,12 @@ METHOD(qcd_child_list_t, count_missing, u_int,
 	return missing;
 }
 
-METHOD(qcd_child_list_t, queue_missing, void,
+METHOD(qcd_child_list_t, queue_missing, u_int,
 	private_qcd_child_list_t *this, peer_cfg_t *peer_cfg, ike_sa_t *ike_sa)
 {
 	child_cfg_t *cfg;
 	entry_t *entry;
+	u_int queued = 0;
 	int i;
 
 	for (i = 0; array_get(this->entries, i, &entry); i++)
@@ -327,8 +328,10 @@ METHOD(qcd_child_list_t, queue_missing, void,
 		{	/* the reqid belongs to what this configuration negotiated */
 			qcd_child_queue(ike_sa, cfg->get_ref(cfg),
 							cfg->equals(cfg, entry->cfg) ? &entry->kept : NULL);
+			queued++;
 		}
 	}
+	return queued;
 }
 
 METHOD(qcd_child_list_t, merge, void,

@@ -98,9 +98,10 @@ struct qcd_child_list_t {
 	 *
 	 * @param peer_cfg		current configuration of the connection
 	 * @param ike_sa		IKE_SA, checked out
+	 * @return				number of tasks
 	 */
-	void (*queue_missing)(qcd_child_list_t *this, peer_cfg_t *peer_cfg,
-						  ike_sa_t *ike_sa);
+	u_int (*queue_missing)(qcd_child_list_t *this, peer_cfg_t *peer_cfg,
+						   ike_sa_t *ike_sa);
 
 	/**
 	 * Move the CHILD_SAs of another list to this one. A CHILD_SA whose name

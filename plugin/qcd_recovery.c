@@ -183,6 +183,20 @@ static void ask_children(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 }
 
 /**
+ * Request on the IKE_SA that is up what was requested while there was none
+ */
+static void pass_requests(private_qcd_recovery_t *this, qcd_sa_t *sa)
+{
+	ike_sa_t *ike_sa = qcd_sa_checkout_same(sa);
+
+	if (ike_sa)
+	{
+		this->wanted->queue_requests(this->wanted, ike_sa);
+		qcd_sa_checkin(ike_sa, ike_sa->initiate(ike_sa, NULL, NULL));
+	}
+}
+
+/**
  * Ask the peer about its IKE_SA. It responds once the IKE_SA is established there
  * as well, which is later than here, by a round trip at least. By then it has
  * requested the other CHILD_SAs that it creates itself.
@@ -293,10 +307,6 @@ static uint64_t settle(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 		this->up_since = now;
 		this->rivals->note_up(this->rivals);
 		note_up(this, &best->sa);
-		if (this->wanted->has_tasks(this->wanted))
-		{
-			ask_children(this, peer_cfg, &best->sa);
-		}
 	}
 	/* The peer may still complete a try that it has answered, and delete the
 	 * other IKE_SA for it. Such a try therefore gets some time. The peer may
@@ -306,6 +316,10 @@ static uint64_t settle(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 								this->up_since))
 	{	/* check if the peer has deleted this one for such a try */
 		ask_peer(this, &best->sa);
+	}
+	if (this->wanted->has_requests(this->wanted))
+	{
+		pass_requests(this, &best->sa);
 	}
 	if (complete > 1)
 	{

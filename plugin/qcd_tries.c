@@ -47,6 +47,15 @@
 typedef struct private_qcd_tries_t private_qcd_tries_t;
 
 /**
+ * An IKE_SA that we began
+ */
+typedef struct {
+	uint32_t unique_id;
+	/** CHILD_SAs that were missing */
+	u_int missing;
+} known_t;
+
+/**
  * Private data
  */
 struct private_qcd_tries_t {
@@ -67,26 +76,40 @@ struct private_qcd_tries_t {
 	mutex_t *mutex;
 
 	/**
-	 * IKE_SAs that we began, as uint32_t
+	 * IKE_SAs that we began, as known_t
 	 */
 	array_t *known;
 };
 
-METHOD(qcd_tries_t, has, bool,
-	private_qcd_tries_t *this, uint32_t unique_id)
+/**
+ * Find an IKE_SA that we began
+ *
+ * @param missing		receives how many CHILD_SAs were missing
+ */
+static bool is_known(private_qcd_tries_t *this, uint32_t unique_id,
+					 u_int *missing)
 {
-	uint32_t current;
+	known_t current;
 	bool found = FALSE;
 	int i;
 
 	this->mutex->lock(this->mutex);
-	for (i = 0; i < array_count(this->known); i++)
+	for (i = 0; !found && i < array_count(this->known); i++)
 	{
 		array_get(this->known, i, &current);
-		found |= current == unique_id;
+		found = current.unique_id == unique_id;
 	}
 	this->mutex->unlock(this->mutex);
+	*missing = found ? current.missing : 0;
 	return found;
+}
+
+METHOD(qcd_tries_t, has, bool,
+	private_qcd_tries_t *this, uint32_t unique_id)
+{
+	u_int missing;
+
+	return is_known(this, unique_id, &missing);
 }
 
 /**
@@ -94,10 +117,11 @@ METHOD(qcd_tries_t, has, bool,
  *
  * @param me			address to send from, adopted
  * @param other			address to send to, adopted
+ * @param known			receives what is to be known of it
  * @return				IKE_SA, checked out; NULL on failure
  */
 static ike_sa_t *create_sa(qcd_wanted_t *wanted, peer_cfg_t *peer_cfg,
-						   host_t *me, host_t *other)
+						   host_t *me, host_t *other, known_t *known)
 {
 	ike_sa_t *ike_sa;
 
@@ -115,7 +139,10 @@ static ike_sa_t *create_sa(qcd_wanted_t *wanted, peer_cfg_t *peer_cfg,
 	charon->ike_sa_manager->checkout_new(charon->ike_sa_manager, ike_sa);
 	charon->bus->set_sa(charon->bus, ike_sa);
 	wanted->add_virtual_ips(wanted, ike_sa);
-	wanted->queue_missing(wanted, peer_cfg, ike_sa);
+	*known = (known_t){
+		.unique_id = ike_sa->get_unique_id(ike_sa),
+		.missing = wanted->queue_missing(wanted, peer_cfg, ike_sa),
+	};
 	return ike_sa;
 }
 
@@ -124,18 +151,17 @@ METHOD(qcd_tries_t, begin, uint32_t,
 	host_t *me, host_t *other)
 {
 	ike_sa_t *ike_sa;
-	uint32_t unique_id;
+	known_t known;
 	status_t status;
 
-	ike_sa = create_sa(wanted, peer_cfg, me, other);
+	ike_sa = create_sa(wanted, peer_cfg, me, other, &known);
 	if (!ike_sa)
 	{
 		return 0;
 	}
-	unique_id = ike_sa->get_unique_id(ike_sa);
 	/* listeners must know it before anything happens to it */
 	this->mutex->lock(this->mutex);
-	array_insert(this->known, ARRAY_TAIL, &unique_id);
+	array_insert(this->known, ARRAY_TAIL, &known);
 	if (array_count(this->known) > KNOWN_MAX)
 	{
 		array_remove(this->known, ARRAY_HEAD, NULL);
@@ -152,8 +178,8 @@ METHOD(qcd_tries_t, begin, uint32_t,
 	{
 		return 0;
 	}
-	this->pending->claim(this->pending, unique_id);
-	return unique_id;
+	this->pending->claim(this->pending, known.unique_id);
+	return known.unique_id;
 }
 
 /**
@@ -269,11 +295,14 @@ METHOD(qcd_tries_t, repeat_request, void,
 }
 
 /**
- * Drop a try, unless it has been established meanwhile
+ * Drop a try, unless it has been established meanwhile. What was requested on a
+ * try of ours in addition is kept: an administrator may have done that, or a
+ * trap policy.
  *
  * @return				TRUE if it was dropped
  */
-static bool drop_one(qcd_pending_sa_t *pending)
+static bool drop_one(private_qcd_tries_t *this, qcd_wanted_t *wanted,
+					 qcd_pending_sa_t *pending)
 {
 	qcd_sa_t sa = {
 		.ike = { pending->spis, QCD_INITIATOR },
@@ -281,6 +310,7 @@ static bool drop_one(qcd_pending_sa_t *pending)
 	};
 	ike_sa_t *ike_sa;
 	ike_sa_state_t state;
+	u_int missing;
 	bool drop;
 
 	ike_sa = qcd_sa_checkout_same(&sa);
@@ -290,6 +320,10 @@ static bool drop_one(qcd_pending_sa_t *pending)
 	}
 	state = ike_sa->get_state(ike_sa);
 	drop = state == IKE_CONNECTING || state == IKE_CREATED;
+	if (drop && is_known(this, pending->unique_id, &missing))
+	{
+		wanted->take_requests(wanted, ike_sa, missing);
+	}
 	qcd_sa_checkin(ike_sa, drop ? DESTROY_ME : SUCCESS);
 	return drop;
 }
@@ -306,7 +340,7 @@ METHOD(qcd_tries_t, drop, bool,
 	while (list->remove_first(list, (void**)&sa) == SUCCESS)
 	{	/* what others began after that time serves another purpose */
 		if ((has(this, sa->unique_id) || sa->begun <= since) &&
-			(answered || !sa->round_trip) && drop_one(sa))
+			(answered || !sa->round_trip) && drop_one(this, wanted, sa))
 		{
 			dropped |= sa->round_trip != 0;
 		}
@@ -344,7 +378,7 @@ qcd_tries_t *qcd_tries_create(qcd_pending_t *pending)
 		},
 		.pending = pending,
 		.mutex = mutex_create(MUTEX_TYPE_DEFAULT),
-		.known = array_create(sizeof(uint32_t), 0),
+		.known = array_create(sizeof(known_t), 0),
 	);
 	return &this->public;
 }

@@ -50,9 +50,9 @@ struct private_qcd_wanted_t {
 	linked_list_t *vips;
 
 	/**
-	 * Tasks of the lost IKE_SA that create CHILD_SAs, as task_t
+	 * Requests, as task_t
 	 */
-	linked_list_t *tasks;
+	linked_list_t *requests;
 };
 
 /**
@@ -162,18 +162,67 @@ METHOD(qcd_wanted_t, get_config, peer_cfg_t*,
 	return this->was_loaded ? NULL : this->peer_cfg->get_ref(this->peer_cfg);
 }
 
-METHOD(qcd_wanted_t, queue_missing, void,
-	private_qcd_wanted_t *this, peer_cfg_t *peer_cfg, ike_sa_t *ike_sa)
+METHOD(qcd_wanted_t, queue_requests, void,
+	private_qcd_wanted_t *this, ike_sa_t *ike_sa)
 {
 	task_t *task;
 
-	this->public.children->queue_missing(this->public.children, peer_cfg,
-										 ike_sa);
-	while (this->tasks->remove_first(this->tasks, (void**)&task) == SUCCESS)
+	while (this->requests->remove_first(this->requests,
+										(void**)&task) == SUCCESS)
 	{
 		task->migrate(task, ike_sa);
 		ike_sa->queue_task(ike_sa, task);
 	}
+}
+
+METHOD(qcd_wanted_t, queue_missing, u_int,
+	private_qcd_wanted_t *this, peer_cfg_t *peer_cfg, ike_sa_t *ike_sa)
+{
+	u_int queued;
+
+	queued = this->public.children->queue_missing(this->public.children,
+												  peer_cfg, ike_sa);
+	queue_requests(this, ike_sa);
+	return queued;
+}
+
+/**
+ * Take the tasks of one queue that create CHILD_SAs
+ *
+ * @param others		number of those that stay, reduced by those found
+ */
+static void take_queue(private_qcd_wanted_t *this, ike_sa_t *ike_sa,
+					   task_queue_t queue, u_int *others)
+{
+	enumerator_t *enumerator;
+	task_t *task;
+
+	enumerator = ike_sa->create_task_enumerator(ike_sa, queue);
+	while (enumerator->enumerate(enumerator, &task))
+	{
+		if (task->get_type(task) != TASK_CHILD_CREATE)
+		{
+			continue;
+		}
+		if (*others)
+		{
+			(*others)--;
+			continue;
+		}
+		ike_sa->remove_task(ike_sa, enumerator);
+		/* drop what it has of the IKE_SA while that exists */
+		task->migrate(task, ike_sa);
+		this->requests->insert_last(this->requests, task);
+	}
+	enumerator->destroy(enumerator);
+}
+
+METHOD(qcd_wanted_t, take_requests, void,
+	private_qcd_wanted_t *this, ike_sa_t *ike_sa, u_int others)
+{
+	/* charon activates them in the order in which they were queued */
+	take_queue(this, ike_sa, TASK_QUEUE_ACTIVE, &others);
+	take_queue(this, ike_sa, TASK_QUEUE_QUEUED, &others);
 }
 
 METHOD(qcd_wanted_t, is_obsolete, bool,
@@ -185,10 +234,10 @@ METHOD(qcd_wanted_t, is_obsolete, bool,
 	return !all && this->public.children->get_count(this->public.children);
 }
 
-METHOD(qcd_wanted_t, has_tasks, bool,
+METHOD(qcd_wanted_t, has_requests, bool,
 	private_qcd_wanted_t *this)
 {
-	return this->tasks->get_count(this->tasks) > 0;
+	return this->requests->get_count(this->requests) > 0;
 }
 
 METHOD(qcd_wanted_t, add_virtual_ips, void,
@@ -210,7 +259,7 @@ METHOD(qcd_wanted_t, destroy, void,
 {
 	this->public.children->destroy(this->public.children);
 	this->optional->destroy(this->optional);
-	this->tasks->destroy_offset(this->tasks, offsetof(task_t, destroy));
+	this->requests->destroy_offset(this->requests, offsetof(task_t, destroy));
 	this->vips->destroy_offset(this->vips, offsetof(host_t, destroy));
 	this->public.peer->destroy(this->public.peer);
 	this->my_id->destroy(this->my_id);
@@ -230,9 +279,9 @@ METHOD(qcd_wanted_t, merge, void,
 		this->public.children->keep_only(this->public.children,
 										 public->children, other->optional);
 	}
-	while (other->tasks->remove_first(other->tasks, (void**)&task) == SUCCESS)
+	while (other->requests->remove_first(other->requests, (void**)&task) == SUCCESS)
 	{
-		this->tasks->insert_last(this->tasks, task);
+		this->requests->insert_last(this->requests, task);
 	}
 	this->public.children->merge(this->public.children, public->children);
 	/* the other instance has the newer address */
@@ -259,7 +308,9 @@ static private_qcd_wanted_t *create_empty(qcd_config_t *config,
 			.get_config = _get_config,
 			.queue_missing = _queue_missing,
 			.is_obsolete = _is_obsolete,
-			.has_tasks = _has_tasks,
+			.take_requests = _take_requests,
+			.queue_requests = _queue_requests,
+			.has_requests = _has_requests,
 			.add_virtual_ips = _add_virtual_ips,
 			.merge = _merge,
 			.destroy = _destroy,
@@ -275,7 +326,7 @@ static private_qcd_wanted_t *create_empty(qcd_config_t *config,
 		.my_id = my_id->clone(my_id),
 		.optional = qcd_child_list_create(),
 		.vips = linked_list_create(),
-		.tasks = linked_list_create(),
+		.requests = linked_list_create(),
 	);
 	return this;
 }
@@ -392,7 +443,7 @@ static void add_created(private_qcd_wanted_t *this, ike_sa_t *ike_sa,
 		else if (queue == TASK_QUEUE_QUEUED)
 		{
 			ike_sa->remove_task(ike_sa, enumerator);
-			this->tasks->insert_last(this->tasks, task);
+			this->requests->insert_last(this->requests, task);
 		}
 	}
 	enumerator->destroy(enumerator);
@@ -420,7 +471,7 @@ qcd_wanted_t *qcd_wanted_create(qcd_config_t *config, ike_sa_t *ike_sa)
 		add_created(this, ike_sa, TASK_QUEUE_QUEUED, closing);
 	}
 	if (!this->public.children->get_count(this->public.children) &&
-		!this->tasks->get_count(this->tasks))
+		!this->requests->get_count(this->requests))
 	{
 		destroy(this);
 		return NULL;

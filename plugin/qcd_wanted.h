@@ -65,13 +65,31 @@ struct qcd_wanted_t {
 	peer_cfg_t *(*get_config)(qcd_wanted_t *this);
 
 	/**
-	 * Queue tasks that create the CHILD_SAs that were not up at the last look.
+	 * Queue tasks that create the CHILD_SAs that were not up at the last look,
+	 * followed by the requests.
 	 *
 	 * @param peer_cfg		current configuration
 	 * @param ike_sa		IKE_SA, checked out, new or established
+	 * @return				number of tasks, without the requests
 	 */
-	void (*queue_missing)(qcd_wanted_t *this, peer_cfg_t *peer_cfg,
-						  ike_sa_t *ike_sa);
+	u_int (*queue_missing)(qcd_wanted_t *this, peer_cfg_t *peer_cfg,
+						   ike_sa_t *ike_sa);
+
+	/**
+	 * Take the requests of a try that is about to be destroyed.
+	 *
+	 * @param ike_sa		IKE_SA, checked out
+	 * @param others		what queue_missing() returned for it: all other tasks
+	 *						that create CHILD_SAs are requests
+	 */
+	void (*take_requests)(qcd_wanted_t *this, ike_sa_t *ike_sa, u_int others);
+
+	/**
+	 * Move all requests to an IKE_SA.
+	 *
+	 * @param ike_sa		IKE_SA, checked out
+	 */
+	void (*queue_requests)(qcd_wanted_t *this, ike_sa_t *ike_sa);
 
 	/**
 	 * Tell whether none of the wanted CHILD_SAs is configured any more.
@@ -81,10 +99,10 @@ struct qcd_wanted_t {
 	bool (*is_obsolete)(qcd_wanted_t *this, peer_cfg_t *peer_cfg);
 
 	/**
-	 * Tell whether tasks of the lost IKE_SA exist that create CHILD_SAs whose
-	 * names can't be determined.
+	 * Tell whether there are requests: tasks of the lost IKE_SA, or of a try,
+	 * that create CHILD_SAs whose names can't be determined.
 	 */
-	bool (*has_tasks)(qcd_wanted_t *this);
+	bool (*has_requests)(qcd_wanted_t *this);
 
 	/**
 	 * Let a new IKE_SA request the virtual IPs that the lost one had.

@@ -742,10 +742,17 @@ METHOD(qcd_wanted_t, add_virtual_ips, void,
 	this->vips++;
 }
 
-METHOD(qcd_wanted_t, queue_missing, void,
+METHOD(qcd_wanted_t, queue_missing, u_int,
 	played_wanted_t *this, peer_cfg_t *peer_cfg, ike_sa_t *ike_sa)
 {
 	this->queued++;
+	return PLAYED_MISSING;
+}
+
+METHOD(qcd_wanted_t, take_requests, void,
+	played_wanted_t *this, ike_sa_t *ike_sa, u_int others)
+{
+	this->taken += others == PLAYED_MISSING;
 }
 
 /*
@@ -762,6 +769,7 @@ void played_wanted_init(played_wanted_t *this)
 			.is_with = _is_with,
 			.add_virtual_ips = _add_virtual_ips,
 			.queue_missing = _queue_missing,
+			.take_requests = _take_requests,
 		},
 		.with = TRUE,
 	};

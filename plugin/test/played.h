@@ -190,14 +190,19 @@ qcd_pending_sa_t *played_pending_add(played_pending_t *this, uint32_t unique_id,
 void played_pending_clear(played_pending_t *this);
 
 /**
+ * How many CHILD_SAs are missing
+ */
+#define PLAYED_MISSING 2
+
+/**
  * What has to be up, on the connection "gw". The members are the test's to change.
  */
 struct played_wanted_t {
 	qcd_wanted_t public;
 	/** what is_with() says */
 	bool with;
-	/** how many times tasks were queued and virtual IPs added */
-	u_int queued, vips;
+	/** how many times tasks were queued and virtual IPs added, and requests taken */
+	u_int queued, vips, taken;
 };
 
 /**

@@ -179,12 +179,14 @@ static void test_queue_missing(void **state)
 	put("a", "10.0.0.0/8");
 	begun.list->look(begun.list);
 	begun.list->look_at(begun.list, &begun.ike->public);
-	begun.list->queue_missing(begun.list, begun.peer_cfg, &begun.ike->public);
+	CHECK_INT("b", begun.list->queue_missing(begun.list, begun.peer_cfg,
+											 &begun.ike->public), 1);
 	CHECK_INT("b", tasks->get_count(tasks), 1);
 	CHECK_INT("b", tasks->get_first(tasks, (void**)&task), SUCCESS);
 	CHECK_INT("b", task->get_type(task), TASK_CHILD_CREATE);
 	begun.list->look(begun.list);
-	begun.list->queue_missing(begun.list, begun.peer_cfg, &begun.ike->public);
+	CHECK_INT("a and b", begun.list->queue_missing(begun.list, begun.peer_cfg,
+												   &begun.ike->public), 2);
 	CHECK_INT("a and b", tasks->get_count(tasks), 3);
 }
 

@@ -343,6 +343,7 @@ static void test_drop(void **state)
 	qcd_pending_sa_t *sa;
 	played_ike_t *ike;
 	uint32_t unique_id = 0;
+	u_int taken = 0;
 	int i;
 
 	for (i = 0; i < countof(table); i++)
@@ -367,6 +368,8 @@ static void test_drop(void **state)
 				  table[i].dropped);
 		CHECK_INT(table[i].row, ike->destroyed, table[i].destroyed);
 		CHECK(table[i].row, !ike->out);
+		taken += table[i].ours && table[i].destroyed;
+		CHECK_INT(table[i].row, wanted.taken, taken);
 		if (ike->destroyed)
 		{
 			CHECK(table[i].row, !tries->drop(tries, &wanted.public, TRUE,
