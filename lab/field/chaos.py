@@ -288,14 +288,20 @@ def rekey_one(walk: "Walk", gateway: Gateway, what: str) -> None:
     """Rekey the IKE SA or all of its children, if all of it is up.
 
     A child that is being made meanwhile would be refused. Unless a recovery makes it,
-    stock charon then waits for 10 s or more.
+    stock charon then waits for 10 s or more. And if the one before a child is not deleted
+    yet, stock charon may return to it, and nothing passes any more.
     """
     for sa in sas_of(gateway):
         if sa.installed < len(walk.links):
             continue
         ids = [{"ike-id": sa.unique_id}]
         if what != "IKE SA":
-            ids = [{"child-id": int(child["uniqueid"])} for child in sa.children]
+            names = [child["name"] for child in sa.children]
+            ids = [
+                {"child-id": int(child["uniqueid"])}
+                for child in sa.children
+                if names.count(child["name"]) == 1
+            ]
         for item in ids:
             with suppress(*GONE):
                 gateway.command("rekey", item)
