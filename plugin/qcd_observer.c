@@ -152,8 +152,18 @@ METHOD(listener_t, message_hook, bool,
 {
 	bool request = message->get_request(message);
 
-	if (!ike_sa || !plain || ike_sa->get_version(ike_sa) != IKEV2)
+	if (!ike_sa || ike_sa->get_version(ike_sa) != IKEV2)
 	{
+		return TRUE;
+	}
+	if (!plain)
+	{
+		if (!incoming && request &&
+			message->get_exchange_type(message) == IKE_SA_INIT &&
+			message->get_notify(message, COOKIE))
+		{	/* it is repeated sooner than the one without the cookie */
+			this->recoveries->wake(this->recoveries, ike_sa);
+		}
 		return TRUE;
 	}
 	if (incoming)

@@ -29,13 +29,14 @@
  */
 #define REPEAT_BUSY_MS 2000
 
+#define REPEAT_SHARE 8
+
 /**
- * The same for a request with a cookie. charon drops the response if it arrives
- * while the request for the cookie, which has the same message ID, is still
- * being processed.
+ * Minimum interval for the first repetition of a request with a cookie. charon
+ * drops the response if it arrives while the request for the cookie, which has
+ * the same message ID, is still being processed.
  */
 #define REPEAT_COOKIE_MS 100
-#define REPEAT_SHARE 8
 
 /**
  * Minimum interval in times that a response of the peer may take. If a peer gets
@@ -237,9 +238,13 @@ static uint64_t get_gap(qcd_pending_sa_t *sa, uint64_t now)
 {
 	uint64_t least = QCD_REPEAT_MIN_MS;
 
-	if (sa->heard > sa->since)
+	if (sa->cookie && !sa->repeated)
 	{
-		least = sa->cookie && !sa->repeated ? REPEAT_COOKIE_MS : REPEAT_BUSY_MS;
+		least = REPEAT_COOKIE_MS;
+	}
+	else if (sa->heard > sa->since)
+	{
+		least = REPEAT_BUSY_MS;
 	}
 	least = max(least, (uint64_t)REPEAT_USUAL * sa->usual);
 	return max(least, min((now - min(now, sa->since)) / REPEAT_SHARE,
