@@ -172,6 +172,26 @@ def test_each_generation_comes_first(new_lab: NewLab) -> None:
     assert first.most_common(1)[0][1] >= 12
 
 
+def test_peer_that_does_not_answer_loses_its_sa(new_lab: NewLab) -> None:
+    """At the third rotation it gets a new token; the two before send nothing."""
+    impatient = {"retransmit_tries": "1", "retransmit_timeout": "0.2"}
+    lab = new_lab(Config(), b=Config(charon=impatient))
+    old = lab.up()
+    a, b = lab.a.host, lab.b.host
+
+    def is_gone() -> bool:
+        return old.spis not in [sa.spis for sa in lab.b.sas()]
+
+    with lab.network.router.drop_ike(a, b, exchange=ike.INFORMATIONAL) as drop:
+        for _ in range(2):
+            rotate(lab.b)
+        lab.b.wait_idle()
+        assert "QCD: sending a new token" not in lab.b.log()
+        rotate(lab.b)
+        lab.b.wait_for("the end", is_gone, timeout=5.0)
+        assert drop.count
+
+
 def test_abandoned_tries_block_no_rotation(new_lab: NewLab) -> None:
     """An SA that is retried has other SPIs; its former state is forgotten."""
     impatient = {"retransmit_tries": "1", "retransmit_timeout": "0.2"}
