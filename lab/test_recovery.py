@@ -404,27 +404,38 @@ def test_request_for_a_cookie_is_no_failure(new_lab: NewLab, delay: float) -> No
     assert "QCD: retrying" not in lab.a.log()
 
 
-def test_lost_response_after_a_cookie(new_lab: NewLab) -> None:
-    """The request with the cookie is repeated soon: the peer has just responded."""
+@pytest.mark.parametrize("forged, group", [(FORGED, "x25519"), (0, "modp2048")])
+def test_lost_response_after_a_refusal(
+    new_lab: NewLab, forged: int, group: str
+) -> None:
+    """b has requested a cookie, or another group, and the next response is lost.
+
+    a repeats its second request soon: it has just heard of b.
+    """
+    mine, others = (
+        {"proposals": [f"aes128-sha256-{groups}"]}
+        for groups in ("x25519-modp2048", group)
+    )
     threshold = {"cookie_threshold": FORGED}
-    lab = new_lab(Config(), b=Config(anywhere=True, charon=threshold))
+    b = Config(anywhere=True, charon=threshold, ike_options=others)
+    lab = new_lab(Config(ike_options=mine), b=b)
     lab.up()
     lab.b.restart()
-    # longer than a cookie
+    # longer than a refusal
     match = f"ip saddr {lab.b.host.address} udp sport 500 udp length > 100"
     with Forger(lab.stranger) as forger, Sniffer(lab.a.host) as wire:
-        begin_handshakes(lab.b, forger, FORGED)
-        wait_until("cookies", lambda: half_open(lab.b) == FORGED, 5, lab.b.tail)
+        begin_handshakes(lab.b, forger, forged)
+        wait_until("cookies", lambda: half_open(lab.b) == forged, 5, lab.b.tail)
         with lab.network.router.drop(f"ip daddr {lab.a.host.address} {match}", 1) as drop:
             lab.a.nudge()
             wire.wait("IKE_AUTH", lambda p: p.message.exchange == ike.IKE_AUTH)
             assert drop.count == 1
-        _, cookie, again, *more = wire.find(
+        _, second, again, *more = wire.find(
             lambda p: p.outgoing and p.message.exchange == ike.IKE_SA_INIT
         )
     assert not more
-    assert cookie.data == again.data
-    assert 0.09 < again.time - cookie.time < 0.35
+    assert second.data == again.data
+    assert 0.09 < again.time - second.time < 0.35
 
 
 def test_token_where_own_request_is_not_answered(new_lab: NewLab) -> None:

@@ -159,10 +159,9 @@ METHOD(listener_t, message_hook, bool,
 	if (!plain)
 	{
 		if (!incoming && request &&
-			message->get_exchange_type(message) == IKE_SA_INIT &&
-			message->get_notify(message, COOKIE))
-		{	/* it is repeated sooner than the one without the cookie */
-			this->recoveries->wake(this->recoveries, ike_sa);
+			message->get_exchange_type(message) == IKE_SA_INIT)
+		{
+			this->recoveries->note_init(this->recoveries, ike_sa);
 		}
 		return TRUE;
 	}

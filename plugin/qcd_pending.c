@@ -113,6 +113,7 @@ static void take_over(entry_t *entry, entry_t *old)
 {
 	entry->sa.begun = old->sa.begun;
 	entry->sa.claimed = old->sa.claimed;
+	entry->sa.again = old->sa.again;
 	entry->sa.since = old->sa.since;
 	entry->sa.me = old->sa.me;
 	entry->sa.other = old->sa.other;
@@ -237,7 +238,6 @@ static void note_request(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 		set_packets(entry, qcd_packets_create(message));
 		entry->sa.since = qcd_now();
 		entry->sa.repeated = 0;
-		entry->sa.cookie = message->get_notify(message, COOKIE) != NULL;
 		DESTROY_IF(entry->sa.me);
 		DESTROY_IF(entry->sa.other);
 		entry->sa.me = me->clone(me);
@@ -293,6 +293,7 @@ static void note_response(private_qcd_pending_t *this, ike_sa_t *ike_sa,
 		this->contacts->heard(this->contacts, message->get_source(message), took);
 		set_packets(entry, linked_list_create());
 		entry->sa.round_trip = entry->sa.round_trip ?: max(1, took);
+		entry->sa.again = FALSE;
 		forget_idle(this, entry);
 	}
 	this->mutex->unlock(this->mutex);
@@ -302,13 +303,9 @@ METHOD(listener_t, message_hook, bool,
 	private_qcd_pending_t *this, ike_sa_t *ike_sa, message_t *message,
 	bool incoming, bool plain)
 {
-	if (!incoming && !plain && message->get_request(message))
-	{
-		note_request(this, ike_sa, message);
-	}
-	else if (incoming && plain && !message->get_request(message))
-	{
-		note_response(this, ike_sa, message);
+	if (plain == incoming && message->get_request(message) != incoming)
+	{	/* our requests once they are encrypted, and the responses to them */
+		(incoming ? note_response : note_request)(this, ike_sa, message);
 	}
 	return TRUE;
 }
@@ -350,6 +347,7 @@ static void forget_request(private_qcd_pending_t *this, uint32_t unique_id)
 	if (entry)
 	{
 		set_packets(entry, linked_list_create());
+		entry->sa.again = entry->sa.round_trip != 0;
 		entry->sa.round_trip = 0;
 	}
 	this->mutex->unlock(this->mutex);
@@ -479,8 +477,7 @@ METHOD(qcd_pending_t, find_answered, char*,
 
 	this->mutex->lock(this->mutex);
 	entry = this->spis->get(this->spis, &spis->initiator);
-	if (entry && !entry->established && entry->sa.round_trip &&
-		qcd_spis_equals(&entry->sa.spis, spis))
+	if (entry && entry->sa.round_trip && qcd_spis_equals(&entry->sa.spis, spis))
 	{
 		*unique_id = entry->sa.unique_id;
 		name = strdup(entry->name);
@@ -503,7 +500,8 @@ METHOD(qcd_pending_t, repeat, bool,
 											   offsetof(packet_t, clone));
 		entry->sa.repeated = qcd_now();
 	}
-	if (entry && !entry->established && entry->sa.other && !entry->sa.round_trip)
+	if (entry && !entry->established && entry->sa.other &&
+		!entry->sa.round_trip && !entry->sa.again)
 	{	/* a peer that has responded before is just slow, with EAP for example */
 		this->contacts->failed(this->contacts, entry->sa.other);
 	}

@@ -40,8 +40,9 @@ struct qcd_pending_sa_t {
 	uint64_t heard;
 	/** milliseconds that a response of that address may take, 0 if unknown */
 	u_int usual;
-	/** whether the request has a cookie */
-	bool cookie;
+	/** whether the peer has refused the request before it, an IKE_SA_INIT, and
+	 * for example requested a cookie or another group */
+	bool again;
 };
 
 /**

@@ -370,6 +370,23 @@ METHOD(qcd_recoveries_t, wake, void,
 	this->mutex->unlock(this->mutex);
 }
 
+METHOD(qcd_recoveries_t, note_init, void,
+	private_qcd_recoveries_t *this, ike_sa_t *ike_sa)
+{
+	qcd_slot_t *slot;
+
+	this->mutex->lock(this->mutex);
+	for (slot = this->slots->get_first(this->slots, ike_sa->get_name(ike_sa));
+		 slot; slot = slot->next)
+	{	/* a step knows what it sends */
+		if (!qcd_slot_is_stepping(slot) && qcd_slot_is_about(slot, ike_sa))
+		{
+			wake_slot(this, slot, qcd_now());
+		}
+	}
+	this->mutex->unlock(this->mutex);
+}
+
 METHOD(qcd_recoveries_t, note_state, void,
 	private_qcd_recoveries_t *this, ike_sa_t *ike_sa, ike_sa_state_t state,
 	bool failing)
@@ -472,6 +489,7 @@ qcd_recoveries_t *qcd_recoveries_create(qcd_events_t *events,
 			.begin = _begin,
 			.hint = _hint,
 			.wake = _wake,
+			.note_init = _note_init,
 			.note_state = _note_state,
 			.note_failure = _note_failure,
 			.is_one_of_several = _is_one_of_several,

@@ -48,6 +48,15 @@ struct qcd_recoveries_t {
 	void (*hint)(qcd_recoveries_t *this, const qcd_spis *spis);
 
 	/**
+	 * Note that we send an IKE_SA_INIT. The next step of the recoveries that it
+	 * concerns runs now: if the peer has refused the IKE_SA_INIT before, this one
+	 * is to be repeated sooner. May be called in a listener.
+	 *
+	 * @param ike_sa		IKE_SA
+	 */
+	void (*note_init)(qcd_recoveries_t *this, ike_sa_t *ike_sa);
+
+	/**
 	 * Run the next step of recoveries now, because something has happened. May
 	 * be called in a listener.
 	 *

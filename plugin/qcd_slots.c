@@ -179,10 +179,18 @@ bool qcd_slot_is_about(qcd_slot_t *slot, ike_sa_t *ike_sa)
 /*
  * Described in header
  */
+bool qcd_slot_is_stepping(qcd_slot_t *slot)
+{
+	return slot->running && slot->thread == thread_current_id();
+}
+
+/*
+ * Described in header
+ */
 bool qcd_slot_is_closing(qcd_slot_t *slot, ike_sa_t *ike_sa,
 						 ike_sa_state_t state, bool failing)
 {
-	if (slot->running && slot->thread == thread_current_id())
+	if (qcd_slot_is_stepping(slot))
 	{
 		return FALSE;
 	}

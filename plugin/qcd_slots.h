@@ -144,6 +144,14 @@ qcd_slots_t *qcd_slots_create(void);
 bool qcd_slot_is_about(qcd_slot_t *slot, ike_sa_t *ike_sa);
 
 /**
+ * Tell whether the calling thread runs a step of a recovery.
+ *
+ * @param slot			recovery
+ * @return				TRUE if it does
+ */
+bool qcd_slot_is_stepping(qcd_slot_t *slot);
+
+/**
  * Tell whether an IKE_SA ends because somebody closes it, and not because of a
  * failure or a step of the recovery.
  *

@@ -32,11 +32,11 @@
 #define REPEAT_SHARE 8
 
 /**
- * Minimum interval for the first repetition of a request with a cookie. charon
- * drops the response if it arrives while the request for the cookie, which has
- * the same message ID, is still being processed.
+ * Minimum interval for the first repetition of an IKE_SA_INIT after one that the
+ * peer has refused. charon drops the response if it arrives while the refusal,
+ * which has the same message ID, is still being processed.
  */
-#define REPEAT_COOKIE_MS 100
+#define REPEAT_AGAIN_MS 100
 
 /**
  * Minimum interval in times that a response of the peer may take. If a peer gets
@@ -238,9 +238,9 @@ static uint64_t get_gap(qcd_pending_sa_t *sa, uint64_t now)
 {
 	uint64_t least = QCD_REPEAT_MIN_MS;
 
-	if (sa->cookie && !sa->repeated)
+	if (sa->again && !sa->repeated)
 	{
-		least = REPEAT_COOKIE_MS;
+		least = REPEAT_AGAIN_MS;
 	}
 	else if (sa->heard > sa->since)
 	{

@@ -11,7 +11,7 @@
 typedef struct {
 	message_t public;
 	played_ike_t *ike;
-	bool request, cookie;
+	bool request;
 } played_message_t;
 
 METHOD(message_t, get_request, bool,
@@ -42,12 +42,6 @@ METHOD(message_t, get_ike_sa_id, ike_sa_id_t*,
 		this->ike->id->switch_initiator(this->ike->id);
 	}
 	return this->ike->id;
-}
-
-METHOD(message_t, get_notify, notify_payload_t*,
-	played_message_t *this, notify_type_t type)
-{
-	return this->cookie && type == COOKIE ? (void*)this : NULL;
 }
 
 METHOD(message_t, is_fragmented, bool,
@@ -95,7 +89,7 @@ static void enter(ike_sa_state_t ike_state)
 /**
  * Let a request be sent, or a response be received
  */
-static void pass(bool request, bool cookie)
+static void pass(bool request)
 {
 	played_message_t message = {
 		.public = {
@@ -103,13 +97,11 @@ static void pass(bool request, bool cookie)
 			.get_source = _get_source,
 			.get_destination = _get_destination,
 			.get_ike_sa_id = _get_ike_sa_id,
-			.get_notify = _get_notify,
 			.is_fragmented = _is_fragmented,
 			.get_packet = _get_packet,
 		},
 		.ike = ike,
 		.request = request,
-		.cookie = cookie,
 	};
 
 	pending->listener.message(&pending->listener, &ike->public, &message.public,
@@ -146,18 +138,21 @@ static void test_states(void **state)
 		/* an event, after so many milliseconds */
 		u_int after;
 		enum { BEGINS, SENDS, RECEIVES, IS_RESET, UP, ENDS } event;
-		bool cookie;
+		bool again;
 		/* whether it is then pending, with a request, and its times */
 		bool pending, request;
 		u_int since, round_trip;
 	} table[] = {
 		{ "no request yet", 0, BEGINS, FALSE, FALSE },
 		{ "sent", 0, SENDS, FALSE, TRUE, TRUE, 0, 0 },
+		{ "is reset without a response", 9, IS_RESET, FALSE, TRUE, FALSE, 9, 0 },
+		{ "is tried again", 0, BEGINS, FALSE, TRUE, FALSE, 9, 0 },
+		{ "sent again", 0, SENDS, FALSE, TRUE, TRUE, 0, 0 },
 		{ "responds", 40, RECEIVES, FALSE, TRUE, FALSE, 40, 40 },
-		{ "is reset", 5, IS_RESET, FALSE, TRUE, FALSE, 45, 0 },
-		{ "begins once more", 5, BEGINS, FALSE, TRUE, FALSE, 50, 0 },
+		{ "is reset", 5, IS_RESET, TRUE, TRUE, FALSE, 45, 0 },
+		{ "begins once more", 5, BEGINS, TRUE, TRUE, FALSE, 50, 0 },
 		{ "sent with a cookie", 0, SENDS, TRUE, TRUE, TRUE, 0, 0 },
-		{ "responds again", 60, RECEIVES, TRUE, TRUE, FALSE, 60, 60 },
+		{ "responds again", 60, RECEIVES, FALSE, TRUE, FALSE, 60, 60 },
 		{ "IKE_AUTH", 0, SENDS, FALSE, TRUE, TRUE, 0, 60 },
 		{ "responds late", 900, RECEIVES, FALSE, TRUE, FALSE, 900, 60 },
 		{ "is up", 0, UP, FALSE, FALSE },
@@ -182,7 +177,7 @@ static void test_states(void **state)
 				break;
 			case SENDS:
 			case RECEIVES:
-				pass(table[i].event == SENDS, table[i].cookie);
+				pass(table[i].event == SENDS);
 				break;
 			case IS_RESET:
 				enter(IKE_CREATED);
@@ -205,7 +200,7 @@ static void test_states(void **state)
 			CHECK_INT(table[i].row, sa->begun, begun);
 			CHECK_INT(table[i].row, sa->since, box_now - table[i].since);
 			CHECK_INT(table[i].row, sa->round_trip, table[i].round_trip);
-			CHECK_INT(table[i].row, sa->cookie, table[i].cookie);
+			CHECK_INT(table[i].row, sa->again, table[i].again);
 			qcd_pending_sa_destroy(sa);
 		}
 	}
@@ -248,16 +243,16 @@ static void test_requests(void **state)
 		}
 		if (table[i].before)
 		{
-			pass(TRUE, FALSE);
+			pass(TRUE);
 		}
 		enter(IKE_ESTABLISHED);
 		if (table[i].after)
 		{
-			pass(TRUE, FALSE);
+			pass(TRUE);
 		}
 		if (table[i].responds)
 		{
-			pass(FALSE, FALSE);
+			pass(FALSE);
 		}
 		request = pending->get_request(pending, 1);
 		CHECK_INT(table[i].row, request != NULL, table[i].known);
@@ -279,17 +274,17 @@ static void test_usual(void **state)
 
 	/* nobody knows how long this one took */
 	enter(IKE_CONNECTING);
-	pass(FALSE, FALSE);
+	pass(FALSE);
 	enter(IKE_DESTROYING);
 	for (i = 0; i < countof(took); i++)
 	{
 		enter(IKE_CONNECTING);
-		pass(TRUE, FALSE);
+		pass(TRUE);
 		sa = get();
 		CHECK_INT("before", sa->usual, i ? usual[i - 1] : 0);
 		qcd_pending_sa_destroy(sa);
 		box_now += took[i];
-		pass(FALSE, FALSE);
+		pass(FALSE);
 		sa = get();
 		CHECK_INT("after", sa->usual, usual[i]);
 		CHECK_INT("heard", sa->heard, box_now);

@@ -171,7 +171,7 @@ static void test_repeat(void **state)
 		uint64_t age;
 		/* milliseconds that a response may take */
 		u_int usual;
-		bool heard, cookie;
+		bool heard, again;
 		/* milliseconds after it when it is due; before that nothing is done */
 		uint64_t due;
 		/* the gap that follows */
@@ -188,18 +188,18 @@ static void test_repeat(void **state)
 		{ "busy, not due", 1999, 0, TRUE, FALSE, 2000, 2000 },
 		{ "busy, due", 2000, 0, TRUE, FALSE, 2000, 2000 },
 		{ "busy, an eighth", 80000, 0, TRUE, FALSE, 10000, 10000 },
-		{ "cookie, not due", 99, 0, TRUE, TRUE, 100, 2000 },
-		{ "cookie, due", 100, 0, TRUE, TRUE, 100, 2000 },
-		{ "cookie, nobody heard, not due", 99, 0, FALSE, TRUE, 100, 500 },
-		{ "cookie, nobody heard, due", 100, 0, FALSE, TRUE, 100, 500 },
+		{ "again, not due", 99, 0, TRUE, TRUE, 100, 2000 },
+		{ "again, due", 100, 0, TRUE, TRUE, 100, 2000 },
+		{ "again, nobody heard, not due", 99, 0, FALSE, TRUE, 100, 500 },
+		{ "again, nobody heard, due", 100, 0, FALSE, TRUE, 100, 500 },
 		{ "a near peer", 500, 250, FALSE, FALSE, 500, 500 },
 		{ "a far peer, not due", 501, 251, FALSE, FALSE, 502, 502 },
 		{ "a far peer, due", 502, 251, FALSE, FALSE, 502, 502 },
 		{ "very far", 4000, 2000, FALSE, FALSE, 4000, 4000 },
 		{ "very far, an eighth", 80000, 2000, FALSE, FALSE, 10000, 10000 },
 		{ "far and busy", 2000, 1001, TRUE, FALSE, 2002, 2002 },
-		{ "far, cookie, not due", 1199, 600, TRUE, TRUE, 1200, 2000 },
-		{ "far, cookie, due", 1200, 600, TRUE, TRUE, 1200, 2000 },
+		{ "far, again, not due", 1199, 600, TRUE, TRUE, 1200, 2000 },
+		{ "far, again, due", 1200, 600, TRUE, TRUE, 1200, 2000 },
 	};
 	qcd_pending_sa_t *sa;
 	uint64_t now;
@@ -214,7 +214,7 @@ static void test_repeat(void **state)
 		sa = played_pending_add(&pending, 1, "gw", "198.51.100.2");
 		sa->since = box_now - table[i].age;
 		sa->heard = table[i].heard ? sa->since + 1 : sa->since;
-		sa->cookie = table[i].cookie;
+		sa->again = table[i].again;
 		sa->usual = table[i].usual;
 		due = table[i].age >= table[i].due;
 		CHECK_INT(table[i].row, tries->repeat(tries, sa, FALSE),
