@@ -104,6 +104,22 @@ static bool has_cause(private_qcd_observer_t *this, ike_sa_t *ike_sa)
 		   cause->at && qcd_now() - cause->at < CAUSE_MS;
 }
 
+/**
+ * Tell whether an IKE_SA fails if it enters a state now. If we delete one that was
+ * up, somebody wants that. The thread that does it for him may have processed a
+ * message of the same IKE_SA shortly before.
+ */
+static bool is_failing(private_qcd_observer_t *this, ike_sa_t *ike_sa,
+					   ike_sa_state_t state)
+{
+	if (state == IKE_DELETING && ike_sa->get_state(ike_sa) != IKE_CONNECTING &&
+		qcd_sa_has_task(ike_sa, TASK_QUEUE_ACTIVE, TASK_IKE_DELETE))
+	{
+		return FALSE;
+	}
+	return has_cause(this, ike_sa);
+}
+
 METHOD(listener_t, ike_updown, bool,
 	private_qcd_observer_t *this, ike_sa_t *ike_sa, bool up)
 {
@@ -125,7 +141,7 @@ METHOD(listener_t, ike_state_change, bool,
 	if (state != IKE_CONNECTING)
 	{
 		this->recoveries->note_state(this->recoveries, ike_sa, state,
-									 has_cause(this, ike_sa));
+									 is_failing(this, ike_sa, state));
 	}
 	return TRUE;
 }
