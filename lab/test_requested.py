@@ -6,12 +6,14 @@ from collections.abc import Callable
 from lab.config import Config, child_name
 from lab.gateway import Gateway
 from lab.ike import IKE_AUTH
+from lab.net import Drop
 from lab.scenario import Lab
 from lab.wait import wait_until
 
 NewLab = Callable[..., Lab]
 BOTH = [child_name(0), child_name(1)]
 A_WHILE = 15.0
+REFUSING = Config(children=2, ike_options={"proposals": ["aes256-sha384-ecp384"]})
 
 
 def children(gateway: Gateway) -> list[str]:
@@ -38,15 +40,54 @@ def test_try_is_not_needed(new_lab: NewLab) -> None:
     """charon puts the child on a's try, which ends because b's own IKE SA is up."""
     lab = up_with_one(new_lab)
     lab.b.kill()
-    # a's requests, but not its responses
-    match = f"ip saddr {lab.a.host.address} udp dport 500 @th,216,8 & 0x20 == 0"
-    with lab.network.router.drop(match) as drop:
+    with requests_to_b(lab) as drop:
         lab.b.start()
         (old,) = lab.a.sas()
         lab.a.nudge(old)
         wait_until("a lost request", lambda: drop.count, 5.0, lab.a.tail)
         lab.a.begin("b", 1)
         lab.a.wait_log(rf"vici initiate CHILD_SA '{child_name(1)}'")
+        lab.b.initiate("a", 0)
+        assert_up(lab)
+
+
+def requests_to_b(lab: Lab) -> Drop:
+    """Drop a's requests, but not its responses."""
+    match = f"ip saddr {lab.a.host.address} udp dport 500 @th,216,8 & 0x20 == 0"
+    return lab.network.router.drop(match)
+
+
+def test_peer_creates_it_as_well(new_lab: NewLab) -> None:
+    """The peer gets time for its own request. charon does not notice if two cross."""
+    lab = up_with_one(new_lab)
+    lab.b.kill()
+    with requests_to_b(lab) as drop:
+        lab.b.start()
+        lab.a.nudge(lab.a.sas()[0])
+        wait_until("a lost request", lambda: drop.count, 5.0, lab.a.tail)
+        lab.a.begin("b", 1)
+        lab.a.wait_log(rf"vici initiate CHILD_SA '{child_name(1)}'")
+        lab.b.config = lab.b.config.but(start_action="start")
+        lab.b.load()
+        assert_up(lab)
+        lab.a.wait_log(f"not establishing CHILD_SA {child_name(1)}", timeout=A_WHILE)
+        lab.a.wait_idle()
+        assert_up(lab)
+
+
+def test_try_of_somebody_else(new_lab: NewLab) -> None:
+    """a's administrator begins an IKE SA himself, between two tries."""
+    lab = up_with_one(new_lab)
+    lab.b.kill()
+    lab.b.config, good = REFUSING, lab.b.config
+    lab.b.start()
+    lab.a.nudge(lab.a.sas()[0])
+    lab.a.wait_log(r"next in (1[5-9]\d\d|[2-9]\d\d\d) ms", timeout=40.0)
+    with requests_to_b(lab) as drop:
+        lab.a.begin("b", 1)
+        wait_until("a lost request", lambda: drop.count, 5.0, lab.a.tail)
+        lab.b.config = good
+        lab.b.load()
         lab.b.initiate("a", 0)
         assert_up(lab)
 

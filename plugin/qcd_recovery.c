@@ -183,7 +183,8 @@ static void ask_children(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 }
 
 /**
- * Request on the IKE_SA that is up what was requested while there was none
+ * Request on the IKE_SA that is up what was requested while there was none.
+ * charon does not create what is up there.
  */
 static void pass_requests(private_qcd_recovery_t *this, qcd_sa_t *sa)
 {
@@ -317,7 +318,10 @@ static uint64_t settle(private_qcd_recovery_t *this, peer_cfg_t *peer_cfg,
 	{	/* check if the peer has deleted this one for such a try */
 		ask_peer(this, &best->sa);
 	}
-	if (this->wanted->has_requests(this->wanted))
+	/* The peer may request the same. If two requests cross, charon does not see
+	 * that, so the peer's comes first. */
+	if (now - this->up_since >= LEFT_OVER_MS &&
+		this->wanted->has_requests(this->wanted))
 	{
 		pass_requests(this, &best->sa);
 	}

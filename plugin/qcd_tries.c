@@ -85,7 +85,7 @@ struct private_qcd_tries_t {
 /**
  * Find an IKE_SA that we began
  *
- * @param missing		receives how many CHILD_SAs were missing
+ * @param missing		receives how many CHILD_SAs were missing, 0 if not found
  */
 static bool is_known(private_qcd_tries_t *this, uint32_t unique_id,
 					 u_int *missing)
@@ -300,9 +300,8 @@ METHOD(qcd_tries_t, repeat_request, void,
 }
 
 /**
- * Drop a try, unless it has been established meanwhile. What was requested on a
- * try of ours in addition is kept: an administrator may have done that, or a
- * trap policy.
+ * Drop a try, unless it has been established meanwhile. What something else
+ * requested on it is kept: an administrator may have done that, or a trap policy.
  *
  * @return				TRUE if it was dropped
  */
@@ -325,8 +324,9 @@ static bool drop_one(private_qcd_tries_t *this, qcd_wanted_t *wanted,
 	}
 	state = ike_sa->get_state(ike_sa);
 	drop = state == IKE_CONNECTING || state == IKE_CREATED;
-	if (drop && is_known(this, pending->unique_id, &missing))
+	if (drop)
 	{
+		is_known(this, pending->unique_id, &missing);
 		wanted->take_requests(wanted, ike_sa, missing);
 	}
 	qcd_sa_checkin(ike_sa, drop ? DESTROY_ME : SUCCESS);

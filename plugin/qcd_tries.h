@@ -80,8 +80,7 @@ struct qcd_tries_t {
 	void (*repeat_request)(qcd_tries_t *this, uint32_t unique_id);
 
 	/**
-	 * Drop tries without notifying the peer. The requests of those that begin()
-	 * began are kept in wanted.
+	 * Drop tries without notifying the peer. Their requests are kept in wanted.
 	 *
 	 * @param wanted		what has to be up
 	 * @param answered		TRUE to drop also the tries that the peer has

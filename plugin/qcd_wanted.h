@@ -79,8 +79,9 @@ struct qcd_wanted_t {
 	 * Take the requests of a try that is about to be destroyed.
 	 *
 	 * @param ike_sa		IKE_SA, checked out
-	 * @param others		what queue_missing() returned for it: all other tasks
-	 *						that create CHILD_SAs are requests
+	 * @param others		what queue_missing() returned for it, 0 if it was not
+	 *						called: all other tasks that create CHILD_SAs are
+	 *						requests
 	 */
 	void (*take_requests)(qcd_wanted_t *this, ike_sa_t *ike_sa, u_int others);
 

@@ -752,7 +752,8 @@ METHOD(qcd_wanted_t, queue_missing, u_int,
 METHOD(qcd_wanted_t, take_requests, void,
 	played_wanted_t *this, ike_sa_t *ike_sa, u_int others)
 {
-	this->taken += others == PLAYED_MISSING;
+	this->taken++;
+	this->others = others;
 }
 
 /*

@@ -203,6 +203,8 @@ struct played_wanted_t {
 	bool with;
 	/** how many times tasks were queued and virtual IPs added, and requests taken */
 	u_int queued, vips, taken;
+	/** what the last take_requests() was told of other tasks */
+	u_int others;
 };
 
 /**

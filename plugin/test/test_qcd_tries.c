@@ -369,8 +369,13 @@ static void test_drop(void **state)
 				  table[i].dropped);
 		CHECK_INT(table[i].row, ike->destroyed, table[i].destroyed);
 		CHECK(table[i].row, !ike->out);
-		taken += table[i].ours && table[i].destroyed;
+		taken += table[i].destroyed;
 		CHECK_INT(table[i].row, wanted.taken, taken);
+		if (table[i].destroyed)
+		{
+			CHECK_INT(table[i].row, wanted.others,
+					  table[i].ours ? PLAYED_MISSING : 0);
+		}
 		if (ike->destroyed)
 		{
 			CHECK(table[i].row, !tries->drop(tries, &wanted.public, TRUE,
