@@ -34,7 +34,7 @@ from vici.protocol import Message, Packet  # noqa: E402
 
 T = TypeVar("T")
 Section = dict[str, Any]
-UNREPORTED = 0.5
+UNREPORTED = 0.5  # seconds between two looks at what nothing reports
 
 __all__ = ["REPO", "CommandException", "Control", "Section"]
 

@@ -292,6 +292,11 @@ class Router:
             match += f"@th,248,8 & 0x20 == {0x20 if response else 0} "
         return self.drop(match, count)
 
+    def drop_init_requests(self, source: Host) -> Drop:
+        """Drop the requests of IKE_SA_INIT from source; its responses pass."""
+        match = f"ip saddr {source.address} udp dport 500 @th,216,8 & 0x20 == 0"
+        return self.drop(match)
+
     def drop_all(self, source: Host, target: Host) -> Drop:
         """Drop everything from source to target, like a cut cable."""
         return self.drop(f"ip saddr {source.address} ip daddr {target.address}")

@@ -226,8 +226,7 @@ def test_late_try_of_the_peer(new_lab: NewLab) -> None:
         lab.b.start()
         lab.b.begin("a")
         wait_until("b's lost request", lambda: drop.count, SETTLED, lab.b.tail)
-    match = f"ip saddr {lab.b.host.address} udp dport 500 @th,216,8 & 0x20 == 0"
-    with router.drop(match):
+    with router.drop_init_requests(lab.b.host):
         lab.a.nudge()
         lab.a.wait_log("connection is up again")
     lab.a.wait_for("b's as well", lambda: len(lab.a.sas()) == 2, SETTLED)

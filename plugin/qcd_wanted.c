@@ -279,7 +279,8 @@ METHOD(qcd_wanted_t, merge, void,
 		this->public.children->keep_only(this->public.children,
 										 public->children, other->optional);
 	}
-	while (other->requests->remove_first(other->requests, (void**)&task) == SUCCESS)
+	while (other->requests->remove_first(other->requests,
+										 (void**)&task) == SUCCESS)
 	{
 		this->requests->insert_last(this->requests, task);
 	}
